@@ -1,0 +1,47 @@
+"""What can go wrong, said in one line: what, where, and how to mend it.
+
+Imports nothing, so that the compile path may use it.
+"""
+
+
+class UkccError(Exception):
+    """The user's problem, not ours: printed as one line, never as a traceback.
+
+    message: what and where; hint: how to mend it (may be empty); status: the exit status.
+    """
+
+    status = 1
+
+    def __init__(self, message: str, hint: str = "", status: "int | None" = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if status is not None:
+            self.status = status
+
+    def line(self, program: str) -> str:
+        """`program: error: message; hint`, as a compiler would say it."""
+        tail = f"; {self.hint}" if self.hint else ""
+        return f"{program}: error: {self.message}{tail}"
+
+
+class ToolFailed(UkccError):
+    """A program that we ran failed; the message names it and the log that has its output."""
+
+
+class SysrootMissing(UkccError):
+    """There is no sysroot to link against."""
+
+
+class NotAnImage(UkccError):
+    """The file given is no two-lived image."""
+
+
+class MachineError(UkccError):
+    """The virtual machine could not start, or ended without an exit record.
+
+    125, as docker and timeout(1) use for their own failures, so that it is told apart
+    from what the application returned as far as a byte allows.
+    """
+
+    status = 125

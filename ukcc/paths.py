@@ -1,0 +1,40 @@
+"""Where things are: the project's own data, and the store.
+
+Standard library only and cheap to import: the compile path uses it.
+"""
+
+import os
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+def data_dir(name: str) -> str:
+    """The directory `toolchain-shims`, `sysroot` or `ports` of this installation.
+
+    A wheel carries them in `ukcc/data/`; a checkout has them beside the package.
+    """
+    packaged = os.path.join(_PACKAGE, "data", name)
+    if os.path.isdir(packaged):
+        return packaged
+    return os.path.join(os.path.dirname(_PACKAGE), name)
+
+
+def store() -> str:
+    """`UKCC_HOME`, else `ukcc` in the XDG data directory."""
+    home = os.environ.get("UKCC_HOME")
+    if home:
+        return os.path.abspath(home)
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(data, "ukcc")
+
+
+def current_sysroot() -> "str | None":
+    """The sysroot that `ukcc sysroot build` finished last, or None.
+
+    `current` is a symbolic link that is replaced by rename, so it never names half a sysroot.
+    """
+    link = os.path.join(store(), "sysroots", "current")
+    try:
+        return os.path.join(os.path.dirname(link), os.readlink(link))
+    except OSError:
+        return None
