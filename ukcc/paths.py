@@ -32,7 +32,12 @@ def current_sysroot() -> "str | None":
     """The sysroot that `ukcc sysroot build` finished last, or None.
 
     `current` is a symbolic link that is replaced by rename, so it never names half a sysroot.
+    `UKCC_SYSROOT` names another directory, or, set but empty, none: with it the builder compiles
+    glibc against no sysroot, and init against the one that it is just making.
     """
+    named = os.environ.get("UKCC_SYSROOT")
+    if named is not None:
+        return os.path.abspath(named) if named else None
     link = os.path.join(store(), "sysroots", "current")
     try:
         return os.path.join(os.path.dirname(link), os.readlink(link))

@@ -1,0 +1,84 @@
+"""The `ukcc` command. Each subcommand is a module `ukcc.cli.<name>` with an attribute `command`,
+loaded only when it is asked for."""
+
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from ukcc import __version__
+from ukcc.cli import bug
+from ukcc.errors import UkccError
+
+# In the order in which `ukcc --help` shows them.
+SUBCOMMANDS = (
+    "run",
+    "inspect",
+    "pack",
+    "explain",
+    "env",
+    "sysroot",
+    "port",
+    "doctor",
+    "bench",
+)
+
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+class Ukcc(click.Group):
+    """Loads subcommands late, and turns every failure into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in SUBCOMMANDS if importlib.util.find_spec(f"ukcc.cli.{name}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(f"ukcc.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
+        """Runs the command line and exits. A subcommand's integer result is the exit status."""
+        signal.signal(signal.SIGTERM, _terminated)
+        extra["standalone_mode"] = False
+        try:
+            result = super().main(args, **extra)
+            sys.stdout.flush()
+        except click.exceptions.Abort:
+            sys.exit(_INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except UkccError as error:
+            for line in getattr(error, "tail", ()):
+                print(f"  | {line}", file=sys.stderr)
+            print(error.line("ukcc"), file=sys.stderr)
+            sys.exit(error.status)
+        except BrokenPipeError:
+            # The reader (head, less) has gone; that is no failure. Python must not complain
+            # about it again when it flushes stdout at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
+        except Exception as error:
+            print(bug.report(error), file=sys.stderr)
+            sys.exit(bug.STATUS)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM unwinds as Ctrl-C does, so that children are stopped and locks released."""
+    sys.exit(128 + number)
+
+
+@click.group(cls=Ukcc, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ukcc")
+def main() -> None:
+    """Ordinary builds, files that also boot: tools around uk-gcc."""

@@ -1,0 +1,193 @@
+"""The one door for subprocesses outside the compile and link path.
+
+A command is a list, never a shell line. Additions to the environment are named. What goes wrong
+is said once: what ran, where its output is, and the line to paste to run it again.
+"""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+from plumbum import local
+from plumbum.commands.processes import CommandNotFound
+
+from ukcc.errors import ToolFailed
+
+# Where Debian keeps a program whose package has another name.
+PACKAGES = {
+    "as": "binutils",
+    "dpkg-deb": "dpkg",
+    "dpkg-query": "dpkg",
+    "apt-get": "apt",
+    "ld": "binutils",
+    "python3": "python3",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "strip": "binutils",
+    "xz": "xz-utils",
+}
+
+# What a build may see of the caller's environment. Everything else stays out: CFLAGS, ARCH, CPATH,
+# LD_LIBRARY_PATH or the MAKEFLAGS of an outer make would change or break what is built.
+_BUILD_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "UKCC_HOME", "UKCC_LOG")
+
+_TAIL = 20  # lines of a failed program's output that are worth showing at once
+
+
+class ProgramFailed(ToolFailed):
+    """A program ended with a status other than 0.
+
+    `returncode` is its status (negative: killed by that signal), `tail` the last lines it wrote.
+    """
+
+    def __init__(self, message: str, hint: str, returncode: int, tail: Sequence[str]) -> None:
+        super().__init__(message, hint)
+        self.returncode = returncode
+        self.tail = tuple(tail)
+
+
+def isolated(argv: Sequence[str], **environment: str) -> list[str]:
+    """The command, run with a small fixed environment plus the additions given.
+
+    As words of env(1), so that a line pasted from a log meets the same environment again.
+    """
+    kept = {name: os.environ[name] for name in _BUILD_ENVIRONMENT if name in os.environ}
+    settings = {**kept, "LC_ALL": "C", **environment}
+    return ["env", "-i", *(f"{name}={value}" for name, value in settings.items()), *argv]
+
+
+def find(program: str) -> str:
+    """The absolute path of a program. Raises ToolFailed, naming the Debian package that has it."""
+    try:
+        return str(local.which(program))
+    except CommandNotFound:
+        package = PACKAGES.get(Path(program).name, Path(program).name)
+        raise ToolFailed(f"{program}: no such program", f"apt-get install {package}") from None
+
+
+def paste_line(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
+    """The command as one line for a shell. `env` gives the assignments to show before it."""
+    prefix = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
+    names = "".join(f"{name}={shlex.quote(value)} " for name, value in (env or {}).items())
+    return prefix + names + shlex.join(argv)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> None:
+    """Runs a program to its end; stdout and stderr go, as one stream of lines, to `log` (appended).
+
+    env: additions to the environment; on_line: gets each line without its end.
+    Raises ProgramFailed.
+    """
+    additions = dict(env or {})
+    tail: deque[str] = deque(maxlen=_TAIL)
+    with contextlib.ExitStack() as stack:
+        sink: IO[str] | None = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            sink = stack.enter_context(log.open("a", errors="replace"))
+            shown = paste_line(argv, env=additions, cwd=cwd)
+            sink.write(f"$ {shown}\n")
+        process = _start(argv, additions, cwd, stderr=subprocess.STDOUT)
+        with _killed_on_exception(process):
+            assert process.stdout is not None  # it is a pipe
+            for raw in process.stdout:
+                line = raw.decode(errors="replace").rstrip("\n")
+                tail.append(line)
+                if sink is not None:
+                    sink.write(line + "\n")
+                if on_line is not None:
+                    on_line(line)
+            process.wait()
+    if process.returncode != 0:
+        raise _failure(argv, additions, cwd, log, process.returncode, tail)
+
+
+def output(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
+    """What the program writes to stdout, as text. Raises ProgramFailed with its stderr."""
+    additions = dict(env or {})
+    process = _start(argv, additions, cwd, stderr=subprocess.PIPE)
+    with _killed_on_exception(process):
+        stdout, stderr = process.communicate()
+    if process.returncode != 0:
+        said = stderr.decode(errors="replace").splitlines()[-_TAIL:]
+        raise _failure(argv, additions, cwd, None, process.returncode, said)
+    text: str = stdout.decode(errors="replace")
+    return text
+
+
+def _start(
+    argv: Sequence[str], additions: Mapping[str, str], cwd: Path | None, stderr: int
+) -> "subprocess.Popen[bytes]":
+    """Starts the program in a session of its own, so that all its children can be stopped."""
+    find(_program(argv))
+    process = local[argv[0]].popen(
+        tuple(argv[1:]),
+        env=dict(additions),
+        cwd=str(cwd) if cwd else None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    return cast("subprocess.Popen[bytes]", process)
+
+
+@contextlib.contextmanager
+def _killed_on_exception(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Ctrl-C, or an error of ours, must not leave a make running behind our back."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+
+
+def _program(argv: Sequence[str]) -> str:
+    """The program that runs in the end: `env -i A=B make x` is make."""
+    if argv[0] != "env":
+        return argv[0]
+    return next(word for word in argv[2:] if "=" not in word)
+
+
+def _failure(
+    argv: Sequence[str],
+    additions: Mapping[str, str],
+    cwd: Path | None,
+    log: Path | None,
+    returncode: int,
+    tail: Sequence[str],
+) -> ProgramFailed:
+    name = Path(_program(argv)).name
+    if returncode < 0:
+        what = f"{name} was killed by {signal.Signals(-returncode).name}"
+    else:
+        what = f"{name} failed with status {returncode}"
+    if any("No space left on device" in line for line in tail):
+        return ProgramFailed(
+            f"the disk is full: {what}", f"free some space under {cwd or '/tmp'}", returncode, tail
+        )
+    if log:
+        return ProgramFailed(what, f"the command and all it said: {log}", returncode, tail)
+    again = paste_line(argv, env=additions, cwd=cwd)
+    return ProgramFailed(what, f"to run it again: {again}", returncode, tail)

@@ -1,0 +1,10 @@
+"""Builds what images are made from: kernel, glibc, headers and init, in a content-addressed store.
+
+sources.py    the distribution's source tarballs
+inputs.py     everything that goes in, and its digests
+store.py      the directories, the locks, publishing by rename
+fragments.py  the kernel's configuration, asked for and got
+linux.py      kernel headers and the kernel
+glibc.py      the C library, compiled by uk-gcc
+build.py      the order of things
+"""

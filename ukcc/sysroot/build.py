@@ -1,0 +1,175 @@
+"""The order of things: headers, kernel, glibc, init; parts kept when done, the whole published."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ukcc import proc
+from ukcc.errors import UkccError
+from ukcc.progress import Progress, Step
+from ukcc.sysroot import glibc, inputs, linux, parts
+from ukcc.sysroot.inputs import Inputs
+from ukcc.sysroot.parts import Recipe
+from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree, unwritable
+
+# What a cold build needs at most at one time, in bytes, with a margin.
+_SPACE_NEEDED = 3_000_000_000
+
+# A sysroot without one of these is not finished.
+_ESSENTIAL = (
+    "kernel/vmlinux",
+    "kernel/kernel.bin",
+    "kernel/kernel.json",
+    "kernel/config",
+    "usr/include/stdio.h",
+    "usr/include/linux/types.h",
+    "usr/lib/crt1.o",
+    "usr/lib/libc.a",
+    "boot/init",
+)
+
+
+def build(store: Store, progress: Progress, jobs: int | None = None) -> Sysroot:
+    """The sysroot for the present inputs, built if it is not there yet, and made current.
+
+    jobs: processes at a time, by default one a CPU. Raises UkccError.
+    """
+    wanted = inputs.gather(store)
+    with _disk_errors(store):
+        found = store.find(wanted.id)
+        if found is None:
+            with store.locked(wanted.id, progress.step("waiting for another build of the same")):
+                # Somebody else may have built it while we waited for the lock.
+                found = store.find(wanted.id) or _build(store, wanted, progress, jobs or cpus())
+        store.make_current(found.id)
+    return found
+
+
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysroot:
+    linux.check_place(store.root)
+    _check_space(store)
+    work = store.work(wanted.id)
+    discard(work)
+    logs = store.logs(wanted.id)
+    logs.mkdir(parents=True)
+    finished = _make_parts(store, wanted, progress, jobs, logs)
+
+    made = work / "sysroot"
+    with progress.step("init, and putting the sysroot together"):
+        for part in finished:
+            link_tree(part, made)
+        (made / parts.RECORD).unlink()
+        _split_kernel(made, wanted)
+        _write_record(made, wanted)
+        _compile_init(made, wanted, logs / "init.log")
+        _check_whole(made)
+        store.publish(made, store.sysroots / wanted.id)
+    return Sysroot(wanted.id, store.sysroots / wanted.id, _record(wanted))
+
+
+def _make_parts(
+    store: Store, wanted: Inputs, progress: Progress, jobs: int, logs: Path
+) -> list[Path]:
+    """The finished parts, in the order in which they are laid over each other."""
+
+    def make_headers(work: Path, out: Path, step: Step) -> None:
+        linux.build_headers(wanted.linux, work, out, logs / "headers.log")
+
+    def make_kernel(work: Path, out: Path, step: Step) -> None:
+        log = logs / "kernel.log"
+        source_tree = linux.prepare(wanted.linux, wanted.kernel_patches, work, log)
+        linux.configure(source_tree, wanted.kernel_fragments, log)
+        linux.compile_kernel(source_tree, out, log, jobs, step)
+
+    def make_glibc(work: Path, out: Path, step: Step) -> None:
+        log = logs / "glibc.log"
+        source_tree = glibc.prepare(wanted.glibc, work, log)
+        include = store.part("headers", wanted.part_digest("headers")) / "usr" / "include"
+        glibc.build(wanted.glibc_script, source_tree, include, work, out, log, jobs, step)
+
+    recipes = (
+        Recipe("headers", "kernel headers", 0, make_headers),
+        Recipe("kernel", f"kernel {wanted.linux.version}", linux.USUAL_OBJECTS, make_kernel),
+        Recipe("glibc", f"glibc {wanted.glibc.version}", glibc.USUAL_LINES, make_glibc),
+    )
+    return [parts.ensure(store, r, wanted.part_digest(r.name), progress) for r in recipes]
+
+
+def _split_kernel(made: Path, wanted: Inputs) -> None:
+    """Takes vmlinux apart into what an image carries: kernel.bin and kernel.json."""
+    from ukcc.image.kernelbin import split_kernel  # loads pyelftools: only when something is built
+
+    kernel = made / "kernel"
+    split_kernel(
+        kernel / "vmlinux", kernel, config=kernel / "config", source_version=wanted.linux.version
+    )
+
+
+def _compile_init(made: Path, wanted: Inputs, log: Path) -> None:
+    """Compiles PID 1 with our own compiler against the sysroot that is being made."""
+    init = made / "boot" / "init"
+    init.parent.mkdir()
+    sources = [path.name for path in wanted.init]
+    command = [str(glibc.own_tool("uk-gcc")), "-Os", "-static", "-s", "-o", str(init), *sources]
+    environment = {"UKCC_SYSROOT": str(made), "UKCC_PLAIN": "1"}
+    proc.run(proc.isolated(command, **environment), cwd=wanted.init[0].parent, log=log)
+
+
+def _record(wanted: Inputs) -> dict[str, Any]:
+    tools = wanted.record["tools"]
+    return {
+        "id": wanted.id,
+        "inputs": wanted.record,
+        "versions": {
+            "linux": wanted.linux.version,
+            "glibc": wanted.glibc.version,
+            "gcc": tools["gcc"],
+            "binutils": tools["ld"],
+        },
+    }
+
+
+def _write_record(made: Path, wanted: Inputs) -> None:
+    (made / RECORD).write_text(json.dumps(_record(wanted), indent=2, sort_keys=True) + "\n")
+
+
+def _check_whole(made: Path) -> None:
+    missing = [name for name in _ESSENTIAL if not (made / name).is_file()]
+    if missing:
+        raise UkccError(
+            f"the sysroot was built but lacks {', '.join(missing)}",
+            f"this is a bug of ukcc; the logs are in {made.parent / 'logs'}",
+        )
+
+
+def _check_space(store: Store) -> None:
+    """A disk that is sure to fill up is said before the work, not after ten minutes of it."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(store.root).free
+    if free < _SPACE_NEEDED:
+        raise UkccError(
+            f"{store.root} has {free / 1e9:.1f} GB free, a sysroot needs"
+            f" {_SPACE_NEEDED / 1e9:.0f} GB while it is built",
+            "free some space, or set UKCC_HOME",
+        )
+
+
+@contextlib.contextmanager
+def _disk_errors(store: Store) -> Iterator[None]:
+    """A full or read-only disk is the user's problem; any other OSError is a bug of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise unwritable(store.root, error) from error
+        raise

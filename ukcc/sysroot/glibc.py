@@ -1,0 +1,74 @@
+"""The C library: the distribution's source and patches, compiled by our own uk-gcc.
+
+`sysroot/glibc/build.sh` knows how; it is told by environment variables where things are.
+"""
+
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from ukcc import proc
+from ukcc.errors import UkccError
+from ukcc.progress import Step
+from ukcc.sysroot import tree
+from ukcc.sysroot.sources import Source
+
+# Lines of output of a build, until a first one has counted them.
+USUAL_LINES = 12000
+
+# The fuzz that quilt allows, and with which the distribution's own series applies.
+_FUZZ = 2
+
+
+def prepare(source: Source, work: Path, log: Path) -> Path:
+    """Unpacks glibc and applies the distribution's patches. Returns the source tree."""
+    source_tree = work / "glibc"
+    tree.unpack(source.tarball, source_tree, log)
+    tree.patch(source_tree, source.patches, log, fuzz=_FUZZ)
+    return source_tree
+
+
+def build(
+    script: Path,
+    source_tree: Path,
+    headers: Path,
+    work: Path,
+    out: Path,
+    log: Path,
+    jobs: int,
+    step: Step,
+) -> None:
+    """Runs build.sh; it installs under `out`. headers: the kernel's, a usr/include directory."""
+    environment = {
+        "SRC": str(source_tree),
+        "BUILD": str(work / "build"),
+        "DESTDIR": str(out),
+        "HEADERS": str(headers),
+        "CC": str(own_tool("uk-gcc")),
+        "CXX": str(own_tool("uk-g++")),
+        "JOBS": str(jobs),
+        "UKCC_PLAIN": "1",
+        "UKCC_SYSROOT": "",
+    }
+    (work / "build").mkdir()
+    proc.run(
+        proc.isolated(["bash", str(script)], **environment),
+        cwd=work,
+        log=log,
+        on_line=lambda _: step.advance(),
+    )
+
+
+def own_tool(name: str) -> Path:
+    """A command of this installation: beside this Python, or where scripts are installed."""
+    places = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    found = shutil.which(name)
+    if found is None:
+        raise UkccError(
+            f"{name} is not installed beside {sys.executable}", "pip install ukcc again"
+        )
+    return Path(found)

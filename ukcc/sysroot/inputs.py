@@ -1,0 +1,177 @@
+"""Everything that goes into a sysroot, and the digests that name it and its parts.
+
+The digests cover contents, never paths or times, so that two machines with the same packages
+and the same checkout give a sysroot the same id.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ukcc import paths, proc
+from ukcc.errors import UkccError
+from ukcc.sysroot import sources
+from ukcc.sysroot.sources import Source
+from ukcc.sysroot.store import Store
+
+# One number a step. Raise it when the commands of that step change, for then the same files
+# give another result.
+RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 1}
+
+# Merged in this order; of two that disagree about an option the later one counts.
+FRAGMENTS = ("base", "net", "blk", "9p", "smp")
+
+# What each part depends on, as keys of Inputs.record.
+_PART_INPUTS = {
+    "headers": ("linux",),
+    "kernel": ("linux", "kernel_patches", "kernel_fragments", "tools"),
+    "glibc": ("linux", "glibc", "glibc_script", "shims", "tools"),
+}
+
+_ID_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a sysroot is made from. `record` is what is hashed, and what sysroot.json lists."""
+
+    linux: Source
+    glibc: Source
+    kernel_patches: tuple[Path, ...]
+    kernel_fragments: tuple[Path, ...]
+    glibc_script: Path
+    init: tuple[Path, ...]
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The sysroot's name: 16 hex digits over everything."""
+        return digest(self.record)
+
+    def part_digest(self, part: str) -> str:
+        """The same for one part (`headers`, `kernel`, `glibc`), over what goes into that part."""
+        return part_digests(self.record)[part]
+
+
+def part_digests(record: Mapping[str, Any]) -> dict[str, str]:
+    """Each part's digest, from Inputs.record or the same in a sysroot.json."""
+    return {
+        part: digest({**{n: record[n] for n in names}, "recipe": record["recipes"][part]})
+        for part, names in _PART_INPUTS.items()
+    }
+
+
+def digest(record: object) -> str:
+    """The first 16 hex digits of the SHA-256 of a JSON value's canonical form."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def gather(store: Store) -> Inputs:
+    """Finds and hashes all inputs. Raises UkccError, saying what is missing and what mends it."""
+    linux, glibc = sources.linux(store), sources.glibc(store)
+    recipe = Path(paths.data_dir("sysroot"))
+    patches = tuple(sorted((recipe / "linux" / "patches").glob("*.patch")))
+    fragments = tuple(recipe / "linux" / "config" / f"{name}.config" for name in FRAGMENTS)
+    script = recipe / "glibc" / "build.sh"
+    init = tuple(sorted((recipe / "init").glob("*.c")))
+    _require([*fragments, script], patches, init, recipe)
+
+    shims = Path(paths.data_dir("toolchain-shims"))
+    splitter = Path(paths.__file__).parent / "image" / "kernelbin.py"
+    record = {
+        "recipes": RECIPES,
+        "linux": _source_record(linux, store),
+        "glibc": _source_record(glibc, store),
+        "kernel_patches": _contents(patches),
+        "kernel_fragments": _contents(fragments),
+        "glibc_script": _contents(_files(script.parent)),
+        "init": _contents(_files(recipe / "init")),
+        # Only what changes the code that is assembled; not the CMake and Meson files.
+        "shims": _contents([shims / "as", shims / "prelude.s"]),
+        "splitter": _contents([splitter]),
+        "tools": tool_versions(),
+    }
+    return Inputs(linux, glibc, patches, fragments, script, init, record)
+
+
+def tool_versions() -> dict[str, str]:
+    """What the compiler, the assembler and the linker say they are. Raises ToolFailed."""
+    return {
+        name: proc.output([name, "--version"], env={"LC_ALL": "C"}).partition("\n")[0]
+        for name in ("gcc", "as", "ld")
+    }
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's contents, in hex."""
+    with path.open("rb") as stream:
+        return _hash(iter(lambda: stream.read(1 << 20), b""))
+
+
+def cached_digest(path: Path, store: Store) -> str:
+    """The same for a large file, remembered by its path, size and time of change."""
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    cache_file = store.root / "cache" / "digests.json"
+    try:
+        cache = json.loads(cache_file.read_text())
+        known_stamp, known = cache.get(str(path), (None, None))
+        if known_stamp == stamp:
+            return str(known)
+    except (OSError, ValueError, TypeError, AttributeError):
+        cache = {}
+    computed = file_digest(path)
+    # The cache only saves time. That the store cannot be written to, others will say.
+    with contextlib.suppress(OSError):
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = cache_file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps({**cache, str(path): [stamp, computed]}))
+        fresh.replace(cache_file)
+    return computed
+
+
+def _source_record(source: Source, store: Store) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "package": source.package,
+        "version": source.version,
+        "sha256": cached_digest(source.tarball, store),
+    }
+    if source.patches:
+        record["patches_sha256"] = _hash(path.read_bytes() for path in source.patches)
+    return record
+
+
+def _contents(files: Iterable[Path]) -> dict[str, str]:
+    return {path.name: file_digest(path) for path in files}
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.is_file())
+
+
+def _hash(blocks: Iterable[bytes]) -> str:
+    state = hashlib.sha256()
+    for block in blocks:
+        state.update(block)
+    return state.hexdigest()
+
+
+def _require(
+    files: Iterable[Path], patches: tuple[Path, ...], init: tuple[Path, ...], recipe: Path
+) -> None:
+    """An installation without its recipe files gets one line, not a sysroot without patches."""
+    missing = [str(path) for path in files if not path.is_file()]
+    if not patches:
+        missing.append(str(recipe / "linux" / "patches" / "*.patch"))
+    if not init:
+        missing.append(str(recipe / "init" / "*.c"))
+    if missing:
+        raise UkccError(
+            f"this installation of ukcc is incomplete: {', '.join(missing)}", "install it again"
+        )
