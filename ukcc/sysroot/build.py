@@ -83,7 +83,7 @@ def _make_parts(
     """The finished parts, in the order in which they are laid over each other."""
 
     def make_headers(work: Path, out: Path, step: Step) -> None:
-        linux.build_headers(wanted.linux, work, out, logs / "headers.log")
+        linux.build_headers(wanted.linux, work, out, logs / "headers.log", jobs)
 
     def make_kernel(work: Path, out: Path, step: Step) -> None:
         log = logs / "kernel.log"
@@ -92,10 +92,17 @@ def _make_parts(
         linux.compile_kernel(source_tree, out, log, jobs, step)
 
     def make_glibc(work: Path, out: Path, step: Step) -> None:
-        log = logs / "glibc.log"
-        source_tree = glibc.prepare(wanted.glibc, work, log)
         include = store.part("headers", wanted.part_digest("headers")) / "usr" / "include"
-        glibc.build(wanted.glibc_script, source_tree, include, work, out, log, jobs, step)
+        glibc.build(
+            wanted.glibc,
+            wanted.glibc_script,
+            include,
+            work=work,
+            out=out,
+            log=logs / "glibc.log",
+            jobs=jobs,
+            step=step,
+        )
 
     recipes = (
         Recipe("headers", "kernel headers", 0, make_headers),

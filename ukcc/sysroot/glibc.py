@@ -1,4 +1,4 @@
-"""The C library: the distribution's source and patches, compiled by our own uk-gcc.
+"""The C library: the distribution's source, unchanged, compiled by our own uk-gcc.
 
 `sysroot/glibc/build.sh` knows how; it is told by environment variables where things are.
 """
@@ -17,29 +17,24 @@ from ukcc.sysroot.sources import Source
 # Lines of output of a build, until a first one has counted them.
 USUAL_LINES = 12000
 
-# The fuzz that quilt allows, and with which the distribution's own series applies.
-_FUZZ = 2
-
-
-def prepare(source: Source, work: Path, log: Path) -> Path:
-    """Unpacks glibc and applies the distribution's patches. Returns the source tree."""
-    source_tree = work / "glibc"
-    tree.unpack(source.tarball, source_tree, log)
-    tree.patch(source_tree, source.patches, log, fuzz=_FUZZ)
-    return source_tree
-
 
 def build(
+    source: Source,
     script: Path,
-    source_tree: Path,
     headers: Path,
+    *,
     work: Path,
     out: Path,
     log: Path,
     jobs: int,
     step: Step,
 ) -> None:
-    """Runs build.sh; it installs under `out`. headers: the kernel's, a usr/include directory."""
+    """Unpacks glibc and runs build.sh, which installs it under `out`.
+
+    headers: the kernel's, a usr/include directory. jobs: processes at a time.
+    """
+    source_tree = work / "glibc"
+    tree.unpack(source.tarball, source_tree, log)
     environment = {
         "SRC": str(source_tree),
         "BUILD": str(work / "build"),

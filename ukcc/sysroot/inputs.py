@@ -136,15 +136,12 @@ def cached_digest(path: Path, store: Store) -> str:
     return computed
 
 
-def _source_record(source: Source, store: Store) -> dict[str, Any]:
-    record: dict[str, Any] = {
+def _source_record(source: Source, store: Store) -> dict[str, str]:
+    return {
         "package": source.package,
         "version": source.version,
         "sha256": cached_digest(source.tarball, store),
     }
-    if source.patches:
-        record["patches_sha256"] = _hash(path.read_bytes() for path in source.patches)
-    return record
 
 
 def _contents(files: Iterable[Path]) -> dict[str, str]:

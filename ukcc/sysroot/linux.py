@@ -16,50 +16,48 @@ from ukcc.progress import Step
 from ukcc.sysroot import fragments, tree
 from ukcc.sysroot.sources import Source
 
-LOCALVERSION = "-uk"
-
 # Objects compiled by our configuration, until a first build has counted them.
 USUAL_OBJECTS = 1500
 
 # Enough of the source for `make headers_install`.
-_HEADER_FILES = ("*/Makefile", "*/Kbuild", "*/scripts", "*/include", "*/arch/x86", "*/usr")
+_HEADER_FILES = ("COPYING", "Makefile", "scripts", "include", "arch/x86", "usr", "tools/include")
 
 # Never compiled here, and two thirds of the disk space. Kconfig files must stay, since Kconfig
 # reads those of every directory; so only other files are left out.
 _UNUSED = (
-    "*/Documentation/*.rst",
-    "*/Documentation/*.yaml",
-    "*/Documentation/*.txt",
-    "*/arch/[!x]*/*.[chS]",
-    "*/arch/*.dts*",
-    "*/drivers/gpu/*.[ch]",
-    "*/drivers/infiniband/*.[ch]",
-    "*/drivers/media/*.[ch]",
-    "*/drivers/net/ethernet/*.[ch]",
-    "*/drivers/net/wireless/*.[ch]",
-    "*/drivers/scsi/*/*.[ch]",
-    "*/drivers/staging/*.[ch]",
-    "*/sound/*.[ch]",
-    "*/tools/perf/*",
-    "*/tools/testing/*",
+    "Documentation/*.rst",
+    "Documentation/*.yaml",
+    "Documentation/*.txt",
+    "arch/[!x]*/*.[chS]",
+    "arch/*.dts*",
+    "drivers/gpu/*.[ch]",
+    "drivers/infiniband/*.[ch]",
+    "drivers/media/*.[ch]",
+    "drivers/net/ethernet/*.[ch]",
+    "drivers/net/wireless/*.[ch]",
+    "drivers/scsi/*/*.[ch]",
+    "drivers/staging/*.[ch]",
+    "sound/*.[ch]",
+    "tools/perf/*",
+    "tools/testing/*",
 )
 
 # A line of kbuild's output that reports one object: "  CC      kernel/fork.o".
 _OBJECT = re.compile(r"  (CC|AS)( \[M\])? +\S")
 
 
-def build_headers(source: Source, work: Path, out: Path, log: Path) -> None:
+def build_headers(source: Source, work: Path, out: Path, log: Path, jobs: int) -> None:
     """Installs the kernel's user headers into `out`/usr/include."""
     source_tree = work / "linux"
     tree.unpack(source.tarball, source_tree, log, only=_HEADER_FILES)
-    _make(source_tree, log, ["headers_install", f"INSTALL_HDR_PATH={out / 'usr'}"], jobs=1)
+    _make(source_tree, log, ["headers_install", f"INSTALL_HDR_PATH={out / 'usr'}"], jobs)
 
 
 def prepare(source: Source, patches: Sequence[Path], work: Path, log: Path) -> Path:
     """Unpacks and patches the kernel. Returns the source tree."""
     source_tree = work / "linux"
     tree.unpack(source.tarball, source_tree, log, leave=_UNUSED)
-    tree.patch(source_tree, patches, log, fuzz=0)
+    tree.patch(source_tree, patches, log)
     return source_tree
 
 
@@ -108,7 +106,8 @@ def _command(source_tree: Path, goals: Sequence[str], jobs: int) -> list[str]:
     stamp = time.gmtime((source_tree / "COPYING").stat().st_mtime)
     variables = {
         "ARCH": "x86_64",
-        "LOCALVERSION": LOCALVERSION,
+        # Empty, but set: a store inside a git checkout does not put a `+` behind the release.
+        "LOCALVERSION": "",
         "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", stamp),
         "KBUILD_BUILD_USER": "ukcc",
         "KBUILD_BUILD_HOST": "ukcc",
