@@ -1,0 +1,1 @@
+"""The two-lived file: its layout, how it is packed, and what can be read back from it."""

@@ -1,0 +1,76 @@
+"""A newc cpio archive, as the kernel unpacks it into its root file system.
+
+Format: cpio(5) "New ASCII Format" and the kernel's Documentation/driver-api/early-userspace/
+buffer-format.rst. Owner, times and inode numbers are fixed, so the same files give the same bytes.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_TRAILER = "TRAILER!!!"
+
+
+class Entry(NamedTuple):
+    """One member: `path` without a leading slash, `mode` with its type bits, `data` as stored.
+
+    A directory has no data; a symbolic link's data is its target.
+    """
+
+    path: str
+    mode: int
+    data: bytes = b""
+
+
+def regular(path: str, data: bytes, permissions: int = 0o644) -> Entry:
+    """A regular file."""
+    return Entry(path.lstrip("/"), stat.S_IFREG | permissions, data)
+
+
+def with_parents(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries, each directory they need put before its first use.
+
+    The kernel does not create a missing parent: it drops the file.
+    """
+    seen: set[str] = set()
+    result = []
+    for entry in entries:
+        parts = entry.path.split("/")
+        for depth in range(1, len(parts)):
+            parent = "/".join(parts[:depth])
+            if parent not in seen:
+                seen.add(parent)
+                result.append(Entry(parent, stat.S_IFDIR | 0o755))
+        if entry.path not in seen or not stat.S_ISDIR(entry.mode):
+            result.append(entry)
+        seen.add(entry.path)
+    return result
+
+
+def modification_time() -> int:
+    """`SOURCE_DATE_EPOCH` (seconds; reproducible-builds.org), else 0: never the clock."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    return int(text) & 0xFFFFFFFF if text.isdigit() else 0
+
+
+def archive(entries: Iterable[Entry], mtime: int = 0) -> bytes:
+    """The archive's bytes, ended by its trailer and padded to 4 bytes."""
+    out: list[bytes] = []
+    inode = 0
+    for inode, entry in enumerate(entries, start=1):
+        links = 2 if stat.S_ISDIR(entry.mode) else 1
+        out += _member(entry.path, entry.mode, entry.data, inode, links, mtime)
+    out += _member(_TRAILER, 0, b"", inode + 1, 1, 0)
+    return b"".join(out)
+
+
+def _member(
+    path: str, mode: int, data: bytes, inode: int, links: int, mtime: int
+) -> tuple[bytes, ...]:
+    """Header, name and data, name and data each padded so that what follows is 4-byte aligned."""
+    name = path.encode("utf-8", "surrogateescape") + b"\0"
+    # ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
+    fields = (inode, mode, 0, 0, links, mtime, len(data), 0, 0, 0, 0, len(name), 0)
+    header = b"070701" + b"".join(b"%08x" % field for field in fields)
+    return header, name, b"\0" * (-(len(header) + len(name)) % 4), data, b"\0" * (-len(data) % 4)

@@ -1,0 +1,288 @@
+"""Where every part of an image goes: pure arithmetic, no file touched.
+
+The rules and their reasons are in docs/image.md. In short: the application's bytes stay where the
+linker put them; everything else is appended; the program-header table moves to the head of what is
+appended, in a PT_LOAD of its own; no two PT_LOADs share a physical address; the PVH note is the
+last PT_NOTE.
+"""
+
+from typing import NamedTuple
+
+from ukcc.errors import UkccError
+from ukcc.image.bss import Cut, split_bss
+from ukcc.image.headers import (
+    ET_DYN,
+    ET_EXEC,
+    PAGE,
+    PF_R,
+    PF_X,
+    PHDR_SIZE,
+    PT_LOAD,
+    PT_NOTE,
+    PT_PHDR,
+    SHDR_SIZE,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHT_NOTE,
+    SHT_NULL,
+    SHT_PROGBITS,
+    SHT_STRTAB,
+    Ehdr,
+    Headers,
+    Phdr,
+    Shdr,
+    align_up,
+    congruent,
+)
+from ukcc.image.kernel import Kernel
+
+# rust-vmm's loaders refuse an e_entry below this (their HIMEM_START); QEMU does not look at it.
+LOWEST_ENTRY = 1 << 20
+
+# Where no machine of ours has memory: 1 TiB, the first address that 40 bits cannot name.
+OUTSIDE_MEMORY = 1 << 40
+
+# `endbr64; jmp rel32`: how a high entry point reaches a low one.
+STUB_SIZE = 9
+
+# Linux (load_elf_phdrs) refuses a table of more than a page.
+MOST_PHDRS = PAGE // PHDR_SIZE
+
+# Room that must be free below a program for its table to go there: never below 64 KiB, where
+# vm.mmap_min_addr forbids mapping.
+_LOWEST_TABLE = 1 << 20
+
+
+class Sizes(NamedTuple):
+    """Lengths in bytes of what is appended besides the kernel."""
+
+    archive: int
+    metadata: int
+    pvh: int
+
+
+class Layout(NamedTuple):
+    """The whole image. Offsets are in the output file; what no part covers is zero.
+
+    `phdrs` is the whole program-header table, at `ehdr.phoff`; `shdrs` the whole section table, at
+    `ehdr.shoff`, `names` its name table. Of the linked file, the first `app_size` bytes are kept.
+    `stub` is (offset, distance to jump) for a program whose entry point is too low, else None.
+    `end_paddr` is behind all that a hypervisor loads.
+    """
+
+    ehdr: Ehdr
+    phdrs: tuple[Phdr, ...]
+    shdrs: tuple[Shdr, ...]
+    names: bytes
+    app_size: int
+    stub: "tuple[int, int] | None"
+    metadata_offset: int
+    pvh_offset: int
+    kernel_offset: int
+    archive_offset: int
+    archive_paddr: int
+    names_offset: int
+    size: int
+    end_paddr: int
+    cut: "Cut | None"
+
+
+def check_program(app: Headers, what: str) -> None:
+    """Raises UkccError unless the headers are those of a program that can be started."""
+    loads = [p for p in app.phdrs if p.type == PT_LOAD]
+    if app.ehdr.type not in (ET_EXEC, ET_DYN) or not loads:
+        raise UkccError(f"{what}: not a program, but an object file or something else")
+    if not app.ehdr.entry:
+        raise UkccError(f"{what}: a shared library, not a program: it has no entry point")
+    if len(app.phdrs) > MOST_PHDRS // 2:
+        raise UkccError(f"{what}: {len(app.phdrs)} program headers are more than an image can hold")
+    if app.ehdr.shoff and not app.ehdr.shnum:
+        raise UkccError(f"{what}: more than 65,279 sections are not supported")
+
+
+def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
+    """Lays out the image of a program (see `check_program`) around a kernel."""
+    own = split_bss(app)
+    loads = [p for p in own.phdrs if p.type == PT_LOAD]
+    has_stub = app.ehdr.entry < LOWEST_ENTRY
+    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
+
+    # File offsets. The kernel and the archive start on pages, so that file systems can share them.
+    app_size = _without_section_table(app)
+    table = count * PHDR_SIZE
+    head_size = table + sizes.metadata + sizes.pvh
+    phoff, bias = _table_place(loads, app_size, head_size)
+    metadata = phoff + table
+    pvh = metadata + sizes.metadata
+    stub = align_up(phoff + head_size)
+    kernel_at = stub + (PAGE if has_stub else 0)
+    archive_at = align_up(kernel_at + kernel.size)
+    names_at = archive_at + align_up(sizes.archive)
+
+    # Virtual addresses of the parts that Linux maps and never touches: above everything.
+    above = align_up(max(*(p.vend for p in loads), bias + stub, LOWEST_ENTRY)) - stub
+
+    def part(offset: int, size: int, paddr: int, shift: int, flags: int = PF_R) -> Phdr:
+        return Phdr(PT_LOAD, flags, offset, offset + shift, paddr, size, size, PAGE)
+
+    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at, the
+    # table first: GNU strip orders the file by physical address, and writes a table of its own in
+    # front of the table's sections without moving p_paddr. Behind a whole page that is right.
+    archive_size = align_up(sizes.archive)
+    archive_paddr = align_up(kernel.end_paddr)
+    scratch = archive_paddr + archive_size
+    head = part(phoff, head_size, scratch, bias)
+    scratch = align_up(head.pend)
+    jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
+    boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
+    cpio = part(archive_at, archive_size, archive_paddr, above)
+    moved = _move(own.phdrs, scratch + len(jump) * PAGE)
+    notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
+    phdrs = [*_with_table(moved, head, count), *jump, *boot, cpio, *notes]
+
+    added = [
+        (".uk.meta", _covering(notes[0])),
+        (".uk.pvh", _covering(notes[1])),
+        *((".uk.entry", _covering(p)) for p in jump),
+        *((s.name, _covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
+        (".uk.archive", _covering(cpio)),
+    ]
+    shdrs, names, shstrndx = _section_table(app, own.shdrs, added, names_at)
+    shoff = align_up(names_at + len(names), 8)
+    ehdr = app.ehdr._replace(
+        entry=jump[0].vaddr if jump else app.ehdr.entry,
+        phoff=phoff,
+        phentsize=PHDR_SIZE,
+        phnum=len(phdrs),
+        shoff=shoff,
+        shentsize=SHDR_SIZE,
+        shnum=len(shdrs),
+        shstrndx=shstrndx,
+    )
+    in_memory = (p.pend for p in phdrs if p.type == PT_LOAD and p.filesz)
+    return Layout(
+        ehdr=ehdr,
+        phdrs=tuple(phdrs),
+        shdrs=tuple(shdrs),
+        names=names,
+        app_size=app_size,
+        stub=(stub, app.ehdr.entry - (jump[0].vaddr + STUB_SIZE)) if jump else None,
+        metadata_offset=metadata,
+        pvh_offset=pvh,
+        kernel_offset=kernel_at,
+        archive_offset=archive_at,
+        archive_paddr=archive_paddr,
+        names_offset=names_at,
+        size=shoff + len(shdrs) * SHDR_SIZE,
+        end_paddr=max(kernel.end_paddr, *in_memory),
+        cut=own.cut,
+    )
+
+
+def _without_section_table(app: Headers) -> int:
+    """How much of the linked file to keep: the section table is written anew at the end."""
+    at = app.ehdr.shoff
+    return at if at and at + len(app.shdrs) * SHDR_SIZE == app.size else app.size
+
+
+def _table_place(loads: "list[Phdr]", app_size: int, size: int) -> "tuple[int, int]":
+    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset).
+
+    Linux before 5.18 computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD); since
+    then it looks for the PT_LOAD that holds e_phoff. Both find the table where its segment is the
+    first PT_LOAD, below the program. A PIE linked at 0 has no room there: its table lies at text
+    base + file offset, behind the program's memory, BSS included.
+    """
+    start = loads[0].vaddr // PAGE * PAGE
+    base = loads[0].vaddr - loads[0].offset
+    phoff = align_up(app_size)
+    below = start - align_up(size) - PAGE
+    if below >= _LOWEST_TABLE:
+        return phoff, below - phoff
+    return max(phoff, align_up(max(p.vend for p in loads)) - base), base
+
+
+def _move(phdrs: "tuple[Phdr, ...]", scratch: int) -> "list[Phdr]":
+    """The application's headers at scratch physical addresses from `scratch` on.
+
+    Headers that describe a part of a PT_LOAD (TLS, RELRO, notes) move with it: GNU strip finds a
+    segment's sections by physical address.
+    """
+    shift = {}
+    outside = OUTSIDE_MEMORY
+    for phdr in phdrs:
+        if phdr.type != PT_LOAD:
+            continue
+        if phdr.filesz:
+            paddr = congruent(scratch, phdr.vaddr)
+            scratch = align_up(paddr + phdr.memsz)
+        else:
+            paddr = congruent(outside, phdr.vaddr)
+            outside = align_up(paddr + phdr.memsz)
+        shift[phdr] = paddr - phdr.vaddr
+
+    def moved(phdr: Phdr) -> Phdr:
+        for load, distance in shift.items():
+            if phdr.memsz and load.vaddr <= phdr.vaddr and phdr.vaddr < load.vend:
+                return phdr._replace(paddr=phdr.vaddr + distance)
+        return phdr
+
+    return [moved(p) for p in phdrs]
+
+
+def _with_table(moved: "list[Phdr]", head: Phdr, count: int) -> "list[Phdr]":
+    """The application's headers with the table's segment among its PT_LOADs, in ascending order.
+
+    PT_PHDR, where there is one, follows the table: the dynamic loader computes the load address
+    from it.
+    """
+    size = count * PHDR_SIZE
+    result = [
+        p._replace(offset=head.offset, vaddr=head.vaddr, paddr=head.paddr, filesz=size, memsz=size)
+        if p.type == PT_PHDR
+        else p
+        for p in moved
+    ]
+    loads = [i for i, p in enumerate(result) if p.type == PT_LOAD]
+    first = loads[0] if head.vaddr < result[loads[0]].vaddr else loads[-1] + 1
+    return [*result[:first], head, *result[first:]]
+
+
+def _note(head: Phdr, offset: int, size: int) -> Phdr:
+    """A PT_NOTE inside the table's segment."""
+    into = offset - head.offset
+    return Phdr(PT_NOTE, PF_R, offset, head.vaddr + into, head.paddr + into, size, size, 4)
+
+
+def _covering(phdr: Phdr) -> Shdr:
+    """The header of a section that covers a segment, its name still to be given.
+
+    Allocatable: GNU strip and objcopy keep a segment's bytes only where such a section claims them.
+    """
+    kind = SHT_NOTE if phdr.type == PT_NOTE else SHT_PROGBITS
+    flags = SHF_ALLOC | (SHF_EXECINSTR if phdr.flags & PF_X else 0)
+    align = phdr.align if phdr.type == PT_NOTE else PAGE
+    return Shdr(0, kind, flags, phdr.vaddr, phdr.offset, phdr.filesz, 0, 0, align, 0)
+
+
+def _section_table(
+    app: Headers, own: "tuple[Shdr, ...]", added: "list[tuple[str, Shdr]]", names_at: int
+) -> "tuple[list[Shdr], bytes, int]":
+    """(all section headers, their name table, its index).
+
+    New sections come last, so that no index in a symbol or a link changes.
+    """
+    shdrs = list(own)
+    names = app.names
+    shstrndx = app.ehdr.shstrndx
+    if not shdrs:  # the program had its section table removed
+        shdrs, names, shstrndx = [Shdr(SHT_NULL, *[0] * 9)], b"\0", 0
+    for name, shdr in added:
+        shdrs.append(shdr._replace(name=len(names)))
+        names += name.encode() + b"\0"
+    if not shstrndx:
+        shstrndx = len(shdrs)
+        shdrs.append(Shdr(len(names), SHT_STRTAB, 0, 0, 0, 0, 0, 0, 1, 0))
+        names += b".shstrtab\0"
+    shdrs[shstrndx] = shdrs[shstrndx]._replace(offset=names_at, size=len(names))
+    return shdrs, names, shstrndx

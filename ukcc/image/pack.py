@@ -1,0 +1,162 @@
+"""Packs a linked program, a kernel and an archive into one file: ELF for Linux, PVH for VMMs.
+
+Part of every link, so: the standard library only, and little of it.
+"""
+
+# ruff: noqa: PTH - importing pathlib costs every link 5 ms
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ukcc.errors import SysrootMissing, ToolFailed, UkccError
+from ukcc.image import cpio
+from ukcc.image.headers import read_headers
+from ukcc.image.kernel import read_json, read_kernel
+from ukcc.image.layout import Layout, Sizes, check_program, plan
+from ukcc.image.notes import metadata_note, pvh_note
+from ukcc.image.write import write_image
+
+# What the kernel and init need beside the archive and the unpacked files before the application's
+# own demands begin: page tables, struct pages, slabs, init. See docs/image.md, "Memory".
+ALLOWANCE = 16 << 20
+
+
+def pack_image(
+    linked: str,
+    output: str,
+    *,
+    sysroot: str,
+    link_command: Sequence[str],
+    name: str,
+    files: Iterable[cpio.Entry] = (),
+    libraries: Sequence[str] = (),
+) -> None:
+    """Makes the image `output` of the program `linked`.
+
+    linked: what the linker wrote (ET_EXEC or PIE, x86-64); only read, and may be `output` itself.
+    sysroot: directory of a finished sysroot. link_command: the user's argv, kept in the metadata.
+    name: the program's file name inside the image, `/app/<name>`. files: further archive members.
+    libraries: archives and libraries that the link used, kept in the metadata for `ukcc inspect`.
+
+    The output appears whole, by rename, with the permissions of `linked`, or not at all. A
+    character device (`-o /dev/null`) is left alone. Raises UkccError.
+    """
+    kernel = read_kernel(sysroot)
+    facts = _sysroot_facts(sysroot)
+    try:
+        source = os.open(linked, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UkccError(f"{linked}: {error.strerror}") from None
+    try:
+        app = read_headers(source, os.fstat(source).st_size, linked)
+        check_program(app, linked)
+        if app.section(".uk.archive"):
+            raise UkccError(f"{linked}: is an image already")
+        if _is_device(output):
+            return
+        has_debug = any(app.name_of(s).startswith((b".debug_", b".zdebug_")) for s in app.shdrs)
+        program = _stripped(linked, output) if has_debug else _whole(linked)
+        members = _members(sysroot, name, program, files)
+        archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
+        unpacked = sum(len(m.data) for m in members)
+
+        metadata: dict[str, Any] = {
+            **facts,
+            "kernel": {
+                "release": kernel.release,
+                "source": kernel.source,
+                "config_sha256": kernel.config_sha256,
+            },
+            "program": f"/app/{name}",
+            "link_command": list(link_command),
+            "libraries": list(libraries),
+            "memory_min_mib": 0,
+        }
+        # The smallest memory depends on the layout, the layout on the length of the metadata, by a
+        # few bytes at most: one more round is exact to the page, and the figure is in MiB.
+        pvh = pvh_note(kernel.entry_paddr)
+        sizes = Sizes(len(archive), len(metadata_note(metadata)), len(pvh))
+        metadata["memory_min_mib"] = smallest_memory(plan(app, kernel, sizes), sizes, unpacked)
+        note = metadata_note(metadata)
+        layout = plan(app, kernel, sizes._replace(metadata=len(note)))
+        write_image(output, source, app, layout, kernel, sysroot, archive, note, pvh)
+    finally:
+        os.close(source)
+
+
+def smallest_memory(layout: Layout, sizes: Sizes, unpacked: int) -> int:
+    """MiB a machine needs: all that is loaded fits, and the archive beside its unpacked files."""
+    loaded = layout.end_paddr
+    unpacking = layout.archive_paddr + sizes.archive + unpacked
+    return -(-(max(loaded, unpacking) + ALLOWANCE) >> 20)
+
+
+def _members(
+    sysroot: str, name: str, program: bytes, files: Iterable[cpio.Entry]
+) -> "list[cpio.Entry]":
+    """The archive's members, in the order of docs/architecture.md."""
+    init = os.path.join(sysroot, "boot", "init")
+    try:
+        init_bytes = _whole(init)
+    except UkccError as error:
+        raise SysrootMissing(error.message, "build it with: ukcc sysroot build") from None
+    where = f"/app/{name}"
+    return [
+        cpio.regular("/init", init_bytes, 0o755),
+        cpio.regular("/.uk/program", where.encode("utf-8", "surrogateescape") + b"\0"),
+        cpio.regular(where, program, 0o755),
+        *files,
+    ]
+
+
+def _sysroot_facts(sysroot: str) -> "dict[str, Any]":
+    """What the sysroot says of itself, for the metadata: id, tool versions, everything hashed."""
+    path = os.path.join(sysroot, "sysroot.json")
+    try:
+        facts = read_json(path)
+        return {"sysroot": facts["id"], "versions": facts["versions"], "inputs": facts["inputs"]}
+    except OSError as error:
+        raise SysrootMissing(
+            f"{path}: {error.strerror}", "build it with: ukcc sysroot build"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UkccError(f"{path}: cannot be understood ({error!r})") from None
+
+
+def _stripped(linked: str, output: str) -> bytes:
+    """The program without debug information: what the machine keeps in its memory.
+
+    Symbols stay: backtraces inside the guest use them. `strip` runs once per link and only for
+    programs that have debug information; posix_spawn, as importing `subprocess` costs 14 ms.
+    """
+    temporary = f"{output}.{os.getpid()}.ukcc-copy"
+    try:
+        pid = os.posix_spawnp(
+            "strip", ["strip", "--strip-debug", "-o", temporary, linked], os.environ
+        )
+        _, status = os.waitpid(pid, 0)
+        if status:
+            raise ToolFailed(f"{linked}: strip --strip-debug failed")
+        return _whole(temporary)
+    except FileNotFoundError:
+        raise ToolFailed("strip: not found", "install the package binutils") from None
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _whole(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UkccError(f"{path}: {error.strerror}") from None
+
+
+def _is_device(path: str) -> bool:
+    try:
+        return stat.S_ISCHR(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,133 @@
+"""Writes a planned image: the one place of the packer that touches the output."""
+
+# ruff: noqa: PTH - importing pathlib costs every link 5 ms
+
+import contextlib
+import os
+import struct
+import zlib
+
+from ukcc.errors import UkccError
+from ukcc.image.bss import Cut
+from ukcc.image.headers import SHT_SYMTAB, Headers
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel
+from ukcc.image.layout import Layout
+
+_CHUNK = 1 << 20
+_SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
+_ENDBR64_JMP = b"\xf3\x0f\x1e\xfa\xe9"
+
+
+def write_image(
+    output: str,
+    source: int,
+    app: Headers,
+    layout: Layout,
+    kernel: Kernel,
+    sysroot: str,
+    archive: bytes,
+    metadata: bytes,
+    pvh: bytes,
+) -> None:
+    """Writes the image beside `output` and renames it there; on failure nothing is left.
+
+    source: the linked program, open for reading. Raises UkccError, which names the file.
+    """
+    temporary = f"{output}.{os.getpid()}.ukcc"
+    kernel_path = os.path.join(sysroot, "kernel", "kernel.bin")
+    try:
+        kernel_bin = os.open(kernel_path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UkccError(f"{kernel_path}: {error.strerror}", "build the sysroot again") from None
+    try:
+        if os.fstat(kernel_bin).st_size < kernel.size:
+            raise UkccError(f"{kernel_path}: shorter than kernel.json says")
+        mode = os.fstat(source).st_mode & 0o7777
+        target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(target, layout.size)
+            _copy(source, 0, target, 0, layout.app_size)
+            _copy(kernel_bin, 0, target, layout.kernel_offset, kernel.size)
+            for offset, data in _patches(app, layout, kernel, source, archive, metadata, pvh):
+                _write(target, data, offset)
+            os.fchmod(target, mode)
+        finally:
+            os.close(target)
+        os.rename(temporary, output)
+    except OSError as error:
+        raise UkccError(f"{output}: {error.strerror}") from None
+    finally:
+        os.close(kernel_bin)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _patches(
+    app: Headers,
+    layout: Layout,
+    kernel: Kernel,
+    source: int,
+    archive: bytes,
+    metadata: bytes,
+    pvh: bytes,
+) -> "list[tuple[int, bytes]]":
+    """(offset, bytes) of everything that is not a plain copy, in the order it must be written."""
+    descriptor = DESCRIPTOR.pack(
+        DESCRIPTOR_MAGIC, layout.archive_paddr, len(archive), zlib.crc32(archive), 0
+    )
+    patches = [
+        (0, layout.ehdr.pack()),
+        (layout.ehdr.phoff, b"".join(p.pack() for p in layout.phdrs)),
+        (layout.metadata_offset, metadata),
+        (layout.pvh_offset, pvh),
+        (layout.kernel_offset + kernel.descriptor_offset, descriptor),
+        (layout.archive_offset, archive),
+        (layout.names_offset, layout.names),
+        (layout.ehdr.shoff, b"".join(s.pack() for s in layout.shdrs)),
+    ]
+    if layout.stub:
+        offset, distance = layout.stub
+        patches.append((offset, _ENDBR64_JMP + struct.pack("<i", distance)))
+    if layout.cut:
+        patches += _moved_symbols(app, layout.cut, source)
+    return patches
+
+
+def _moved_symbols(app: Headers, cut: Cut, source: int) -> "list[tuple[int, bytes]]":
+    """Symbol tables in which what lies behind the cut of a BSS belongs to its second section."""
+    patches = []
+    for shdr in app.shdrs:
+        if shdr.type != SHT_SYMTAB:
+            continue
+        data = bytearray(os.pread(source, shdr.size, shdr.offset))
+        for at in range(0, len(data) - _SYMBOL.size + 1, _SYMBOL.size):
+            name, info, other, shndx, value, size = _SYMBOL.unpack_from(data, at)
+            if shndx == cut.old and value >= cut.address:
+                _SYMBOL.pack_into(data, at, name, info, other, cut.new, value, size)
+        patches.append((shdr.offset, bytes(data)))
+    return patches
+
+
+def _copy(source: int, start: int, target: int, offset: int, size: int) -> None:
+    """Copies `size` bytes between files, sharing blocks where the file system can (reflink)."""
+    done = 0
+    with contextlib.suppress(OSError):  # other file systems, or no such call: copied by hand below
+        while done < size:
+            count = os.copy_file_range(source, target, size - done, start + done, offset + done)
+            if not count:
+                break
+            done += count
+    while done < size:
+        data = os.pread(source, min(_CHUNK, size - done), start + done)
+        if not data:
+            raise OSError(None, "a file that is being packed became shorter")
+        _write(target, data, offset + done)
+        done += len(data)
+
+
+def _write(target: int, data: bytes, offset: int) -> None:
+    """All of `data`: a single pwrite may write less on a full disk."""
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(target, view, offset)
+        view, offset = view[count:], offset + count
