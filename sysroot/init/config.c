@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the archives and the kernel's command line say, as data. */
+#include "init.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The whole file and a NUL behind it, or NULL with errno set.  Files of /proc
+ * have no size, so it reads until there is no more.
+ */
+char *read_file(const char *path, size_t *len)
+{
+	size_t room = 4096, used = 0;
+	char *data, *grown;
+	ssize_t got;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	data = malloc(room);
+	while (data) {
+		got = read(fd, data + used, room - used - 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		used += got;
+		if (used + 1 < room)
+			continue;
+		room *= 2;
+		grown = realloc(data, room);
+		if (!grown)
+			free(data);
+		data = grown;
+	}
+	close(fd);
+	if (!data)
+		return NULL;
+	data[used] = '\0';
+	*len = used;
+	return data;
+}
+
+/*
+ * Entries each ended by a NUL, as a vector that ends with NULL.  It points
+ * into `data`, which must have a NUL at data[len], as read_file() gives.
+ */
+char **split_entries(char *data, size_t len)
+{
+	size_t count = 1, n = 0, i;
+	char *entry = data, **vector;
+
+	for (i = 0; i < len; i++)
+		count += data[i] == '\0';
+	vector = calloc(count + 1, sizeof(*vector));
+	if (!vector)
+		return NULL;
+	while (entry < data + len) {
+		vector[n++] = entry;
+		entry += strlen(entry) + 1;
+	}
+	return vector;
+}
+
+static int is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
+}
+
+/*
+ * Takes the next word off the text: blanks part words, and double quotes
+ * hide blanks, as in the kernel's own next_arg().  Changes the text.
+ */
+static char *next_word(char **text)
+{
+	char *from = *text, *word, *to;
+	int quoted = 0;
+
+	while (is_blank(*from))
+		from++;
+	if (!*from)
+		return NULL;
+	word = from;
+	for (to = from; *from && (quoted || !is_blank(*from)); from++) {
+		if (*from == '"')
+			quoted = !quoted;
+		else
+			*to++ = *from;
+	}
+	*text = *from ? from + 1 : from;
+	*to = '\0';
+	return word;
+}
+
+/* The words behind the first `--`, as a vector that ends with NULL. */
+char **words_after_dashes(char *cmdline)
+{
+	char **vector = calloc(strlen(cmdline) + 1, sizeof(*vector));
+	size_t n = 0;
+	char *word;
+	int found = 0;
+
+	if (!vector)
+		return NULL;
+	while ((word = next_word(&cmdline))) {
+		if (found)
+			vector[n++] = word;
+		else
+			found = strcmp(word, "--") == 0;
+	}
+	return vector;
+}
+
+/* `tag:path:ro|rw`; the path may contain colons, the tag does not. */
+static int parse_share(char *value, struct settings *settings)
+{
+	struct share *share = &settings->share[settings->nr_shares];
+	char *path = strchr(value, ':');
+	char *mode = strrchr(value, ':');
+
+	if (settings->nr_shares == MAX_MOUNTS || !path || path == mode)
+		return -1;
+	*path++ = '\0';
+	*mode++ = '\0';
+	if (path[0] != '/' || (strcmp(mode, "ro") && strcmp(mode, "rw")))
+		return -1;
+	share->tag = value;
+	share->path = path;
+	share->readonly = strcmp(mode, "ro") == 0;
+	settings->nr_shares++;
+	return 0;
+}
+
+static int parse_nameserver(char *value, struct settings *settings)
+{
+	if (settings->nr_nameservers == MAX_NAMESERVERS)
+		return -1;
+	settings->nameserver[settings->nr_nameservers++] = value;
+	return 0;
+}
+
+static int parse_tty(char *value, struct settings *settings)
+{
+	settings->cooked = strcmp(value, "cooked") == 0;
+	return settings->cooked || !strcmp(value, "raw") ? 0 : -1;
+}
+
+static int parse_stdin(char *value, struct settings *settings)
+{
+	static const char * const names[] = {
+		[INPUT_TTY] = "tty",
+		[INPUT_PORT] = "port",
+		[INPUT_NULL] = "null",
+	};
+	enum input input;
+
+	for (input = INPUT_TTY; input <= INPUT_NULL; input++) {
+		if (strcmp(value, names[input]))
+			continue;
+		settings->input = input;
+		return 0;
+	}
+	return -1;
+}
+
+enum kind { TEXT, SMALL_NUMBER, FUNCTION };
+
+static const struct key {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	int (*parse)(char *value, struct settings *settings);
+} keys[] = {
+	{ "address",	TEXT, offsetof(struct settings, address), NULL },
+	{ "columns",	SMALL_NUMBER, offsetof(struct settings, columns), NULL },
+	{ "cwd",	TEXT, offsetof(struct settings, cwd), NULL },
+	{ "gateway",	TEXT, offsetof(struct settings, gateway), NULL },
+	{ "hostname",	TEXT, offsetof(struct settings, hostname), NULL },
+	{ "mount",	FUNCTION, 0, parse_share },
+	{ "nameserver",	FUNCTION, 0, parse_nameserver },
+	{ "rows",	SMALL_NUMBER, offsetof(struct settings, rows), NULL },
+	{ "stdin",	FUNCTION, 0, parse_stdin },
+	{ "term",	TEXT, offsetof(struct settings, term), NULL },
+	{ "tty",	FUNCTION, 0, parse_tty },
+};
+
+static int set_number(const char *value, unsigned short *number)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (!*value || *end || n > UINT16_MAX)
+		return -1;
+	*number = n;
+	return 0;
+}
+
+static int parse_line(char *line, struct settings *settings)
+{
+	char *value = strchr(line, '=');
+	const struct key *key;
+
+	if (!value)
+		return -1;
+	for (key = keys; key < keys + sizeof(keys) / sizeof(*keys); key++) {
+		char *field = (char *)settings + key->offset;
+
+		if (strlen(key->name) != (size_t)(value - line) ||
+		    memcmp(key->name, line, value - line))
+			continue;
+		switch (key->kind) {
+		case TEXT:
+			*(const char **)field = value + 1;
+			return 0;
+		case SMALL_NUMBER:
+			return set_number(value + 1, (unsigned short *)field);
+		case FUNCTION:
+			return key->parse(value + 1, settings);
+		}
+	}
+	return -1;
+}
+
+/*
+ * Fills in the settings from lines `key=value`.  The text is changed and must
+ * outlive them.  Returns NULL, or the first line that was not understood; the
+ * others count all the same, for a machine half set up says more than none.
+ */
+const char *parse_settings(char *text, struct settings *settings)
+{
+	const char *bad = NULL;
+	char *line, *rest;
+
+	memset(settings, 0, sizeof(*settings));
+	for (line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
+		if (parse_line(line, settings) && !bad)
+			bad = line;
+	return bad;
+}
+
+static int same_name(const char *a, const char *b)
+{
+	size_t len = strcspn(a, "=");
+
+	return len == strcspn(b, "=") && !memcmp(a, b, len);
+}
+
+/* Adds an entry `NAME=value`, or puts it in the place of one of that name. */
+static size_t put_env(char **env, size_t n, char *entry)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (same_name(env[i], entry))
+			break;
+	env[i] = entry;
+	return i == n ? n + 1 : n;
+}
+
+/* Both vectors in one; what is given wins, and of two the later. */
+char **merge_env(char **defaults, char **given)
+{
+	size_t count = 0, n = 0, i;
+	char **env;
+
+	for (i = 0; defaults[i]; i++)
+		count++;
+	for (i = 0; given && given[i]; i++)
+		count++;
+	env = calloc(count + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+	for (i = 0; defaults[i]; i++)
+		n = put_env(env, n, defaults[i]);
+	for (i = 0; given && given[i]; i++)
+		n = put_env(env, n, given[i]);
+	return env;
+}
+
+/* `10.0.2.15/24` as address and netmask; 0, or -1 if it is not one. */
+int parse_cidr(const char *text, struct in_addr *addr, struct in_addr *mask)
+{
+	char host[INET_ADDRSTRLEN];
+	const char *slash = strchr(text, '/');
+	unsigned short bits;
+
+	if (!slash || (size_t)(slash - text) >= sizeof(host))
+		return -1;
+	memcpy(host, text, slash - text);
+	host[slash - text] = '\0';
+	if (set_number(slash + 1, &bits) || bits > 32)
+		return -1;
+	mask->s_addr = bits ? htonl(UINT32_MAX << (32 - bits)) : 0;
+	return inet_pton(AF_INET, host, addr) == 1 ? 0 : -1;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PID 1.  It stays PID 1, so that the kernel's protection of that process
+ * from signals never reaches the application, which is an ordinary child:
+ * abort(), SIGTERM and orphans behave as on any Linux system.
+ *
+ * Built by `uk-gcc -Os -static` from all the .c files here; an ordinary gcc
+ * will do as well.
+ */
+#include "init.h"
+
+#include <errno.h>
+#include <linux/reboot.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char *default_env[] = {
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	"HOME=/",
+	"TERM=linux",
+	NULL,
+};
+
+static char *no_words[] = { NULL };
+
+static void load_settings(struct settings *settings)
+{
+	size_t len;
+	char *text = read_file("/.uk/settings", &len);
+	const char *bad;
+
+	memset(settings, 0, sizeof(*settings));
+	if (!text)
+		return;
+	bad = parse_settings(text, settings);
+	if (bad)
+		complain("setting not understood:", bad, 0);
+}
+
+/* The arguments behind argv[0]: from `ukcc run`, else the command line's. */
+static char **load_arguments(void)
+{
+	size_t len;
+	char *data = read_file("/.uk/args", &len);
+	char **words;
+
+	if (data) {
+		words = split_entries(data, len);
+	} else {
+		data = read_file("/proc/cmdline", &len);
+		words = data ? words_after_dashes(data) : NULL;
+	}
+	return words ? words : no_words;
+}
+
+static char **load_env(const struct settings *settings)
+{
+	size_t len;
+	char *data = read_file("/.uk/env", &len);
+	char **given = data ? split_entries(data, len) : NULL;
+	char *term, **env;
+
+	if (settings->term) {
+		term = malloc(strlen("TERM=") + strlen(settings->term) + 1);
+		if (term) {
+			strcpy(term, "TERM=");
+			strcat(term, settings->term);
+			default_env[2] = term;
+		}
+	}
+	env = merge_env(default_env, given);
+	return env ? env : default_env;
+}
+
+/* argv[0] is the program's own name: busybox picks its applet by it. */
+static char **make_argv(char *name, char **words)
+{
+	size_t count = 0;
+	char **argv;
+
+	while (words[count])
+		count++;
+	argv = calloc(count + 2, sizeof(*argv));
+	if (!argv)
+		return no_words;
+	argv[0] = name;
+	memcpy(argv + 1, words, count * sizeof(*words));
+	return argv;
+}
+
+/* Reaps every process, and returns the wait status of the one that counts. */
+static int wait_for(pid_t application)
+{
+	int status;
+	pid_t pid;
+
+	for (;;) {
+		pid = wait(&status);
+		if (pid == application)
+			return status;
+		if (pid < 0 && errno != EINTR)
+			return 127 << 8;
+	}
+}
+
+/* Has the kernel killed for lack of memory?  A line `oom_kill N` says so. */
+static int ran_out_of_memory(void)
+{
+	size_t len;
+	char *text = read_file("/proc/vmstat", &len);
+	char *line = text ? strstr(text, "\noom_kill ") : NULL;
+
+	return line && line[strlen("\noom_kill ")] != '0';
+}
+
+static void report(int status)
+{
+	char number[24];
+
+	if (WIFEXITED(status)) {
+		record("exit", decimal(WEXITSTATUS(status), number));
+		return;
+	}
+	if (WTERMSIG(status) == SIGKILL && ran_out_of_memory())
+		complain("the kernel killed the application:",
+			 "out of memory (-m gives more)", 0);
+	record("signal", decimal(WTERMSIG(status), number));
+}
+
+/*
+ * A kernel without ACPI cannot power off, and makes a halt of the wish, from
+ * which nothing wakes it; a reset is what every machine can do, and `ukcc run`
+ * takes a reset for the end.
+ */
+static void power_off(void)
+{
+	sync();
+	/* "reboot: Power down" is an emergency to the kernel, not to the user */
+	write_text("/proc/sys/kernel/printk", "0\n");
+	if (access("/sys/firmware/acpi", F_OK) == 0)
+		reboot(RB_POWER_OFF);
+	reboot(RB_AUTOBOOT);
+	reboot(RB_HALT_SYSTEM);
+	for (;;)
+		pause();
+}
+
+static void finish(int status)
+{
+	drain(STDOUT_FILENO);
+	report(status);
+	power_off();
+}
+
+int main(void)
+{
+	struct settings settings;
+	char *program, *name;
+	const char *hostname;
+	char **argv, **env;
+	size_t len;
+	pid_t child;
+
+	mount_system();
+	open_console();
+	load_settings(&settings);
+	set_terminal(&settings);
+
+	program = read_file("/.uk/program", &len);
+	if (!program) {
+		complain("no application in this image:", "/.uk/program", errno);
+		finish(127 << 8);
+	}
+	name = strrchr(program, '/');
+	name = name ? name + 1 : program;
+
+	hostname = settings.hostname ? settings.hostname : name;
+	sethostname(hostname, strnlen(hostname, 64));
+	bring_up_network(&settings);
+	write_etc(&settings, hostname);
+	mount_shares(&settings);
+
+	argv = make_argv(name, load_arguments());
+	env = load_env(&settings);
+	child = fork();
+	if (child == 0)
+		launch(program, argv, env, &settings);
+	if (child < 0) {
+		complain("cannot start", name, errno);
+		finish(126 << 8);
+	}
+	finish(wait_for(child));
+	return 0;
+}

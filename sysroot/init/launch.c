@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The child that becomes the application. */
+#include "init.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#define MIB (1024 * 1024)
+
+/* Soft and hard as on a distribution with systemd; the rest is the kernel's. */
+static const struct {
+	int resource;
+	struct rlimit limit;
+} limits[] = {
+	/* a soft limit above FD_SETSIZE breaks programs that use select() */
+	{ RLIMIT_NOFILE, { 1024, 524288 } },
+	{ RLIMIT_NPROC, { RLIM_INFINITY, RLIM_INFINITY } },
+	{ RLIMIT_MEMLOCK, { RLIM_INFINITY, RLIM_INFINITY } },
+};
+
+static void set_limits(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(*limits); i++)
+		setrlimit(limits[i].resource, &limits[i].limit);
+}
+
+/* A fresh process: nothing ignored, nothing blocked. */
+static void reset_signals(void)
+{
+	sigset_t none;
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void take_terminal(void)
+{
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+}
+
+/*
+ * Standard input from the host's pipe or file, or from nowhere, where an end
+ * of file comes in either case; the terminal has none.
+ */
+static void take_input(enum input input)
+{
+	int fd = -1;
+
+	if (input == INPUT_TTY)
+		return;
+	if (input == INPUT_PORT) {
+		fd = open_input_port();
+		if (fd < 0)
+			complain("standard input is empty:", "no port", errno);
+	}
+	if (fd < 0)
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	dup2(fd, STDIN_FILENO);
+	close(fd);
+}
+
+/* Bytes of memory that the loadable segments of an ELF file ask for. */
+static unsigned long memory_asked(const char *program)
+{
+	int fd = open(program, O_RDONLY | O_CLOEXEC);
+	unsigned long sum = 0;
+	Elf64_Ehdr header;
+	Elf64_Phdr segment;
+	int i;
+
+	if (fd < 0)
+		return 0;
+	if (read(fd, &header, sizeof(header)) == sizeof(header) &&
+	    !memcmp(header.e_ident, ELFMAG, SELFMAG)) {
+		for (i = 0; i < header.e_phnum; i++) {
+			off_t at = header.e_phoff + i * sizeof(segment);
+
+			if (pread(fd, &segment, sizeof(segment), at) ==
+				    sizeof(segment) &&
+			    segment.p_type == PT_LOAD)
+				sum += segment.p_memsz;
+		}
+	}
+	close(fd);
+	return sum;
+}
+
+/* `PROGRAM: Cannot allocate memory (asks for N MiB, M MiB of T MiB are free)` */
+static void complain_of_memory(const char *program)
+{
+	char asked[24], has[24], all[24], text[512] = "";
+	struct sysinfo machine = { 0 };
+	const char *part[8];
+	size_t i;
+
+	sysinfo(&machine);
+	if (!machine.mem_unit)
+		machine.mem_unit = 1;
+	part[0] = ": not enough memory: it asks for ";
+	part[1] = decimal((memory_asked(program) + MIB - 1) / MIB, asked);
+	part[2] = " MiB, ";
+	part[3] = decimal(machine.freeram * machine.mem_unit / MIB, has);
+	part[4] = " MiB of ";
+	part[5] = decimal(machine.totalram * machine.mem_unit / MIB, all);
+	part[6] = " MiB are free (-m gives more)";
+	strncat(text, program, 256);
+	for (i = 0; i < 7; i++)
+		strcat(text, part[i]);
+	complain("cannot run", text, 0);
+}
+
+static void complain_of_exec(const char *program, int error)
+{
+	if (error == ENOMEM)
+		complain_of_memory(program);
+	else
+		complain("cannot run", program, error);
+}
+
+/* Becomes the application, or ends with 127 or 126 as a shell would. */
+void launch(const char *program, char **argv, char **env,
+	    const struct settings *settings)
+{
+	const char *cwd = settings->cwd ? settings->cwd : "/";
+	int error;
+
+	take_terminal();
+	take_input(settings->input);
+	set_limits();
+	if (chdir(cwd)) {
+		complain("cannot change to the directory", cwd, errno);
+		_exit(126);
+	}
+	reset_signals();
+	execve(program, argv, env);
+	error = errno;
+	complain_of_exec(program, error);
+	_exit(error == ENOENT ? 127 : 126);
+}

@@ -1,0 +1,11 @@
+"""`ukcc run`: from options to a machine, from a machine to a process, from its record to a status.
+
+options.py     words of the command line -> frozen options
+plan.py        options + what the image says + the terminal -> Machine
+machine.py     Machine: what the virtual machine consists of, independent of the VMM
+qemu.py        Machine -> QEMU's argv
+settings.py    what init is told, as the second archive
+process.py     runs QEMU: console, time limit, signals
+record.py      the exit record -> exit status
+accel.py       KVM or TCG, found by booting probe_guest.py's guest
+"""

@@ -1,0 +1,190 @@
+"""KVM or TCG: found out by booting a guest, not by looking at /dev/kvm.
+
+A /dev/kvm can be there, open, even create a machine, and still not run a kernel: nested set-ups
+offer ones that stop at the first instruction out of the ordinary. So a tiny guest (probe_guest.py)
+is booted under KVM, and KVM is taken when the guest's answer is right and comes in time.
+"""
+
+import contextlib
+import hashlib
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ukcc import paths, proc
+from ukcc.errors import MachineError, ToolFailed
+from ukcc.vm import probe_guest
+from ukcc.vm.process import die_with_parent
+from ukcc.vm.qemu import PROGRAM, accel_words
+
+DEADLINE = 3.0  # seconds; a KVM that works needs a tenth of one
+_DEVICE = "/dev/kvm"
+_BROKEN = b"KVM internal error"  # what QEMU says before it stops the guest, and waits
+_WORKS = "works"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether KVM works; if not, `reason` says why, and `fresh` that it was found just now."""
+
+    works: bool
+    reason: str = ""
+    fresh: bool = False
+
+
+def choose(wanted: str) -> str:
+    """`kvm` or `tcg` for `--accel auto|kvm|tcg`. Says on stderr when a KVM that is there is bad."""
+    if wanted == "tcg":
+        return "tcg"
+    if wanted == "kvm":
+        reason = cannot_open()
+        if reason:
+            raise MachineError(f"--accel kvm: {reason}", "use --accel tcg")
+        return "kvm"
+    verdict = probe()
+    if verdict.fresh and not verdict.works and Path(_DEVICE).exists():
+        line = f"KVM does not work here ({verdict.reason}); using TCG, which is slower"
+        print(f"ukcc run: {line}", file=sys.stderr, flush=True)
+    return "kvm" if verdict.works else "tcg"
+
+
+def probe() -> Verdict:
+    """Whether KVM works here, asked once for each start of the host and each QEMU."""
+    reason = cannot_open()
+    if reason:
+        return Verdict(False, reason, fresh=True)
+    cache = _cache_file()
+    known = _read(cache)
+    if known:
+        return Verdict(known == _WORKS, known)
+    reason = boot_guest("kvm", DEADLINE)
+    _write(cache, reason or _WORKS)
+    return Verdict(not reason, reason, fresh=True)
+
+
+def cannot_open() -> str:
+    """Why /dev/kvm cannot be opened, or nothing."""
+    try:
+        os.close(os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"{_DEVICE}: {error.strerror}"
+    return ""
+
+
+def boot_guest(accel: str, deadline: float) -> str:
+    """Boots the guest under an accelerator. Returns what is wrong with it, or nothing.
+
+    deadline: seconds, after which it is killed.
+    """
+    with contextlib.ExitStack() as stack:
+        image = os.memfd_create("ukcc-probe")
+        stack.callback(os.close, image)
+        os.write(image, probe_guest.image())
+        try:
+            guest = subprocess.Popen(
+                _guest_argv(accel, f"/proc/self/fd/{image}"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[image],
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            return f"{PROGRAM}: {error.strerror}"
+        try:
+            answer, said, ended = _collect(guest, time.monotonic() + deadline)
+        finally:
+            guest.kill()
+            guest.communicate()
+    return _judge(guest.returncode, answer, said, ended)
+
+
+def _guest_argv(accel: str, image: str) -> list[str]:
+    """The same kind of machine as for an image (qemu.py), with a port to end it."""
+    return [
+        *(PROGRAM, "-machine", "q35", *accel_words(accel), "-m", "32M"),
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"),
+        *("-kernel", image),
+    ]
+
+
+def _collect(guest: "subprocess.Popen[bytes]", end: float) -> tuple[bytes, bytes, bool]:
+    """What the guest wrote, what QEMU wrote, and whether both ended before the time `end`."""
+    assert guest.stdout is not None and guest.stderr is not None  # they are pipes
+    answer, said = guest.stdout.fileno(), guest.stderr.fileno()
+    texts = {answer: b"", said: b""}
+    poll = select.poll()
+    for fd in texts:
+        poll.register(fd, select.POLLIN)
+    waiting = set(texts)
+    while waiting and _BROKEN not in texts[said]:
+        left = end - time.monotonic()
+        ready = poll.poll(left * 1000) if left > 0 else []
+        if not ready:
+            break
+        for fd, _ in ready:
+            data = os.read(fd, 4096)
+            texts[fd] += data
+            if not data:
+                poll.unregister(fd)
+                waiting.discard(fd)
+    if not waiting:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            guest.wait(max(0.0, end - time.monotonic()))
+    return texts[answer], texts[said], not waiting
+
+
+def _judge(returncode: int, answer: bytes, said: bytes, ended: bool) -> str:
+    if _BROKEN in said:
+        return "a test guest stopped with an internal error"
+    if not ended:
+        return "a test guest hung"
+    if returncode == probe_guest.EXIT_STATUS and answer == probe_guest.answer():
+        return ""
+    if returncode == probe_guest.EXIT_STATUS:
+        return "a test guest calculated wrongly"
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"a test guest ended with status {returncode}"
+
+
+def _cache_file() -> Path:
+    """A file for this start of the host, this QEMU and this guest."""
+    try:
+        qemu = proc.find(PROGRAM)
+    except ToolFailed as error:
+        raise MachineError(error.message, error.hint) from None
+    status = Path(qemu).stat()
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
+    facts = repr((boot_id, qemu, status.st_size, status.st_mtime_ns, probe_guest.CODE))
+    name = hashlib.sha256(facts.encode()).hexdigest()[:16]
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    directory = Path(runtime) / "ukcc" if runtime else Path(paths.store()) / "run"
+    return directory / f"kvm-{name}"
+
+
+def _read(cache: Path) -> str:
+    try:
+        return cache.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _write(cache: Path, text: str) -> None:
+    """Appears whole or not at all; a cache that cannot be written is only slower."""
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(dir=cache.parent)
+        try:
+            os.write(fd, text.encode())
+            Path(temporary).replace(cache)
+        except OSError:
+            Path(temporary).unlink()
+            raise
+        finally:
+            os.close(fd)

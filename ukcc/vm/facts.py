@@ -1,0 +1,78 @@
+"""What an image says about itself, as far as running it needs it."""
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ukcc import paths
+from ukcc.errors import MachineError, UkccError
+from ukcc.image.headers import PT_NOTE, Headers, read_headers
+from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
+
+_MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
+    sysroot: id of the sysroot it was linked against (empty: not recorded).
+    """
+
+    memory_min_mib: int = 0
+    sysroot: str = ""
+
+    @property
+    def vmlinux(self) -> "Path | None":
+        """The kernel with its symbols, if that sysroot is in the store."""
+        path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "vmlinux"
+        return path if self.sysroot and path.is_file() else None
+
+
+def read_facts(image: str) -> ImageFacts:
+    """Reads the notes of an image. Raises MachineError for what no VMM could boot."""
+    try:
+        fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MachineError(f"{image}: {_reason(error)}") from None
+    try:
+        size = os.fstat(fd).st_size
+        notes = _notes(fd, read_headers(fd, size, image))
+    except OSError as error:
+        raise MachineError(f"{image}: {_reason(error)}") from None
+    except UkccError as error:
+        raise MachineError(error.message, error.hint or _MEND) from None
+    finally:
+        os.close(fd)
+    # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
+    if not notes or find_note(notes[-1], XEN, XEN_ELFNOTE_PHYS32_ENTRY) is None:
+        raise MachineError(f"{image}: no bootable image: it has no kernel in it", _MEND)
+    return _facts(_metadata(notes))
+
+
+def _notes(fd: int, headers: Headers) -> list[bytes]:
+    return [
+        os.pread(fd, phdr.filesz, phdr.offset) for phdr in headers.phdrs if phdr.type == PT_NOTE
+    ]
+
+
+def _metadata(notes: list[bytes]) -> dict[str, Any]:
+    for data in reversed(notes):
+        text = find_note(data, UKCC, UKCC_METADATA)
+        if text is not None:
+            with contextlib.suppress(ValueError):
+                return dict(json.loads(text))
+    return {}
+
+
+def _facts(metadata: dict[str, Any]) -> ImageFacts:
+    return ImageFacts(
+        memory_min_mib=int(metadata.get("memory_min_mib", 0)),
+        sysroot=str(metadata.get("sysroot", "")),
+    )
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,183 @@
+"""`ukcc run` from its options to its exit status."""
+
+import hashlib
+import os
+import re
+import shlex
+import signal
+import socket
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from ukcc.errors import MachineError
+from ukcc.image import cpio
+from ukcc.vm import process
+from ukcc.vm.accel import choose
+from ukcc.vm.facts import ImageFacts, read_facts
+from ukcc.vm.machine import Machine
+from ukcc.vm.options import LOOPBACK, RunOptions
+from ukcc.vm.plan import plan_machine
+from ukcc.vm.process import Outcome
+from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.record import parse_record
+from ukcc.vm.settings import Terminal, settings_files
+
+TIMED_OUT = 124  # as timeout(1)
+
+_PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
+
+
+def run(options: RunOptions) -> int:
+    """Boots the image; the exit status is the application's, or 124, 125 or 128 + n."""
+    facts = read_facts(options.image)
+    terminal = host_terminal()
+    # the cheap mistakes are found before the probe, which takes its time
+    plan_machine(options, facts, "tcg")
+    check_host(options)
+    machine = plan_machine(
+        options,
+        facts,
+        choose(options.accel),
+        stdin_port=not terminal.interactive and not _stdin_is_empty(),
+    )
+    if options.gdb_port is not None:
+        _say(gdb_line(options.image, options.gdb_port, facts))
+    outcome = process.execute(
+        lambda endpoints: qemu_argv(machine, endpoints),
+        settings_archive(machine, terminal, options),
+        interactive=terminal.interactive,
+        stdin_port=machine.stdin_port,
+        timeout=options.timeout,
+    )
+    return exit_status(outcome, options)
+
+
+def dry_run(options: RunOptions) -> str:
+    """The command line that `run` would use, in one line for a shell.
+
+    It can be pasted: the archive of the settings is written to a file whose name comes from its
+    contents, in the directory for temporary files, and stays there.
+    """
+    facts = read_facts(options.image)
+    terminal = host_terminal()
+    machine = plan_machine(options, facts, choose(options.accel))
+    archive = settings_archive(machine, terminal, options)
+    name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
+    path = Path(tempfile.gettempdir()) / f"{name}.cpio"
+    _write_anew(path, archive)
+    _say(f"memory: {_memory_reason(machine, options, facts)}")
+    _say(f"settings: {path} (temporary)")
+    return shlex.join(qemu_argv(machine, Endpoints(str(path), str(path.with_suffix(".record")))))
+
+
+def settings_archive(machine: Machine, terminal: Terminal, options: RunOptions) -> bytes:
+    """The second archive, in bytes."""
+    files = settings_files(machine, terminal, options.arguments, options.environment)
+    entries = [cpio.regular(path, data) for path, data in files.items()]
+    return cpio.archive(cpio.with_parents(entries))
+
+
+def host_terminal() -> Terminal:
+    """A person is there when both ends of our console are terminals."""
+    if not (os.isatty(process.STDIN) and os.isatty(process.STDOUT)):
+        return Terminal()
+    size = os.get_terminal_size(process.STDOUT)
+    return Terminal(True, (size.lines, size.columns), os.environ.get("TERM", ""))
+
+
+def check_host(options: RunOptions) -> None:
+    """Finds before the start what QEMU would find in the middle of it."""
+    for share in options.shares:
+        if not Path(share.host).is_dir():
+            raise MachineError(f"-v {share.host}: no such directory", "make it first")
+    for forward in options.forwards:
+        kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
+        check_port(forward.address, forward.host_port, kind, f"-p {forward}")
+    if options.gdb_port is not None:
+        check_port(LOOPBACK, options.gdb_port, socket.SOCK_STREAM, f"--gdb {options.gdb_port}")
+
+
+def check_port(address: str, port: int, kind: int, option: str) -> None:
+    """Raises MachineError when QEMU could not bind to this port of the host."""
+    with socket.socket(socket.AF_INET, kind) as trial:
+        # as QEMU does it, or a connection in TIME_WAIT would look like a server
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+            if kind == socket.SOCK_STREAM:
+                trial.listen(1)
+        except OSError as error:
+            raise MachineError(
+                f"{option}: port {port} of {address}: {error.strerror}",
+                "choose another port of the host",
+            ) from None
+
+
+def exit_status(outcome: Outcome, options: RunOptions) -> int:
+    """What the outcome means; raises MachineError when the application's status is not known."""
+    record = parse_record(outcome.record)
+    for note in record.notes:
+        _say(note)
+    if outcome.stopped_by:
+        return 128 + outcome.stopped_by
+    if outcome.timed_out:
+        raise MachineError(
+            f"{options.image}: still running after {options.timeout:g} s",
+            "--timeout gives it longer",
+            TIMED_OUT,
+        )
+    if record.status is None:
+        raise MachineError(f"{options.image}: {_what_happened(outcome)}")
+    return record.status
+
+
+def _what_happened(outcome: Outcome) -> str:
+    """One line on a machine that ended without telling the application's status."""
+    panic = _PANIC.search(outcome.console)
+    if panic:
+        return f"the kernel panicked: {panic[1].decode(errors='replace')}"
+    said = outcome.stderr.strip().splitlines()
+    if outcome.returncode > 0 and said:
+        return f"QEMU failed: {said[-1]}"
+    if outcome.returncode < 0:
+        return f"QEMU was killed by {signal.Signals(-outcome.returncode).name}"
+    return "the machine ended without saying how the application did"
+
+
+def gdb_line(image: str, port: int, facts: ImageFacts) -> str:
+    """The command that debugs application and kernel, waiting at the first instruction."""
+    words = ["gdb", "-ex", f"target remote {LOOPBACK}:{port}"]
+    if facts.vmlinux:
+        words += ["-ex", f"add-symbol-file {facts.vmlinux}"]
+    return "waiting for: " + shlex.join([*words, image])
+
+
+def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
+    least = (
+        f"the image needs {facts.memory_min_mib}" if facts.memory_min_mib else "no minimum known"
+    )
+    given = "-m" if options.memory_mib is not None else "default"
+    return f"{machine.memory_mib} MiB ({given}; {least})"
+
+
+def _stdin_is_empty() -> bool:
+    """Whether standard input is closed or /dev/null: then no port is worth its while."""
+    try:
+        status = os.fstat(process.STDIN)
+    except OSError:
+        return True
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
+
+
+def _write_anew(path: Path, data: bytes) -> None:
+    """Never through a link that somebody else may have put there."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+
+
+def _say(line: str) -> None:
+    print(f"ukcc run: {line}", file=sys.stderr, flush=True)

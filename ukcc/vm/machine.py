@@ -1,0 +1,87 @@
+"""What a virtual machine consists of, whichever VMM makes it."""
+
+from dataclasses import dataclass
+
+# The network that QEMU's user mode makes (docs: qemu-system-x86_64(1), -netdev user).
+USER_NETWORK = "10.0.2.0/24"
+USER_ADDRESS = "10.0.2.15/24"
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A port of the host that leads to one of the guest. `protocol` is `tcp` or `udp`."""
+
+    address: str
+    host_port: int
+    guest_port: int
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        tail = "/udp" if self.protocol == "udp" else ""
+        return f"{self.address}:{self.host_port}:{self.guest_port}{tail}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A directory of the host (absolute path) at an absolute path of the guest."""
+
+    host: str
+    guest: str
+    readonly: bool = False
+
+
+@dataclass(frozen=True)
+class Address:
+    """How the guest's first interface gets its IPv4 address.
+
+    cidr: `10.0.2.15/24`, or `dhcp`; gateway and nameserver: dotted quads, or empty.
+    """
+
+    cidr: str
+    gateway: str = ""
+    nameserver: str = ""
+
+    @property
+    def is_dhcp(self) -> bool:
+        return self.cidr == "dhcp"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One virtio-net device. kind: `user` or `tap`; interface: the tap's name on the host."""
+
+    kind: str
+    address: Address
+    forwards: tuple[Forward, ...] = ()
+    interface: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that boots `image`. memory_mib: MiB; network: None for no device at all."""
+
+    image: str
+    memory_mib: int
+    cpus: int
+    accel: str
+    network: "Network | None"
+    shares: tuple[Share, ...] = ()
+    stdin_port: bool = False
+    gdb_port: "int | None" = None
+
+    @property
+    def kernel_arguments(self) -> tuple[str, ...]:
+        """What the kernel is told.
+
+        The console belongs to the application, so the kernel speaks there only in an emergency
+        (a panic raises the level by itself); and then it resets at once, which ends the VMM.
+        """
+        arguments = ["console=ttyS0", "loglevel=1", "panic=-1"]
+        if self.network is not None and self.network.address.is_dhcp:
+            arguments.append("ip=dhcp")
+        return tuple(arguments)
+
+
+def share_tag(index: int) -> str:
+    """The name under which the guest finds the share of that number."""
+    return f"share{index}"

@@ -1,0 +1,261 @@
+"""Runs QEMU: the console, the time limit, the signals.
+
+Not through ukcc/proc.py: this process talks while it runs, on descriptors that we hand it, and its
+end is ours. Nothing is left behind: what QEMU reads and writes besides the console is memory of
+this process (memfd), and QEMU dies with it, whatever kills it.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import termios
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ukcc import proc
+from ukcc.errors import MachineError, ToolFailed
+from ukcc.vm.qemu import Endpoints
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+_CHUNK = 65536
+_TAIL = 65536  # bytes of the console that are kept to explain a failure
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+STDIN, STDOUT = 0, 1
+
+# Makes the argv, given where the channels end.
+ArgvMaker = Callable[[Endpoints], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How QEMU ended.
+
+    returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
+    serial port; console: the last bytes shown; stderr: what QEMU itself said;
+    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0.
+    """
+
+    returncode: int
+    record: bytes
+    console: bytes = b""
+    stderr: str = ""
+    timed_out: bool = False
+    stopped_by: int = 0
+
+
+class _Stopped(BaseException):
+    """A signal asked us to end; not an Exception, so that no handler takes it for an error."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def execute(
+    make_argv: ArgvMaker,
+    initrd: bytes,
+    *,
+    interactive: bool,
+    stdin_port: bool,
+    timeout: "float | None" = None,
+) -> Outcome:
+    """Runs the machine to its end. timeout: seconds.
+
+    interactive: QEMU has the terminal itself; else its output is copied to our stdout, and with
+    `stdin_port` our stdin to its port.
+    """
+    with contextlib.ExitStack() as stack:
+        initrd_fd = _memory_file(stack, "settings", initrd)
+        record_fd = _memory_file(stack, "record", b"")
+        port = _StdinPort(stack) if stdin_port else None
+        endpoints = Endpoints(
+            initrd=f"/proc/self/fd/{initrd_fd}",
+            record=f"/proc/self/fd/{record_fd}",
+            stdin_fd=port.guest_end.fileno() if port else None,
+        )
+        passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
+        if interactive:
+            stack.enter_context(_terminal_restored())
+        stack.enter_context(_stop_signals())
+        machine = _start(make_argv(endpoints), passed, interactive)
+        try:
+            copies = _Copies(machine)
+            if port:
+                port.start()
+            ending = _wait(machine, timeout)
+        except _Stopped as stopped:
+            ending = _Ending(stopped_by=stopped.signum)
+        finally:
+            _end(machine)
+        copies.finish(patient=not (ending.timed_out or ending.stopped_by))
+        return Outcome(
+            returncode=machine.returncode,
+            record=os.pread(record_fd, _CHUNK, 0),
+            console=copies.console.tail,
+            stderr=copies.messages.tail.decode(errors="replace"),
+            timed_out=ending.timed_out,
+            stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.console.broken else 0),
+        )
+
+
+@dataclass(frozen=True)
+class _Ending:
+    timed_out: bool = False
+    stopped_by: int = 0
+
+
+def _wait(machine: "subprocess.Popen[bytes]", timeout: "float | None") -> _Ending:
+    try:
+        machine.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return _Ending(timed_out=True)
+    return _Ending()
+
+
+def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
+    """A file without a name in any directory, so that nothing has to be cleaned up."""
+    fd = os.memfd_create(f"ukcc-{name}")
+    stack.callback(os.close, fd)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    return fd
+
+
+def _start(
+    argv: Sequence[str], passed: Sequence[int], interactive: bool
+) -> "subprocess.Popen[bytes]":
+    try:
+        program = proc.find(argv[0])
+    except ToolFailed as error:
+        raise MachineError(error.message, error.hint) from None
+    return subprocess.Popen(
+        argv,
+        executable=program,
+        stdin=None if interactive else subprocess.DEVNULL,
+        stdout=None if interactive else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=passed,
+        preexec_fn=die_with_parent,
+    )
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent() -> None:
+    """In the child: the kernel kills it when we are gone, even by SIGKILL."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _end(machine: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, by which QEMU ends in order, then SIGKILL. Nothing if it has ended."""
+    if machine.poll() is not None:
+        return
+    machine.terminate()
+    try:
+        machine.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        machine.kill()
+        machine.wait()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP become an exception in the main thread."""
+
+    def stop(signum: int, frame: Any) -> None:
+        raise _Stopped(signum)
+
+    before = {signum: signal.signal(signum, stop) for signum in _STOPPING}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _terminal_restored() -> Iterator[None]:
+    """QEMU makes the terminal raw and non-blocking; undone here in case it was killed."""
+    mode = termios.tcgetattr(STDIN)
+    flags = [(fd, fcntl.fcntl(fd, fcntl.F_GETFL)) for fd in (STDIN, STDOUT)]
+    try:
+        yield
+    finally:
+        for fd, flag in flags:
+            fcntl.fcntl(fd, fcntl.F_SETFL, flag)
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, mode)
+
+
+class _StdinPort:
+    """Our standard input to the guest's port: a socket, which unlike a serial line has an end."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._ours, self.guest_end = socket.socketpair()
+        stack.callback(self._ours.close)
+        stack.callback(self.guest_end.close)
+
+    def start(self) -> None:
+        """Begins to copy, in a thread that a blocked read on our stdin cannot keep alive."""
+        self.guest_end.close()
+        threading.Thread(target=self._copy, daemon=True).start()
+
+    def _copy(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(STDIN, _CHUNK):
+                self._ours.sendall(data)
+        with contextlib.suppress(OSError):
+            # not close(): QEMU drops what it has not read yet when the other end has hung up
+            self._ours.shutdown(socket.SHUT_WR)
+
+
+class _Copy:
+    """Copies a pipe to a descriptor (or nowhere), keeping the last bytes."""
+
+    def __init__(self, source: int, target: "int | None", on_broken: Callable[[], None]) -> None:
+        self.tail = b""
+        self.broken = False
+        self._source, self._target, self._on_broken = source, target, on_broken
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while data := os.read(self._source, _CHUNK):
+            self.tail = (self.tail + data)[-_TAIL:]
+            if self._target is not None and not self.broken:
+                self._write(memoryview(data), self._target)
+
+    def _write(self, view: memoryview, target: int) -> None:
+        try:
+            while view:
+                view = view[os.write(target, view) :]
+        except OSError:
+            # whoever read our output has gone: a process would die of SIGPIPE
+            self.broken = True
+            self._on_broken()
+
+
+class _Copies:
+    """The console to our stdout, QEMU's own messages to memory."""
+
+    def __init__(self, machine: "subprocess.Popen[bytes]") -> None:
+        assert machine.stderr is not None  # it is a pipe
+        self.messages = _Copy(machine.stderr.fileno(), None, machine.terminate)
+        if machine.stdout is None:
+            self.console = self.messages
+        else:
+            self.console = _Copy(machine.stdout.fileno(), STDOUT, machine.terminate)
+
+    def finish(self, patient: bool) -> None:
+        """Waits until all is copied; not for ever on a reader who takes nothing any more."""
+        for copy in (self.console, self.messages):
+            copy.thread.join(None if patient else _GRACE)

@@ -1,0 +1,128 @@
+"""A machine as the words of QEMU's command line. Written for QEMU 7.2 and later."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from ukcc.vm.machine import Machine, Network, share_tag
+
+PROGRAM = "qemu-system-x86_64"
+
+# The port's name is what sysroot/init/console.c looks for.
+STDIN_PORT = "ukcc.stdin"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the machine's channels end on the host.
+
+    initrd: path of the settings archive; record: path that gets the exit record;
+    stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it.
+    """
+
+    initrd: str
+    record: str
+    stdin_fd: "int | None" = None
+
+
+def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
+    """The whole command line, program first. The console is on QEMU's stdio."""
+    return [
+        PROGRAM,
+        *_base(machine),
+        *("-kernel", machine.image, "-initrd", endpoints.initrd),
+        *("-append", " ".join(machine.kernel_arguments)),
+        # signal=off: Ctrl-C is a byte for the guest, not a signal for QEMU
+        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
+        *("-serial", "chardev:record"),
+        *("-device", "virtio-rng-pci"),
+        *_stdin(machine, endpoints),
+        *_network(machine.network),
+        *_shares(machine),
+        *_gdb(machine),
+    ]
+
+
+def accel_words(accel: str) -> list[str]:
+    """The accelerator and the CPU that goes with it."""
+    return ["-accel", accel, "-cpu", "host" if accel == "kvm" else "max"]
+
+
+def _base(machine: Machine) -> list[str]:
+    """A machine without anything that was not asked for.
+
+    -display none, not -nographic: the latter makes the firmware write to the serial port.
+    """
+    return [
+        *("-machine", "q35"),
+        *accel_words(machine.accel),
+        *("-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus)),
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+    ]
+
+
+def _stdin(machine: Machine, endpoints: Endpoints) -> list[str]:
+    if not machine.stdin_port or endpoints.stdin_fd is None:
+        return []
+    return [
+        *("-device", "virtio-serial-pci,max_ports=2"),
+        *("-chardev", f"socket,id=stdin,fd={endpoints.stdin_fd}"),
+        *("-device", f"virtserialport,chardev=stdin,name={STDIN_PORT}"),
+    ]
+
+
+def _network(network: "Network | None") -> list[str]:
+    if network is None:
+        return []
+    if network.kind == "tap":
+        netdev = f"tap,id=net0,ifname={network.interface},script=no,downscript=no"
+    else:
+        netdev = ",".join(["user", "id=net0", *_user_network(network)])
+    # romfile=: the firmware shall not try to boot from the network
+    return ["-netdev", netdev, "-device", "virtio-net-pci,netdev=net0,romfile="]
+
+
+def _user_network(network: Network) -> list[str]:
+    """User mode follows the address that the guest is given."""
+    words = []
+    guest = ""
+    if not network.address.is_dhcp:
+        interface = ipaddress.IPv4Interface(network.address.cidr)
+        guest = str(interface.ip)
+        words.append(f"net={interface.network}")
+        if network.address.gateway:
+            words.append(f"host={network.address.gateway}")
+        nameserver = network.address.nameserver
+        if nameserver and ipaddress.IPv4Address(nameserver) in interface.network:
+            words.append(f"dns={nameserver}")
+    for forward in network.forwards:
+        host = f"{forward.protocol}:{forward.address}:{forward.host_port}"
+        words.append(f"hostfwd={host}-{guest}:{forward.guest_port}")
+    return words
+
+
+def _shares(machine: Machine) -> list[str]:
+    """9p. security_model=none works unprivileged: files belong to who runs QEMU."""
+    words = []
+    for index, share in enumerate(machine.shares):
+        name = f"fs{index}"
+        readonly = ",readonly=on" if share.readonly else ""
+        words += [
+            "-fsdev",
+            f"local,id={name},path={_quote(share.host)},security_model=none,"
+            f"multidevs=remap{readonly}",
+            "-device",
+            f"virtio-9p-pci,fsdev={name},mount_tag={share_tag(index)}",
+        ]
+    return words
+
+
+def _gdb(machine: Machine) -> list[str]:
+    if machine.gdb_port is None:
+        return []
+    return ["-gdb", f"tcp:127.0.0.1:{machine.gdb_port}", "-S"]
+
+
+def _quote(value: str) -> str:
+    """In QEMU's option lists a comma that belongs to a value is doubled."""
+    return value.replace(",", ",,")

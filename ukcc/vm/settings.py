@@ -1,0 +1,70 @@
+"""What init is told: the second archive, which the VMM gives as initrd.
+
+The formats are those of docs/architecture.md, the reader is sysroot/init/config.c.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ukcc.vm.machine import Machine, share_tag
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The host's end of the console.
+
+    interactive: a person sits there; size: (rows, columns), zeros when unknown;
+    term: the value of TERM, or empty.
+    """
+
+    interactive: bool = False
+    size: tuple[int, int] = (0, 0)
+    term: str = ""
+
+
+def encode_entries(entries: Iterable[bytes]) -> bytes:
+    """Each entry ended by a NUL, so that empty ones and any other bytes work."""
+    return b"".join(entry + b"\0" for entry in entries)
+
+
+def encode_environment(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """`NAME=value` entries, each ended by a NUL."""
+    return encode_entries(name + b"=" + value for name, value in pairs)
+
+
+def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
+    """`key=value` lines; sorted by nothing but the order in which they are explained."""
+    lines = [f"tty={'cooked' if terminal.interactive else 'raw'}"]
+    rows, columns = terminal.size
+    if terminal.interactive and rows and columns:
+        lines += [f"rows={rows}", f"columns={columns}"]
+    if terminal.interactive and terminal.term:
+        lines.append(f"term={terminal.term}")
+    if not terminal.interactive:
+        lines.append(f"stdin={'port' if machine.stdin_port else 'null'}")
+    if machine.network is not None:
+        address = machine.network.address
+        lines.append(f"address={address.cidr}")
+        if address.gateway:
+            lines.append(f"gateway={address.gateway}")
+        if address.nameserver:
+            lines.append(f"nameserver={address.nameserver}")
+    for index, share in enumerate(machine.shares):
+        mode = "ro" if share.readonly else "rw"
+        lines.append(f"mount={share_tag(index)}:{share.guest}:{mode}")
+    return tuple(lines)
+
+
+def settings_files(
+    machine: Machine,
+    terminal: Terminal,
+    arguments: Iterable[bytes],
+    environment: Iterable[tuple[bytes, bytes]],
+) -> dict[str, bytes]:
+    """The files of the archive: path without the leading slash -> contents."""
+    text = "".join(line + "\n" for line in settings_lines(machine, terminal))
+    return {
+        ".uk/args": encode_entries(arguments),
+        ".uk/env": encode_environment(environment),
+        ".uk/settings": text.encode("utf-8", "surrogateescape"),
+    }
