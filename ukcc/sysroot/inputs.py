@@ -74,7 +74,8 @@ def digest(record: object) -> str:
 
 def gather(store: Store) -> Inputs:
     """Finds and hashes all inputs. Raises UkccError, saying what is missing and what mends it."""
-    linux, glibc = sources.linux(store), sources.glibc(store)
+    linux = sources.locate(sources.LINUX, store)
+    glibc = sources.locate(sources.GLIBC, store)
     recipe = Path(paths.data_dir("sysroot"))
     patches = tuple(sorted((recipe / "linux" / "patches").glob("*.patch")))
     fragments = tuple(recipe / "linux" / "config" / f"{name}.config" for name in FRAGMENTS)

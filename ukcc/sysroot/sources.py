@@ -8,6 +8,7 @@ Both tarballs hold the source with the distribution's patches applied. (For glib
 to miss, since `debian/patches` lies beside the tarball; but its whole series applies in reverse.)
 """
 
+import functools
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +20,18 @@ from ukcc.sysroot.store import Store
 
 
 @dataclass(frozen=True)
+class Package:
+    """A source package, and where it has its tarball: a pattern relative to the root."""
+
+    name: str
+    tarball: str
+
+
+LINUX = Package("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
+GLIBC = Package("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
+
+
+@dataclass(frozen=True)
 class Source:
     """A source tarball and the version of the package it came in, as dpkg has it."""
 
@@ -27,59 +40,63 @@ class Source:
     tarball: Path
 
 
-def linux(store: Store) -> Source:
-    """The kernel's source. Raises UkccError when it can neither be found nor fetched."""
-    return _source("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz", store)
+def locate(package: Package, store: Store) -> Source:
+    """The package's source: installed, in the store, or fetched now. Raises UkccError."""
+    root = _place(package, store) or _download(package, store)
+    found = sorted(root.glob(package.tarball))
+    if len(found) != 1:
+        raise UkccError(
+            f"{package.name} should have one {root / package.tarball}, and has {len(found)}",
+            f"as root: apt-get install --reinstall {package.name}",
+        )
+    return Source(package.name, _version(package, root), found[0])
 
 
-def glibc(store: Store) -> Source:
-    """glibc's source. Raises UkccError when it can neither be found nor fetched."""
-    return _source("glibc-source", "usr/src/glibc/glibc-*.tar.xz", store)
+def present(package: Package, store: Store) -> str | None:
+    """The version that is installed or in the store, or None. Fetches nothing."""
+    root = _place(package, store)
+    return _version(package, root) if root else None
 
 
-def installed_version(package: str) -> str | None:
-    """The version of an installed package, or None (also where there is no dpkg)."""
+def _place(package: Package, store: Store) -> Path | None:
+    """The directory that the package's files lie under: `/`, or one in the store."""
+    if any(Path("/").glob(package.tarball)) and _installed_version(package):
+        return Path("/")
+    return max(store.sources.glob(f"{package.name}_*"), default=None)
+
+
+def _version(package: Package, root: Path) -> str:
+    if root == Path("/"):
+        return _installed_version(package)
+    return root.name.partition("_")[2]
+
+
+@functools.cache
+def _installed_version(package: Package) -> str:
+    """The version of an installed package, or "" (also where there is no dpkg)."""
+    asked = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Version}", package.name]
     try:
-        said = proc.output(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Version}", package])
+        said = proc.output(asked)
     except ToolFailed:
-        return None
-    return said[3:] if said.startswith("ii ") else None
+        return ""
+    return said[3:] if said.startswith("ii ") else ""
 
 
-def _source(package: str, pattern: str, store: Store) -> Source:
-    version = installed_version(package)
-    if version is not None and any(Path("/").glob(pattern)):
-        return Source(package, version, _only(Path("/"), pattern, package))
-    fetched = sorted(store.sources.glob(f"{package}_*"))
-    root = fetched[-1] if fetched else _download(package, store)
-    return Source(package, root.name.partition("_")[2], _only(root, pattern, package))
-
-
-def _download(package: str, store: Store) -> Path:
+def _download(package: Package, store: Store) -> Path:
     """Fetches a package with apt, unpacks it as `sources/<package>_<version>` in the store."""
     store.sources.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".download-", dir=store.sources))
     try:
-        proc.run(["apt-get", "download", "-q", package], cwd=work)
+        proc.run(["apt-get", "download", "-q", package.name], cwd=work)
         (deb,) = work.glob("*.deb")
         version = proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
         proc.run(["dpkg-deb", "-x", str(deb), str(work / "tree")])
-        store.publish(work / "tree", store.sources / f"{package}_{version}")
+        store.publish(work / "tree", store.sources / f"{package.name}_{version}")
     except ToolFailed as error:
         raise UkccError(
-            f"the source package {package} is not installed and cannot be downloaded",
-            f"as root: apt-get update && apt-get install {package}",
+            f"the source package {package.name} is not installed and cannot be downloaded",
+            f"as root: apt-get update && apt-get install {package.name}",
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return store.sources / f"{package}_{version}"
-
-
-def _only(root: Path, pattern: str, package: str) -> Path:
-    found = sorted(root.glob(pattern))
-    if len(found) != 1:
-        raise UkccError(
-            f"{package} should have one {root / pattern}, and has {len(found)}",
-            f"as root: apt-get install --reinstall {package}",
-        )
-    return found[0]
+    return store.sources / f"{package.name}_{version}"

@@ -1,0 +1,128 @@
+"""Checks of the host: what is there, what is missing, and the command that mends it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ukcc import proc
+from ukcc.errors import UkccError
+from ukcc.sysroot import inputs, sources
+from ukcc.sysroot.store import Store
+
+# Free disk space, in bytes, below which building large programs gets uncomfortable.
+_COMFORTABLE = 2_000_000_000
+
+# Programs that only a sysroot's build calls. objtool's libelf is looked for beside them.
+_BUILDERS = ("make", "patch", "xz", "bc", "flex", "bison", "gawk", "rsync", "python3")
+_LIBELF = Path("/usr/include/libelf.h")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `needed`: ukcc cannot do its work without it; `mend`: a command."""
+
+    name: str
+    ok: bool
+    needed: bool
+    found: str
+    mend: str = ""
+
+
+def examine(store: Store) -> list[Finding]:
+    """Looks at everything; changes nothing and downloads nothing."""
+    sysroot = _sysroot(store)
+    # Whoever has a finished sysroot can do without the means to build one.
+    must_build = not sysroot.ok
+    return [
+        *_compilers(),
+        *_builders(needed=must_build),
+        *_sources(store, needed=must_build),
+        sysroot,
+        *_store(store),
+        _program("QEMU", "qemu-system-x86_64", needed=True),
+        _kvm(),
+    ]
+
+
+def _compilers() -> Iterator[Finding]:
+    yield _program("C compiler", os.environ.get("UKCC_CC", "gcc"), needed=True)
+    yield _program("C++ compiler", os.environ.get("UKCC_CXX", "g++"), needed=False)
+    yield _program("assembler", "as", needed=True)
+    yield _program("linker", "ld", needed=True)
+
+
+def _builders(needed: bool) -> Iterator[Finding]:
+    missing = [name for name in _BUILDERS if shutil.which(name) is None]
+    packages = [proc.PACKAGES.get(name, name) for name in missing]
+    if not _LIBELF.exists():
+        missing.append(_LIBELF.name)
+        packages.append("libelf-dev")
+    found = f"missing: {', '.join(missing)}" if missing else ", ".join(_BUILDERS)
+    mend = f"apt-get install {' '.join(packages)}" if missing else ""
+    yield Finding("build tools", not missing, needed, found, mend)
+
+
+def _sources(store: Store, needed: bool) -> Iterator[Finding]:
+    for package in (sources.LINUX, sources.GLIBC):
+        version = sources.present(package, store)
+        if version:
+            yield Finding("source", True, needed, f"{package.name} {version}")
+        else:
+            found = f"{package.name} is not installed"
+            yield Finding("source", False, needed, found, f"apt-get install {package.name}")
+
+
+def _sysroot(store: Store) -> Finding:
+    current = store.current()
+    mend = "ukcc sysroot build"
+    if current is None:
+        return Finding("sysroot", False, True, "none has been built", mend)
+    versions = current.record["versions"]
+    found = f"{current.id}: linux {versions['linux']}, glibc {versions['glibc']}"
+    if not all(sources.present(p, store) for p in (sources.LINUX, sources.GLIBC)):
+        return Finding("sysroot", True, True, found)  # there is nothing to compare it with
+    try:
+        fresh = inputs.gather(store).id == current.id
+    except UkccError as error:
+        return Finding("sysroot", True, True, f"{found} ({error.message})")
+    if fresh:
+        return Finding("sysroot", True, True, found)
+    return Finding("sysroot", False, False, f"{found}; what it is made from has changed", mend)
+
+
+def _store(store: Store) -> Iterator[Finding]:
+    place = store.root
+    while not place.exists():
+        place = place.parent
+    writable = os.access(place, os.W_OK | os.X_OK)
+    yield Finding(
+        "store",
+        writable,
+        True,
+        f"{store.root}{'' if writable else ' cannot be written to'}",
+        "" if writable else f"chown -R {os.environ.get('USER', '$USER')} {place}, or set UKCC_HOME",
+    )
+    free = shutil.disk_usage(place).free
+    enough = free >= _COMFORTABLE
+    mend = "" if enough else "ukcc sysroot clean, or set UKCC_HOME to a larger disk"
+    yield Finding("disk", enough, False, f"{free / 1e9:.1f} GB free", mend)
+
+
+def _kvm() -> Finding:
+    from ukcc.vm import accel  # boots a tiny guest the first time
+
+    verdict = accel.probe()
+    if verdict.works:
+        return Finding("KVM", True, False, "works")
+    return Finding("KVM", False, False, f"{verdict.reason}; TCG serves instead, more slowly")
+
+
+def _program(name: str, command: str, needed: bool) -> Finding:
+    """A program, by the first line of what it says to --version."""
+    try:
+        said = proc.output([*command.split(), "--version"]).partition("\n")[0]
+    except UkccError as error:
+        return Finding(name, False, needed, error.message, error.hint)
+    return Finding(name, True, needed, said)
