@@ -1,0 +1,325 @@
+"""The rules of everyone who loads an image, re-stated, and images held against them.
+
+Each loader is written down here as far as it decides anything: QEMU 7.2 (include/hw/elf_ops.h,
+hw/core/loader.c, hw/i386/x86.c), rust-vmm's linux-loader (src/loader/elf/mod.rs; Firecracker and
+Cloud Hypervisor), Linux (fs/binfmt_elf.c, before and since 5.18).
+"""
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from image_samples import DATA, INTERPRETER, KERNEL, SAMPLES, TEXT, make_sysroot, program
+from image_samples import kernel_bin as sample_kernel
+
+from ukcc.image.headers import (
+    EHDR_SIZE,
+    ET_DYN,
+    PAGE,
+    PHDR_SIZE,
+    PT_INTERP,
+    PT_LOAD,
+    PT_NOTE,
+    PT_PHDR,
+    SHF_ALLOC,
+    SHT_NOBITS,
+    Headers,
+    Phdr,
+    read_headers,
+)
+from ukcc.image.kernel import DESCRIPTOR
+from ukcc.image.notes import UKCC, UKCC_METADATA, find_note
+from ukcc.image.pack import pack_image
+
+MIB = 1 << 20
+HIMEM_START = 1 * MIB
+Memory = dict[int, bytes]
+
+
+class Image:
+    """A packed sample: its bytes, its headers, and the headers it was linked with."""
+
+    def __init__(self, path: Path, linked: Path) -> None:
+        self.data = path.read_bytes()
+        self.headers = _headers(path)
+        self.linked = _headers(linked)
+
+    def loads(self) -> list[Phdr]:
+        return [p for p in self.headers.phdrs if p.type == PT_LOAD]
+
+    def metadata(self) -> dict[str, object]:
+        for phdr in self.headers.phdrs:
+            found = find_note(self.part(phdr), UKCC, UKCC_METADATA)
+            if phdr.type == PT_NOTE and found:
+                return dict(json.loads(found))
+        raise AssertionError("no metadata note")
+
+    def part(self, phdr: Phdr) -> bytes:
+        return self.data[phdr.offset : phdr.offset + phdr.filesz]
+
+
+def _headers(path: Path) -> Headers:
+    with path.open("rb") as file:
+        return read_headers(file.fileno(), os.fstat(file.fileno()).st_size, str(path))
+
+
+@pytest.fixture(scope="module", params=SAMPLES)
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    where = tmp_path_factory.mktemp("image")
+    linked, output = where / "linked", where / "program"
+    linked.write_bytes(program(SAMPLES[request.param]))
+    pack_image(
+        str(linked),
+        str(output),
+        sysroot=str(make_sysroot(where / "sysroot")),
+        link_command=["uk-gcc", "x.c"],
+        name="program",
+    )
+    return Image(output, linked)
+
+
+# QEMU
+
+
+def qemu_load(image: Image) -> tuple[Memory, int]:
+    """(guest memory, PVH entry): load_elf64 with read_pvh_start_addr, then rom_reset."""
+    assert image.data[0x202:0x206] != b"HdrS"  # would be a bzImage
+    assert not image.headers.ehdr.flags & 0x00010004  # "elfboot unsupported flags"
+    roms, entry, total = [], 0, 0
+    for phdr in image.headers.phdrs:
+        if phdr.type == PT_LOAD:
+            assert phdr.offset + phdr.filesz <= len(image.data) or not phdr.filesz
+            if phdr.memsz:
+                roms.append(phdr)
+            total += phdr.memsz
+        elif phdr.type == PT_NOTE:
+            entry = _qemu_pvh(image.part(phdr), phdr.align) or entry
+    assert total < 1 << 31, "load_elf's result is kept in an int"
+    assert entry
+    end = 0
+    for rom in sorted(roms, key=lambda p: p.paddr):  # rom_check_and_register_reset
+        assert rom.paddr >= end, "Some ROM regions are overlapping"
+        end = rom.pend
+    filled = [p for p in roms if p.filesz]  # a ROM without data is not written
+    return {p.paddr: image.part(p) + bytes(p.memsz - p.filesz) for p in filled}, entry
+
+
+def _qemu_pvh(data: bytes, align: int) -> int:
+    """get_elf_note_type for XEN_ELFNOTE_PHYS32_ENTRY, then eight bytes."""
+    at = 0
+    while at < len(data):
+        namesz, descsz, kind = struct.unpack_from("<III", data, at)
+        body = at + 12 + -(-namesz // align) * align
+        if kind == 18:
+            return int(struct.unpack_from("<Q", data, body)[0])
+        at = body + -(-descsz // align) * align
+    return 0
+
+
+def test_qemu_gets_kernel_archive_and_entry(image: Image) -> None:
+    memory, entry = qemu_load(image)
+    check_boot(memory, entry)
+
+
+def test_qemu_clears_little(image: Image) -> None:
+    memory, _ = qemu_load(image)
+    assert sum(map(len, memory.values())) < 2 * MIB
+
+
+# rust-vmm
+
+
+def rust_vmm_load(image: Image, memory_mib: int) -> tuple[Memory, int]:
+    """(guest memory, PVH entry): Elf::load with highmem_start_address = 1 MiB."""
+    ehdr = image.headers.ehdr
+    assert ehdr.phentsize == PHDR_SIZE
+    assert ehdr.phoff >= EHDR_SIZE
+    assert ehdr.entry >= HIMEM_START, "InvalidEntryAddress"
+    memory: Memory = {}
+    pvh = None
+    for phdr in image.headers.phdrs:
+        if phdr.type == PT_NOTE:
+            pvh = _rust_pvh(image, phdr)  # whatever the last one says, counts
+        if phdr.type != PT_LOAD or not phdr.filesz:
+            continue
+        assert phdr.paddr + phdr.filesz <= memory_mib * MIB, "ReadKernelImage: not in memory"
+        memory[phdr.paddr] = image.part(phdr)
+    assert pvh is not None, "PvhEntryNotPresent"
+    return memory, pvh
+
+
+def _rust_pvh(image: Image, phdr: Phdr) -> "int | None":
+    at = 0
+    while at < phdr.filesz:
+        start = phdr.offset + at
+        namesz, descsz, kind = struct.unpack_from("<III", image.data, start)
+        assert phdr.align and phdr.align & (phdr.align - 1) == 0, "Error::Align"
+        name = image.data[start + 12 : start + 12 + namesz]
+        body = start + 12 + -(-namesz // phdr.align) * phdr.align
+        if kind == 18 and name == b"Xen\0":
+            assert descsz >= 4, "InvalidPvhNote"
+            return int(struct.unpack_from("<I", image.data, body)[0])
+        at = body - phdr.offset + -(-descsz // phdr.align) * phdr.align
+    return None
+
+
+def test_rust_vmm_gets_kernel_archive_and_entry(image: Image) -> None:
+    smallest = image.metadata()["memory_min_mib"]
+    assert isinstance(smallest, int)
+    memory, entry = rust_vmm_load(image, smallest)
+    check_boot(memory, entry)
+
+
+def check_boot(memory: Memory, entry: int) -> None:
+    """The kernel is where it wants to be, and its descriptor describes an intact archive."""
+    assert entry == KERNEL["entry_paddr"]
+    assert entry >= HIMEM_START
+    original = sample_kernel()
+    loaded = {s["paddr"]: memory[s["paddr"]] for s in KERNEL["segments"]}
+    descriptor_segment = KERNEL["segments"][-1]
+    into = KERNEL["descriptor"]["offset"] - descriptor_segment["offset"]
+    for segment in KERNEL["segments"][:-1]:
+        start = segment["offset"]
+        assert loaded[segment["paddr"]] == original[start : start + segment["filesz"]]
+    fields = DESCRIPTOR.unpack_from(loaded[descriptor_segment["paddr"]], into)
+    magic, phys, size, crc32, reserved = fields
+    assert (magic, reserved) == (b"UKARCHIV", 0)
+    assert phys % PAGE == 0
+    assert phys >= KERNEL["end_paddr"], "the kernel's BSS and brk would overwrite the archive"
+    archive = memory[phys][:size]
+    assert zlib.crc32(archive) == crc32
+    assert archive.startswith(b"070701")
+    # nothing else may lie where the kernel's BSS and brk are
+    ranges = [(s["paddr"], s["paddr"] + s["filesz"]) for s in KERNEL["segments"]]
+    others = {a: d for a, d in memory.items() if a not in loaded}
+    assert min(others) >= KERNEL["end_paddr"]
+    assert max(end for _, end in ranges) <= KERNEL["end_paddr"]
+
+
+# Linux
+
+
+def linux_exec(image: Image, since_5_18: bool) -> tuple[Memory, int]:
+    """(the process's memory, AT_PHDR), load bias 0: load_elf_binary."""
+    ehdr = image.headers.ehdr
+    assert PHDR_SIZE * ehdr.phnum <= PAGE, "load_elf_phdrs"
+    loads = image.loads()
+    assert loads == sorted(loads, key=lambda p: p.vaddr)
+    memory: Memory = {}
+    end = 0x10000 if ehdr.type != ET_DYN else -1  # vm.mmap_min_addr
+    at_phdr = 0
+    for phdr in loads:
+        assert phdr.offset % PAGE == phdr.vaddr % PAGE, "mmap: EINVAL"
+        assert phdr.filesz <= phdr.memsz
+        start = phdr.vaddr // PAGE * PAGE
+        assert start >= end, "MAP_FIXED_NOREPLACE: EEXIST"
+        end = -(-phdr.vend // PAGE) * PAGE
+        memory[phdr.vaddr] = image.part(phdr)
+        if phdr.offset <= ehdr.phoff < phdr.offset + phdr.filesz:
+            at_phdr = ehdr.phoff - phdr.offset + phdr.vaddr
+    if not since_5_18:
+        at_phdr = loads[0].vaddr - loads[0].offset + ehdr.phoff
+    # Before 6.7 the end of the topmost segment is cleared when its memsz exceeds its filesz,
+    # with -EFAULT where it cannot be written.
+    assert loads[-1].filesz == loads[-1].memsz
+    return memory, at_phdr
+
+
+def read(memory: Memory, address: int, size: int) -> bytes:
+    for start, data in memory.items():
+        if start <= address and address + size <= start + len(data):
+            return data[address - start : address - start + size]
+    raise AssertionError(f"{address:#x} is not mapped")
+
+
+@pytest.mark.parametrize("since_5_18", [True, False])
+def test_linux_gives_the_application_its_headers(image: Image, since_5_18: bool) -> None:
+    memory, at_phdr = linux_exec(image, since_5_18)
+    table = read(memory, at_phdr, PHDR_SIZE * image.headers.ehdr.phnum)
+    assert table == b"".join(p.pack() for p in image.headers.phdrs)
+    base = SAMPLES["static"].base if image.linked.ehdr.type != ET_DYN else None
+    linked = [p for p in image.linked.phdrs if p.type == PT_LOAD]
+    assert read(memory, linked[1].vaddr, len(TEXT)) == TEXT
+    assert read(memory, linked[2].vaddr, len(DATA)) == DATA
+    assert base is None or linked[0].vaddr <= base
+
+
+def test_linux_starts_the_application(image: Image) -> None:
+    memory, _ = linux_exec(image, since_5_18=True)
+    entry, wanted = image.headers.ehdr.entry, image.linked.ehdr.entry
+    if entry != wanted:  # endbr64; jmp rel32
+        code = read(memory, entry, 9)
+        assert code[:5] == b"\xf3\x0f\x1e\xfa\xe9"
+        entry += 9 + struct.unpack("<i", code[5:])[0]
+    assert entry == wanted
+
+
+def test_application_has_all_its_memory(image: Image) -> None:
+    linked = [p for p in image.linked.phdrs if p.type == PT_LOAD]
+    for phdr in linked:
+        at = phdr.vaddr
+        for part in image.loads():
+            if part.vaddr == at:
+                assert part.flags == phdr.flags
+                at = part.vend
+        assert at == phdr.vend
+
+
+def test_pt_phdr_and_pt_interp(image: Image) -> None:
+    kinds = {p.type: p for p in image.headers.phdrs}
+    if PT_INTERP not in {p.type for p in image.linked.phdrs}:
+        assert PT_PHDR not in kinds
+        return
+    _, at_phdr = linux_exec(image, since_5_18=True)
+    table = kinds[PT_PHDR]
+    assert (table.vaddr, table.offset) == (at_phdr, image.headers.ehdr.phoff)
+    assert table.memsz == PHDR_SIZE * image.headers.ehdr.phnum
+    assert image.part(kinds[PT_INTERP]) == INTERPRETER
+    order = [p.type for p in image.headers.phdrs]
+    assert order.index(PT_PHDR) < order.index(PT_LOAD)
+
+
+# GNU strip and objcopy
+
+
+def test_sections_cover_what_must_survive(image: Image) -> None:
+    """BFD keeps the bytes of a segment that an allocated section within it claims."""
+    allocated = [s for s in image.headers.shdrs if s.flags & SHF_ALLOC]
+    own = {p.vaddr for p in image.linked.phdrs if p.type == PT_LOAD}
+    for phdr in image.loads():
+        inside = [
+            s for s in allocated if phdr.vaddr <= s.addr and s.addr + s.size <= phdr.vend and s.size
+        ]
+        covered = sum(s.size for s in inside)
+        if phdr.vaddr in own or (image.linked.ehdr.shnum == 0 and not inside):
+            continue
+        table = PHDR_SIZE * image.headers.ehdr.phnum
+        is_table = phdr.filesz and phdr.offset == image.headers.ehdr.phoff
+        assert covered == (phdr.memsz - table if is_table else phdr.memsz)
+        for section in inside:
+            if section.type != SHT_NOBITS:
+                assert section.offset - phdr.offset == section.addr - phdr.vaddr
+
+
+def test_no_section_straddles_segments(image: Image) -> None:
+    for section in image.headers.shdrs:
+        if section.flags & SHF_ALLOC:
+            end = section.addr + section.size
+            assert any(p.vaddr <= section.addr and end <= p.vend for p in image.loads())
+
+
+def test_table_follows_a_whole_page_by_physical_address(image: Image) -> None:
+    """So that the table GNU strip writes in front of the notes stays congruent (docs/image.md)."""
+    table = next(p for p in image.loads() if p.filesz and p.offset == image.headers.ehdr.phoff)
+    before = max((p for p in image.loads() if p.paddr < table.paddr), key=lambda p: p.paddr)
+    assert before.pend == table.paddr
+    assert before.filesz % PAGE == 0
+
+
+def test_pvh_note_is_last(image: Image) -> None:
+    notes = [p for p in image.headers.phdrs if p.type == PT_NOTE]
+    assert find_note(image.part(notes[-1]), "Xen", 18) is not None
+    assert not any(find_note(image.part(p), "Xen", 18) for p in notes[:-1])
