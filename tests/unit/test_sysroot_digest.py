@@ -1,0 +1,136 @@
+"""What names a sysroot: contents, and nothing else."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ukcc import paths
+from ukcc.errors import UkccError
+from ukcc.sysroot import inputs
+from ukcc.sysroot.sources import Source
+from ukcc.sysroot.store import Store
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small installation: data directories, source tarballs and tools that are not there."""
+    data = tmp_path / "data"
+    files = {
+        "sysroot/linux/patches/0001-a.patch": "patch",
+        **{f"sysroot/linux/config/{name}.config": "CONFIG_X=y\n" for name in inputs.FRAGMENTS},
+        "sysroot/glibc/build.sh": "true\n",
+        "sysroot/init/init.c": "int main;\n",
+        "toolchain-shims/as": "#!/bin/sh\n",
+        "toolchain-shims/prelude.s": "\n",
+    }
+    for name, text in files.items():
+        path = data / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    tarball = tmp_path / "source.tar.xz"
+    tarball.write_bytes(b"source")
+    tools = {"gcc": "gcc 12", "as": "as 2.40", "ld": "ld 2.40"}
+    monkeypatch.setattr(paths, "data_dir", lambda name: str(data / name))
+    monkeypatch.setattr(
+        inputs.sources, "locate", lambda package, store: Source(package.name, "1.0", tarball)
+    )
+    monkeypatch.setattr(inputs, "tool_versions", lambda: dict(tools))
+    return data
+
+
+def gather(tmp_path: Path) -> inputs.Inputs:
+    return inputs.gather(Store(tmp_path / "store"))
+
+
+def test_the_same_contents_have_the_same_id(recipe: Path, tmp_path: Path) -> None:
+    before = gather(tmp_path)
+    for path in recipe.rglob("*"):
+        os.utime(path, (1, 1))
+    after = inputs.gather(Store(tmp_path / "another store"))
+    assert after.id == before.id
+    assert len(after.id) == 16
+
+
+@pytest.mark.parametrize(
+    ("changed", "parts"),
+    [
+        ("sysroot/linux/patches/0001-a.patch", {"kernel"}),
+        ("sysroot/linux/config/net.config", {"kernel"}),
+        ("sysroot/glibc/build.sh", {"glibc"}),
+        ("toolchain-shims/prelude.s", {"glibc"}),
+        ("sysroot/init/init.c", set()),
+    ],
+)
+def test_a_change_rebuilds_what_depends_on_it(
+    recipe: Path, tmp_path: Path, changed: str, parts: set[str]
+) -> None:
+    before = gather(tmp_path)
+    with (recipe / changed).open("a") as stream:
+        stream.write("x")
+    after = gather(tmp_path)
+    assert after.id != before.id
+    differing = {
+        name
+        for name in ("headers", "kernel", "glibc")
+        if after.part_digest(name) != before.part_digest(name)
+    }
+    assert differing == parts
+
+
+def test_another_compiler_rebuilds_kernel_and_glibc_but_not_the_headers(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = gather(tmp_path)
+    monkeypatch.setattr(inputs, "tool_versions", lambda: {"gcc": "gcc 13", "as": "", "ld": ""})
+    after = gather(tmp_path)
+    assert after.part_digest("kernel") != before.part_digest("kernel")
+    assert after.part_digest("glibc") != before.part_digest("glibc")
+    assert after.part_digest("headers") == before.part_digest("headers")
+
+
+def test_another_source_changes_everything(recipe: Path, tmp_path: Path) -> None:
+    before = gather(tmp_path)
+    (tmp_path / "source.tar.xz").write_bytes(b"another source")
+    after = gather(tmp_path)
+    for part in ("headers", "kernel", "glibc"):
+        assert after.part_digest(part) != before.part_digest(part)
+
+
+def test_a_new_patch_counts(recipe: Path, tmp_path: Path) -> None:
+    before = gather(tmp_path)
+    (recipe / "sysroot/linux/patches/0002-b.patch").write_text("patch")
+    assert gather(tmp_path).id != before.id
+
+
+def test_an_installation_without_patches_is_refused(recipe: Path, tmp_path: Path) -> None:
+    (recipe / "sysroot/linux/patches/0001-a.patch").unlink()
+    with pytest.raises(UkccError, match=r"incomplete: .*\*\.patch"):
+        gather(tmp_path)
+
+
+def test_a_large_files_digest_is_remembered_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, large = Store(tmp_path / "store"), tmp_path / "large"
+    large.write_bytes(b"one")
+    first = inputs.cached_digest(large, store)
+    with monkeypatch.context() as patched:
+        patched.setattr(inputs, "file_digest", lambda path: pytest.fail("read again"))
+        assert inputs.cached_digest(large, store) == first
+    large.write_bytes(b"other")
+    assert inputs.cached_digest(large, store) == inputs.file_digest(large) != first
+
+
+def test_a_damaged_cache_is_no_obstacle(tmp_path: Path) -> None:
+    store, large = Store(tmp_path / "store"), tmp_path / "large"
+    large.write_bytes(b"one")
+    for damage in ("", "{", "[]", '{"' + str(large) + '": 1}'):
+        (store.root / "cache").mkdir(parents=True, exist_ok=True)
+        (store.root / "cache" / "digests.json").write_text(damage)
+        assert inputs.cached_digest(large, store) == inputs.file_digest(large)
+
+
+def test_the_parts_of_a_recorded_sysroot_are_known(recipe: Path, tmp_path: Path) -> None:
+    made = gather(tmp_path)
+    assert inputs.part_digests(made.record)["kernel"] == made.part_digest("kernel")

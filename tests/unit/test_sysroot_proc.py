@@ -1,0 +1,106 @@
+"""The one door for subprocesses. Uses only a POSIX shell."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ukcc import proc
+from ukcc.errors import ToolFailed
+
+
+def test_output_and_lines(tmp_path: Path) -> None:
+    assert proc.output(["sh", "-c", "echo out; echo err >&2"]) == "out\n"
+    seen: list[str] = []
+    proc.run(["sh", "-c", "echo out; echo err >&2"], log=tmp_path / "log", on_line=seen.append)
+    assert seen == ["out", "err"]
+    assert (tmp_path / "log").read_text() == "$ sh -c 'echo out; echo err >&2'\nout\nerr\n"
+
+
+def test_failure_names_program_status_log_and_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(proc.ProgramFailed) as caught:
+        proc.run(["sh", "-c", "seq 100; exit 3"], log=tmp_path / "log")
+    assert caught.value.message == "sh failed with status 3"
+    assert str(tmp_path / "log") in caught.value.hint
+    assert caught.value.returncode == 3
+    assert caught.value.tail[-1] == "100"
+    assert len(caught.value.tail) == 20
+
+
+def test_failure_without_a_log_gives_a_line_to_paste(tmp_path: Path) -> None:
+    with pytest.raises(proc.ProgramFailed) as caught:
+        proc.output(["sh", "-c", "exit $CODE"], env={"CODE": "7 "}, cwd=tmp_path)
+    line = caught.value.hint.partition(": ")[2]
+    assert line == f"cd {tmp_path} && CODE='7 ' sh -c 'exit $CODE'"
+    assert subprocess.run(line, shell=True).returncode == 7
+
+
+def test_a_signal_is_named() -> None:
+    with pytest.raises(proc.ProgramFailed, match="sh was killed by SIGKILL"):
+        proc.run(["sh", "-c", "kill -KILL $$"])
+
+
+def test_a_full_disk_is_recognised() -> None:
+    with pytest.raises(proc.ProgramFailed, match="the disk is full"):
+        proc.run(["sh", "-c", "echo 'cp: x: No space left on device'; exit 1"])
+
+
+def test_a_missing_program_comes_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(proc.PACKAGES, "no-such-program", "the-package")
+    with pytest.raises(ToolFailed) as caught:
+        proc.run(proc.isolated(["no-such-program"], A="b"))
+    assert caught.value.line("ukcc") == (
+        "ukcc: error: no-such-program: no such program; apt-get install the-package"
+    )
+
+
+def test_an_isolated_program_does_not_see_the_callers_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CFLAGS", "-Wrong")
+    monkeypatch.setenv("MAKEFLAGS", "-j --jobserver-auth=3,4")
+    seen = proc.output(proc.isolated(["env"], ADDED="a b"))
+    assert "CFLAGS" not in seen
+    assert "MAKEFLAGS" not in seen
+    assert "ADDED=a b\n" in seen
+    assert "LC_ALL=C\n" in seen
+
+
+def test_bytes_that_are_no_text_do_not_stop_a_build(tmp_path: Path) -> None:
+    proc.run(["sh", "-c", r"printf '\377\n'"], log=tmp_path / "log")
+
+
+def test_interruption_stops_the_whole_tree(tmp_path: Path) -> None:
+    """A grandchild, as make has them, must not go on working on what we will throw away."""
+    pid_file = tmp_path / "pid"
+    script = (
+        "from ukcc import proc\n"
+        f"proc.run(['sh', '-c', 'sleep 60 & echo $! > {pid_file}.tmp;"
+        f" mv {pid_file}.tmp {pid_file}; wait'])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    _wait_until(pid_file.exists)
+    parent.send_signal(signal.SIGINT)
+    parent.wait(timeout=20)
+    grandchild = int(pid_file.read_text())
+    _wait_until(lambda: not _runs(grandchild))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+def _wait_until(condition) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
