@@ -1,0 +1,63 @@
+"""Response files: `@file` stands for the words in it, nested, quoted as libiberty reads them."""
+
+_SPACE = " \t\n\r\f\v"
+_NESTED_LIMIT = 2000  # libiberty's own limit against a file that names itself
+
+
+def split(text: str) -> "list[str]":
+    """The words of a response file: white space separates, ' and \" quote, \\ escapes anywhere."""
+    words: list[str] = []
+    word: list[str] = []
+    inside = False
+    quote = ""
+    characters = iter(text)
+    for character in characters:
+        if character == "\\":
+            word.append(next(characters, ""))
+            inside = True
+        elif quote:
+            if character == quote:
+                quote = ""
+            else:
+                word.append(character)
+        elif character in "'\"":
+            quote = character
+            inside = True
+        elif character in _SPACE:
+            if inside:
+                words.append("".join(word))
+            word.clear()
+            inside = False
+        else:
+            word.append(character)
+            inside = True
+    if inside:
+        words.append("".join(word))
+    return words
+
+
+def expand(argv: "list[str]") -> "list[tuple[str, str]]":
+    """Every word with the top-level `@file` it came from ("" when it stood on the command line).
+
+    What cannot be read stays a word, as in GCC.
+    """
+    result: list[tuple[str, str]] = []
+    pending = [(word, "") for word in reversed(argv)]
+    budget = _NESTED_LIMIT
+    while pending:
+        word, origin = pending.pop()
+        content = _read(word) if word.startswith("@") and budget else None
+        if content is None:
+            result.append((word, origin))
+        else:
+            budget -= 1
+            pending.extend((inner, origin or word) for inner in reversed(split(content)))
+    return result
+
+
+def _read(word: str) -> "str | None":
+    try:
+        with open(word[1:], encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return None

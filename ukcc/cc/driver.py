@@ -1,0 +1,58 @@
+"""The entry point of every command of the compiler family: the name it was called by decides."""
+
+import os
+import sys
+
+from ukcc.cc import toolchain
+from ukcc.errors import SysrootMissing, UkccError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Name → the host's compiler that answers to it.
+COMPILERS = {"gcc": "gcc", "cc": "gcc", "g++": "g++", "c++": "g++"}
+
+
+def main() -> int:
+    """Runs the command that argv[0] names; the exit status is the real tool's."""
+    program = os.path.basename(sys.argv[0])  # noqa: PTH119
+    try:
+        return _dispatch(sys.argv[0], sys.argv[1:], os.environ)
+    except UkccError as error:
+        print(error.line(program), file=sys.stderr)
+        return error.status
+    except OSError as error:
+        name = f" '{error.filename}'" if error.filename else ""
+        print(f"{program}: error: {error.strerror}{name}", file=sys.stderr)
+        return 1
+
+
+def _dispatch(program: str, argv: "list[str]", environ: "Mapping[str, str]") -> int:
+    name = toolchain.plain_name(program) or toolchain.plain_name(os.path.realpath(program))
+    if name in COMPILERS:
+        return _compile(COMPILERS[name], argv, environ)
+
+    from ukcc.cc import tools
+
+    return tools.run(name, argv, environ)
+
+
+def _compile(compiler: str, argv: "list[str]", environ: "Mapping[str, str]") -> int:
+    from ukcc.cc import log, plan, process
+    from ukcc.cc.parse import parse
+
+    steps = plan.make_plan(argv, parse(argv), toolchain.find_toolchain(compiler, environ))
+    if steps.kind == plan.NO_SYSROOT:
+        raise SysrootMissing("no sysroot to link against", "run `ukcc sysroot build`")
+    if steps.kind != plan.PROGRAM:
+        log.record(environ, steps.kind, steps.command)
+        process.become(steps.command, environ)
+
+    from ukcc.cc import link
+
+    return link.run(steps, environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

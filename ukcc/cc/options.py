@@ -1,0 +1,226 @@
+"""GCC's command line as data: how each option's value attaches, and what it means for us.
+
+Only options are listed that take a separate word as their value (so that the word is not taken
+for an input) or that decide what an invocation is. Everything else passes through unread.
+The source is GCC's own `common.opt`, `c-family/c.opt` and `gcc.cc`.
+"""
+
+# How the value attaches.
+FLAG = "flag"  # no value: -c
+SEPARATE = "separate"  # the next word: -Xlinker X
+JOINED = "joined"  # the rest of the word: -Wl,X
+EITHER = "either"  # both: -oX, -o X
+EQUALS = "equals"  # the next word, or behind `=`: --sysroot X, --sysroot=X
+
+# What it means. The first group stops before the link, the later stage losing to the earlier.
+PREPROCESS = "stop after preprocessing"
+COMPILE = "stop after compiling"
+ASSEMBLE = "stop after assembling"
+QUERY = "asks the compiler something"
+DRY_RUN = "prints the commands and runs none"
+OUTPUT = "names the output"
+LANGUAGE = "sets the language of the inputs that follow"
+SHARED = "makes a shared library"
+PIE = "makes a position-independent program"
+STATIC_PIE = "makes a static position-independent program"
+NO_PIE = "makes a program at a fixed address"
+RELOCATABLE = "joins objects into one"
+FREESTANDING = "links without the C library or its start files"
+NO_HEADERS = "searches no standard headers"
+FOREIGN = "is for another ABI"
+LIBRARY = "names a library"
+LINKER = "speaks to the linker"
+SCRIPT = "gives the linker a layout of its own"
+PLAIN = "passes through"
+
+# Options of the linker, as they come in -Wl, and -Xlinker, that change what an invocation is.
+DYNAMIC_SEARCH = "lets the linker take shared libraries again"
+
+TABLE: "dict[str, tuple[str, str]]" = {
+    # Stages
+    "-E": (FLAG, PREPROCESS),
+    "--preprocess": (FLAG, PREPROCESS),
+    "-M": (FLAG, PREPROCESS),
+    "--dependencies": (FLAG, PREPROCESS),
+    "-MM": (FLAG, PREPROCESS),
+    "--user-dependencies": (FLAG, PREPROCESS),
+    "-S": (FLAG, COMPILE),
+    "--assemble": (FLAG, COMPILE),
+    "-fsyntax-only": (FLAG, COMPILE),
+    "-c": (FLAG, ASSEMBLE),
+    "--compile": (FLAG, ASSEMBLE),
+    # Questions
+    "--version": (FLAG, QUERY),
+    "-version": (FLAG, QUERY),
+    "--help": (FLAG, QUERY),
+    "-help": (FLAG, QUERY),
+    "--help=": (JOINED, QUERY),
+    "--target-help": (FLAG, QUERY),
+    "-dumpmachine": (FLAG, QUERY),
+    "-dumpversion": (FLAG, QUERY),
+    "-dumpfullversion": (FLAG, QUERY),
+    "-dumpspecs": (FLAG, QUERY),
+    "-print-": (JOINED, QUERY),
+    "--print-": (JOINED, QUERY),
+    "-###": (FLAG, DRY_RUN),
+    # Output and inputs
+    "-o": (EITHER, OUTPUT),
+    "--output": (EQUALS, OUTPUT),
+    "-x": (EITHER, LANGUAGE),
+    "--language": (EQUALS, LANGUAGE),
+    "-l": (EITHER, LIBRARY),
+    "-L": (EITHER, PLAIN),
+    "--library-directory": (EQUALS, PLAIN),
+    # Kinds of link: the last of the first four wins, as in GCC
+    "-shared": (FLAG, SHARED),
+    "--shared": (FLAG, SHARED),
+    "-pie": (FLAG, PIE),
+    "--pie": (FLAG, PIE),
+    "-static-pie": (FLAG, STATIC_PIE),
+    "--static-pie": (FLAG, STATIC_PIE),
+    "-no-pie": (FLAG, NO_PIE),
+    "--no-pie": (FLAG, NO_PIE),
+    "-nopie": (FLAG, NO_PIE),
+    "-r": (FLAG, RELOCATABLE),
+    "-nostdlib": (FLAG, FREESTANDING),
+    "--no-standard-libraries": (FLAG, FREESTANDING),
+    "-nostartfiles": (FLAG, FREESTANDING),
+    "-nodefaultlibs": (FLAG, FREESTANDING),
+    "-nolibc": (FLAG, FREESTANDING),
+    "-nostdinc": (FLAG, NO_HEADERS),
+    "--no-standard-includes": (FLAG, NO_HEADERS),
+    "-ffreestanding": (FLAG, NO_HEADERS),
+    "-m32": (FLAG, FOREIGN),
+    "-mx32": (FLAG, FOREIGN),
+    "-m16": (FLAG, FOREIGN),
+    "-miamcu": (FLAG, FOREIGN),
+    # The linker
+    "-Wl,": (JOINED, LINKER),
+    "-Xlinker": (SEPARATE, LINKER),
+    "--for-linker": (EQUALS, LINKER),
+    "-T": (EITHER, SCRIPT),
+    "-Ttext": (EQUALS, SCRIPT),
+    "-Tdata": (EQUALS, PLAIN),
+    "-Tbss": (EQUALS, PLAIN),
+    "-e": (EITHER, PLAIN),
+    "--entry": (EQUALS, PLAIN),
+    "-u": (EITHER, PLAIN),
+    "--force-link": (EQUALS, PLAIN),
+    "-z": (EITHER, PLAIN),
+    "-R": (EITHER, PLAIN),
+    "-h": (EITHER, PLAIN),
+    # Values that are words of their own
+    "-A": (EITHER, PLAIN),
+    "--assert": (EQUALS, PLAIN),
+    "-B": (EITHER, PLAIN),
+    "--prefix": (EQUALS, PLAIN),
+    "-D": (EITHER, PLAIN),
+    "--define-macro": (EQUALS, PLAIN),
+    "-U": (EITHER, PLAIN),
+    "--undefine-macro": (EQUALS, PLAIN),
+    "-F": (EITHER, PLAIN),
+    "-G": (EITHER, PLAIN),
+    "-I": (EITHER, PLAIN),
+    "--include-directory": (EQUALS, PLAIN),
+    "--include-directory-after": (EQUALS, PLAIN),
+    "-J": (EITHER, PLAIN),
+    "-MF": (EITHER, PLAIN),
+    "-MQ": (EITHER, PLAIN),
+    "-MT": (EITHER, PLAIN),
+    "-MD": (FLAG, PLAIN),
+    "-MMD": (FLAG, PLAIN),
+    "-MG": (FLAG, PLAIN),
+    "-MP": (FLAG, PLAIN),
+    "-Xassembler": (SEPARATE, PLAIN),
+    "--for-assembler": (EQUALS, PLAIN),
+    "-Xpreprocessor": (SEPARATE, PLAIN),
+    "-aux-info": (SEPARATE, PLAIN),
+    "-dumpbase": (SEPARATE, PLAIN),
+    "-dumpbase-ext": (SEPARATE, PLAIN),
+    "-dumpdir": (SEPARATE, PLAIN),
+    "--dump": (EQUALS, PLAIN),
+    "--dumpbase": (SEPARATE, PLAIN),
+    "--dumpbase-ext": (SEPARATE, PLAIN),
+    "--dumpdir": (SEPARATE, PLAIN),
+    "-framework": (SEPARATE, PLAIN),
+    "-idirafter": (EITHER, PLAIN),
+    "-imacros": (EITHER, PLAIN),
+    "--imacros": (EQUALS, PLAIN),
+    "-imultiarch": (EITHER, PLAIN),
+    "-imultilib": (EITHER, PLAIN),
+    "-include": (EITHER, PLAIN),
+    "--include": (EQUALS, PLAIN),
+    "-iprefix": (EITHER, PLAIN),
+    "--include-prefix": (EQUALS, PLAIN),
+    "-iquote": (EITHER, PLAIN),
+    "-isysroot": (EITHER, PLAIN),
+    "-isystem": (EITHER, PLAIN),
+    "-iwithprefix": (EITHER, PLAIN),
+    "--include-with-prefix": (EQUALS, PLAIN),
+    "--include-with-prefix-after": (EQUALS, PLAIN),
+    "-iwithprefixbefore": (EITHER, PLAIN),
+    "--include-with-prefix-before": (EQUALS, PLAIN),
+    "--param": (EQUALS, PLAIN),
+    "--print-missing-file-dependencies": (FLAG, PLAIN),
+    "-specs": (EQUALS, PLAIN),
+    "--specs": (EQUALS, PLAIN),
+    "--sysroot": (EQUALS, PLAIN),
+    "-wrapper": (SEPARATE, PLAIN),
+}
+
+# Longest name that may be the beginning of a word, so that a look-up tries no longer one.
+LONGEST = max(len(name) for name, (attach, _) in TABLE.items() if attach != FLAG) + 1
+
+# The linker's own options, one or two dashes. Those that end in `=` or a space-less value are
+# matched up to it.
+LINKER_TABLE: "dict[str, str]" = {
+    "Bdynamic": DYNAMIC_SEARCH,
+    "dy": DYNAMIC_SEARCH,
+    "call_shared": DYNAMIC_SEARCH,
+    "shared": SHARED,
+    "Bshareable": SHARED,
+    "r": RELOCATABLE,
+    "i": RELOCATABLE,
+    "relocatable": RELOCATABLE,
+    "Ur": RELOCATABLE,
+    "pie": PIE,
+    "pic-executable": PIE,
+    "no-pie": NO_PIE,
+    "T": SCRIPT,
+    "script": SCRIPT,
+    "Ttext": SCRIPT,
+    "Ttext-segment": SCRIPT,
+    "image-base": SCRIPT,
+}
+
+# Inputs that make a precompiled header, not a program, when nothing else is asked.
+HEADER_SUFFIXES = (".h", ".hh", ".H", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".tcc")
+
+
+def find(word: str) -> "tuple[str, str, str] | None":
+    """The option that a word is, as (name, how its value attaches, meaning); None if not listed.
+
+    The exact name wins, then the longest name that the word begins with and that allows it.
+    """
+    entry = TABLE.get(word)
+    if entry is not None and entry[0] != JOINED:
+        return word, *entry
+    for length in range(min(len(word), LONGEST), 1, -1):
+        name = word[:length]
+        if name.endswith("=") and TABLE.get(name[:-1], ("", ""))[0] == EQUALS:
+            return name[:-1], *TABLE[name[:-1]]
+        entry = TABLE.get(name)
+        if entry is not None and entry[0] in (JOINED, EITHER):
+            return name, *entry
+    return None
+
+
+def find_linker(word: str) -> "str | None":
+    """What a word given to the linker means for us; None when nothing."""
+    if not word.startswith("-"):
+        return None
+    name = word[2:] if word.startswith("--") else word[1:]
+    meaning = LINKER_TABLE.get(name.partition("=")[0])
+    if meaning is None and name.startswith("T") and word[1] != "-":
+        return SCRIPT if not name.startswith(("Tdata", "Tbss", "Trodata", "Tldata")) else None
+    return meaning

@@ -1,0 +1,134 @@
+"""argv → Invocation: how each word was read. No decision is taken here, see `plan`."""
+
+from ukcc.cc import atfile, options
+from ukcc.cc.frozen import Frozen
+
+INPUT = "is an input"
+UNKNOWN = "is not ours to read"
+
+_STAGES = (options.PREPROCESS, options.COMPILE, options.ASSEMBLE)
+_LINK_KINDS = (options.SHARED, options.PIE, options.STATIC_PIE, options.NO_PIE)
+
+
+class Argument(Frozen):
+    """One option with its value, or one input; `words` are as they stood on the command line."""
+
+    __slots__ = ("meaning", "name", "origin", "value", "words")
+    words: "tuple[str, ...]"
+    name: str  # of the option; "" for an input
+    value: str  # of the option, or the input's path
+    meaning: str
+    origin: str  # the @file it came from, or ""
+
+
+class Invocation(Frozen):
+    """A command line, read. Fields that hold a meaning say what the words asked for, if they did."""
+
+    __slots__ = (
+        "arguments",
+        "dry_run",
+        "foreign",
+        "freestanding",
+        "headers_only",
+        "inputs",
+        "link_kind",
+        "no_headers",
+        "output",
+        "query",
+        "relocatable",
+        "script",
+        "stage",
+    )
+    arguments: "tuple[Argument, ...]"
+    inputs: int  # files, libraries and words for the linker: what makes GCC go on to link
+    output: str  # of -o, or ""
+    stage: str  # the earliest stage to stop after, or ""
+    link_kind: str  # the last of shared, pie, static-pie, no-pie; or ""
+    query: bool
+    dry_run: bool
+    relocatable: bool
+    freestanding: bool
+    no_headers: bool
+    foreign: bool
+    script: bool
+    headers_only: bool  # every input is a header: GCC makes a precompiled one
+
+
+def parse(argv: "list[str]") -> Invocation:
+    """Reads the words after the program's name."""
+    arguments = _read_all(atfile.expand(argv))
+    meanings = {argument.meaning for argument in arguments}
+    linker = [m for a in arguments if a.meaning == options.LINKER for m in linker_meanings(a)]
+    kinds = [a.meaning for a in arguments if a.meaning in _LINK_KINDS]
+    kinds += [m for m in linker if m in _LINK_KINDS]
+    outputs = [a.value for a in arguments if a.meaning == options.OUTPUT]
+    makes_link = (INPUT, options.LIBRARY, options.LINKER)
+    return Invocation(
+        arguments=tuple(arguments),
+        inputs=sum(a.meaning in makes_link for a in arguments),
+        output=outputs[-1] if outputs else "",
+        stage=next((stage for stage in _STAGES if stage in meanings), ""),
+        link_kind=kinds[-1] if kinds else "",
+        query=options.QUERY in meanings,
+        dry_run=options.DRY_RUN in meanings,
+        relocatable=options.RELOCATABLE in meanings or options.RELOCATABLE in linker,
+        freestanding=options.FREESTANDING in meanings,
+        no_headers=options.NO_HEADERS in meanings,
+        foreign=options.FOREIGN in meanings,
+        script=options.SCRIPT in meanings or options.SCRIPT in linker,
+        headers_only=_headers_only(arguments),
+    )
+
+
+def linker_words(argument: Argument) -> "list[str]":
+    """The words that an argument hands to the linker."""
+    return argument.value.split(",") if argument.name == "-Wl," else [argument.value]
+
+
+def linker_meanings(argument: Argument) -> "list[str]":
+    """What those words mean for us; words that mean nothing are left out."""
+    found = (options.find_linker(word) for word in linker_words(argument))
+    return [meaning for meaning in found if meaning is not None]
+
+
+def _read_all(expanded: "list[tuple[str, str]]") -> "list[Argument]":
+    arguments = []
+    words = iter(expanded)
+    for word, origin in words:
+        name, value, meaning = "", word, INPUT
+        taken: tuple[str, ...] = (word,)
+        # A lone dash is standard input.
+        if word.startswith("-") and word != "-":
+            option = options.find(word)
+            if option is None:
+                name, value, meaning = word, "", UNKNOWN
+            else:
+                name, attach, meaning = option
+                value = word[len(name) :]
+                if attach == options.EQUALS:
+                    value = value[1:]
+                if word == name and attach in (options.SEPARATE, options.EITHER, options.EQUALS):
+                    following = next(words, None)
+                    if following is not None:
+                        value = following[0]
+                        taken = (word, value)
+        arguments.append(
+            Argument(words=taken, name=name, value=value, meaning=meaning, origin=origin)
+        )
+    return arguments
+
+
+def _headers_only(arguments: "list[Argument]") -> bool:
+    language = "none"
+    headers = []
+    for argument in arguments:
+        if argument.meaning == options.LANGUAGE:
+            language = argument.value
+        elif argument.meaning in (options.LIBRARY, options.LINKER):
+            headers.append(False)
+        elif argument.meaning == INPUT:
+            if language == "none":
+                headers.append(argument.value.endswith(options.HEADER_SUFFIXES))
+            else:
+                headers.append(language.endswith("-header"))
+    return bool(headers) and all(headers)

@@ -1,0 +1,154 @@
+"""Invocation + Toolchain → Plan: which command runs, whether an image is made, and why.
+
+Pure: nothing here looks at the machine.
+"""
+
+from ukcc.cc import options, parse
+from ukcc.cc.frozen import Frozen
+from ukcc.cc.parse import Argument, Invocation
+from ukcc.cc.toolchain import Toolchain
+
+# What becomes of an invocation.
+UNTOUCHED = "untouched"  # the real compiler, argv as it is
+COMPILE = "compile"  # the real compiler with our assembler
+PROGRAM = "program"  # a link that makes an image
+ORDINARY = "ordinary"  # the same link, no kernel appended (UKCC_PLAIN, -###)
+NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
+
+# The low 256 MiB of addresses stay free; see docs/image.md.
+TEXT_BASE = 0x10000000
+
+
+class Plan(Frozen):
+    """What to run. `output` and `name` are of the program when one is made, else empty."""
+
+    __slots__ = ("command", "kind", "output", "reason", "sysroot")
+    kind: str
+    command: "tuple[str, ...]"
+    output: str
+    sysroot: str
+    reason: str
+
+
+def make_plan(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) -> Plan:
+    """The plan for the words after the program's name."""
+    if invocation.foreign:
+        return _run(toolchain, UNTOUCHED, argv, "code for another ABI has no system-call layer")
+    if invocation.query or not invocation.inputs:
+        command = [*_shims(toolchain), *_search(toolchain), *argv]
+        return _run(toolchain, COMPILE, command, "a question, or nothing to link")
+    if invocation.stage or invocation.headers_only:
+        command = [*_shims(toolchain), *_headers(invocation, toolchain), *argv]
+        return _run(toolchain, COMPILE, command, invocation.stage or "a precompiled header")
+    special = _special_link(invocation)
+    if special:
+        command = [*_shims(toolchain), *_headers(invocation, toolchain), *argv]
+        return _run(toolchain, COMPILE, command, special)
+    if not toolchain.sysroot:
+        command = [*_shims(toolchain), *argv]
+        if toolchain.plain:
+            return _run(toolchain, ORDINARY, command, "UKCC_PLAIN, and no sysroot to link against")
+        return _run(toolchain, NO_SYSROOT, command, "a program needs a sysroot")
+    return _program(argv, invocation, toolchain)
+
+
+def _program(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) -> Plan:
+    kind, reason = PROGRAM, "a program"
+    if toolchain.plain:
+        kind, reason = ORDINARY, "a program, with UKCC_PLAIN"
+    elif invocation.dry_run:
+        kind, reason = ORDINARY, "-### runs nothing"
+    # Our search directories come first, so that no -L of the host's beats the sysroot's libc.a.
+    command = (
+        toolchain.compiler,
+        *_shims(toolchain),
+        *_search(toolchain),
+        *_headers(invocation, toolchain),
+        *_without_dynamic_search(argv, invocation.arguments),
+        *_link_flags(invocation),
+    )
+    return Plan(
+        kind=kind,
+        command=command,
+        output=invocation.output or "a.out",
+        sysroot=toolchain.sysroot,
+        reason=reason,
+    )
+
+
+def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Plan:
+    command = (toolchain.compiler, *words)
+    return Plan(kind=kind, command=command, output="", sysroot="", reason=reason)
+
+
+def _special_link(invocation: Invocation) -> str:
+    """Why a link is the host's to make as it is; "" for a program of ours."""
+    if invocation.link_kind == options.SHARED:
+        return "a shared library is linked as the host links it"
+    if invocation.relocatable:
+        return "joined objects are no program yet"
+    if invocation.freestanding:
+        return "a program without the C library brings its own start"
+    return ""
+
+
+def _link_flags(invocation: Invocation) -> "list[str]":
+    pie = invocation.link_kind in (options.PIE, options.STATIC_PIE)
+    flags = ["-static-pie"] if pie else ["-static", "-no-pie"]
+    if not invocation.script:
+        flags.append(f"-Wl,-Ttext-segment={TEXT_BASE:#x}")
+    return flags
+
+
+def _shims(toolchain: Toolchain) -> "list[str]":
+    """Our assembler; clang has to be told to use one at all."""
+    name = toolchain.compiler.rpartition("/")[2]
+    external = ["-fno-integrated-as"] if name.startswith("clang") else []
+    return [f"-B{toolchain.shims}/", *external]
+
+
+def _search(toolchain: Toolchain) -> "list[str]":
+    if not toolchain.sysroot:
+        return []
+    library = f"{toolchain.sysroot}/usr/lib"
+    return [f"-B{library}/", f"-L{library}"]
+
+
+def _headers(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
+    """The host's headers win: they have the sysroot's version, and ports' headers lie with them."""
+    if not toolchain.sysroot or invocation.no_headers:
+        return []
+    return ["-idirafter", f"{toolchain.sysroot}/usr/include"]
+
+
+def _without_dynamic_search(argv: "list[str]", arguments: "tuple[Argument, ...]") -> "list[str]":
+    """The user's words without -Bdynamic, behind which a static link would find no libc.a.
+
+    A build says `-Wl,-Bstatic -lfoo -Wl,-Bdynamic` to have one library static; here all are. An
+    `@file` is passed on as it is unless it holds such a word.
+    """
+    changed = {id(a): words for a in arguments if (words := _static_words(a)) != a.words}
+    if not changed:
+        return argv
+    opened = {a.origin for a in arguments if id(a) in changed}
+    result: list[str] = []
+    passed = ""
+    for argument in arguments:
+        if argument.origin and argument.origin not in opened:
+            if argument.origin != passed:
+                result.append(argument.origin)
+            passed = argument.origin
+            continue
+        passed = ""
+        result.extend(changed.get(id(argument), argument.words))
+    return result
+
+
+def _static_words(argument: Argument) -> "tuple[str, ...]":
+    if argument.meaning != options.LINKER:
+        return argument.words
+    words = parse.linker_words(argument)
+    kept = [w for w in words if options.find_linker(w) != options.DYNAMIC_SEARCH]
+    if kept == words:
+        return argument.words
+    return (f"-Wl,{','.join(kept)}",) if kept else ()

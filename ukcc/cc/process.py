@@ -1,0 +1,39 @@
+"""Becoming or running another program, as if Python had not been there."""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+
+def become(command: "Sequence[str]", environ: "Mapping[str, str]") -> "NoReturn":
+    """Replaces this process by the command."""
+    import _signal  # the `signal` module costs an `enum`
+
+    # Python starts with these ignored, and a child would inherit that.
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    sys.stdout.flush()
+    os.execve(command[0], list(command), original_environment(environ))
+
+
+def original_environment(environ: "Mapping[str, str]") -> "dict[str, str]":
+    """The environment as it came, without the LC_CTYPE that Python sets for itself in the C locale.
+
+    With it a compiler would quote in Unicode where its user asked for none (PEP 538).
+    """
+    result = dict(environ)
+    if result.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8") and not _came_with(b"LC_CTYPE="):
+        del result["LC_CTYPE"]
+    return result
+
+
+def _came_with(prefix: bytes) -> bool:
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
+            return any(entry.startswith(prefix) for entry in file.read().split(b"\0"))
+    except OSError:
+        return True

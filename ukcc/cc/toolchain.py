@@ -1,0 +1,92 @@
+"""Where the real tools are: read once from the environment, then passed on as data."""
+
+import os
+import sys
+
+from ukcc import paths
+from ukcc.cc.frozen import Frozen
+from ukcc.errors import UkccError
+
+TRIPLE = "x86_64-uk-linux-gnu"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PACKAGES = {"gcc": "gcc", "g++": "g++", "cpp": "cpp", "pkg-config": "pkg-config"}
+
+
+class Toolchain(Frozen):
+    """What a plan needs to know of the machine."""
+
+    __slots__ = ("compiler", "plain", "shims", "sysroot")
+    compiler: str
+    shims: str  # the directory of our `as`
+    sysroot: str  # "" when there is none
+    plain: bool  # UKCC_PLAIN: an ordinary executable, no kernel appended
+
+
+def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
+    """The toolchain for one of the names gcc, g++, cpp."""
+    return Toolchain(
+        compiler=find_compiler(name, environ),
+        shims=paths.data_dir("toolchain-shims"),
+        sysroot=find_sysroot(environ),
+        plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
+    )
+
+
+def find_sysroot(environ: "Mapping[str, str]") -> str:
+    """`UKCC_SYSROOT` (empty: none, what building a sysroot's own glibc needs), else the store's."""
+    given = environ.get("UKCC_SYSROOT")
+    if given is not None:
+        return given
+    return paths.current_sysroot() or ""
+
+
+def find_compiler(name: str, environ: "Mapping[str, str]") -> str:
+    """The real compiler: `UKCC_CC` or `UKCC_CXX`, else the name on PATH."""
+    variable = {"gcc": "UKCC_CC", "g++": "UKCC_CXX"}.get(name, "")
+    given = environ.get(variable, "") if variable else ""
+    if not given:
+        return find_tool(name, environ)
+    found = given if "/" in given else _search(given, environ)
+    if found is None or not os.access(found, os.X_OK):
+        raise UkccError(
+            f"{variable} names '{given}', which cannot be run", f"unset it, or install {given}"
+        )
+    return found
+
+
+def find_tool(name: str, environ: "Mapping[str, str]") -> str:
+    """A tool of the host by its plain name, never one of ours."""
+    found = _search(name, environ)
+    if found is None:
+        package = _PACKAGES.get(name, "binutils")
+        raise UkccError(f"no '{name}' on PATH", f"apt-get install {package}")
+    return found
+
+
+def plain_name(path: str) -> str:
+    """`gcc` for `uk-gcc` and for `x86_64-uk-linux-gnu-gcc`; "" when the name is none of ours."""
+    name = os.path.basename(path)  # noqa: PTH119
+    for prefix in ("uk-", TRIPLE + "-"):
+        if name.startswith(prefix):
+            return name[len(prefix) :]
+    return ""
+
+
+def _search(name: str, environ: "Mapping[str, str]") -> "str | None":
+    for directory in environ.get("PATH", os.defpath).split(os.pathsep):
+        candidate = f"{directory or '.'}/{name}"
+        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):  # noqa: PTH112
+            # A link `gcc` -> `uk-gcc` would have us run ourselves for ever.
+            if os.path.islink(candidate) and _is_ours(candidate):  # noqa: PTH114
+                continue
+            return candidate
+    return None
+
+
+def _is_ours(candidate: str) -> bool:
+    real = os.path.realpath(candidate)
+    return bool(plain_name(real)) or real == os.path.realpath(sys.argv[0])
