@@ -166,12 +166,5 @@ def open_elf(path: Path) -> "Iterator[Elf]":
             yield Elf(elf)
     except OSError as error:
         raise UkccError(f"{path}: {error.strerror}") from None
-    except (
-        ELFError,
-        UnicodeDecodeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        ValueError,
-    ) as error:
-        raise NotAnImage(f"{path}: truncated or damaged ELF file ({error})") from None
+    except (ELFError, UnicodeDecodeError, AttributeError, IndexError, KeyError, ValueError):
+        raise NotAnImage(f"{path}: truncated or damaged ELF file") from None

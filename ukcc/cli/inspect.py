@@ -1,0 +1,97 @@
+"""`ukcc inspect`: what is inside an image."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ukcc.image.inspect import Report, inspect_image
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--sources", is_flag=True, help="Name the sources and patches of what is inside.")
+@click.option("--raw", is_flag=True, help="List every raw system call, not only counts.")
+def command(image: Path, as_json: bool, sources: bool, raw: bool) -> None:
+    """Show what is inside IMAGE."""
+    report = inspect_image(image)
+    if as_json:
+        click.echo(report.as_json())
+        return
+    lines = _sources(report) if sources else _summary(report, raw)
+    for line in lines:
+        click.echo(line)
+
+
+def _summary(report: Report, raw: bool) -> Iterator[str]:
+    kernel, versions, sizes = report.kernel, report.versions, report.sizes
+    yield f"{report.path}: {report.kind} program, boots by PVH"
+    yield _row("program", report.program + (", stripped" if report.stripped else ""))
+    yield _row("entry", f"{report.entry:#x}")
+    if report.interpreter:
+        yield _row("interpreter", report.interpreter)
+    yield _row("kernel", f"{kernel.get('release', '?')} (source {kernel.get('source', '?')})")
+    yield _row("", f"configuration sha256 {kernel.get('config_sha256', '?')}")
+    yield _row("", f"entered at physical {report.kernel_entry_paddr:#x}")
+    yield _row("glibc", str(versions.get("glibc", "?")))
+    yield _row("sysroot", report.sysroot)
+    tools = (f"{k} {v}" for k, v in sorted(versions.items()) if k not in ("linux", "glibc"))
+    yield _row("tools", ", ".join(tools))
+    for label, library in _labelled("libraries", report.libraries):
+        yield _row(label, library)
+    yield from _calls(report, raw)
+    yield _row("size", f"{sizes['file']:,} bytes")
+    for part in ("application", "debug", "kernel", "archive"):
+        yield _row("", f"{sizes[part]:>12,} {part}")
+    yield _row("memory", f"at least {report.memory_min_mib} MiB")
+    yield _row("linked by", " ".join(report.link_command))
+
+
+def _calls(report: Report, raw: bool) -> Iterator[str]:
+    by_bytes = report.sites_redirected and not report.sites_listed
+    how = " (known by their bytes: their list was stripped)" if by_bytes else ""
+    yield _row("system calls", f"{report.sites_redirected} redirected to the gate{how}")
+    yield _row("", f"{len(report.sites_raw)} raw")
+    if raw:
+        for call in report.sites_raw:
+            doubt = "" if call.certain else " (perhaps data)"
+            place = call.function or "?"
+            yield _row("", f"  {call.addr:#x} {place} {call.library}{doubt}".rstrip())
+        return
+    counts = Counter((c.function or "?", c.library) for c in report.sites_raw)
+    for (function, library), count in sorted(counts.items()):
+        times = f" x{count}" if count > 1 else ""
+        yield _row("", f"  {function}{times} {library}".rstrip())
+
+
+def _sources(report: Report) -> Iterator[str]:
+    """Exact sources of the GPL and LGPL parts, and every file that was hashed with them."""
+    yield f"{report.path}: sysroot {report.sysroot} was made from"
+    for name, value in sorted(report.inputs.items()):
+        yield from _tree(name, value, 1)
+    yield "  libraries linked from the host or other packages"
+    for library in report.libraries:
+        yield f"    {library}"
+
+
+def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    if isinstance(value, dict):
+        yield f"{indent}{name}"
+        for key, inner in sorted(value.items()):
+            yield from _tree(key, inner, depth + 1)
+    else:
+        yield f"{indent}{name}: {value}"
+
+
+def _labelled(label: str, values: "tuple[str, ...]") -> Iterator[tuple[str, str]]:
+    """The label on the first line only."""
+    for index, value in enumerate(values):
+        yield ("" if index else label), value
+
+
+def _row(label: str, value: str) -> str:
+    return f"  {label:<13}{value}"

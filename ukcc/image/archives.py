@@ -1,0 +1,100 @@
+"""Which static library a function came from: ar(5) archives, read by their symbol tables."""
+
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+_MAGIC = (b"!<arch>\n", b"!<thin>\n")
+_HEADER = 60
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A member of an archive; `member` is empty if only the archive is known."""
+
+    archive: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}({self.member})" if self.member else self.archive
+
+
+class Archive:
+    """One archive's global symbols, each with the member that defines it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if self._data[:8] not in _MAGIC:
+            raise ValueError(f"{path}: not an archive")
+        self._thin = self._data[:8] == _MAGIC[1]
+        self._long_names = b""
+        self._globals: dict[str, int] = {}
+        self._members: list[tuple[int, int, str]] = []  # (start, end of its bytes, name)
+        self._read()
+
+    def origin_of(self, function: str) -> "Origin | None":
+        """The member that defines a global of that name, else the one whose strings have it.
+
+        A local function is in no archive's table; but nobody else can name it, so the first member
+        with that name among its strings is the one.
+        """
+        header = self._globals.get(function)
+        if header is not None:
+            return Origin(str(self.path), self._name(header))
+        at = self._data.find(b"\0" + function.encode() + b"\0")
+        for start, end, name in self._members:
+            if start <= at < end:
+                return Origin(str(self.path), name)
+        return None
+
+    def defines(self, function: str) -> bool:
+        """Whether the function is among the archive's globals."""
+        return function in self._globals
+
+    def _read(self) -> None:
+        at = 8
+        while at + _HEADER <= len(self._data):
+            name = self._data[at : at + 16].rstrip()
+            size = int(self._data[at + 48 : at + 58])
+            body = at + _HEADER
+            special = name in (b"/", b"//", b"/SYM64/")
+            if name == b"/":
+                self._read_symbols(self._data[body : body + size], 4)
+            elif name == b"/SYM64/":
+                self._read_symbols(self._data[body : body + size], 8)
+            elif name == b"//":
+                self._long_names = self._data[body : body + size]
+            else:
+                self._members.append((body, body + size, self._name(at)))
+            at = body if self._thin and not special else body + size + size % 2
+
+    def _read_symbols(self, table: bytes, width: int) -> None:
+        """Big-endian count and offsets of member headers, then as many NUL-ended names."""
+        code = "I" if width == 4 else "Q"
+        (count,) = struct.unpack_from(f">{code}", table)
+        offsets = struct.unpack_from(f">{count}{code}", table, width)
+        names = table[width * (count + 1) :].split(b"\0")
+        for name, offset in zip(names, offsets, strict=False):
+            self._globals.setdefault(name.decode("utf-8", "replace"), offset)
+
+    def _name(self, header: int) -> str:
+        raw = self._data[header : header + 16].rstrip()
+        if raw[:1] == b"/" and raw[1:].isdigit():
+            start = int(raw[1:])
+            raw = self._long_names[start : self._long_names.find(b"\n", start)]
+        return raw.rstrip(b"/").decode("utf-8", "replace")
+
+
+def origin(archives: "list[Archive]", function: str) -> "Origin | None":
+    """The first archive in link order that defines the function, as the linker chose it."""
+    for archive in archives:
+        if archive.defines(function):
+            return archive.origin_of(function)
+    for archive in archives:
+        found = archive.origin_of(function)
+        if found:
+            return found
+    return None

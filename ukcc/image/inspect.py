@@ -1,0 +1,157 @@
+"""What is inside an image: read from the file, its notes, and the libraries it was linked from."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ukcc import paths
+from ukcc.errors import NotAnImage
+from ukcc.image import libraries
+from ukcc.image.archives import Archive, origin
+from ukcc.image.elf import Elf, open_elf
+from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY
+from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
+
+_OWN_SECTIONS = ".uk."
+_KERNEL_SECTIONS = ".uk.kernel."
+_ARCHIVE_SECTION = ".uk.archive"
+
+
+@dataclass(frozen=True)
+class RawCall:
+    """A raw `syscall`: virtual address, function and library (empty: not known).
+
+    certain: false where data could not be told from code, for want of a symbol.
+    """
+
+    addr: int
+    function: str
+    library: str
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical."""
+
+    path: str
+    program: str
+    kind: str
+    entry: int
+    interpreter: str
+    stripped: bool
+    kernel: Mapping[str, str]
+    kernel_entry_paddr: int
+    sysroot: str
+    versions: Mapping[str, str]
+    inputs: Mapping[str, Any]
+    libraries: tuple[str, ...]
+    sites_redirected: int
+    sites_listed: bool
+    sites_raw: tuple[RawCall, ...]
+    sizes: Mapping[str, int]
+    memory_min_mib: int
+    link_command: tuple[str, ...]
+
+    def as_json(self) -> str:
+        """The report as one JSON object."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+
+def inspect_image(path: Path) -> Report:
+    """Reads an image. Raises NotAnImage for what is none, UkccError for what cannot be read."""
+    with open_elf(path) as elf:
+        metadata = _metadata(elf, path)
+        sites = find_sites(elf)
+        entry = elf.note(XEN, XEN_ELFNOTE_PHYS32_ENTRY)
+        if entry is None:
+            raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
+        used = _libraries(metadata)
+        return Report(
+            path=str(path),
+            program=str(metadata.get("program", "")),
+            kind=_kind(elf),
+            entry=elf.entry,
+            interpreter=elf.interpreter() or "",
+            stripped=not elf.functions(),
+            kernel=metadata.get("kernel", {}),
+            kernel_entry_paddr=int.from_bytes(entry, "little"),
+            sysroot=str(metadata.get("sysroot", "")),
+            versions=metadata.get("versions", {}),
+            inputs=metadata.get("inputs", {}),
+            libraries=tuple(used),
+            sites_redirected=len(sites.redirected),
+            sites_listed=sites.listed,
+            sites_raw=_raw_calls(sites, used),
+            sizes=_sizes(elf, path),
+            memory_min_mib=int(metadata.get("memory_min_mib", 0)),
+            link_command=tuple(metadata.get("link_command", ())),
+        )
+
+
+def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
+    text = elf.note(UKCC, UKCC_METADATA)
+    if text is None:
+        raise NotAnImage(
+            f"{path}: an ELF file, but no image", "link it with uk-gcc, or use ukcc pack"
+        )
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise NotAnImage(f"{path}: damaged metadata ({error})") from None
+
+
+def _kind(elf: Elf) -> str:
+    """`static`, `static PIE`, `dynamic` or `dynamic PIE`."""
+    linkage = "dynamic" if elf.interpreter() else "static"
+    return f"{linkage} PIE" if elf.kind == "ET_DYN" else linkage
+
+
+def _libraries(metadata: Mapping[str, Any]) -> list[str]:
+    """The libraries the link recorded, else those its command line leads to today."""
+    recorded = [str(p) for p in metadata.get("libraries", ())]
+    if recorded:
+        return recorded
+    sysroot = Path(paths.store()) / "sysroots" / str(metadata.get("sysroot", ""))
+    return libraries.of_link(metadata.get("link_command", ()), sysroot)
+
+
+def _raw_calls(sites: Sites, used: list[str]) -> tuple[RawCall, ...]:
+    archives: list[Archive] = []
+    for path in libraries.scripts_resolved([p for p in used if Path(p).is_file()]):
+        with contextlib.suppress(OSError, ValueError):
+            archives.append(Archive(Path(path)))
+    calls = []
+    for site in sites.raw:
+        found = None
+        if site.function and site.function != INITIALISER_NAME:
+            found = origin(archives, site.function)
+        library = "ukcc" if site.function == INITIALISER_NAME else str(found or "")
+        calls.append(RawCall(site.addr, site.function, library, site.certain))
+    return tuple(calls)
+
+
+def _sizes(elf: Elf, path: Path) -> dict[str, int]:
+    """Bytes of the file by part; `debug` is what strip -g would take away, roughly."""
+    kernel = archive = debug = application = 0
+    for section in elf.sections():
+        if not section.in_file:
+            continue
+        if section.name.startswith(_KERNEL_SECTIONS):
+            kernel += section.size
+        elif section.name == _ARCHIVE_SECTION:
+            archive += section.size
+        elif section.name.startswith((".debug_", ".zdebug_")):
+            debug += section.size
+        elif section.allocated and not section.name.startswith(_OWN_SECTIONS):
+            application += section.size
+    return {
+        "file": path.stat().st_size,
+        "application": application,
+        "debug": debug,
+        "kernel": kernel,
+        "archive": archive,
+    }

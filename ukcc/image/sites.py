@@ -1,0 +1,139 @@
+"""System calls in a program's code: sites that go by the gate, and raw `syscall` instructions."""
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import capstone
+
+from ukcc.image.elf import Elf, Function, Section
+
+SITES_SECTION = "uk_sites_v1"
+_SYSCALL = b"\x0f\x05"
+
+# toolchain-shims/prelude.s: movq rel32(%rip),%r11; leaq 5(%rip),%rcx; jmp *%r11; syscall.
+_SITE_SIZE = 17  # up to the literal `syscall`
+_SITE_HEAD = b"\x4c\x8b\x1d"
+_SITE_TAIL = b"\x48\x8d\x0d\x05\x00\x00\x00\x41\xff\xe3"
+
+# The prelude's initialiser asks the kernel for the gate: the registers it clears just before.
+_INITIALISER = b"\x45\x31\xd2\x45\x31\xc0"
+INITIALISER_NAME = "(gate initialiser)"
+
+# x86 code read from a wrong start falls into step within a few instructions, so of these many
+# starts before a real instruction most agree on it, and few agree on bytes that are an operand.
+_STARTS = range(17, 49)
+
+# The longest x86 instruction: one that a slice of code cuts off would be decoded as something else.
+_LONGEST = 15
+
+
+@dataclass(frozen=True)
+class RawSite:
+    """A `syscall` instruction that traps: its virtual address, and its function if known.
+
+    certain: false where no symbol says where the function begins, so that data is not excluded.
+    """
+
+    addr: int
+    function: str
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Sites:
+    """redirected: virtual addresses of sites that go by the gate; raw: the others.
+
+    listed: whether the section that lists the sites was there (else they are known by their bytes).
+    """
+
+    redirected: tuple[int, ...]
+    raw: tuple[RawSite, ...]
+    listed: bool
+
+
+def find_sites(elf: Elf) -> Sites:
+    """All system-call sites of an ELF file's executable sections, by ascending address."""
+    data = elf.section_bytes(SITES_SECTION)
+    listed = {addr for (addr,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]) if addr}
+    functions = elf.functions()
+    starts = [f.addr for f in functions]
+    redirected: set[int] = set()
+    raw: list[RawSite] = []
+    for section in elf.sections():
+        if not (section.executable and section.in_file and not section.name.startswith(".uk.")):
+            continue
+        code = elf.bytes_at(section.offset, section.size)
+        for at in _occurrences(code):
+            if _is_site(code, at):
+                redirected.add(section.addr + at - _SITE_SIZE)
+                continue
+            if code[at - len(_INITIALISER) : at] == _INITIALISER:
+                raw.append(RawSite(section.addr + at, INITIALISER_NAME, True))
+                continue
+            function = _function_at(functions, starts, section, section.addr + at)
+            site = _raw_site(section, code, at, function)
+            if site:
+                raw.append(site)
+    return Sites(tuple(sorted(redirected)), tuple(raw), bool(listed & redirected))
+
+
+def _occurrences(code: bytes) -> Iterator[int]:
+    at = code.find(_SYSCALL)
+    while at >= 0:
+        yield at
+        at = code.find(_SYSCALL, at + 1)
+
+
+def _is_site(code: bytes, at: int) -> bool:
+    start = at - _SITE_SIZE
+    return (
+        start >= 0
+        and code.startswith(_SITE_HEAD, start)
+        and code.startswith(_SITE_TAIL, start + len(_SITE_HEAD) + 4)
+    )
+
+
+def _function_at(
+    functions: Sequence[Function], starts: Sequence[int], section: Section, addr: int
+) -> "Function | None":
+    """The function whose range holds `addr`; one without a size reaches to the next symbol."""
+    index = bisect_right(starts, addr) - 1
+    while index >= 0 and functions[index].addr >= section.addr:
+        found = functions[index]
+        if addr < found.addr + found.size or not found.size:
+            # several symbols may share an address: the first one is the longest and most global
+            first = bisect_right(starts, found.addr - 1)
+            return functions[first]
+        if found.addr + 0x100000 < addr:
+            return None
+        index -= 1
+    return None
+
+
+def _raw_site(
+    section: Section, code: bytes, at: int, function: "Function | None"
+) -> "RawSite | None":
+    """The site at `at`, or None where a decoder finds that the bytes are no instruction there."""
+    addr = section.addr + at
+    if function is not None:
+        start = function.addr - section.addr
+        if not _decodes(code[start : at + _LONGEST], function.addr, addr):
+            return None
+        return RawSite(addr, function.name, True)
+    starts = [at - back for back in _STARTS if at >= back]
+    agree = sum(_decodes(code[s : at + _LONGEST], section.addr + s, addr) for s in starts)
+    if starts and agree * 2 < len(starts):
+        return None
+    return RawSite(addr, "", False)
+
+
+def _decodes(code: bytes, start: int, addr: int) -> bool:
+    """Whether decoding from `start` arrives at an instruction `syscall` at `addr`."""
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.skipdata = True  # step over what it does not know, a byte at a time
+    for address, _, mnemonic, _ in decoder.disasm_lite(code, start):
+        if address >= addr:
+            return bool(address == addr and mnemonic == "syscall")
+    return False
