@@ -20,7 +20,7 @@ def of_link(command: Sequence[str], sysroot: "Path | None") -> list[str]:
     directories = [Path(d) for d in _values(command, "-L")]
     if sysroot:
         directories.append(sysroot / "usr" / "lib")
-    if not command:
+    if not command or Path(command[0]).name == "ukcc":  # made by `ukcc pack`: linked elsewhere
         return []
     implicit = _IMPLICIT_CXX if command[0].endswith("++") else _IMPLICIT
     found: list[str] = []
@@ -79,7 +79,7 @@ def scripts_resolved(paths: Sequence[str]) -> list[str]:
     for path in paths:
         with Path(path).open("rb") as file:
             start = file.read(4096)
-        if start.startswith((b"!<arch>", b"!<thin>")):
+        if start.startswith((b"!<arch>", b"!<thin>", b"\x7fELF")):
             result.append(path)
             continue
         words = start.decode("utf-8", "replace").replace("(", " ").replace(")", " ").split()

@@ -1,0 +1,45 @@
+"""`ukcc pack`: a bootable image of a program that was built elsewhere."""
+
+from pathlib import Path
+
+import click
+
+from ukcc import paths
+from ukcc.errors import SysrootMissing
+from ukcc.image.closure import find_closure
+from ukcc.image.collect import collect
+from ukcc.image.pack import pack_image
+
+
+@click.command()
+@click.argument("program", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="IMAGE")
+@click.option("--name", help="The program's name in the image (default: as it is here).")
+@click.option(
+    "-f",
+    "--file",
+    "words",
+    multiple=True,
+    metavar="HOST[:GUEST]",
+    help="A further file or directory for the image; may be repeated.",
+)
+def command(program: Path, output: Path, name: "str | None", words: tuple[str, ...]) -> None:
+    """Make a bootable IMAGE of PROGRAM, static or dynamic, built for Linux on x86-64.
+
+    A dynamic program takes its loader and its libraries along. What it opens by itself when it runs
+    (plugins, name-service modules, data) has to be named with -f.
+    """
+    sysroot = paths.current_sysroot()
+    if sysroot is None:
+        raise SysrootMissing("there is no sysroot", "build one with: ukcc sysroot build")
+    closure = find_closure(program)
+    further = [part for word in words for part in ("-f", word)]
+    pack_image(
+        str(program),
+        str(output),
+        sysroot=sysroot,
+        link_command=["ukcc", "pack", str(program), "-o", str(output), *further],
+        name=name or program.name,
+        files=[*closure.entries(), *collect(words)],
+        libraries=[str(library.path) for library in closure.libraries],
+    )
