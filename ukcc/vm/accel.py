@@ -20,7 +20,7 @@ from ukcc import paths, proc
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.vm import probe_guest
 from ukcc.vm.process import die_with_parent
-from ukcc.vm.qemu import PROGRAM, accel_words
+from ukcc.vm.qemu import MACHINE, PROGRAM, accel_words
 
 DEADLINE = 3.0  # seconds; a KVM that works needs a tenth of one
 _DEVICE = "/dev/kvm"
@@ -56,13 +56,11 @@ def choose(wanted: str) -> str:
 def probe() -> Verdict:
     """Whether KVM works here, asked once for each start of the host and each QEMU."""
     reason = cannot_open()
-    if reason:
-        return Verdict(False, reason, fresh=True)
-    cache = _cache_file()
+    cache = _cache_file(reason)
     known = _read(cache)
     if known:
-        return Verdict(known == _WORKS, known)
-    reason = boot_guest("kvm", DEADLINE)
+        return Verdict(known == _WORKS, "" if known == _WORKS else known)
+    reason = reason or boot_guest("kvm", DEADLINE)
     _write(cache, reason or _WORKS)
     return Verdict(not reason, reason, fresh=True)
 
@@ -107,7 +105,7 @@ def boot_guest(accel: str, deadline: float) -> str:
 def _guest_argv(accel: str, image: str) -> list[str]:
     """The same kind of machine as for an image (qemu.py), with a port to end it."""
     return [
-        *(PROGRAM, "-machine", "q35", *accel_words(accel), "-m", "32M"),
+        *(PROGRAM, "-machine", MACHINE, *accel_words(accel), "-m", "32M"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"),
         *("-kernel", image),
@@ -153,15 +151,15 @@ def _judge(returncode: int, answer: bytes, said: bytes, ended: bool) -> str:
     return lines[-1] if lines else f"a test guest ended with status {returncode}"
 
 
-def _cache_file() -> Path:
-    """A file for this start of the host, this QEMU and this guest."""
+def _cache_file(obstacle: str) -> Path:
+    """A file for this start of the host, this QEMU, this guest, and what is in the way."""
     try:
         qemu = proc.find(PROGRAM)
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
     status = Path(qemu).stat()
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
-    facts = repr((boot_id, qemu, status.st_size, status.st_mtime_ns, probe_guest.CODE))
+    facts = repr((boot_id, qemu, status.st_size, status.st_mtime_ns, probe_guest.CODE, obstacle))
     name = hashlib.sha256(facts.encode()).hexdigest()[:16]
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     directory = Path(runtime) / "ukcc" if runtime else Path(paths.store()) / "run"

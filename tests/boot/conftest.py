@@ -1,0 +1,106 @@
+"""Builds images by the venv's uk-gcc and boots them.
+
+A boot carries a deadline in seconds, multiplied by UKCC_TEST_TIMEOUT_FACTOR on a slow machine; what
+the console showed is printed, so that pytest has it for a failure.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from ukcc import paths
+
+BIN = Path(sys.executable).parent
+FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
+DEADLINE = 60.0  # seconds; a boot takes two under TCG when nobody else computes
+
+
+class Result(NamedTuple):
+    """How a boot ended; unpacks as (status, stdout, stderr)."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+Build = Callable[..., Path]
+Boot = Callable[..., Result]
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Without a sysroot there is nothing to boot."""
+    if paths.current_sysroot() is not None:
+        return
+    skip = pytest.mark.skip(reason="no sysroot; build one by `ukcc sysroot build`")
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def build_image(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """`build_image(source, *flags)`: source text (C, or C++ with `language="c++"`) -> image."""
+    built: dict[tuple[str, ...], Path] = {}
+
+    def build(source: str, *flags: str, name: str = "app", language: str = "c") -> Path:
+        key = (source, name, language, *flags)
+        if key not in built:
+            directory = tmp_path_factory.mktemp(name)
+            code = directory / f"{name}.{'cc' if language == 'c++' else 'c'}"
+            code.write_text(source)
+            compiler = BIN / ("uk-g++" if language == "c++" else "uk-gcc")
+            argv = [str(compiler), "-O2", "-g", *flags, str(code), "-o", str(directory / name)]
+            done = subprocess.run(argv, capture_output=True, text=True)
+            assert done.returncode == 0, f"{argv}\n{done.stderr}"
+            built[key] = directory / name
+        return built[key]
+
+    return build
+
+
+def run_argv(image: Path, args: Sequence["str | bytes"], options: Sequence[str]) -> list[bytes]:
+    """The command line of `ukcc run`, as bytes since arguments may be any."""
+    return [os.fsencode(word) for word in (BIN / "ukcc", "run", *options, image, *args)]
+
+
+@pytest.fixture
+def boot() -> Boot:
+    """`boot(image, *args, timeout=…, options=…, env=…, stdin=…) -> (status, stdout, stderr)`."""
+
+    def run(
+        image: Path,
+        *args: "str | bytes",
+        timeout: float = DEADLINE,
+        options: Sequence[str] = (),
+        env: "Mapping[str, str] | None" = None,
+        stdin: "bytes | None" = None,
+    ) -> Result:
+        argv = run_argv(image, args, options)
+        machine = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+        )
+        try:
+            stdout, stderr = machine.communicate(stdin, timeout * FACTOR)
+        except subprocess.TimeoutExpired:
+            machine.terminate()
+            _show(argv, *machine.communicate())
+            pytest.fail(f"no end after {timeout * FACTOR:g} s")
+        _show(argv, stdout, stderr)
+        return Result(machine.returncode, stdout, stderr)
+
+    return run
+
+
+def _show(argv: Sequence[bytes], stdout: bytes, stderr: bytes) -> None:
+    print("$", b" ".join(argv).decode(errors="replace"))
+    print(stdout[-20000:].decode(errors="replace"))
+    print(stderr[-20000:].decode(errors="replace"), file=sys.stderr)

@@ -1,0 +1,160 @@
+"""What the machine shares with the host: ports, directories; and what it must not leave there."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+
+# Answers one connection with what it was sent, reversed; then ends with status 5.
+SERVER = r"""
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int main(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(7777) };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client, n;
+	char data[100];
+
+	if (bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 1))
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	client = accept(listener, NULL, NULL);
+	n = read(client, data, sizeof(data));
+	while (n-- > 0)
+		write(client, data + n, 1);
+	close(client);
+	return 5;
+}
+"""
+
+# Copies /data/in to /data/out in capitals.
+COPIER = r"""
+#include <ctype.h>
+#include <stdio.h>
+
+int main(void)
+{
+	FILE *in = fopen("/data/in", "r"), *out;
+	int c;
+
+	if (!in)
+		return 1;
+	out = fopen("/data/out", "w");
+	if (!out)
+		return 2;
+	while ((c = getc(in)) != EOF)
+		putc(toupper(c), out);
+	return fclose(out) ? 3 : 0;
+}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(image: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A machine that has said `ready`; it is ended if it has not."""
+    argv = run_argv(image, [], ["--timeout", str(DEADLINE * FACTOR), *options])
+    machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert machine.stdout is not None and machine.stdout.readline() == b"ready\n"
+        yield machine
+    finally:
+        machine.terminate()
+        machine.communicate()
+
+
+@pytest.fixture(scope="session")
+def server(build_image: Build) -> Path:
+    return build_image(SERVER, name="server")
+
+
+def test_port_forward(server: Path) -> None:
+    port = free_port()
+    with running(server, "-p", f"{port}:7777") as machine:
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
+            client.sendall(b"forward")
+            assert b"".join(iter(lambda: client.recv(100), b"")) == b"drawrof"
+        assert machine.wait(DEADLINE * FACTOR) == 5
+
+
+def test_port_in_use(server: Path, boot: Boot) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, stdout, stderr = boot(server, options=["-p", f"{port}:7777"], timeout=5)
+    assert (status, stdout) == (125, b"")
+    assert f"port {port}".encode() in stderr and stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("mode", ["", ":ro"])
+def test_shared_directory(build_image: Build, boot: Boot, tmp_path: Path, mode: str) -> None:
+    (tmp_path / "in").write_bytes(b"host's words\n")
+    options = ["-v", f"{tmp_path}:/data{mode}"]
+    status, _, _ = boot(build_image(COPIER, name="copier"), options=options)
+    if mode:
+        assert status == 2 and not (tmp_path / "out").exists()
+    else:
+        assert status == 0 and (tmp_path / "out").read_bytes() == b"HOST'S WORDS\n"
+
+
+@pytest.mark.parametrize(
+    ("signum", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)],
+)
+def test_nothing_is_left_behind(
+    server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: int, status: int
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    port = free_port()
+    with running(server, "-p", f"{port}:7777") as machine:
+        children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()
+        assert children
+        machine.send_signal(signum)
+        assert machine.wait(10) == status
+        end = time.monotonic() + 10
+        while any(_alive(int(pid)) for pid in children):
+            assert time.monotonic() < end, "QEMU is still there"
+            time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_dry_run_can_be_pasted(server: Path, boot: Boot, tmp_path: Path) -> None:
+    status, stdout, _ = boot(server, options=["--dry-run"], env={"TMPDIR": str(tmp_path)})
+    assert status == 0 and stdout.count(b"\n") == 1
+    line = stdout.decode()
+    assert line.startswith("qemu-system-x86_64 ") and f" -kernel {server} " in line
+    argv = ["timeout", str(DEADLINE * FACTOR), "sh", "-c", f"exec {line}"]
+    machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert machine.stdout is not None and machine.stdout.readline() == b"ready\n"
+    finally:
+        machine.terminate()
+        machine.communicate()

@@ -1,0 +1,181 @@
+"""The parsers of PID 1 (sysroot/init/config.c), compiled and run as a Linux process."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ukcc import paths
+
+INIT = Path(paths.data_dir("sysroot")) / "init"
+
+# Prints what the parsers make of standard input, each item on a line in <>.
+DRIVER = r"""
+#include "init.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void show(const char *name, const char *value)
+{
+	if (value)
+		printf("%s<%s>\n", name, value);
+}
+
+static void show_all(char **vector)
+{
+	while (*vector)
+		show("", *vector++);
+}
+
+static void show_settings(char *text)
+{
+	struct settings s;
+	const char *bad = parse_settings(text, &s);
+	size_t i;
+
+	show("bad", bad);
+	show("hostname", s.hostname);
+	show("address", s.address);
+	show("gateway", s.gateway);
+	show("cwd", s.cwd);
+	show("term", s.term);
+	for (i = 0; i < s.nr_nameservers; i++)
+		show("nameserver", s.nameserver[i]);
+	for (i = 0; i < s.nr_shares; i++) {
+		show("tag", s.share[i].tag);
+		show(s.share[i].readonly ? "ro" : "rw", s.share[i].path);
+	}
+	printf("%d %d %ux%u\n", s.cooked, (int)s.input, s.rows, s.columns);
+}
+
+int main(int argc, char **argv)
+{
+	static char *defaults[] = { "PATH=/bin", "HOME=/", NULL };
+	struct in_addr addr, mask;
+	size_t len;
+	char *text = read_file("/dev/stdin", &len);
+
+	(void)argc;
+	if (!strcmp(argv[1], "entries"))
+		show_all(split_entries(text, len));
+	else if (!strcmp(argv[1], "words"))
+		show_all(words_after_dashes(text));
+	else if (!strcmp(argv[1], "env"))
+		show_all(merge_env(defaults, split_entries(text, len)));
+	else if (!strcmp(argv[1], "settings"))
+		show_settings(text);
+	else if (parse_cidr(text, &addr, &mask))
+		return 1;
+	else {
+		show("", inet_ntoa(addr));
+		show("", inet_ntoa(mask));
+	}
+	return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("init")
+    source, program = directory / "driver.c", directory / "driver"
+    source.write_text(DRIVER)
+    flags = ["-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", f"-I{INIT}"]
+    files = [str(source), str(INIT / "config.c")]
+    subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
+    return program
+
+
+# PID 1 keeps all it has read
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+def parse(driver: Path, what: str, text: bytes) -> bytes:
+    done = subprocess.run([driver, what], input=text, capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"", b""),
+        (b"\0", b"<>\n"),
+        (b"a\0\0b c\0", b"<a>\n<>\n<b c>\n"),
+        (b"\xff\n\0", b"<\xff\n>\n"),
+        (b"unended", b"<unended>\n"),
+        (b"x" * 10000 + b"\0", b"<" + b"x" * 10000 + b">\n"),
+    ],
+)
+def test_entries(driver: Path, text: bytes, shown: bytes) -> None:
+    assert parse(driver, "entries", text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"console=ttyS0\n", b""),
+        (b"console=ttyS0 --\n", b""),
+        (b"a --b -- c  --  d\n", b"<c>\n<-->\n<d>\n"),
+        (b'x="-- y" -- "two words" k="v w"\n', b"<two words>\n<k=v w>\n"),
+        (b'-- "" "open', b"<>\n<open>\n"),
+    ],
+)
+def test_words_behind_the_dashes(driver: Path, text: bytes, shown: bytes) -> None:
+    assert parse(driver, "words", text) == shown
+
+
+def test_environment(driver: Path) -> None:
+    shown = parse(driver, "env", b"A=1\0PATH=/x\0A=2\0HOMER=\0")
+    assert shown == b"<PATH=/x>\n<HOME=/>\n<A=2>\n<HOMER=>\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"", b"0 0 0x0\n"),
+        (b"tty=cooked\nrows=24\ncolumns=80\n", b"1 0 24x80\n"),
+        (b"tty=raw\nstdin=port\n", b"0 1 0x0\n"),
+        (b"stdin=null\nhostname=h\nterm=xterm\n", b"hostname<h>\nterm<xterm>\n0 2 0x0\n"),
+        (
+            b"address=dhcp\nnameserver=1.1.1.1\nnameserver=2.2.2.2\n",
+            b"address<dhcp>\nnameserver<1.1.1.1>\nnameserver<2.2.2.2>\n0 0 0x0\n",
+        ),
+        (b"mount=t:/a:b:ro\nmount=u:/c:rw", b"tag<t>\nro</a:b>\ntag<u>\nrw</c>\n0 0 0x0\n"),
+        (b"mount=t:/a\nrows=1\n", b"bad<mount=t:/a>\n0 0 1x0\n"),
+        (b"rows=70000\n", b"bad<rows=70000>\n0 0 0x0\n"),
+        (b"unknown=1\n", b"bad<unknown=1>\n0 0 0x0\n"),
+        (b"tty\n", b"bad<tty>\n0 0 0x0\n"),
+        (b"tty=other\n", b"bad<tty=other>\n0 0 0x0\n"),
+        (b"row=1\n", b"bad<row=1>\n0 0 0x0\n"),
+    ],
+)
+def test_settings(driver: Path, text: bytes, shown: bytes) -> None:
+    assert parse(driver, "settings", text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"10.0.2.15/24", b"<10.0.2.15>\n<255.255.255.0>\n"),
+        (b"1.2.3.4/0", b"<1.2.3.4>\n<0.0.0.0>\n"),
+        (b"1.2.3.4/32", b"<1.2.3.4>\n<255.255.255.255>\n"),
+    ],
+)
+def test_cidr(driver: Path, text: bytes, shown: bytes) -> None:
+    assert parse(driver, "cidr", text) == shown
+
+
+@pytest.mark.parametrize("text", [b"", b"1.2.3.4", b"1.2.3.4/33", b"1.2.3/8", b"a/8", b"1.2.3.4/"])
+def test_cidr_refused(driver: Path, text: bytes) -> None:
+    assert subprocess.run([driver, "cidr"], input=text, env=ENVIRONMENT).returncode == 1
+
+
+def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
+    sources = [str(path) for path in sorted(INIT.glob("*.c"))]
+    flags = ["-Os", "-static", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["gcc", *flags, *sources, "-o", str(tmp_path / "init")], check=True)

@@ -1,0 +1,168 @@
+"""Options -> machine -> QEMU's argv, and what init is told."""
+
+from typing import Any
+
+import pytest
+
+from ukcc.errors import MachineError
+from ukcc.vm.facts import ImageFacts
+from ukcc.vm.machine import Address, Forward, Machine, Network, Share
+from ukcc.vm.options import NetOption, RunOptions
+from ukcc.vm.plan import default_memory_mib, plan_machine
+from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.settings import Terminal, encode_entries, settings_files, settings_lines
+
+ENDPOINTS = Endpoints(initrd="/i", record="/r", stdin_fd=9)
+STATIC = Address("10.0.2.15/24", "10.0.2.2", "10.0.2.3")
+
+
+def machine(**changes: Any) -> Machine:
+    facts: dict[str, Any] = {
+        "image": "app",
+        "memory_mib": 128,
+        "cpus": 1,
+        "accel": "tcg",
+        "network": None,
+    }
+    return Machine(**(facts | changes))
+
+
+def values(argv: list[str], option: str) -> list[str]:
+    return [argv[i + 1] for i, word in enumerate(argv) if word == option]
+
+
+def test_argv_of_the_smallest_machine() -> None:
+    argv = qemu_argv(machine(), ENDPOINTS)
+    assert argv[0] == "qemu-system-x86_64"
+    assert values(argv, "-accel") == ["tcg"] and values(argv, "-cpu") == ["max"]
+    assert values(argv, "-m") == ["128M"] and values(argv, "-smp") == ["1"]
+    assert values(argv, "-kernel") == ["app"] and values(argv, "-initrd") == ["/i"]
+    assert values(argv, "-serial") == ["chardev:console", "chardev:record"]
+    assert values(argv, "-device") == ["virtio-rng-pci"]
+    assert not values(argv, "-netdev")
+    assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(argv)
+    assert "-nographic" not in argv and "-S" not in argv
+
+
+def test_argv_under_kvm() -> None:
+    assert values(qemu_argv(machine(accel="kvm"), ENDPOINTS), "-cpu") == ["host"]
+
+
+@pytest.mark.parametrize(
+    ("network", "netdev"),
+    [
+        (
+            Network("user", Address("dhcp"), (Forward("127.0.0.1", 8080, 80),)),
+            "user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80",
+        ),
+        (
+            Network("user", STATIC, (Forward("0.0.0.0", 53, 53, "udp"),)),
+            "user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,"
+            "hostfwd=udp:0.0.0.0:53-10.0.2.15:53",
+        ),
+        (
+            Network("user", Address("10.9.0.7/16", "10.9.0.2", "9.9.9.9")),
+            "user,id=net0,net=10.9.0.0/16,host=10.9.0.2",
+        ),
+        (
+            Network("tap", Address("dhcp"), interface="tap7"),
+            "tap,id=net0,ifname=tap7,script=no,downscript=no",
+        ),
+    ],
+)
+def test_argv_of_a_network(network: Network, netdev: str) -> None:
+    argv = qemu_argv(machine(network=network), ENDPOINTS)
+    assert values(argv, "-netdev") == [netdev]
+    assert "virtio-net-pci,netdev=net0,romfile=" in values(argv, "-device")
+
+
+def test_argv_doubles_commas() -> None:
+    shares = (Share("/a,b", "/data"), Share("/c", "/c", readonly=True))
+    argv = qemu_argv(machine(shares=shares), Endpoints("/i", "/r,ecord"))
+    assert "file,id=record,path=/r,,ecord" in values(argv, "-chardev")
+    first, second = values(argv, "-fsdev")
+    assert "path=/a,,b," in first and "readonly" not in first
+    assert second.endswith(",readonly=on")
+    assert "virtio-9p-pci,fsdev=fs1,mount_tag=share1" in values(argv, "-device")
+
+
+def test_argv_of_a_port_for_standard_input() -> None:
+    argv = qemu_argv(machine(stdin_port=True), ENDPOINTS)
+    assert "socket,id=stdin,fd=9" in values(argv, "-chardev")
+    assert "virtserialport,chardev=stdin,name=ukcc.stdin" in values(argv, "-device")
+
+
+def test_argv_for_gdb_is_on_loopback() -> None:
+    argv = qemu_argv(machine(gdb_port=1234), ENDPOINTS)
+    assert values(argv, "-gdb") == ["tcp:127.0.0.1:1234"] and "-S" in argv
+
+
+def test_the_kernel_asks_for_an_address_only_by_dhcp() -> None:
+    dhcp = machine(network=Network("user", Address("dhcp")))
+    assert "ip=dhcp" in dhcp.kernel_arguments
+    assert "ip=dhcp" not in machine(network=Network("user", STATIC)).kernel_arguments
+
+
+def test_plan_defaults() -> None:
+    planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
+    assert planned == machine(network=Network("user", STATIC))
+
+
+def test_memory() -> None:
+    assert default_memory_mib(ImageFacts()) == 128
+    assert default_memory_mib(ImageFacts(memory_min_mib=100)) == 200
+    facts = ImageFacts(memory_min_mib=40)
+    assert plan_machine(RunOptions("app", memory_mib=40), facts, "tcg").memory_mib == 40
+    with pytest.raises(MachineError) as caught:
+        plan_machine(RunOptions("app", memory_mib=39), facts, "tcg")
+    assert "40 MiB" in caught.value.message and caught.value.status == 125
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RunOptions("app", cpus=0),
+        RunOptions("app", cpus=65),
+        RunOptions("app", memory_mib=0),
+        RunOptions("app", net=NetOption("none"), address=Address("dhcp")),
+        RunOptions("app", net=NetOption("none"), forwards=(Forward("127.0.0.1", 1, 1),)),
+        RunOptions("app", net=NetOption("tap", "t"), forwards=(Forward("127.0.0.1", 1, 1),)),
+        RunOptions("app", address=Address("10.0.0.1/30")),
+    ],
+)
+def test_plan_refuses(options: RunOptions) -> None:
+    with pytest.raises(MachineError):
+        plan_machine(options, ImageFacts(), "tcg")
+
+
+def test_entries_may_be_empty_and_any_bytes() -> None:
+    assert encode_entries([]) == b""
+    assert encode_entries([b"", b"a b", b"\xff\n"]) == b"\0a b\0\xff\n\0"
+
+
+def test_settings_of_a_pipe() -> None:
+    shares = (Share("/h", "/data", readonly=True), Share("/h", "/a:b"))
+    lines = settings_lines(
+        machine(network=Network("user", STATIC), shares=shares, stdin_port=True), Terminal()
+    )
+    assert lines == (
+        "tty=raw",
+        "stdin=port",
+        "address=10.0.2.15/24",
+        "gateway=10.0.2.2",
+        "nameserver=10.0.2.3",
+        "mount=share0:/data:ro",
+        "mount=share1:/a:b:rw",
+    )
+
+
+def test_settings_of_a_terminal() -> None:
+    lines = settings_lines(machine(), Terminal(True, (24, 80), "xterm"))
+    assert lines == ("tty=cooked", "rows=24", "columns=80", "term=xterm")
+
+
+def test_settings_files() -> None:
+    files = settings_files(machine(), Terminal(), [b"", b"\xff"], [(b"A", b"b=c")])
+    assert files[".uk/args"] == b"\0\xff\0"
+    assert files[".uk/env"] == b"A=b=c\0"
+    assert files[".uk/settings"] == b"tty=raw\nstdin=null\n"

@@ -1,0 +1,112 @@
+"""The words of `ukcc run`'s options."""
+
+import pytest
+
+from ukcc.errors import MachineError
+from ukcc.vm import options
+from ukcc.vm.machine import Address, Forward, Share
+
+
+@pytest.mark.parametrize(
+    ("text", "forward"),
+    [
+        ("8080:80", Forward("127.0.0.1", 8080, 80)),
+        ("8080:80/tcp", Forward("127.0.0.1", 8080, 80)),
+        ("53:5353/udp", Forward("127.0.0.1", 53, 5353, "udp")),
+        ("0.0.0.0:1:65535", Forward("0.0.0.0", 1, 65535)),
+        ("192.168.1.4:5000:5001/udp", Forward("192.168.1.4", 5000, 5001, "udp")),
+    ],
+)
+def test_forward(text: str, forward: Forward) -> None:
+    assert options.parse_forward(text) == forward
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "80", ":80", "80:", "0:80", "80:65536", "a:80", "80:80/sctp", "80:80/"),
+        *("host:80:80", "1:2:3:4", "::1:80:80", "-1:80", "8٢:80", "1.2.3.4.5:80:80"),
+    ],
+)
+def test_forward_refused(text: str) -> None:
+    with pytest.raises(MachineError) as caught:
+        options.parse_forward(text)
+    assert repr(text) in caught.value.message and caught.value.status == 125
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("/srv:/data", Share("/srv", "/data")),
+        ("/srv:/data:ro", Share("/srv", "/data", readonly=True)),
+        ("/srv:/data:rw", Share("/srv", "/data")),
+        ("/a:b,c:/data", Share("/a:b,c", "/data")),
+        ("/srv:/with space", Share("/srv", "/with space")),
+    ],
+)
+def test_share(text: str, share: Share) -> None:
+    assert options.parse_share(text) == share
+
+
+def test_share_of_a_relative_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("cwd")
+    monkeypatch.chdir(directory)
+    assert options.parse_share("sub:/data").host == str(directory / "sub")
+
+
+@pytest.mark.parametrize("text", ["", "/srv", "/srv:data", ":/data", "/srv:/a\nb", "/srv:ro"])
+def test_share_refused(text: str) -> None:
+    with pytest.raises(MachineError):
+        options.parse_share(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("dhcp", Address("dhcp")),
+        ("10.1.2.3/24", Address("10.1.2.3/24")),
+        ("10.1.2.3/24,gw=10.1.2.1", Address("10.1.2.3/24", "10.1.2.1")),
+        ("10.1.2.3/8,dns=9.9.9.9,gw=10.0.0.1", Address("10.1.2.3/8", "10.0.0.1", "9.9.9.9")),
+    ],
+)
+def test_address(text: str, address: Address) -> None:
+    assert options.parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "10.1.2.3", "10.1.2.3/33", "10.1.2/24", "dhcp,gw=1.2.3.4", "10.1.2.3/24,gw="),
+        *("10.1.2.3/24,gw=10.1.3.1", "10.1.2.3/24,mtu=9", "10.1.2.3/24,gw=10.1.2.1,gw=10.1.2.1"),
+    ],
+)
+def test_address_refused(text: str) -> None:
+    with pytest.raises(MachineError):
+        options.parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "interface"),
+    [("user", "user", ""), ("none", "none", ""), ("tap=tap0", "tap", "tap0")],
+)
+def test_net(text: str, kind: str, interface: str) -> None:
+    assert options.parse_net(text) == options.NetOption(kind, interface)
+
+
+@pytest.mark.parametrize("text", ["", "bridge", "tap", "tap=", "tap=a,b", "user=x", "tap=" * 5])
+def test_net_refused(text: str) -> None:
+    with pytest.raises(MachineError):
+        options.parse_net(text)
+
+
+def test_environment() -> None:
+    host = {b"HERE": b"1", b"RAW": b"\xff"}
+    assert options.parse_environment("A=b=c", host) == (b"A", b"b=c")
+    assert options.parse_environment("A=", host) == (b"A", b"")
+    assert options.parse_environment("RAW", host) == (b"RAW", b"\xff")
+    assert options.parse_environment("AWAY", host) is None
+    assert options.parse_environment("A=\udcff", host) == (b"A", b"\xff")
+    with pytest.raises(MachineError):
+        options.parse_environment("=x", host)

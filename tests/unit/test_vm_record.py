@@ -1,0 +1,62 @@
+"""The exit record, and what a missing one means."""
+
+import pytest
+
+from ukcc.errors import MachineError
+from ukcc.vm.launch import exit_status
+from ukcc.vm.options import RunOptions
+from ukcc.vm.process import Outcome
+from ukcc.vm.record import Record, parse_record
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"UKCC1 exit 0\n", 0),
+        (b"UKCC1 exit 255\r\n", 255),
+        (b"UKCC1 signal 6\n", 134),
+        (b"UKCC1 signal 64\n", 192),
+        (b"UKCC1 exit 1\nUKCC1 exit 42\n", 42),
+        (b"\0\0UKCC1 exit 7\n", 7),
+        (b"", None),
+        (b"UKCC1 exit \n", None),
+        (b"UKCC1 exit 256\n", None),
+        (b"UKCC1 exit -1\n", None),
+        (b"UKCC1 signal 0\n", None),
+        (b"UKCC1 signal 65\n", None),
+        (b"UKCC2 exit 0\n", None),
+    ],
+)
+def test_status(data: bytes, status: "int | None") -> None:
+    assert parse_record(data) == Record(status)
+
+
+def test_notes() -> None:
+    record = parse_record(b"UKCC1 note no disk\nUKCC1 exit 3\n")
+    assert record == Record(3, ("no disk",))
+
+
+def outcome(**changes: object) -> Outcome:
+    return Outcome(**({"returncode": 0, "record": b""} | changes))  # type: ignore[arg-type]
+
+
+def test_status_of_an_outcome() -> None:
+    options = RunOptions("app")
+    assert exit_status(outcome(record=b"UKCC1 exit 42\n"), options) == 42
+    assert exit_status(outcome(stopped_by=2), options) == 130
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({}, 125, "without saying"),
+        ({"console": b"x\r\nKernel panic - not syncing: no init\r\n"}, 125, "panicked: no init"),
+        ({"returncode": 1, "stderr": "a\nqemu: cannot\n"}, 125, "qemu: cannot"),
+        ({"returncode": -9}, 125, "SIGKILL"),
+        ({"timed_out": True}, 124, "2 s"),
+    ],
+)
+def test_no_record_is_never_0(changes: dict[str, object], status: int, words: str) -> None:
+    with pytest.raises(MachineError) as caught:
+        exit_status(outcome(**changes), RunOptions("app", timeout=2.0))
+    assert caught.value.status == status and words in caught.value.message
