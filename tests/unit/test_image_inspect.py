@@ -1,0 +1,215 @@
+"""Reading an image back: facts, system-call sites, libraries, and files that are no image."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from image_samples import BASE, SAMPLES, TEXT, make_sysroot, program
+
+from ukcc.cli.inspect import command
+from ukcc.errors import NotAnImage, UkccError
+from ukcc.image import archives, libraries
+from ukcc.image.closure import Library, parse_list
+from ukcc.image.collect import collect
+from ukcc.image.elf import open_elf
+from ukcc.image.inspect import inspect_image
+from ukcc.image.pack import pack_image
+from ukcc.image.sites import INITIALISER_NAME, find_sites
+
+SITE = bytes.fromhex("4c8b1d11223344 488d0d05000000 41ffe3 0f05")
+INITIALISER = bytes.fromhex("4531d24531c0 0f05 85c07e05")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    (tmp_path / "linked").write_bytes(program())
+    pack_image(
+        str(tmp_path / "linked"),
+        str(tmp_path / "image"),
+        sysroot=str(make_sysroot(tmp_path / "sysroot")),
+        link_command=["no-such-compiler", "x.c"],
+        name="hello",
+        libraries=["/somewhere/libx.a"],
+    )
+    return tmp_path / "image"
+
+
+def test_report(image: Path) -> None:
+    report = inspect_image(image)
+    assert report.program == "/app/hello"
+    assert report.kind == "static"
+    assert report.entry == BASE + 0x1000
+    assert report.kernel["release"] == "6.12.0-uk"
+    assert report.kernel_entry_paddr == 0x1000100
+    assert report.sysroot == "0123456789abcdef"
+    assert report.versions["glibc"] == "2.36"
+    assert report.libraries == ("/somewhere/libx.a",)
+    assert report.link_command == ("no-such-compiler", "x.c")
+    assert report.sizes["kernel"] == 0x1800 + 0x200 + 0x100
+    assert len(report.sites_raw) == TEXT.count(b"\x0f\x05")
+    assert json.loads(report.as_json())["memory_min_mib"] == report.memory_min_mib
+
+
+def test_command(image: Path) -> None:
+    shown = CliRunner().invoke(command, [str(image)])
+    assert shown.exit_code == 0
+    assert "6.12.0-uk" in shown.output
+    assert "0 redirected to the gate" in shown.output
+    sources = CliRunner().invoke(command, [str(image), "--sources"])
+    assert "linux-source-6.12" in sources.output
+    parsed = json.loads(CliRunner().invoke(command, [str(image), "--json"]).output)
+    assert parsed["kind"] == "static"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "not an ELF file"),
+        (b"#!/bin/sh\n", "not an ELF file"),
+        (b"\x7fELF", "damaged"),
+        (program(), "no image"),
+        (program()[:0x1100], "damaged|no image"),
+    ],
+)
+def test_no_image(tmp_path: Path, data: bytes, says: str) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(NotAnImage, match=says):
+        inspect_image(tmp_path / "file")
+
+
+def test_every_truncation_is_one_line(image: Path) -> None:
+    data = image.read_bytes()
+    for size in range(0, len(data), 211):
+        image.write_bytes(data[:size])
+        with pytest.raises(UkccError):
+            inspect_image(image)
+
+
+def test_missing_file_and_directory(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UkccError):
+            inspect_image(path)
+
+
+def sites_of(code: bytes, where: Path) -> tuple[tuple[int, ...], list[tuple[int, str]]]:
+    """The sites of a program whose text begins with `code`."""
+    assert len(code) <= len(TEXT)
+    data = program().replace(TEXT, code.ljust(len(TEXT), b"\x90"))
+    (where / "program").write_bytes(data)
+    with open_elf(where / "program") as elf:
+        sites = find_sites(elf)
+    base = BASE + 0x1000
+    return tuple(a - base for a in sites.redirected), [
+        (s.addr - base, s.function) for s in sites.raw
+    ]
+
+
+def test_redirected_and_raw(tmp_path: Path) -> None:
+    redirected, raw = sites_of(b"\x90" + SITE + b"\x90\x0f\x05", tmp_path)
+    assert redirected == (1,)
+    assert [addr for addr, _ in raw] == [1 + len(SITE) + 1]
+
+
+def test_initialiser_is_known(tmp_path: Path) -> None:
+    _, raw = sites_of(b"\x90" * 20 + INITIALISER, tmp_path)
+    assert raw == [(26, INITIALISER_NAME)]
+
+
+def test_an_operand_is_no_system_call(tmp_path: Path) -> None:
+    """lea 0x5050f(%rip),%rsi holds the bytes 0f 05."""
+    redirected, raw = sites_of(b"\x90" * 20 + bytes.fromhex("488d350f050500") + b"\xc3", tmp_path)
+    assert (redirected, raw) == ((), [])
+
+
+def make_archive(path: Path, members: dict[str, tuple[bytes, list[str]]]) -> Path:
+    """An ar(5) archive: {member: (bytes, its globals)}, with a symbol table."""
+
+    def header(name: str, size: int) -> bytes:
+        return f"{name:<16}{0:<12}{0:<6}{0:<6}{'644':<8}{size:<10}`\n".encode()
+
+    symbols = [s for _, names in members.values() for s in names]
+    table_size = 4 + 4 * len(symbols) + sum(len(s) + 1 for s in symbols)
+    table_size += table_size % 2
+    offsets, body, at = [], b"", 8 + 60 + table_size
+    for name, (data, names) in members.items():
+        offsets += [at + len(body)] * len(names)
+        body += header(name + "/", len(data)) + data + b"\n" * (len(data) % 2)
+    table = struct.pack(f">I{len(symbols)}I", len(symbols), *offsets)
+    table += b"".join(s.encode() + b"\0" for s in symbols)
+    data = b"!<arch>\n" + header("/", table_size) + table.ljust(table_size, b"\0") + body
+    path.write_bytes(data)
+    return path
+
+
+def test_origin_in_archives(tmp_path: Path) -> None:
+    first = make_archive(tmp_path / "liba.a", {"a.o": (b"\0helper\0xyz", ["alpha"])})
+    second = make_archive(
+        tmp_path / "libb.a", {"b.o": (b"code", ["beta", "alpha"]), "c.o": (b"odd", ["gamma"])}
+    )
+    both = [archives.Archive(first), archives.Archive(second)]
+    assert str(archives.origin(both, "alpha")) == f"{first}(a.o)"
+    assert str(archives.origin(both, "gamma")) == f"{second}(c.o)"
+    assert str(archives.origin(both, "helper")) == f"{first}(a.o)"
+    assert archives.origin(both, "nobody") is None
+
+
+def test_libraries_of_a_link(tmp_path: Path) -> None:
+    for name in ("libone.a", "libtwo.a", "libc.a"):
+        (tmp_path / name).write_bytes(b"!<arch>\n")
+    words = ["-L", str(tmp_path), "-o", "x.a", "-l", "one", str(tmp_path / "libtwo.a"), "-lnone"]
+    found = libraries.of_link(["no-such-compiler", *words], None)
+    assert [Path(p).name for p in found] == ["libone.a", "libtwo.a", "libc.a"]
+
+
+def test_libraries_of_a_packed_program() -> None:
+    assert libraries.of_link(["ukcc", "pack", "x"], None) == []
+    assert libraries.of_link([], None) == []
+
+
+def test_loader_list() -> None:
+    answer = (
+        "\tlinux-vdso.so.1 (0x00007ffd)\n"
+        "\tlibc.so.6 => /lib/libc.so.6 (0x00007f00)\n"
+        "\t/lib64/ld-linux-x86-64.so.2 (0x00007f01)\n"
+    )
+    assert parse_list(answer, Path("p")) == (Library("libc.so.6", Path("/lib/libc.so.6")),)
+    with pytest.raises(UkccError, match=r"libx\.so"):
+        parse_list("\tlibx.so => not found\n", Path("p"))
+
+
+def test_collect(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "b").write_bytes(b"2")
+    (tmp_path / "d" / "a").symlink_to("b")
+    (tmp_path / "d" / "b").chmod(0o640)
+    entries = collect((f"{tmp_path / 'd'}:/etc/d",))
+    assert [(e.path, oct(e.mode), e.data) for e in entries] == [
+        ("etc/d", oct((tmp_path / "d").stat().st_mode), b""),
+        ("etc/d/a", "0o120777", b"b"),
+        ("etc/d/b", "0o100640", b"2"),
+    ]
+    with pytest.raises(UkccError, match="begin with /"):
+        collect(("a:b",))
+    with pytest.raises(UkccError, match="No such file"):
+        collect((str(tmp_path / "nothing"),))
+
+
+def test_kinds(tmp_path: Path) -> None:
+    make_sysroot(tmp_path / "sysroot")
+    kinds = {}
+    for name, sample in SAMPLES.items():
+        (tmp_path / "p").write_bytes(program(sample))
+        pack_image(
+            str(tmp_path / "p"),
+            str(tmp_path / "i"),
+            sysroot=str(tmp_path / "sysroot"),
+            link_command=["ukcc"],
+            name="p",
+        )
+        kinds[name] = inspect_image(tmp_path / "i").kind
+    assert kinds["static at 4 MiB"] == "static"
+    assert kinds["static PIE at 0"] == "static PIE"
+    assert kinds["dynamic PIE"] == "dynamic PIE"
+    assert kinds["dynamic, not PIE"] == "dynamic"
