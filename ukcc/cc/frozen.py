@@ -14,7 +14,7 @@ else:
 class Frozen:
     """A record: its fields are its class's `__slots__`, all given by name, none changed after."""
 
-    __slots__ = ()
+    __slots__: "tuple[str, ...]" = ()
 
     def __init__(self, **fields: object) -> None:
         for name in self.__slots__:

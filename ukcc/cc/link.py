@@ -5,6 +5,7 @@ and dependency files, -save-temps, split debug information) is as GCC makes it. 
 packed beside it and takes its place by rename.
 """
 
+import contextlib
 import os
 import signal
 
@@ -69,19 +70,19 @@ def _execute(command: "tuple[str, ...]", environ: "Mapping[str, str]") -> int:
 
 
 def _pack(plan: Plan, environ: "Mapping[str, str]") -> None:
+    """Puts the image in the program's place. On failure nothing is left there."""
     from ukcc.image.pack import pack_image
 
-    directory, name = os.path.split(plan.output)
-    image = os.path.join(directory, f".{name}.ukcc-{os.getpid()}")  # noqa: PTH118
     log.record(environ, "pack", (plan.output,))
     try:
         pack_image(
-            plan.output, image, sysroot=plan.sysroot, link_command=list(plan.command), name=name
+            plan.output,
+            plan.output,
+            sysroot=plan.sysroot,
+            link_command=plan.command,
+            name=os.path.basename(plan.output),  # noqa: PTH119
         )
-        os.chmod(image, os.stat(plan.output).st_mode & 0o7777)  # noqa: PTH101, PTH116
-        os.rename(image, plan.output)  # noqa: PTH104
     except BaseException as error:
-        _remove(image)
         _remove(plan.output)
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{plan.output}': {error.strerror}") from error
@@ -110,10 +111,8 @@ def _remove_if_new(path: str, before: "tuple[int, int, int] | None") -> None:
 
 
 def _remove(path: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(path)  # noqa: PTH108
-    except OSError:
-        pass
 
 
 def _interrupt(number: int, frame: object) -> None:

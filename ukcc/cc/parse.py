@@ -22,7 +22,7 @@ class Argument(Frozen):
 
 
 class Invocation(Frozen):
-    """A command line, read. Fields that hold a meaning say what the words asked for, if they did."""
+    """A command line, read: what the words ask for, and in what order they came."""
 
     __slots__ = (
         "arguments",

@@ -5,17 +5,18 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
+else:
+    import _signal as signal  # what is behind `signal`, which would import `enum`
 
 
 def become(command: "Sequence[str]", environ: "Mapping[str, str]") -> "NoReturn":
     """Replaces this process by the command."""
-    import _signal  # the `signal` module costs an `enum`
-
     # Python starts with these ignored, and a child would inherit that.
-    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
-    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     sys.stdout.flush()
     os.execve(command[0], list(command), original_environment(environ))
 

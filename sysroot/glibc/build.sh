@@ -1,0 +1,74 @@
+#!/bin/sh
+# Builds the libraries, start files and headers of an unmodified glibc, and installs them.
+#
+# From the environment:
+#   SRC      glibc's source, unpacked (Debian's glibc-source has the distribution's patches applied)
+#   BUILD    a directory to build in, made if missing; one left by an interrupted run is resumed
+#   DESTDIR  where to install: DESTDIR/usr/include, DESTDIR/usr/lib
+#   CC, CXX  the compilers, `uk-gcc` and `uk-g++`
+#   HEADERS  the kernel's headers (default: the host's)
+#   JOBS     how many jobs at once (default: all processors)
+#
+# Needs make, bison, gawk and python3. Programs, locales, character-set modules, time zones and
+# the manual are left out; libraries and headers are complete.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+: "${SRC:?}" "${BUILD:?}" "${DESTDIR:?}" "${CC:?}" "${CXX:?}"
+JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
+mkdir -p "$BUILD" "$DESTDIR"
+SRC=$(cd "$SRC" && pwd)
+BUILD=$(cd "$BUILD" && pwd)
+DESTDIR=$(cd "$DESTDIR" && pwd)
+
+# glibc links itself: no kernel is appended, and no other libc must be found.
+export UKCC_PLAIN=1 UKCC_SYSROOT=
+# Translated messages and the locale's order would make builds differ.
+export LC_ALL=C
+# What a user exports for his own builds is not for this one.
+unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS MAKEFLAGS MAKELEVEL LD_LIBRARY_PATH
+
+lines() {
+    sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$1"
+}
+
+configure_glibc() {
+    # No -g: a distribution ships its libc.a without, and it costs every link time and space.
+    set -- CFLAGS=-O2 "CC=$CC" "CXX=$CXX" $(lines "$here/configure.args")
+    [ -z "${HEADERS:-}" ] || set -- "$@" "--with-headers=$HEADERS"
+    (cd "$BUILD" && "$SRC/configure" "$@")
+    touch "$BUILD/configured"
+}
+
+[ -e "$BUILD/configured" ] || configure_glibc
+cd "$BUILD"
+
+# `sysd-sorted` is the list of subdirectories, which the first run of make writes.
+make build-programs=no "$BUILD/sysd-sorted"
+skipped=" $(lines "$here/skip.subdirs" | tr '\n' ' ')"
+subdirs=
+for subdir in $(sed -n 's/^sorted-subdirs := //p' sysd-sorted); do
+    case $skipped in
+    *" $subdir "*) ;;
+    *) subdirs="$subdirs $subdir" ;;
+    esac
+done
+
+build() {
+    make -j"$JOBS" build-programs=no subdirs="$subdirs" install_root="$DESTDIR" "$@"
+}
+
+build lib
+build mathvec/others math/others
+# The installation of libm wants this link, which only the whole `install` makes.
+make -C "$SRC/mathvec" objdir="$BUILD" build-programs=no "$BUILD/mathvec/libmvec.so.1"
+build install-headers install-lib install-others-nosubdir elf/ldso_install
+lib=$DESTDIR/usr/lib
+build math/install-others "$lib/libc.a" "$lib/libc.so" "$lib/libc.so.6" "$lib/libc_nonshared.a"
+
+mv "$DESTDIR/lib64/ld-linux-x86-64.so.2" "$lib/"
+rmdir "$DESTDIR/lib64"
+# Linker scripts name their parts by absolute paths, which would be the host's.
+for script in "$lib/libc.so" "$lib/libm.so" "$lib/libm.a"; do
+    sed -i -E 's,(/usr/lib|/lib64)/([^ ]+),-l:\2,g' "$script"
+done

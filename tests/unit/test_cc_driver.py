@@ -1,0 +1,139 @@
+"""The driver without tools: what a compile loads, names, and errors in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ukcc.cc import driver, log, process, toolchain, tools
+from ukcc.errors import UkccError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What the interpreter itself loads before any of our code runs depends on the installation, so
+# the compile path is compared with it rather than with a list.
+LOADED = """
+import sys
+before = set(sys.modules)
+sys.path.insert(0, sys.argv[1])
+import os
+from ukcc.cc import process
+def become(command, environ):
+    print("\\n".join(sorted(set(sys.modules) - before)))
+    raise SystemExit(0)
+process.become = become
+sys.argv = ["uk-gcc", "-c", "-O2", "a.c"]
+from ukcc.cc.driver import main
+main()
+"""
+
+ALLOWED = {
+    "_signal",
+    "os",
+    "sys",
+    "ukcc",
+    "ukcc.cc",
+    "ukcc.cc.atfile",
+    "ukcc.cc.driver",
+    "ukcc.cc.frozen",
+    "ukcc.cc.log",
+    "ukcc.cc.options",
+    "ukcc.cc.parse",
+    "ukcc.cc.plan",
+    "ukcc.cc.process",
+    "ukcc.cc.toolchain",
+    "ukcc.errors",
+    "ukcc.paths",
+}
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A PATH with a `gcc` and an `ar` that are never run."""
+    for name in ("gcc", "ar", "pkg-config"):
+        tool = tmp_path / name
+        tool.write_text("#!/bin/sh\n")
+        tool.chmod(0o755)
+    return {"PATH": str(tmp_path), "UKCC_SYSROOT": ""}
+
+
+def test_compile_path_loads_nothing_else(host):
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", LOADED, str(ROOT)],
+        env=host,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(result.stdout.split()) <= ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("/x/uk-gcc", "gcc"),
+        ("x86_64-uk-linux-gnu-g++", "g++"),
+        ("uk-pkg-config", "pkg-config"),
+        ("gcc", ""),
+    ],
+)
+def test_names(name, plain):
+    assert toolchain.plain_name(name) == plain
+
+
+def test_tools_are_the_hosts(host, tmp_path):
+    assert tools.command("ar", ["rcs", "x.a"], host) == [f"{tmp_path}/ar", "rcs", "x.a"]
+    assert tools.command("pkg-config", ["--libs", "z"], host)[1:] == ["--static", "--libs", "z"]
+    assert tools.command("as", ["x.s"], host)[0].endswith("/toolchain-shims/as")
+
+
+def test_a_link_named_gcc_that_is_us_is_passed_over(host, tmp_path):
+    ours = tmp_path / "first"
+    ours.mkdir()
+    (ours / "gcc").symlink_to("../uk-gcc")
+    wrapper = tmp_path / "uk-gcc"
+    wrapper.write_text("#!/bin/sh\n")
+    wrapper.chmod(0o755)
+    path = f"{ours}:{host['PATH']}"
+    assert toolchain.find_compiler("gcc", {"PATH": path}) == f"{tmp_path}/gcc"
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PATH": "/nonexistent"}, "no 'gcc' on PATH; apt-get install gcc"),
+        ({"PATH": "/", "UKCC_CC": "/x/gcc"}, "UKCC_CC names '/x/gcc', which cannot be run"),
+    ],
+)
+def test_missing_compiler_is_one_line(environ, message):
+    with pytest.raises(UkccError) as caught:
+        toolchain.find_compiler("gcc", environ)
+    assert message in caught.value.line("uk-gcc")
+
+
+def test_link_without_sysroot_is_one_line(host, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["/x/uk-gcc", "a.c"])
+    for name, value in host.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("UKCC_PLAIN", raising=False)
+    assert driver.main() == 1
+    assert capfd.readouterr().err == (
+        "uk-gcc: error: no sysroot to link against; run `ukcc sysroot build`\n"
+    )
+
+
+def test_log_lines_can_be_pasted(tmp_path):
+    file = tmp_path / "log"
+    log.record({"UKCC_LOG": str(file)}, "link", ["gcc", "a b", "it's", ""])
+    assert file.read_text() == f"{os.getpid()} link: gcc 'a b' 'it'\\''s' ''\n"
+    log.record({"UKCC_LOG": "/nonexistent/x"}, "link", ["gcc"])
+    log.record({}, "link", ["gcc"])
+
+
+def test_the_locale_is_the_users_own():
+    came_without = {"LC_CTYPE": "C.UTF-8", "HOME": "/"}
+    if "LC_CTYPE" not in Path("/proc/self/environ").read_bytes().decode(errors="replace"):
+        assert process.original_environment(came_without) == {"HOME": "/"}
+    assert process.original_environment({"LC_CTYPE": "de_DE"}) == {"LC_CTYPE": "de_DE"}
