@@ -178,7 +178,7 @@ def test_tools_read_it_without_a_warning(image: Path) -> None:
 
 
 def test_debug_information_can_be_split_off(image: Path, tmp_path: Path) -> None:
-    """As dh_strip does it. objcopy says that notes keep their bytes; it says so of .note.* too."""
+    """As dh_strip does it; objcopy says that it moves the notes (docs/image.md)."""
     debug, out = tmp_path / "debug", tmp_path / "out"
     assert run(["objcopy", "--only-keep-debug", image, debug]).returncode == 0
     must("strip", "-g", "-o", out, image)

@@ -237,6 +237,12 @@ def test_output_is_a_directory(tmp_path: Path, sysroot: Path) -> None:
     only(tmp_path, "linked", "out", "sysroot")
 
 
+def test_longest_name(tmp_path: Path, sysroot: Path) -> None:
+    path = linked(tmp_path)
+    pack(path, tmp_path / ("n" * 255), sysroot)
+    only(tmp_path, "linked", "n" * 255, "sysroot")
+
+
 def test_dev_null_stays(tmp_path: Path, sysroot: Path) -> None:
     pack_image(str(linked(tmp_path)), "/dev/null", sysroot=str(sysroot), link_command=[], name="x")
     assert Path("/dev/null").is_char_device()

@@ -17,7 +17,7 @@ from ukcc.image.headers import read_headers
 from ukcc.image.kernel import read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan
 from ukcc.image.notes import metadata_note, pvh_note
-from ukcc.image.write import write_image
+from ukcc.image.write import beside, write_image
 
 # What the kernel and init need beside the archive and the unpacked files before the application's
 # own demands begin: page tables, struct pages, slabs, init. See docs/image.md, "Memory".
@@ -132,7 +132,7 @@ def _stripped(linked: str, output: str) -> bytes:
     Symbols stay: backtraces inside the guest use them. `strip` runs once per link and only for
     programs that have debug information; posix_spawn, as importing `subprocess` costs 14 ms.
     """
-    temporary = f"{output}.{os.getpid()}.ukcc-copy"
+    temporary = beside(output, "copy")
     try:
         pid = os.posix_spawnp(
             "strip", ["strip", "--strip-debug", "-o", temporary, linked], os.environ

@@ -4,6 +4,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import capstone
 
@@ -129,11 +130,16 @@ def _raw_site(
     return RawSite(addr, "", False)
 
 
-def _decodes(code: bytes, start: int, addr: int) -> bool:
-    """Whether decoding from `start` arrives at an instruction `syscall` at `addr`."""
+@cache
+def _decoder() -> capstone.Cs:
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.skipdata = True  # step over what it does not know, a byte at a time
-    for address, _, mnemonic, _ in decoder.disasm_lite(code, start):
+    return decoder
+
+
+def _decodes(code: bytes, start: int, addr: int) -> bool:
+    """Whether decoding from `start` arrives at an instruction `syscall` at `addr`."""
+    for address, _, mnemonic, _ in _decoder().disasm_lite(code, start):
         if address >= addr:
             return bool(address == addr and mnemonic == "syscall")
     return False

@@ -1,7 +1,7 @@
 """Writes a planned image: the one place of the packer that touches the output."""
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH104, PTH108, PTH118
+# ruff: noqa: PTH104, PTH108, PTH118, PTH120
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ def write_image(
 
     source: the linked program, open for reading. Raises UkccError, which names the file.
     """
-    temporary = f"{output}.{os.getpid()}.ukcc"
+    temporary = beside(output, "image")
     kernel_path = os.path.join(sysroot, "kernel", "kernel.bin")
     try:
         kernel_bin = os.open(kernel_path, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,6 +61,12 @@ def write_image(
         os.close(kernel_bin)
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def beside(output: str, what: str) -> str:
+    """A temporary file's name in the output's directory: this process's own, and short, since the
+    output's may be the longest that is allowed."""
+    return os.path.join(os.path.dirname(output), f".ukcc.{os.getpid()}.{what}")
 
 
 def _patches(
