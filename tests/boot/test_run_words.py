@@ -35,7 +35,7 @@ def app(build_image: Build) -> Path:
 
 
 def test_arguments(app: Path, boot: Boot) -> None:
-    words = [
+    words: list[str | bytes] = [
         "--help",
         "-m",
         "two words",
