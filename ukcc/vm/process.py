@@ -66,11 +66,12 @@ def execute(
     interactive: bool,
     stdin_port: bool,
     timeout: "float | None" = None,
+    shown: bool = True,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
-    interactive: QEMU has the terminal itself; else its output is copied to our stdout, and with
-    `stdin_port` our stdin to its port.
+    interactive: QEMU has the terminal itself; else its output is copied to our stdout if it is to
+    be `shown`, and with `stdin_port` our stdin to its port.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -87,7 +88,7 @@ def execute(
         stack.enter_context(_stop_signals())
         machine = _start(make_argv(endpoints), passed, interactive)
         try:
-            copies = _Copies(machine)
+            copies = _Copies(machine, STDOUT if shown else None)
             if port:
                 port.start()
             ending = _wait(machine, timeout)
@@ -247,13 +248,13 @@ class _Copy:
 class _Copies:
     """The console to our stdout, QEMU's own messages to memory."""
 
-    def __init__(self, machine: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, machine: "subprocess.Popen[bytes]", target: "int | None") -> None:
         assert machine.stderr is not None  # it is a pipe
         self.messages = _Copy(machine.stderr.fileno(), None, machine.terminate)
         if machine.stdout is None:
             self.console = self.messages
         else:
-            self.console = _Copy(machine.stdout.fileno(), STDOUT, machine.terminate)
+            self.console = _Copy(machine.stdout.fileno(), target, machine.terminate)
 
     def finish(self, patient: bool) -> None:
         """Waits until all is copied; not for ever on a reader who takes nothing any more."""

@@ -1,0 +1,20 @@
+"""`make bench`: what the project costs and gains, measured in one run.
+
+    host.py      wall time of compile and link steps, sizes of files
+    guest.py     instructions, counted by QEMU, and the smallest memory that boots
+    __main__.py  the table, or JSON
+
+Writes nothing but to standard output.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. `target` is what the project wants of it, as words, or empty."""
+
+    name: str
+    value: float
+    unit: str
+    target: str = ""

@@ -1,0 +1,229 @@
+"""Fetches a distribution's source package, without touching the host's apt.
+
+apt-get runs with sources, state and cache of the project's own in the store. The sources are those
+that the host's Debian packages come from, asked for their source packages; signatures are checked
+with the host's keys, so the files are what the distribution signed.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from ukcc import paths, proc
+from ukcc.errors import UkccError
+
+_APT = Path("/etc/apt")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# A suite of another vendor's repository has no Debian sources in it.
+_SUITE = re.compile(r"(old)*stable|testing|unstable|sid|bullseye|bookworm|trixie|forky")
+_DEB_LINE = re.compile(r"deb(?:-src)?\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<words>\S.*)")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One line of apt's sources: where, which suite and components, signed by which keys."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    signed_by: str = ""
+
+    def source_line(self) -> str:
+        """As a `deb-src` line of sources.list(5)."""
+        keys = f"[signed-by={self.signed_by}] " if self.signed_by else ""
+        return f"deb-src {keys}{self.uri} {self.suite} {' '.join(self.components)}"
+
+
+def parse_list(text: str) -> list[Repository]:
+    """The one-line format of sources.list(5)."""
+    found = []
+    for line in text.splitlines():
+        match = _DEB_LINE.fullmatch(line.partition("#")[0].strip())
+        words = match["words"].split() if match else []
+        if match is None or len(words) < 3:
+            continue
+        options = (match["options"] or "").split()
+        keys = [
+            value for key, _, value in (o.partition("=") for o in options) if key == "signed-by"
+        ]
+        found.append(Repository(words[0], words[1], tuple(words[2:]), "".join(keys)))
+    return found
+
+
+def parse_deb822(text: str) -> list[Repository]:
+    """The stanzas of a `.sources` file."""
+    found = []
+    plain = "".join(line for line in text.splitlines(True) if not line.startswith("#"))
+    for stanza in re.split(r"\n\s*\n", plain):
+        fields = _fields(stanza)
+        if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
+            continue
+        keys = fields.get("signed-by", "")
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                components = tuple(fields.get("components", "").split())
+                # a key written out in the stanza is no path; the keyring has it too
+                path = keys if keys.startswith("/") else ""
+                found.append(Repository(uri, suite, components, path))
+    return [repository for repository in found if repository.components]
+
+
+def _fields(stanza: str) -> dict[str, str]:
+    """Field name in lower case -> value, continuation lines joined."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in stanza.splitlines():
+        if line[:1].isspace():
+            fields[name] = f"{fields.get(name, '')} {line.strip()}".strip()
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            name = name.lower()
+            fields[name] = value.strip()
+    return fields
+
+
+def debian_repositories(apt: Path = _APT) -> tuple[Repository, ...]:
+    """The Debian repositories that the host is configured for. Raises UkccError for none."""
+    found: list[Repository] = []
+    for file in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
+        if file.suffix in (".list", ".sources") and file.is_file():
+            text = file.read_text(errors="replace")
+            found += parse_deb822(text) if file.suffix == ".sources" else parse_list(text)
+    debian = [repository for repository in found if is_debian(repository)]
+    if not debian:
+        raise UkccError(f"{apt}: no Debian repository is configured", "see sources.list(5)")
+    return tuple(dict.fromkeys(debian))
+
+
+def is_debian(repository: Repository) -> bool:
+    """Debian's own suites and components, whichever mirror has them."""
+    release = repository.suite.partition("-")[0].partition("/")[0]
+    return _SUITE.fullmatch(release) is not None and "main" in repository.components
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An unpacked source package: its version, and the directory of the unpacked tree."""
+
+    name: str
+    version: str
+    tree: Path
+
+
+def fetch(name: str, destination: Path, *, version: str = "") -> Fetched:
+    """Downloads the source package (once) and unpacks it, patches applied, below `destination`.
+
+    version: as in the distribution, or empty for the newest that the repositories have. The tree
+    appears whole, by rename; one that is there already is replaced. Raises UkccError.
+    """
+    root = Path(paths.store()) / "cache" / "debsource"
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "lock"):
+        _update(root)
+        wanted = version or newest(root, name)
+        files = root / "files" / f"{name}_{wanted.rpartition(':')[2]}"
+        if not list(files.glob("*.dsc")):
+            _download(root, f"{name}={wanted}", files)
+        return _unpack(name, wanted, files, destination)
+
+
+def newest(root: Path, name: str) -> str:
+    """The newest version that the repositories have."""
+    words = ["apt-cache", *_options(root), "showsrc", "--only-source", name]
+    text = proc.output(words)
+    versions = re.findall(r"^Version: (\S+)$", text, re.MULTILINE)
+    if not versions:
+        raise UkccError(f"{name}: no such source package in the configured repositories")
+    best: str = versions[0]
+    for candidate in versions[1:]:
+        best = candidate if _is_newer(candidate, best) else best
+    return best
+
+
+def _is_newer(candidate: str, than: str) -> bool:
+    try:
+        proc.output(["dpkg", "--compare-versions", candidate, "gt", than])
+    except proc.ProgramFailed:
+        return False
+    return True
+
+
+def apt_options(root: Path) -> list[str]:
+    """What makes apt keep to `root`, as words `Name=value`."""
+    values = {
+        "Dir::Etc::sourcelist": root / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State": root / "state",
+        "Dir::State::status": root / "state" / "status",
+        "Dir::Cache": root / "cache",
+        # as root apt would read as the user _apt, who may not enter the store
+        "APT::Sandbox::User": "",
+        "APT::Get::List-Cleanup": "false",
+        "Acquire::Languages": "none",
+    }
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def _options(root: Path) -> list[str]:
+    return [word for option in apt_options(root) for word in ("-o", option)]
+
+
+def _update(root: Path) -> None:
+    """Gets the lists of source packages; not again while they are for the same repositories."""
+    wanted = "".join(f"{line}\n" for line in _source_lines(debian_repositories()))
+    sources = root / "sources.list"
+    stamp = root / "updated"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    for directory in ("state/lists/partial", "cache/archives/partial"):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    (root / "state" / "status").touch()
+    sources.write_text(wanted)
+    proc.run(["apt-get", *_options(root), "update"], log=root / "apt.log")
+    stamp.write_text(wanted)
+
+
+def _source_lines(repositories: Iterable[Repository]) -> list[str]:
+    lines = []
+    for repository in repositories:
+        keys = repository.signed_by or (_KEYRING if Path(_KEYRING).exists() else "")
+        signed = Repository(repository.uri, repository.suite, repository.components, keys)
+        lines.append(signed.source_line())
+    return lines
+
+
+def _download(root: Path, package: str, files: Path) -> None:
+    """Into a directory beside, then by rename, so that a broken download is never taken."""
+    partial = files.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    words: Sequence[str] = ["apt-get", *_options(root), "source", "--download-only", package]
+    try:
+        proc.run(words, cwd=partial, log=root / "apt.log")
+    except proc.ProgramFailed:
+        # the lists may be older than the repository; the next try gets new ones
+        (root / "updated").unlink(missing_ok=True)
+        raise
+    shutil.rmtree(files, ignore_errors=True)
+    partial.rename(files)
+
+
+def _unpack(name: str, version: str, files: Path, destination: Path) -> Fetched:
+    """Without dpkg-source's own check: apt has compared the files with what Debian signed."""
+    (description,) = files.glob("*.dsc")
+    # without the epoch: make and shells are not fond of `:` in a path
+    tree = destination / f"{name}-{version.rpartition(':')[2]}"
+    fresh = tree.with_name(tree.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    log = Path(paths.store()) / "cache" / "debsource" / "unpack.log"
+    proc.run(
+        ["dpkg-source", "--no-check", "--no-copy", "-x", str(description), str(fresh)], log=log
+    )
+    shutil.rmtree(tree, ignore_errors=True)
+    fresh.rename(tree)
+    return Fetched(name, version, tree)
