@@ -121,6 +121,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _die_of(number: int) -> int:
     """Ends as the signal ends a program, so that `make` and the shell see it."""
-    signal.signal(number, signal.SIG_DFL)
+    with contextlib.suppress(OSError):  # SIGKILL cannot be set, and needs not be
+        signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     return 128 + number
