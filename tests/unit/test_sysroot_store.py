@@ -162,7 +162,9 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     record = {
         "recipes": inputs.RECIPES,
         **dict.fromkeys(("kernel_patches", "kernel_fragments", "glibc_script", "shims"), ""),
-        "linux": "l", "glibc": "g", "tools": {"gcc": "gcc 12", "ld": "ld 2.40"},
+        "linux": "l",
+        "glibc": "g",
+        "tools": {"gcc": "gcc 12", "ld": "ld 2.40"},
     }
     made = Inputs(source, source, (), (), tmp_path / "build.sh", (tmp_path / "init.c",), record)
 
