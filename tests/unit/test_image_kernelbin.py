@@ -39,17 +39,19 @@ def vmlinux(
     magic: bytes = DESCRIPTOR_MAGIC,
     phys: int = PHYS,
     banner: bytes = BANNER,
+    fill: int = 0,
 ) -> bytes:
     """Text at VIRT, data with the descriptor at +0x200000 (page offset 0x40), and a BSS."""
-    text = b"\x90" * 0x200 + banner
+    text = b"\x90" * 0x200 + banner + b"\xcc" * fill + b"R" * 0x10 * bool(fill)
     data = bytearray(0x300)
     DESCRIPTOR.pack_into(data, 0x80, magic, 0, 0, 0, 0)
     data_vaddr, data_paddr = VIRT + 0x200040, phys + 0x200040
     names = b"\0.text\0.data\0.notes\0.symtab\0.strtab\0.shstrtab\0"
     strings = b"\0" + symbol + b"\0"
     symbols = SYMBOL.pack(0, 0, 0, 0, 0, 0) + SYMBOL.pack(1, 0x11, 0, 2, data_vaddr + 0x80, 32)
-    at = {"text": 0x1000, "data": 0x2040, "notes": 0x3000, "symtab": 0x3100, "names": 0x3200}
-    strings_at, shoff = 0x3180, 0x3300
+    end = fill + 0x1000
+    at = {"text": 0x1000, "data": end + 0x1040, "notes": end + 0x2000, "symtab": end + 0x2100}
+    at["names"], strings_at, shoff = end + 0x2200, end + 0x2180, end + 0x2300
     phdrs = [
         Phdr(PT_LOAD, PF_R | PF_X, at["text"], VIRT, phys, len(text), len(text), 0x200000),
         Phdr(PT_LOAD, PF_R | PF_W, at["data"], data_vaddr, data_paddr, 0x300, 0x5300, 0x200000),
@@ -113,6 +115,24 @@ def test_split(tmp_path: Path) -> None:
     assert rest["offset"] + 0x80 == at
     assert len(data) == rest["offset"] + 0x300
     assert parse_kernel(facts).size == len(data)
+
+
+def test_fill_stays_out(tmp_path: Path) -> None:
+    fill = 0x30000
+    out = split(vmlinux(fill=fill), tmp_path)
+    facts = json.loads((out / "kernel.json").read_text())
+    data = (out / "kernel.bin").read_bytes()
+    head, tail, rest = facts["segments"]
+    assert [s["name"] for s in facts["segments"]] == [
+        ".uk.kernel.text", ".uk.kernel.text.1", ".uk.kernel.data",
+    ]  # fmt: skip
+    assert len(data) < 0x5000
+    assert head["filesz"] == 0x1000
+    length = 0x200 + len(BANNER) + fill
+    assert tail["paddr"] == PHYS + length // 4096 * 4096
+    assert data[tail["offset"] :][: tail["filesz"]].endswith(b"\xcc" + b"R" * 0x10)
+    assert tail["paddr"] + tail["filesz"] == PHYS + length + 0x10
+    assert rest["paddr"] == PHYS + 0x200040
 
 
 def test_same_bytes(tmp_path: Path) -> None:

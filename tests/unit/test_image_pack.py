@@ -82,8 +82,8 @@ def test_metadata(tmp_path: Path, sysroot: Path) -> None:
     assert metadata["kernel"]["config_sha256"] == "c0" * 32
     assert metadata["libraries"] == ["/lib/libc.a"]
     assert metadata["versions"]["glibc"] == "2.36"
-    # kernel up to 0x1234567, 2 small files, 16 MiB: see docs/image.md
-    assert 34 <= metadata["memory_min_mib"] <= 36
+    # kernel up to 0x1234567, 2 small files, 10 MiB: see docs/image.md
+    assert metadata["memory_min_mib"] == 29
 
 
 def test_symbols_of_a_split_bss_follow_their_section(tmp_path: Path, sysroot: Path) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Segment, open_elf
-from ukcc.image.headers import PAGE, congruent
+from ukcc.image.headers import PAGE, align_up, congruent
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY
 
 _DESCRIPTOR_SYMBOL = "uk_archive"
 _RELEASE = re.compile(rb"Linux version (\S+)")
+_FILL = b"\xcc" * (64 << 10)  # no code has as many int3 in a row
 _LOWEST_LOAD = 1 << 20  # below lie real-mode memory, the firmware and the VMM's boot structures
 
 
@@ -34,6 +35,7 @@ def split_kernel(vmlinux: Path, out_dir: Path, *, config: Path, source_version: 
             raise UkccError(f"{vmlinux}: has no segment to load")
         if min(s.paddr for s in loads) < _LOWEST_LOAD:
             raise UkccError(f"{vmlinux}: loads below 1 MiB", "set CONFIG_PHYSICAL_START higher")
+        loads = [piece for load in loads for piece in _without_fill(elf, load)]
         data, segments = _concatenate(elf, loads)
         descriptor = _descriptor_offset(elf, loads, segments, data, vmlinux)
         facts = {
@@ -50,6 +52,30 @@ def split_kernel(vmlinux: Path, out_dir: Path, *, config: Path, source_version: 
         (out_dir / "kernel.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     except OSError as error:
         raise UkccError(f"{error.filename}: {error.strerror}") from None
+
+
+def _without_fill(elf: Elf, load: Segment) -> list[Segment]:
+    """The segment, cut in two where the linker only filled: the pages between, 0xcc, stay out.
+
+    The kernel's script aligns what follows the text to 2 MiB (vmlinux.lds.S, X86_ALIGN_RODATA) and
+    fills with int3; the kernel gives these pages to its allocator. Zeros stay: they may be data.
+    """
+    data = elf.bytes_at(load.offset, load.filesz)
+    run = data.find(_FILL)
+    if run < 0:
+        return [load]
+    start = align_up(load.paddr + run) - load.paddr
+    rest = data[start:].lstrip(_FILL[:1])
+    resumed = (load.paddr + load.filesz - len(rest)) // PAGE * PAGE - load.paddr
+    head = load._replace(filesz=start, memsz=start)
+    tail = load._replace(
+        vaddr=load.vaddr + resumed,
+        paddr=load.paddr + resumed,
+        offset=load.offset + resumed,
+        filesz=load.filesz - resumed,
+        memsz=load.memsz - resumed,
+    )
+    return [head, *_without_fill(elf, tail)] if rest else [head]
 
 
 def _concatenate(elf: Elf, loads: list[Segment]) -> tuple[bytes, list[dict[str, Any]]]:
@@ -73,15 +99,16 @@ def _concatenate(elf: Elf, loads: list[Segment]) -> tuple[bytes, list[dict[str, 
 
 
 def _name(elf: Elf, load: Segment, taken: set[str]) -> str:
-    """`.uk.kernel` + the kernel's own name for the segment's first section, once each."""
+    """`.uk.kernel` + the kernel's own name for the first section in the segment, once each."""
+    end = load.offset + load.filesz
     inside = (
         s.name
         for s in elf.sections()
-        if s.in_file and s.allocated and load.offset <= s.offset < load.offset + load.filesz
+        if s.in_file and s.allocated and s.offset < end and load.offset < s.offset + s.size
     )
-    own = next(inside, "").replace(".data..", ".") or f".{load.number}"
-    name = ".uk.kernel." + own.strip(".")
-    return name if name not in taken else f"{name}.{load.number}"
+    own = next(inside, str(load.number)).replace(".data..", "")
+    name = f".uk.kernel.{own.strip('.')}"
+    return name if name not in taken else f"{name}.{len(taken)}"
 
 
 def _entry(elf: Elf, loads: list[Segment], vmlinux: Path) -> int:

@@ -20,8 +20,8 @@ from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.write import beside, write_image
 
 # What the kernel and init need beside the archive and the unpacked files before the application's
-# own demands begin: page tables, struct pages, slabs, init. See docs/image.md, "Memory".
-ALLOWANCE = 16 << 20
+# own demands begin: page tables, struct pages, slabs, devices' rings. See docs/image.md, "Memory".
+ALLOWANCE = 10 << 20
 
 
 def pack_image(
