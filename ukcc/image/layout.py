@@ -48,8 +48,8 @@ STUB_SIZE = 9
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
 
-# Room that must be free below a program for its table to go there: never below 64 KiB, where
-# vm.mmap_min_addr forbids mapping.
+# A table below the program goes no lower than this; vm.mmap_min_addr forbids mapping at 0 only up to
+# 64 KiB, but small addresses are where null pointers with an offset should still fault.
 _LOWEST_TABLE = 1 << 20
 
 
