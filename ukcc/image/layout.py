@@ -48,8 +48,8 @@ STUB_SIZE = 9
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
 
-# A table below the program goes no lower than this; vm.mmap_min_addr forbids mapping at 0 only up to
-# 64 KiB, but small addresses are where null pointers with an offset should still fault.
+# A table below the program goes no lower than this: vm.mmap_min_addr forbids only the first 64 KiB,
+# but null pointers with an offset should still fault.
 _LOWEST_TABLE = 1 << 20
 
 
