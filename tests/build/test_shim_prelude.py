@@ -3,6 +3,7 @@
 Outputs run as Linux processes, where every site must end in the literal `syscall`.
 """
 
+import ctypes
 import re
 import struct
 import subprocess
@@ -304,3 +305,49 @@ def test_missing_assembler_is_one_line(tmp_path):
     )  # fmt: skip
     assert result.returncode == 1
     assert result.stderr == "as: error: no assembler on PATH; apt-get install binutils\n"
+
+
+# The initialiser stores only in ring 0. Two bytes changed, it does so here too, and takes the
+# program's entry point (AT_ENTRY, 9) for the gate, which stands behind the magic word or not.
+ENTRY = """
+#include <stdio.h>
+extern void *const range_start[] __asm__("__start_uk_gate_v1");
+extern void *const range_stop[] __asm__("__stop_uk_gate_v1");
+__asm__(".globl entry\\n.balign 8\\n.quad MAGIC\\nentry: jmp _start\\n");
+extern char entry[];
+static long ours(void) { long r; __asm__("syscall" : "=a"(r) : "a"(39L) : "rcx", "r11"); return r; }
+long (*volatile keep)(void) = ours;
+int main(void) {
+    int stored = 0, all = 0;
+    for (void *const *gate = range_start; gate < range_stop; gate++, all++)
+        stored += *gate == (void *)entry;
+    printf("%d of %d\\n", stored, all);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("magic", "said"), [("0x31764574614b55", "2 of 2"), ("0x32764574614b55", "0 of 2")]
+)
+@pytest.mark.parametrize("kind", ["-static", "-static-pie", "-pie"])
+def test_initialiser_fills_its_range(tmp_path, magic, said, kind):
+    if not _kernel_tells():
+        pytest.skip("this host's kernel has no PR_GET_AUXV (Linux 6.4)")
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    (shims / "as").write_bytes((SHIMS / "as").read_bytes())
+    (shims / "as").chmod(0o755)
+    prelude = (SHIMS / "prelude.s").read_text()
+    for before, after in ((".byte 0xa8, 0x03 ", ".byte 0xa8, 0x00 "), ("0xf8, 0x20 ", "0xf8, 9 ")):
+        assert prelude.count(before) == 1
+        prelude = prelude.replace(before, after)
+    (shims / "prelude.s").write_text(prelude)
+    (tmp_path / "e.c").write_text(ENTRY.replace("MAGIC", magic))
+    run("gcc", f"-B{shims}/", "-fPIE", kind, "-Wl,-e,entry", "e.c", "-o", "e", cwd=tmp_path)
+    result = subprocess.run([tmp_path / "e"], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout.strip()) == (0, said)
+
+
+def _kernel_tells():
+    buffer = ctypes.create_string_buffer(512)
+    return ctypes.CDLL(None).prctl(0x41555856, buffer, 512, 0, 0) > 0
