@@ -41,11 +41,7 @@ PLANS = [
         plan.PROGRAM,
         f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -L/usr/lib a.o -lm -o x {STATIC}",
     ),
-    (
-        "-pie a.o",
-        plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -pie a.o -static-pie -Wl,-Ttext-segment=0x10000000",
-    ),
+    ("-pie a.o", plan.PROGRAM, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -pie a.o -static-pie"),
     (
         "a.o -Wl,-T,x.lds",
         plan.PROGRAM,

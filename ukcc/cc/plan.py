@@ -93,11 +93,12 @@ def _special_link(invocation: Invocation) -> str:
 
 
 def _link_flags(invocation: Invocation) -> "list[str]":
-    pie = invocation.link_kind in (options.PIE, options.STATIC_PIE)
-    flags = ["-static-pie"] if pie else ["-static", "-no-pie"]
-    if not invocation.script:
-        flags.append(f"-Wl,-Ttext-segment={TEXT_BASE:#x}")
-    return flags
+    if invocation.link_kind in (options.PIE, options.STATIC_PIE):
+        # At 0, where it is linked without us: glibc takes the address of a static PIE's ELF
+        # header for the load bias (elf_machine_load_address), and crashes when both differ.
+        return ["-static-pie"]
+    base = [] if invocation.script else [f"-Wl,-Ttext-segment={TEXT_BASE:#x}"]
+    return ["-static", "-no-pie", *base]
 
 
 def _shims(toolchain: Toolchain) -> "list[str]":
