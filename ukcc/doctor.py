@@ -4,19 +4,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import UkccError
-from ukcc.sysroot import inputs, sources
+from ukcc.sysroot import inputs, sources, tools
 from ukcc.sysroot.store import Store
 
 # Free disk space, in bytes, below which building large programs gets uncomfortable.
 _COMFORTABLE = 2_000_000_000
-
-# Programs that only a sysroot's build calls. objtool's libelf is looked for beside them.
-_BUILDERS = ("make", "patch", "xz", "bc", "flex", "bison", "gawk", "rsync", "python3")
-_LIBELF = Path("/usr/include/libelf.h")
 
 
 @dataclass(frozen=True)
@@ -54,14 +49,10 @@ def _compilers() -> Iterator[Finding]:
 
 
 def _builders(needed: bool) -> Iterator[Finding]:
-    missing = [name for name in _BUILDERS if shutil.which(name) is None]
-    packages = [proc.PACKAGES.get(name, name) for name in missing]
-    if not _LIBELF.exists():
-        missing.append(_LIBELF.name)
-        packages.append("libelf-dev")
-    found = f"missing: {', '.join(missing)}" if missing else ", ".join(_BUILDERS)
-    mend = f"apt-get install {' '.join(packages)}" if missing else ""
-    yield Finding("build tools", not missing, needed, found, mend)
+    lacking = tools.missing()
+    found = f"missing: {', '.join(lacking)}" if lacking else ", ".join(tools.PROGRAMS)
+    mend = tools.install_line(lacking) if lacking else ""
+    yield Finding("build tools", not lacking, needed, found, mend)
 
 
 def _sources(store: Store, needed: bool) -> Iterator[Finding]:

@@ -176,6 +176,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
         return [part]
 
     monkeypatch.setattr(inputs, "gather", lambda store: made)
+    monkeypatch.setattr(build.tools, "check", lambda: None)
     monkeypatch.setattr(build, "_make_parts", make_all)
     monkeypatch.setattr(build, "_split_kernel", lambda made, wanted: None)
     monkeypatch.setattr(build, "_compile_init", lambda made, wanted, log: None)
@@ -255,6 +256,16 @@ def test_a_place_where_nothing_can_be_written_is_one_line(tmp_path: Path, wanted
 def test_kbuild_does_not_take_paths_with_spaces(tmp_path: Path, wanted: Inputs) -> None:
     with pytest.raises(UkccError, match="spaces or colons"):
         build.build(Store(tmp_path / "my store"), Silent())
+
+
+def test_missing_tools_are_all_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UkccError) as caught:
+        build.tools.check()
+    assert "gcc, g++, as, ld, make" in caught.value.message
+    assert "apt-get install" in caught.value.hint
+    assert "binutils" in caught.value.hint
+    assert "xz-utils" in caught.value.hint
 
 
 # Cleaning

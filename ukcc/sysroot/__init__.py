@@ -7,4 +7,5 @@ fragments.py  the kernel's configuration, asked for and got
 linux.py      kernel headers and the kernel
 glibc.py      the C library, compiled by uk-gcc
 build.py      the order of things
+    clean.py      removing what is not needed
 """

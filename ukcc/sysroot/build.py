@@ -12,7 +12,7 @@ from typing import Any
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
-from ukcc.sysroot import glibc, inputs, linux, parts
+from ukcc.sysroot import glibc, inputs, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree, unwritable
@@ -56,6 +56,7 @@ def cpus() -> int:
 
 
 def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysroot:
+    tools.check()
     linux.check_place(store.root)
     _check_space(store)
     work = store.work(wanted.id)
@@ -133,15 +134,15 @@ def _compile_init(made: Path, wanted: Inputs, log: Path) -> None:
 
 
 def _record(wanted: Inputs) -> dict[str, Any]:
-    tools = wanted.record["tools"]
+    versions = wanted.record["tools"]
     return {
         "id": wanted.id,
         "inputs": wanted.record,
         "versions": {
             "linux": wanted.linux.version,
             "glibc": wanted.glibc.version,
-            "gcc": tools["gcc"],
-            "binutils": tools["ld"],
+            "gcc": versions["gcc"],
+            "binutils": versions["ld"],
         },
     }
 
