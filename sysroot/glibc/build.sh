@@ -58,10 +58,10 @@ build() {
     make -j"$JOBS" build-programs=no subdirs="$subdirs" install_root="$DESTDIR" "$@"
 }
 
+# One after the other: the vector library is linked with libm, and make is not told so.
 build lib
-build mathvec/others math/others
-# The installation of libm wants this link, which only the whole `install` makes.
-make -C "$SRC/mathvec" objdir="$BUILD" build-programs=no "$BUILD/mathvec/libmvec.so.1"
+build math/others
+build mathvec/others
 build install-headers install-lib install-others-nosubdir elf/ldso_install
 lib=$DESTDIR/usr/lib
 build math/install-others "$lib/libc.a" "$lib/libc.so" "$lib/libc.so.6" "$lib/libc_nonshared.a"
