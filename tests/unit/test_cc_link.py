@@ -39,7 +39,7 @@ while [ $# -gt 0 ]; do [ "$1" = -o ] && output=$2; shift; done
 case $GCC in
 fails) exit 3 ;;
 silent) exit 0 ;;
-slow) echo half >"$output"; echo started; sleep 60 ;;
+slow) echo half >"$output"; echo started; exec sleep 60 ;;
 crashes) echo half >"$output"; kill -SEGV $$ ;;
 *) echo program >"${output:-a.out}" ;;
 esac

@@ -31,6 +31,7 @@ PLANS = [
     ("-v", plan.COMPILE, f"/bin/gcc {SHIMS} {SEARCH} -v"),
     ("", plan.COMPILE, f"/bin/gcc {SHIMS} {SEARCH}"),
     ("-m32 a.c", plan.UNTOUCHED, "/bin/gcc -m32 a.c"),
+    ("a.c -o", plan.UNTOUCHED, "/bin/gcc a.c -o"),
     ("-shared a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -shared a.o"),
     ("-r a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -r a.o"),
     ("-nostdlib a.c", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -nostdlib a.c"),

@@ -48,13 +48,17 @@ def run(plan: Plan, environ: "Mapping[str, str]") -> int:
 
 def _execute(command: "tuple[str, ...]", environ: "Mapping[str, str]") -> int:
     """Runs the real link; a signal that ends us is passed on to it first."""
+    # Held back until there is a child to pass it on to.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     child = os.posix_spawn(
         command[0],
         command,
         process.original_environment(environ),
+        setsigmask=unblocked,
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         _, status = os.waitpid(child, 0)
     except Interrupted as interruption:
         signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)

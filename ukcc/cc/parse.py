@@ -7,6 +7,7 @@ INPUT = "is an input"
 UNKNOWN = "is not ours to read"
 
 _STAGES = (options.PREPROCESS, options.COMPILE, options.ASSEMBLE)
+_TAKES_NEXT = (options.SEPARATE, options.EITHER, options.EQUALS)
 _LINK_KINDS = (options.SHARED, options.PIE, options.STATIC_PIE, options.NO_PIE)
 
 
@@ -30,6 +31,7 @@ class Invocation(Frozen):
         "foreign",
         "freestanding",
         "headers_only",
+        "incomplete",
         "inputs",
         "link_kind",
         "no_headers",
@@ -51,6 +53,7 @@ class Invocation(Frozen):
     no_headers: bool
     foreign: bool
     script: bool
+    incomplete: bool  # the last option lacks its value; words of ours must not become it
     headers_only: bool  # every input is a header: GCC makes a precompiled one
 
 
@@ -77,6 +80,7 @@ def parse(argv: "list[str]") -> Invocation:
         foreign=options.FOREIGN in meanings,
         script=options.SCRIPT in meanings or options.SCRIPT in linker,
         headers_only=_headers_only(arguments),
+        incomplete=bool(arguments) and _lacks_value(arguments[-1]),
     )
 
 
@@ -107,7 +111,7 @@ def _read_all(expanded: "list[tuple[str, str]]") -> "list[Argument]":
                 value = word[len(name) :]
                 if attach == options.EQUALS:
                     value = value[1:]
-                if word == name and attach in (options.SEPARATE, options.EITHER, options.EQUALS):
+                if word == name and attach in _TAKES_NEXT:
                     following = next(words, None)
                     if following is not None:
                         value = following[0]
@@ -116,6 +120,11 @@ def _read_all(expanded: "list[tuple[str, str]]") -> "list[Argument]":
             Argument(words=taken, name=name, value=value, meaning=meaning, origin=origin)
         )
     return arguments
+
+
+def _lacks_value(argument: Argument) -> bool:
+    attach = options.TABLE.get(argument.words[0], ("", ""))[0]
+    return len(argument.words) == 1 and attach in _TAKES_NEXT
 
 
 def _headers_only(arguments: "list[Argument]") -> bool:

@@ -34,6 +34,8 @@ def make_plan(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) -
     """The plan for the words after the program's name."""
     if invocation.foreign:
         return _run(toolchain, UNTOUCHED, argv, "code for another ABI has no system-call layer")
+    if invocation.incomplete:
+        return _run(toolchain, UNTOUCHED, argv, "the last option lacks its value")
     if invocation.query or not invocation.inputs:
         command = [*_shims(toolchain), *_search(toolchain), *argv]
         return _run(toolchain, COMPILE, command, "a question, or nothing to link")
