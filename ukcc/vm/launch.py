@@ -9,11 +9,12 @@ import socket
 import stat
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image import cpio
-from ukcc.vm import process
+from ukcc.vm import backlog, process
 from ukcc.vm.accel import choose
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
@@ -50,8 +51,15 @@ def run(options: RunOptions) -> int:
         interactive=terminal.interactive,
         stdin_port=machine.stdin_port,
         timeout=options.timeout,
+        on_start=_lengthen_queues(options),
     )
     return exit_status(outcome, options)
+
+
+def _lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
+    """What to do to a QEMU that forwards TCP ports, by its process id."""
+    endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
+    return (lambda pid: backlog.lengthen(pid, endpoints)) if endpoints else None
 
 
 def dry_run(options: RunOptions) -> str:

@@ -67,11 +67,13 @@ def execute(
     stdin_port: bool,
     timeout: "float | None" = None,
     shown: bool = True,
+    on_start: "Callable[[int], None] | None" = None,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
     interactive: QEMU has the terminal itself; else its output is copied to our stdout if it is to
-    be `shown`, and with `stdin_port` our stdin to its port.
+    be `shown`, and with `stdin_port` our stdin to its port. `on_start` is called with QEMU's
+    process id in a thread of its own.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -91,6 +93,8 @@ def execute(
             copies = _Copies(machine, STDOUT if shown else None)
             if port:
                 port.start()
+            if on_start:
+                threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
             ending = _wait(machine, timeout)
         except _Stopped as stopped:
             ending = _Ending(stopped_by=stopped.signum)
