@@ -41,7 +41,10 @@ static int open_active_console(void)
 	return fd;
 }
 
-/* Makes the console, or nothing at all, descriptors 0, 1 and 2. */
+/*
+ * Makes the console, or nothing at all, descriptors 0, 1 and 2, and the
+ * controlling terminal of a session that init leads.
+ */
 void open_console(void)
 {
 	int fd = open_active_console();
@@ -58,6 +61,8 @@ void open_console(void)
 			dup2(fd, target);
 	if (fd > 2)
 		close(fd);
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 }
 
 static void make_raw(struct termios *mode)

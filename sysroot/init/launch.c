@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -46,10 +45,16 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/*
+ * A job in the foreground of init's session, as a shell would start it.  It
+ * must not lead the session: the end of a leader hangs the terminal up, and
+ * what has not left the machine by then is thrown away.
+ */
 static void take_terminal(void)
 {
-	setsid();
-	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+	setpgid(0, 0);
+	signal(SIGTTOU, SIG_IGN);
+	tcsetpgrp(STDIN_FILENO, getpid());
 }
 
 /*

@@ -32,6 +32,12 @@ int main(int argc, char **argv)
 			printf("%015d\n", i);
 		return 0;
 	}
+	if (!strcmp(what, "burst")) {
+		static char line[4000];
+
+		memset(line, 'x', sizeof(line));
+		_exit(write(1, line, sizeof(line)) == sizeof(line) ? 3 : 4);
+	}
 	if (!strcmp(what, "sleep")) {
 		puts("asleep");
 		fflush(stdout);
@@ -71,6 +77,12 @@ def test_killed_by_a_signal(app: Path, boot: Boot, what: str, status: int) -> No
 
 def test_last_line_without_an_end_arrives(app: Path, boot: Boot) -> None:
     assert boot(app, "tail") == (7, b"first\nlast, without an end", b"")
+
+
+def test_what_is_written_just_before_the_end_arrives(app: Path, boot: Boot) -> None:
+    """The end of the terminal's session would throw away what is still on its way."""
+    for _ in range(3):
+        assert boot(app, "burst", options=["--smp", "2"]) == (3, b"x" * 4000, b"")
 
 
 def test_a_megabyte_arrives(app: Path, boot: Boot) -> None:
