@@ -6,6 +6,7 @@ machine.py     Machine: what the virtual machine consists of, independent of the
 qemu.py        Machine -> QEMU's argv
 settings.py    what init is told, as the second archive
 process.py     runs QEMU: console, time limit, signals
+backlog.py     longer queues for forwarded ports
 record.py      the exit record -> exit status
 accel.py       KVM or TCG, found by booting probe_guest.py's guest
 """

@@ -1,0 +1,71 @@
+"""apt's two formats of sources, and which of them are Debian's."""
+
+from pathlib import Path
+
+import pytest
+
+from ukcc import debsource
+from ukcc.debsource import Repository
+from ukcc.errors import UkccError
+
+DEB822 = """\
+# a comment
+Types: deb
+URIs: http://deb.example/debian http://other.example/debian
+Suites: bookworm bookworm-updates
+Components: main contrib
+Signed-By: /usr/share/keyrings/k.gpg
+
+Enabled: no
+Types: deb
+URIs: http://off.example/debian
+Suites: bookworm
+Components: main
+
+Types: deb
+URIs: http://vendor.example/apt
+Suites: nodistro
+Components: main
+"""
+
+LIST = """\
+# deb http://off.example/debian bookworm main
+deb [arch=amd64 signed-by=/k.gpg] http://deb.example/debian bookworm main non-free # tail
+deb-src http://deb.example/debian bookworm main
+deb http://vendor.example/apt ./
+"""
+
+
+def test_deb822() -> None:
+    found = debsource.parse_deb822(DEB822)
+    key = "/usr/share/keyrings/k.gpg"
+    assert found == [
+        Repository(f"http://{host}.example/debian", suite, ("main", "contrib"), key)
+        for host in ("deb", "other")
+        for suite in ("bookworm", "bookworm-updates")
+    ] + [Repository("http://vendor.example/apt", "nodistro", ("main",))]
+
+
+def test_list() -> None:
+    assert debsource.parse_list(LIST) == [
+        Repository("http://deb.example/debian", "bookworm", ("main", "non-free"), "/k.gpg"),
+        Repository("http://deb.example/debian", "bookworm", ("main",)),
+    ]
+
+
+def test_only_debian_counts(tmp_path: Path) -> None:
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    with pytest.raises(UkccError):
+        debsource.debian_repositories(tmp_path)
+    (parts / "debian.sources").write_text(DEB822)
+    (parts / "ignored.save").write_text(LIST)
+    (tmp_path / "sources.list").write_text(LIST)
+    suites = [repository.suite for repository in debsource.debian_repositories(tmp_path)]
+    assert "nodistro" not in suites and suites.count("bookworm") == 4
+
+
+def test_source_line() -> None:
+    repository = Repository("http://d/debian", "bookworm", ("main", "contrib"), "/k.gpg")
+    line = "deb-src [signed-by=/k.gpg] http://d/debian bookworm main contrib"
+    assert repository.source_line() == line
