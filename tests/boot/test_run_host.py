@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,14 +128,27 @@ def test_nothing_is_left_behind(
         assert children
         machine.send_signal(signum)
         assert machine.wait(10) == status
-        end = time.monotonic() + 10
-        while any(_alive(int(pid)) for pid in children):
-            assert time.monotonic() < end, "QEMU is still there"
-            time.sleep(0.05)
+        _soon(lambda: not any(_alive(int(pid)) for pid in children))
     assert list(tmp_path.iterdir()) == []
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", port))
+    # a process that was killed is a zombie before its last thread has closed its sockets
+    _soon(lambda: _is_free(port))
+
+
+def _soon(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _alive(pid: int) -> bool:

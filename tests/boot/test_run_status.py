@@ -8,6 +8,7 @@ from conftest import Boot, Build
 
 # One program that does what its first argument says.
 SOURCE = r"""
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,10 @@ int main(int argc, char **argv)
 
 		memset(line, 'x', sizeof(line));
 		_exit(write(1, line, sizeof(line)) == sizeof(line) ? 3 : 4);
+	}
+	if (!strcmp(what, "stop")) {
+		raise(SIGTSTP);
+		return 6;
 	}
 	if (!strcmp(what, "sleep")) {
 		puts("asleep");
@@ -83,6 +88,10 @@ def test_what_is_written_just_before_the_end_arrives(app: Path, boot: Boot) -> N
     """The end of the terminal's session would throw away what is still on its way."""
     for _ in range(3):
         assert boot(app, "burst", options=["--smp", "2"]) == (3, b"x" * 4000, b"")
+
+
+def test_a_stop_without_a_shell_is_no_hang(app: Path, boot: Boot) -> None:
+    assert boot(app, "stop") == (6, b"", b"")
 
 
 def test_a_megabyte_arrives(app: Path, boot: Boot) -> None:
