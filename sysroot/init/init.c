@@ -92,15 +92,29 @@ static char **make_argv(char *name, char **words)
 	return argv;
 }
 
-/* Reaps every process, and returns the wait status of the one that counts. */
+/* Did the terminal stop it, by Ctrl-Z or for using it in the background? */
+static int stopped_by_terminal(int status)
+{
+	return WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTSTP ||
+				      WSTOPSIG(status) == SIGTTIN ||
+				      WSTOPSIG(status) == SIGTTOU);
+}
+
+/*
+ * Reaps every process, and returns the wait status of the one that counts.
+ * Nobody is there to continue it when the terminal has stopped it, so that
+ * happens at once.
+ */
 static int wait_for(pid_t application)
 {
 	int status;
 	pid_t pid;
 
 	for (;;) {
-		pid = wait(&status);
-		if (pid == application)
+		pid = waitpid(-1, &status, WUNTRACED);
+		if (pid == application && stopped_by_terminal(status))
+			kill(-application, SIGCONT);
+		else if (pid == application && !WIFSTOPPED(status))
 			return status;
 		if (pid < 0 && errno != EINTR)
 			return 127 << 8;
