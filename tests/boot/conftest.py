@@ -32,19 +32,11 @@ Build = Callable[..., Path]
 Boot = Callable[..., Result]
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Without a sysroot there is nothing to boot."""
-    if paths.current_sysroot() is not None:
-        return
-    skip = pytest.mark.skip(reason="no sysroot; build one by `ukcc sysroot build`")
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(skip)
-
-
 @pytest.fixture(scope="session")
 def build_image(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """`build_image(source, *flags)`: source text (C, or C++ with `language="c++"`) -> image."""
+    if paths.current_sysroot() is None:
+        pytest.fail("there is no sysroot to link against: run `make setup`", pytrace=False)
     built: dict[tuple[str, ...], Path] = {}
 
     def build(source: str, *flags: str, name: str = "app", language: str = "c") -> Path:
