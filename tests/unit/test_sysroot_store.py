@@ -101,7 +101,7 @@ def counting_recipe(ran: Path, delay: float = 0.0) -> Recipe:
 
 def test_a_part_is_made_once(store: Store, tmp_path: Path) -> None:
     for _ in range(2):
-        part = parts.ensure(store, counting_recipe(tmp_path / "ran"), "0123", Silent())
+        part = parts.ensure(store, counting_recipe(tmp_path / "ran"), lambda: "0123", Silent())
         assert (part / "file").read_text() == "content"
     assert (tmp_path / "ran").read_text() == "made\n"
     assert list((store.root / "build").iterdir()) == []
@@ -109,7 +109,7 @@ def test_a_part_is_made_once(store: Store, tmp_path: Path) -> None:
 
 def test_the_next_estimate_is_the_last_count(store: Store, tmp_path: Path) -> None:
     recipe = counting_recipe(tmp_path / "ran")
-    parts.ensure(store, recipe, "0123", Silent())
+    parts.ensure(store, recipe, lambda: "0123", Silent())
     seen: list[int] = []
 
     class Recording(Silent):
@@ -119,7 +119,7 @@ def test_the_next_estimate_is_the_last_count(store: Store, tmp_path: Path) -> No
             with super().step(title, estimate) as step:
                 yield step
 
-    parts.ensure(store, recipe, "4567", Recording())
+    parts.ensure(store, recipe, lambda: "4567", Recording())
     assert 3 in seen
 
 
@@ -129,14 +129,21 @@ def test_a_failed_part_leaves_nothing_to_be_taken_for_whole(store: Store, tmp_pa
         raise UkccError("it failed")
 
     with pytest.raises(UkccError, match="it failed"):
-        parts.ensure(store, Recipe("thing", "a thing", 0, fail), "0123", Silent())
+        parts.ensure(store, Recipe("thing", "a thing", 0, fail), lambda: "0123", Silent())
     assert not store.part("thing", "0123").exists()
-    part = parts.ensure(store, counting_recipe(tmp_path / "ran"), "0123", Silent())
+    part = parts.ensure(store, counting_recipe(tmp_path / "ran"), lambda: "0123", Silent())
     assert not (part / "half").exists()
 
 
+def test_a_file_edited_during_the_build_is_noticed(store: Store, tmp_path: Path) -> None:
+    digests = iter(["0123", "4567"])
+    with pytest.raises(UkccError, match="changed while it was built"):
+        parts.ensure(store, counting_recipe(tmp_path / "ran"), lambda: next(digests), Silent())
+    assert not store.parts.exists()
+
+
 def _ensure_in_process(root: Path, ran: Path) -> None:
-    parts.ensure(Store(root), counting_recipe(ran, delay=0.3), "0123", Silent())
+    parts.ensure(Store(root), counting_recipe(ran, delay=0.3), lambda: "0123", Silent())
 
 
 def test_two_processes_make_a_part_once(store: Store, tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         _write_record(made, wanted)
         _compile_init(made, wanted, logs / "init.log")
         _check_whole(made)
+        if inputs.gather(store).id != wanted.id:
+            raise parts.changed_meanwhile("the sysroot")
         store.publish(made, store.sysroots / wanted.id)
     return Sysroot(wanted.id, store.sysroots / wanted.id, _record(wanted))
 
@@ -110,7 +112,14 @@ def _make_parts(
         Recipe("kernel", f"kernel {wanted.linux.version}", linux.USUAL_OBJECTS, make_kernel),
         Recipe("glibc", f"glibc {wanted.glibc.version}", glibc.USUAL_LINES, make_glibc),
     )
-    return [parts.ensure(store, r, wanted.part_digest(r.name), progress) for r in recipes]
+
+    def ensure(recipe: Recipe) -> Path:
+        def digest() -> str:
+            return inputs.gather(store).part_digest(recipe.name)
+
+        return parts.ensure(store, recipe, digest, progress)
+
+    return [ensure(recipe) for recipe in recipes]
 
 
 def _split_kernel(made: Path, wanted: Inputs) -> None:

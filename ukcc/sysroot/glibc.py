@@ -15,7 +15,7 @@ from ukcc.sysroot import tree
 from ukcc.sysroot.sources import Source
 
 # Lines of output of a build, until a first one has counted them.
-USUAL_LINES = 12000
+USUAL_LINES = 25000
 
 
 def build(

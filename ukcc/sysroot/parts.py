@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
 from ukcc.sysroot.store import Store, discard
 
@@ -42,22 +43,33 @@ class _Counter(Step):
         self._shown.advance(units)
 
 
-def ensure(store: Store, recipe: Recipe, digest: str, progress: Progress) -> Path:
+def ensure(store: Store, recipe: Recipe, digest: Callable[[], str], progress: Progress) -> Path:
     """The finished part's directory; makes the part first if it is not there.
 
-    Two processes that want the same part at once: one makes it, the other waits.
+    digest: hashes what goes into the part. It is called again when the part is made, since a
+    file may have been edited meanwhile. Two processes that want the same part at once: one makes
+    it, the other waits.
     """
-    part = store.part(recipe.name, digest)
+    part = store.part(recipe.name, digest())
     if part.is_dir():
         return part
     with store.locked(part.name, progress.step(f"waiting for another build of {recipe.name}")):
         if not part.is_dir():
-            _make(store, recipe, part, progress)
+            made = _make(store, recipe, part.name, progress)
+            if store.part(recipe.name, digest()) != part:
+                raise changed_meanwhile(recipe.name)
+            store.publish(made, part)
+            discard(store.work(part.name))
     return part
 
 
-def _make(store: Store, recipe: Recipe, part: Path, progress: Progress) -> None:
-    work = store.work(part.name)
+def changed_meanwhile(name: str) -> UkccError:
+    """What was built would get the name of something else."""
+    return UkccError(f"what {name} is made from changed while it was built", "build again")
+
+
+def _make(store: Store, recipe: Recipe, name: str, progress: Progress) -> Path:
+    work = store.work(name)
     discard(work)  # what an interrupted attempt left
     result = work / "result"
     result.mkdir(parents=True)
@@ -67,8 +79,7 @@ def _make(store: Store, recipe: Recipe, part: Path, progress: Progress) -> None:
         recipe.make(work, result, counter)
     record = {"units": counter.units, "seconds": round(time.monotonic() - began, 1)}
     (result / RECORD).write_text(json.dumps(record) + "\n")
-    store.publish(result, part)
-    discard(work)
+    return result
 
 
 def _estimate(store: Store, recipe: Recipe) -> int:
