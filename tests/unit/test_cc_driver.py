@@ -43,6 +43,7 @@ ALLOWED = {
     "ukcc.cc.parse",
     "ukcc.cc.plan",
     "ukcc.cc.process",
+    "ukcc.cc.shared",
     "ukcc.cc.toolchain",
     "ukcc.errors",
     "ukcc.paths",

@@ -39,10 +39,11 @@ def _dispatch(program: str, argv: "list[str]", environ: "Mapping[str, str]") -> 
 
 
 def _compile(compiler: str, argv: "list[str]", environ: "Mapping[str, str]") -> int:
-    from ukcc.cc import log, plan, process
+    from ukcc.cc import log, plan, process, shared
     from ukcc.cc.parse import parse
 
-    steps = plan.make_plan(argv, parse(argv), toolchain.find_toolchain(compiler, environ))
+    tools_of_host = toolchain.find_toolchain(compiler, environ)
+    steps = plan.make_plan(argv, parse(argv), tools_of_host, shared.stand_in)
     if steps.kind == plan.NO_SYSROOT:
         raise SysrootMissing("no sysroot to link against", "run `ukcc sysroot build`")
     if steps.kind != plan.PROGRAM:

@@ -1,12 +1,19 @@
 """Invocation + Toolchain → Plan: which command runs, whether an image is made, and why.
 
-Pure: nothing here looks at the machine.
+Pure: what has to be looked up on the machine is handed in.
 """
 
-from ukcc.cc import options, parse
+from ukcc.cc import options, parse, shared
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.parse import Argument, Invocation
 from ukcc.cc.toolchain import Toolchain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # The words that stand in for a shared library in a static link; () keeps it.
+    StandIn = Callable[[str], tuple[str, ...]]
 
 # What becomes of an invocation.
 UNTOUCHED = "untouched"  # the real compiler, argv as it is
@@ -30,7 +37,14 @@ class Plan(Frozen):
     reason: str
 
 
-def make_plan(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) -> Plan:
+def keep(path: str) -> "tuple[str, ...]":
+    """Nothing stands in for a shared library."""
+    return ()
+
+
+def make_plan(
+    argv: "list[str]", invocation: Invocation, toolchain: Toolchain, stand_in: "StandIn" = keep
+) -> Plan:
     """The plan for the words after the program's name."""
     if invocation.foreign:
         return _run(toolchain, UNTOUCHED, argv, "code for another ABI has no system-call layer")
@@ -51,10 +65,12 @@ def make_plan(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) -
         if toolchain.plain:
             return _run(toolchain, ORDINARY, command, "UKCC_PLAIN, and no sysroot to link against")
         return _run(toolchain, NO_SYSROOT, command, "a program needs a sysroot")
-    return _program(argv, invocation, toolchain)
+    return _program(argv, invocation, toolchain, stand_in)
 
 
-def _program(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) -> Plan:
+def _program(
+    argv: "list[str]", invocation: Invocation, toolchain: Toolchain, stand_in: "StandIn"
+) -> Plan:
     kind, reason = PROGRAM, "a program"
     if toolchain.plain:
         kind, reason = ORDINARY, "a program, with UKCC_PLAIN"
@@ -66,7 +82,7 @@ def _program(argv: "list[str]", invocation: Invocation, toolchain: Toolchain) ->
         *_shims(toolchain),
         *_search(toolchain),
         *_headers(invocation, toolchain),
-        *_without_dynamic_search(argv, invocation.arguments),
+        *_all_static(argv, invocation.arguments, stand_in),
         *_link_flags(invocation),
     )
     return Plan(
@@ -124,13 +140,16 @@ def _headers(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
     return ["-idirafter", f"{toolchain.sysroot}/usr/include"]
 
 
-def _without_dynamic_search(argv: "list[str]", arguments: "tuple[Argument, ...]") -> "list[str]":
-    """The user's words without -Bdynamic, behind which a static link would find no libc.a.
+def _all_static(
+    argv: "list[str]", arguments: "tuple[Argument, ...]", stand_in: "StandIn"
+) -> "list[str]":
+    """The user's words for a link in which all is static.
 
-    A build says `-Wl,-Bstatic -lfoo -Wl,-Bdynamic` to have one library static; here all are. An
-    `@file` is passed on as it is unless it holds such a word.
+    A build says `-Wl,-Bstatic -lfoo -Wl,-Bdynamic` to have one library static, behind which no
+    libc.a would be found; and it names shared libraries that it has made beside their archives.
+    An `@file` is passed on as it is unless it holds such a word.
     """
-    changed = {id(a): words for a in arguments if (words := _static_words(a)) != a.words}
+    changed = {id(a): words for a in arguments if (words := _static_words(a, stand_in)) != a.words}
     if not changed:
         return argv
     opened = {a.origin for a in arguments if id(a) in changed}
@@ -147,7 +166,9 @@ def _without_dynamic_search(argv: "list[str]", arguments: "tuple[Argument, ...]"
     return result
 
 
-def _static_words(argument: Argument) -> "tuple[str, ...]":
+def _static_words(argument: Argument, stand_in: "StandIn") -> "tuple[str, ...]":
+    if argument.meaning == parse.INPUT and shared.is_shared(argument.value):
+        return stand_in(argument.value) or argument.words
     if argument.meaning != options.LINKER:
         return argument.words
     words = parse.linker_words(argument)

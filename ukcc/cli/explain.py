@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from ukcc.cc import driver, options, plan, toolchain, tools
+from ukcc.cc import driver, options, plan, shared, toolchain, tools
 from ukcc.cc.log import shell_line
 from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, parse
 from ukcc.errors import UkccError
@@ -38,7 +38,7 @@ def explain(words: tuple[str, ...]) -> None:
 def _compiler(compiler: str, argv: "list[str]") -> "list[str]":
     tools_of_host = toolchain.find_toolchain(compiler, os.environ)
     invocation = parse(argv)
-    steps = plan.make_plan(argv, invocation, tools_of_host)
+    steps = plan.make_plan(argv, invocation, tools_of_host, shared.stand_in)
     return [
         "arguments:",
         *_arguments(invocation),
