@@ -17,8 +17,8 @@ from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree, unwritable
 
-# What a cold build needs at most at one time, in bytes, with a margin.
-_SPACE_NEEDED = 3_000_000_000
+# A cold build was seen to take 0.7 GB at one time. In bytes, with a wide margin.
+_SPACE_NEEDED = 2_000_000_000
 
 # A sysroot without one of these is not finished.
 _ESSENTIAL = (
