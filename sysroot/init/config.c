@@ -170,6 +170,12 @@ static int parse_stdin(char *value, struct settings *settings)
 	return -1;
 }
 
+static int parse_output(char *value, struct settings *settings)
+{
+	settings->output_ports = strcmp(value, "port") == 0;
+	return settings->output_ports || !strcmp(value, "tty") ? 0 : -1;
+}
+
 enum kind { TEXT, SMALL_NUMBER, FUNCTION };
 
 static const struct key {
@@ -185,6 +191,7 @@ static const struct key {
 	{ "hostname",	TEXT, offsetof(struct settings, hostname), NULL },
 	{ "mount",	FUNCTION, 0, parse_share },
 	{ "nameserver",	FUNCTION, 0, parse_nameserver },
+	{ "output",	FUNCTION, 0, parse_output },
 	{ "rows",	SMALL_NUMBER, offsetof(struct settings, rows), NULL },
 	{ "stdin",	FUNCTION, 0, parse_stdin },
 	{ "term",	TEXT, offsetof(struct settings, term), NULL },

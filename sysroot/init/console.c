@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 static const char record_port[] = "/dev/ttyS1";
-static const char input_port[] = "ukcc.stdin";
 
 /*
  * The device behind /dev/console, which unlike it can be a controlling
@@ -106,12 +105,11 @@ void set_terminal(const struct settings *settings)
 }
 
 /*
- * The port that brings the host's standard input when that is no terminal:
- * unlike a serial line it has an end of file, and the host waits when the
- * application does not read.  Elsewhere udev makes links by the ports' names;
- * here sysfs is asked.
+ * A virtio port by its name, for what is no terminal: unlike a serial line it
+ * has an end of file, and waits when the other side does not read.  Elsewhere
+ * udev makes links by the ports' names; here sysfs is asked.
  */
-int open_input_port(void)
+int open_port(const char *name, int flags)
 {
 	char file[] = "/sys/class/virtio-ports/vport0p0/name";
 	char node[] = "/dev/vport0p0";
@@ -127,13 +125,13 @@ int open_input_port(void)
 			if (!text)
 				continue;
 			text[strcspn(text, "\n")] = '\0';
-			found = strcmp(text, input_port) == 0;
+			found = strcmp(text, name) == 0;
 			free(text);
 			if (!found)
 				continue;
 			node[strlen("/dev/vport")] = device;
 			node[strlen("/dev/vport0p")] = port;
-			return open(node, O_RDONLY | O_CLOEXEC);
+			return open(node, flags | O_CLOEXEC);
 		}
 	}
 	errno = ENOENT;

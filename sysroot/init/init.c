@@ -101,7 +101,8 @@ static int stopped_by_terminal(int status)
 }
 
 /*
- * Reaps every process, and returns the wait status of the one that counts.
+ * Reaps every process and passes their output on, until the one that counts
+ * has ended; returns its wait status.
  * Nobody is there to continue it when the terminal has stopped it, so that
  * happens at once.
  */
@@ -111,13 +112,16 @@ static int wait_for(pid_t application)
 	pid_t pid;
 
 	for (;;) {
-		pid = waitpid(-1, &status, WUNTRACED);
+		pid = waitpid(-1, &status, WUNTRACED | WNOHANG);
 		if (pid == application && stopped_by_terminal(status))
 			kill(-application, SIGCONT);
 		else if (pid == application && !WIFSTOPPED(status))
 			return status;
 		if (pid < 0 && errno != EINTR)
 			return 127 << 8;
+		if (pid == 0)
+			wait_for_news(-1);
+		pass_outputs();
 	}
 }
 
@@ -165,6 +169,7 @@ static void power_off(void)
 
 static void finish(int status)
 {
+	pass_outputs();
 	drain(STDOUT_FILENO);
 	report(status);
 	power_off();
@@ -200,6 +205,9 @@ int main(void)
 
 	argv = make_argv(name, load_arguments());
 	env = load_env(&settings);
+	if (settings.output_ports)
+		open_outputs();
+	wait_for_news(0);
 	child = fork();
 	if (child == 0)
 		launch(program, argv, env, &settings);

@@ -12,6 +12,7 @@
 
 #define MAX_MOUNTS		16
 #define MAX_NAMESERVERS		3	/* as many as resolv.conf(5) reads */
+#define NR_OUTPUTS		2	/* standard output and error */
 
 /* One `mount=tag:path:ro|rw` line: a 9p share of the host. */
 struct share {
@@ -34,6 +35,7 @@ struct settings {
 	const char *term;
 	int cooked;
 	enum input input;
+	int output_ports;		/* else the console has the output */
 	unsigned short rows;		/* 0: unknown */
 	unsigned short columns;
 	struct share share[MAX_MOUNTS];
@@ -57,11 +59,17 @@ void write_text(const char *path, const char *text);
 /* console.c: the terminal, and the port that carries the exit record. */
 void open_console(void);
 void set_terminal(const struct settings *settings);
-int open_input_port(void);
+int open_port(const char *name, int flags);
 void drain(int fd);
 void record(const char *what, const char *value);
 void complain(const char *what, const char *which, int error);
 char *decimal(unsigned long n, char buffer[24]);
+
+/* relay.c: standard output and error to the host's pipes and files. */
+void open_outputs(void);
+void take_outputs(void);
+void pass_outputs(void);
+void wait_for_news(int timeout);
 
 /* network.c */
 void bring_up_network(const struct settings *settings);

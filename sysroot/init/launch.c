@@ -68,7 +68,7 @@ static void take_input(enum input input)
 	if (input == INPUT_TTY)
 		return;
 	if (input == INPUT_PORT) {
-		fd = open_input_port();
+		fd = open_port("ukcc.stdin", O_RDONLY);
 		if (fd < 0)
 			complain("standard input is empty:", "no port", errno);
 	}
@@ -147,6 +147,7 @@ void launch(const char *program, char **argv, char **env,
 
 	take_terminal();
 	take_input(settings->input);
+	take_outputs();
 	set_limits();
 	if (chdir(cwd)) {
 		complain("cannot change to the directory", cwd, errno);

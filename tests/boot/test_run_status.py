@@ -1,10 +1,12 @@
 """`ukcc run`: the application's end is the machine's, and all it wrote arrives."""
 
 import hashlib
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 
 # One program that does what its first argument says.
 SOURCE = r"""
@@ -51,6 +53,18 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "cpus")) {
 		printf("%ld\n", sysconf(_SC_NPROCESSORS_ONLN));
 		return 0;
+	}
+	if (!strcmp(what, "streams")) {
+		printf("out %d %d\n", isatty(1), isatty(2));
+		fputs("err\n", stderr);
+		return 0;
+	}
+	if (!strcmp(what, "huge")) {
+		static char data[1000000];
+
+		/* a pipe takes all of a write */
+		memset(data, 'y', sizeof(data));
+		return write(1, data, sizeof(data)) == sizeof(data) ? 0 : 1;
 	}
 	if (!strcmp(what, "copy")) {
 		static char buffer[65536];
@@ -101,6 +115,14 @@ def test_a_megabyte_arrives(app: Path, boot: Boot) -> None:
     assert hashlib.sha256(stdout).digest() == hashlib.sha256(wanted).digest()
 
 
+def test_output_and_errors_are_pipes_of_their_own(app: Path, boot: Boot) -> None:
+    assert boot(app, "streams") == (0, b"out 0 0\n", b"err\n")
+
+
+def test_one_write_of_a_megabyte(app: Path, boot: Boot) -> None:
+    assert boot(app, "huge") == (0, b"y" * 1000000, b"")
+
+
 def test_time_limit(app: Path, boot: Boot) -> None:
     status, stdout, stderr = boot(app, "sleep", options=["--timeout", "10"])
     assert (status, stdout) == (124, b"asleep\n")
@@ -124,6 +146,16 @@ def test_too_little_memory_is_said_at_once(app: Path, boot: Boot) -> None:
     status, stdout, stderr = boot(app, "exit", "0", options=["-m", "1"], timeout=5)
     assert (status, stdout) == (125, b"")
     assert b"needs at least" in stderr and stderr.count(b"\n") == 1
+
+
+def test_on_a_terminal(app: Path) -> None:
+    """Only then the application has one, too; and what it writes last arrives as well."""
+    command = shlex.join([str(BIN / "ukcc"), "run", str(app), "streams"])
+    argv = ["script", "--quiet", "--return", "--command", command, "/dev/null"]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE * FACTOR
+    )
+    assert (done.returncode, done.stdout.replace(b"\r", b"")) == (0, b"out 1 1\nerr\n")
 
 
 def test_no_image(tmp_path: Path, boot: Boot) -> None:

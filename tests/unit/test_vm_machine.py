@@ -92,6 +92,14 @@ def test_argv_of_a_port_for_standard_input() -> None:
     assert "virtserialport,chardev=stdin,name=ukcc.stdin" in values(argv, "-device")
 
 
+def test_argv_of_ports_for_output() -> None:
+    endpoints = Endpoints("/i", "/r", stdout="/o", stderr="/e,e")
+    argv = qemu_argv(machine(output_ports=True), endpoints)
+    assert values(argv, "-chardev")[-2:] == ["file,id=stdout,path=/o", "file,id=stderr,path=/e,,e"]
+    assert "virtserialport,chardev=stderr,name=ukcc.stderr" in values(argv, "-device")
+    assert "output=port" in settings_lines(machine(output_ports=True), Terminal())
+
+
 def test_argv_for_gdb_is_on_loopback() -> None:
     argv = qemu_argv(machine(gdb_port=1234), ENDPOINTS)
     assert values(argv, "-gdb") == ["tcp:127.0.0.1:1234"] and "-S" in argv

@@ -42,6 +42,7 @@ def run(options: RunOptions) -> int:
         facts,
         choose(options.accel),
         stdin_port=not terminal.interactive and not _stdin_is_empty(),
+        output_ports=not os.isatty(process.STDOUT),
     )
     if options.gdb_port is not None:
         _say(gdb_line(options.image, options.gdb_port, facts))
@@ -50,6 +51,7 @@ def run(options: RunOptions) -> int:
         settings_archive(machine, terminal, options),
         interactive=terminal.interactive,
         stdin_port=machine.stdin_port,
+        output_ports=machine.output_ports,
         timeout=options.timeout,
         on_start=_lengthen_queues(options),
     )

@@ -67,6 +67,7 @@ class Machine:
     network: "Network | None"
     shares: tuple[Share, ...] = ()
     stdin_port: bool = False
+    output_ports: bool = False  # for standard output and error, which then are no terminal
     gdb_port: "int | None" = None
 
     @property

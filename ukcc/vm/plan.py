@@ -14,7 +14,12 @@ _MOST_CPUS = 64  # CONFIG_NR_CPUS of sysroot/linux/config/smp.config
 
 
 def plan_machine(
-    options: RunOptions, facts: ImageFacts, accel: str, *, stdin_port: bool = False
+    options: RunOptions,
+    facts: ImageFacts,
+    accel: str,
+    *,
+    stdin_port: bool = False,
+    output_ports: bool = False,
 ) -> Machine:
     """The machine for these options. Raises MachineError for what cannot work."""
     if not 1 <= options.cpus <= _MOST_CPUS:
@@ -27,6 +32,7 @@ def plan_machine(
         network=_network(options),
         shares=options.shares,
         stdin_port=stdin_port,
+        output_ports=output_ports,
         gdb_port=options.gdb_port,
     )
 

@@ -28,7 +28,7 @@ _CHUNK = 65536
 _TAIL = 65536  # bytes of the console that are kept to explain a failure
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-STDIN, STDOUT = 0, 1
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 # Makes the argv, given where the channels end.
 ArgvMaker = Callable[[Endpoints], Sequence[str]]
@@ -65,6 +65,7 @@ def execute(
     *,
     interactive: bool,
     stdin_port: bool,
+    output_ports: bool = False,
     timeout: "float | None" = None,
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
@@ -72,25 +73,30 @@ def execute(
     """Runs the machine to its end. timeout: seconds.
 
     interactive: QEMU has the terminal itself; else its output is copied to our stdout if it is to
-    be `shown`, and with `stdin_port` our stdin to its port. `on_start` is called with QEMU's
-    process id in a thread of its own.
+    be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
+    standard output joins the console, and its standard error is copied to ours. `on_start` is
+    called with QEMU's process id in a thread of its own.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
         record_fd = _memory_file(stack, "record", b"")
         port = _StdinPort(stack) if stdin_port else None
+        errors = _Pipe(stack) if output_ports else None
         endpoints = Endpoints(
-            initrd=f"/proc/self/fd/{initrd_fd}",
-            record=f"/proc/self/fd/{record_fd}",
+            initrd=_own_path(initrd_fd),
+            record=_own_path(record_fd),
             stdin_fd=port.guest_end.fileno() if port else None,
+            stdout=_own_path(STDOUT),
+            stderr=_own_path(errors.write_end.fileno()) if errors else "",
         )
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
+        passed += [errors.write_end.fileno()] if errors else []
         if interactive:
             stack.enter_context(_terminal_restored())
         stack.enter_context(_stop_signals())
         machine = _start(make_argv(endpoints), passed, interactive)
         try:
-            copies = _Copies(machine, STDOUT if shown else None)
+            copies = _Copies(machine, STDOUT if shown else None, errors)
             if port:
                 port.start()
             if on_start:
@@ -123,6 +129,11 @@ def _wait(machine: "subprocess.Popen[bytes]", timeout: "float | None") -> _Endin
     except subprocess.TimeoutExpired:
         return _Ending(timed_out=True)
     return _Ending()
+
+
+def _own_path(fd: int) -> str:
+    """The name by which QEMU opens a descriptor that it was handed."""
+    return f"/proc/self/fd/{fd}"
 
 
 def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
@@ -223,6 +234,15 @@ class _StdinPort:
             self._ours.shutdown(socket.SHUT_WR)
 
 
+class _Pipe:
+    """A pipe of which QEMU gets the end to write to."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        read_end, write_end = os.pipe()
+        self.read_end = stack.enter_context(os.fdopen(read_end, "rb", 0))
+        self.write_end = stack.enter_context(os.fdopen(write_end, "wb", 0))
+
+
 class _Copy:
     """Copies a pipe to a descriptor (or nowhere), keeping the last bytes."""
 
@@ -250,17 +270,23 @@ class _Copy:
 
 
 class _Copies:
-    """The console to our stdout, QEMU's own messages to memory."""
+    """The console to our stdout, the application's errors to our stderr, QEMU's own to memory."""
 
-    def __init__(self, machine: "subprocess.Popen[bytes]", target: "int | None") -> None:
+    def __init__(
+        self, machine: "subprocess.Popen[bytes]", target: "int | None", errors: "_Pipe | None"
+    ) -> None:
         assert machine.stderr is not None  # it is a pipe
         self.messages = _Copy(machine.stderr.fileno(), None, machine.terminate)
-        if machine.stdout is None:
-            self.console = self.messages
-        else:
+        self.console = self.messages
+        self._all = [self.messages]
+        if machine.stdout is not None:
             self.console = _Copy(machine.stdout.fileno(), target, machine.terminate)
+            self._all.append(self.console)
+        if errors is not None:
+            errors.write_end.close()  # QEMU's is the only one now, and its end is the end of file
+            self._all.append(_Copy(errors.read_end.fileno(), STDERR, machine.terminate))
 
     def finish(self, patient: bool) -> None:
         """Waits until all is copied; not for ever on a reader who takes nothing any more."""
-        for copy in (self.console, self.messages):
+        for copy in self._all:
             copy.thread.join(None if patient else _GRACE)

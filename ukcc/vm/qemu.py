@@ -11,8 +11,10 @@ PROGRAM = "qemu-system-x86_64"
 # Measured under TCG with a network: q35 is ahead of pc, and microvm hangs in timer calibration.
 MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off"
 
-# The port's name is what sysroot/init/console.c looks for.
+# The ports' names are what sysroot/init/ looks for (launch.c, relay.c).
 STDIN_PORT = "ukcc.stdin"
+STDOUT_PORT = "ukcc.stdout"
+STDERR_PORT = "ukcc.stderr"
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,15 @@ class Endpoints:
     """Where the machine's channels end on the host.
 
     initrd: path of the settings archive; record: path that gets the exit record;
-    stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it.
+    stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it;
+    stdout, stderr: paths that get the application's output, if it has ports for that.
     """
 
     initrd: str
     record: str
     stdin_fd: "int | None" = None
+    stdout: str = ""
+    stderr: str = ""
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -40,7 +45,7 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
         *("-serial", "chardev:record"),
         *("-device", "virtio-rng-pci"),
-        *_stdin(machine, endpoints),
+        *_ports(machine, endpoints),
         *_network(machine.network),
         *_shares(machine),
         *_gdb(machine),
@@ -65,14 +70,22 @@ def _base(machine: Machine) -> list[str]:
     ]
 
 
-def _stdin(machine: Machine, endpoints: Endpoints) -> list[str]:
-    if not machine.stdin_port or endpoints.stdin_fd is None:
+def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
+    """The application's standard streams, as far as they are not the console."""
+    chardevs = []
+    if machine.stdin_port and endpoints.stdin_fd is not None:
+        chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))
+    if machine.output_ports and endpoints.stdout and endpoints.stderr:
+        out, err = _quote(endpoints.stdout), _quote(endpoints.stderr)
+        chardevs.append((STDOUT_PORT, "stdout", f"file,id=stdout,path={out}"))
+        chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
+    if not chardevs:
         return []
-    return [
-        *("-device", "virtio-serial-pci,max_ports=2"),
-        *("-chardev", f"socket,id=stdin,fd={endpoints.stdin_fd}"),
-        *("-device", f"virtserialport,chardev=stdin,name={STDIN_PORT}"),
-    ]
+    words = ["-device", "virtio-serial-pci,max_ports=4"]
+    for name, identity, chardev in chardevs:
+        words += ["-chardev", chardev]
+        words += ["-device", f"virtserialport,chardev={identity},name={name}"]
+    return words
 
 
 def _network(network: "Network | None") -> list[str]:

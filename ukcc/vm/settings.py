@@ -42,6 +42,8 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
         lines.append(f"term={terminal.term}")
     if not terminal.interactive:
         lines.append(f"stdin={'port' if machine.stdin_port else 'null'}")
+    if machine.output_ports:
+        lines.append("output=port")
     if machine.network is not None:
         address = machine.network.address
         lines.append(f"address={address.cidr}")

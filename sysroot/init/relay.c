@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Standard output and error where nobody sits at a terminal: pipes, as a
+ * shell on the host would give them, which init empties into virtio ports.
+ * The ports themselves would not do: a program that asks sees a device, and
+ * they take no more than 32 KiB of a write.
+ */
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const char * const ports[NR_OUTPUTS] = { "ukcc.stdout", "ukcc.stderr" };
+
+static struct {
+	int from;	/* our end of the pipe */
+	int to;		/* the port, or -1: the console has the output */
+	int theirs;	/* the application's end; kept open, so no end of file */
+} relay[NR_OUTPUTS] = { { -1, -1, -1 }, { -1, -1, -1 } };
+
+/* Makes the pipes; an output whose port is missing stays the console's. */
+void open_outputs(void)
+{
+	int i, ends[2];
+
+	for (i = 0; i < NR_OUTPUTS; i++) {
+		int port = open_port(ports[i], O_WRONLY);
+
+		if (port < 0) {
+			complain("output goes to the console: no port", ports[i], errno);
+			continue;
+		}
+		if (pipe2(ends, O_CLOEXEC)) {
+			close(port);
+			continue;
+		}
+		fcntl(ends[0], F_SETFL, O_NONBLOCK);
+		relay[i].from = ends[0];
+		relay[i].to = port;
+		relay[i].theirs = ends[1];
+	}
+}
+
+/* In the child: descriptors 1 and 2. */
+void take_outputs(void)
+{
+	int i;
+
+	for (i = 0; i < NR_OUTPUTS; i++)
+		if (relay[i].to >= 0)
+			dup2(relay[i].theirs, STDOUT_FILENO + i);
+}
+
+static void write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t done = write(fd, data, len);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return;
+		data += done;
+		len -= done;
+	}
+}
+
+/* Passes on what there is.  A write ends when the host has the bytes. */
+void pass_outputs(void)
+{
+	static char buffer[65536];
+	ssize_t got;
+	int i;
+
+	for (i = 0; i < NR_OUTPUTS; i++)
+		while (relay[i].to >= 0 &&
+		       (got = read(relay[i].from, buffer, sizeof(buffer))) > 0)
+			write_all(relay[i].to, buffer, got);
+}
+
+/* A descriptor that is readable when a child has changed its state. */
+static int children(void)
+{
+	static int fd = -1;
+	sigset_t chld;
+
+	if (fd >= 0)
+		return fd;
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd;
+}
+
+/*
+ * Waits for output or for a child.  To be called before the first child is
+ * made, too, so that no SIGCHLD is missed.
+ */
+void wait_for_news(int timeout)
+{
+	struct pollfd news[NR_OUTPUTS + 1] = {
+		{ .fd = children(), .events = POLLIN },
+	};
+	struct signalfd_siginfo info;
+	int i;
+
+	for (i = 0; i < NR_OUTPUTS; i++) {
+		news[i + 1].fd = relay[i].from;
+		news[i + 1].events = POLLIN;
+	}
+	if (poll(news, NR_OUTPUTS + 1, timeout) > 0 && news[0].revents)
+		while (read(news[0].fd, &info, sizeof(info)) > 0)
+			;
+}
