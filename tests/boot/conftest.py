@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from ukcc import paths
+from ukcc.vm import accel
 
 BIN = Path(sys.executable).parent
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
@@ -30,6 +31,12 @@ class Result(NamedTuple):
 
 Build = Callable[..., Path]
 Boot = Callable[..., Result]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def accelerator() -> None:
+    """What the probe has to say once, it says before the tests compare standard errors."""
+    accel.probe()
 
 
 @pytest.fixture(scope="session")
