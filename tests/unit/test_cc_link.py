@@ -46,6 +46,12 @@ esac
 """
 
 
+def hear_signals():
+    """What nohup and a shell's background jobs have ignored would be inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts the driver in `tmp_path` with a compiler that behaves as told."""
@@ -67,6 +73,7 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_signals,
         )
 
     return starter

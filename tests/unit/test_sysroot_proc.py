@@ -82,7 +82,12 @@ def test_interruption_stops_the_whole_tree(tmp_path: Path) -> None:
         f"proc.run(['sh', '-c', 'sleep 60 & echo $! > {pid_file}.tmp;"
         f" mv {pid_file}.tmp {pid_file}; wait'])"
     )
-    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.DEVNULL,
+        # a shell starts background jobs with SIGINT ignored, and that is inherited
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     _wait_until(pid_file.exists)
     parent.send_signal(signal.SIGINT)
     parent.wait(timeout=20)
