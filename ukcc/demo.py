@@ -64,7 +64,7 @@ def _demo() -> None:
 
     used = accel.choose("auto")
     _say(f"The same file boots as a virtual machine (accelerator: {used})")
-    port = _free_port()
+    port = free_port()
     command = _run_command(redis.server, used, port)
     _shown(["ukcc", *command[3:]], "")
     started = time.monotonic()
@@ -83,8 +83,7 @@ def _demo() -> None:
 def build(tree: Path, log: Path) -> Redis:
     """`make CC=uk-gcc MALLOC=libc` in the source tree, which is as the distribution has it."""
     log.unlink(missing_ok=True)
-    bin_dir = Path(sys.executable).parent
-    path = f"{bin_dir}:{os.environ.get('PATH', os.defpath)}"
+    path = f"{proc.own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
     command = ["make", "-j2", "CC=uk-gcc", "MALLOC=libc"]
     _shown(command, "")
     started = time.monotonic()
@@ -185,7 +184,7 @@ def _wait(machine: "subprocess.Popen[bytes]") -> int:
         raise UkccError("the machine did not end after SHUTDOWN") from None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port of loopback that was free just now."""
     with socket.socket() as trial:
         trial.bind((LOOPBACK, 0))

@@ -7,8 +7,11 @@ is said once: what ran, where its output is, and the line to paste to run it aga
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
+import sys
+import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,6 +71,20 @@ def find(program: str) -> str:
     except CommandNotFound:
         package = PACKAGES.get(Path(program).name, Path(program).name)
         raise ToolFailed(f"{program}: no such program", f"apt-get install {package}") from None
+
+
+def own_tool(name: str) -> Path:
+    """A command of this installation: beside this Python, or where scripts are installed."""
+    places = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    found = shutil.which(name)
+    if found is None:
+        raise ToolFailed(
+            f"{name} is not installed beside {sys.executable}", "pip install ukcc again"
+        )
+    return Path(found)
 
 
 def paste_line(

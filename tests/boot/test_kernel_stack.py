@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 from conftest import DEADLINE, FACTOR, Build, run_argv
-from test_run_host import free_port
 
+from ukcc.demo import free_port
 from ukcc.vm.facts import read_facts
 
 SOURCE = "#include <unistd.h>\nint main(void) { return getppid() > 0 ? 3 : 4; }\n"

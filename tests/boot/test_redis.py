@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from conftest import run_argv
-from test_run_host import free_port
 
 from ukcc import debsource, demo
 
@@ -18,7 +17,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> demo.Redis:
 
 
 def test_redis_serves(redis: demo.Redis, tmp_path: Path) -> None:
-    port = free_port()
+    port = demo.free_port()
     command = run_argv(
         redis.server, ["--protected-mode", "no", "--save", ""], ["-p", f"{port}:6379"]
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
+from ukcc.demo import free_port
+
 # Answers one connection with what it was sent, reversed; then ends with status 5.
 SERVER = r"""
 #include <arpa/inet.h>
@@ -58,12 +60,6 @@ int main(void)
 	return fclose(out) ? 3 : 0;
 }
 """
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 @contextlib.contextmanager

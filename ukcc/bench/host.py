@@ -3,23 +3,21 @@
 import os
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ukcc import paths
+from ukcc import paths, proc
 from ukcc.bench import Figure
 from ukcc.errors import UkccError
 
 _ROUNDS = 20
 HELLO = '#include <stdio.h>\nint main(void) { puts("hello"); return 42; }\n'
-_BIN = Path(sys.executable).parent
 
 
 def compiler() -> str:
     """uk-gcc of the environment that runs us."""
-    return str(_BIN / "uk-gcc")
+    return str(proc.own_tool("uk-gcc"))
 
 
 def compile_figures(work: Path) -> list[Figure]:

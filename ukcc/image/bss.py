@@ -35,12 +35,10 @@ class Cut(NamedTuple):
 class Split(NamedTuple):
     """The application's headers after the split. `cut` is None where no section straddled it.
 
-    `rest` are the new segments (filesz 0); `behind` are the sections to append for them: their
-    headers share the name of the section they continue.
+    A section that continues another one behind the cut is appended, under the same name.
     """
 
     phdrs: tuple[Phdr, ...]
-    rest: tuple[Phdr, ...]
     shdrs: tuple[Shdr, ...]
     cut: "Cut | None"
 
@@ -48,7 +46,6 @@ class Split(NamedTuple):
 def split_bss(app: Headers) -> Split:
     """Splits every PT_LOAD with a big BSS at the first page boundary behind its file bytes."""
     phdrs: list[Phdr] = []
-    rest: list[Phdr] = []
     shdrs = list(app.shdrs)
     cut = None
     for phdr in app.phdrs:
@@ -58,13 +55,12 @@ def split_bss(app: Headers) -> Split:
         boundary = align_up(phdr.vaddr + phdr.filesz)
         head, tail = _cut_segment(phdr, boundary)
         phdrs += [head, tail]
-        rest.append(tail)
         for index, shdr in enumerate(app.shdrs):
             if _straddles(shdr, boundary):
                 shdrs[index] = shdr._replace(size=boundary - shdr.addr)
                 cut = Cut(index, boundary, len(shdrs))
                 shdrs.append(_continuation(shdr, boundary, tail.offset))
-    return Split(tuple(phdrs), tuple(rest), tuple(shdrs), cut)
+    return Split(tuple(phdrs), tuple(shdrs), cut)
 
 
 def _cut_segment(phdr: Phdr, boundary: int) -> tuple[Phdr, Phdr]:

@@ -10,6 +10,8 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from ukcc.errors import NotAnImage, UkccError
+from ukcc.image.headers import SHF_ALLOC, SHF_EXECINSTR
+from ukcc.image.notes import find_note
 
 
 class Segment(NamedTuple):
@@ -90,8 +92,6 @@ class Elf:
 
     def note(self, name: str, kind: int) -> "bytes | None":
         """The description of the last such note in the file's PT_NOTEs, as loaders choose."""
-        from ukcc.image.notes import find_note
-
         found = None
         for segment in self._elf.iter_segments():
             if segment["p_type"] == "PT_NOTE":
@@ -103,7 +103,8 @@ class Elf:
         return [
             Section(
                 s.name, s["sh_addr"], s["sh_offset"], s["sh_size"],
-                bool(s["sh_flags"] & 2), bool(s["sh_flags"] & 4), s["sh_type"] != "SHT_NOBITS",
+                bool(s["sh_flags"] & SHF_ALLOC), bool(s["sh_flags"] & SHF_EXECINSTR),
+                s["sh_type"] != "SHT_NOBITS",
             )
             for s in self._elf.iter_sections()
             if s["sh_type"] != "SHT_NULL"

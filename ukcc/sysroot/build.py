@@ -137,7 +137,7 @@ def _compile_init(made: Path, wanted: Inputs, log: Path) -> None:
     init = made / "boot" / "init"
     init.parent.mkdir()
     sources = [path.name for path in wanted.init]
-    command = [str(glibc.own_tool("uk-gcc")), "-Os", "-static", "-s", "-o", str(init), *sources]
+    command = [str(proc.own_tool("uk-gcc")), "-Os", "-static", "-s", "-o", str(init), *sources]
     environment = {"UKCC_SYSROOT": str(made), "UKCC_PLAIN": "1"}
     proc.run(proc.isolated(command, **environment), cwd=wanted.init[0].parent, log=log)
 

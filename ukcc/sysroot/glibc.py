@@ -3,13 +3,9 @@
 `sysroot/glibc/build.sh` knows how; it is told by environment variables where things are.
 """
 
-import shutil
-import sys
-import sysconfig
 from pathlib import Path
 
 from ukcc import proc
-from ukcc.errors import UkccError
 from ukcc.progress import Step
 from ukcc.sysroot import tree
 from ukcc.sysroot.sources import Source
@@ -40,8 +36,8 @@ def build(
         "BUILD": str(work / "build"),
         "DESTDIR": str(out),
         "HEADERS": str(headers),
-        "CC": str(own_tool("uk-gcc")),
-        "CXX": str(own_tool("uk-g++")),
+        "CC": str(proc.own_tool("uk-gcc")),
+        "CXX": str(proc.own_tool("uk-g++")),
         "JOBS": str(jobs),
         "UKCC_PLAIN": "1",
         "UKCC_SYSROOT": "",
@@ -53,17 +49,3 @@ def build(
         log=log,
         on_line=lambda _: step.advance(),
     )
-
-
-def own_tool(name: str) -> Path:
-    """A command of this installation: beside this Python, or where scripts are installed."""
-    places = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
-    for place in places:
-        if (place / name).is_file():
-            return place / name
-    found = shutil.which(name)
-    if found is None:
-        raise UkccError(
-            f"{name} is not installed beside {sys.executable}", "pip install ukcc again"
-        )
-    return Path(found)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-# The network that QEMU's user mode makes (docs: qemu-system-x86_64(1), -netdev user).
-USER_NETWORK = "10.0.2.0/24"
+# The first address that QEMU's user mode gives out (qemu-system-x86_64(1), -netdev user).
 USER_ADDRESS = "10.0.2.15/24"
 
 
