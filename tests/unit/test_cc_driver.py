@@ -38,6 +38,7 @@ ALLOWED = {
     "ukcc.cc.atfile",
     "ukcc.cc.driver",
     "ukcc.cc.frozen",
+    "ukcc.cc.linkage",
     "ukcc.cc.log",
     "ukcc.cc.options",
     "ukcc.cc.parse",

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import errno, os, sys, types
 from ukcc.errors import UkccError
-def pack_image(linked, output, *, sysroot, link_command, name):
+def pack_program(linked, output, *, sysroot, name, **_):
     with open("packed", "a") as file:
         file.write(name + " " + sysroot + "\\n")
     behaviour = os.environ.get("PACK", "ok")
@@ -26,7 +26,7 @@ def pack_image(linked, output, *, sysroot, link_command, name):
         file.write("image of " + open(linked).read())
     os.rename(output + ".new", output)
 module = types.ModuleType("ukcc.image.pack")
-module.pack_image = pack_image
+module.pack_program = pack_program
 sys.modules["ukcc.image.pack"] = module
 sys.argv = ["uk-gcc", *sys.argv[1:]]
 from ukcc.cc.driver import main

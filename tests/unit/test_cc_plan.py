@@ -13,7 +13,7 @@ STATIC = "-static -no-pie -Wl,-Ttext-segment=0x10000000"
 
 
 def toolchain(*, sysroot="/root", plain=False, compiler="/bin/gcc"):
-    return Toolchain(compiler=compiler, shims="/shims", sysroot=sysroot, plain=plain)
+    return Toolchain(name="uk-gcc", compiler=compiler, shims="/shims", sysroot=sysroot, plain=plain)
 
 
 def plan_of(line, **about):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.cc import plan
+from ukcc.cc.linkage import Lookup
 from ukcc.cc.parse import parse
 from ukcc.cc.shared import is_shared, stand_in
 from ukcc.cc.toolchain import Toolchain
@@ -49,10 +50,16 @@ def test_libtools_closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_its_place_among_the_words_is_kept() -> None:
-    toolchain = Toolchain(compiler="/bin/gcc", shims="/shims", sysroot="/root", plain=False)
-    argv = ["a.o", "x/libb.so.1", "-lc", "libkept.so", "-o", "p"]
+    toolchain = Toolchain(
+        name="uk-gcc", compiler="/bin/gcc", shims="/shims", sysroot="/root", plain=False
+    )
+    argv = ["a.o", "x/libb.so.1", "-lc", "-o", "p"]
     made = plan.make_plan(
-        argv, parse(argv), toolchain, lambda path: ("x/libb.a", "-lm") if "libb" in path else ()
+        argv,
+        parse(argv),
+        toolchain,
+        Lookup(stand_in=lambda path: ("x/libb.a", "-lm"), only_shared=lambda name, dirs: False),
     )
     words = " ".join(made.command)
-    assert " a.o x/libb.a -lm -lc libkept.so -o p -static " in words
+    assert " a.o x/libb.so.1 -lc -o p -no-pie " in " ".join(made.fallback)
+    assert " a.o x/libb.a -lm -lc -o p -static " in words

@@ -10,7 +10,7 @@ from image_samples import BASE, SAMPLES, TEXT, make_sysroot, program
 
 from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image import archives, libraries
+from ukcc.image import archives
 from ukcc.image.closure import Library, parse_list
 from ukcc.image.collect import collect
 from ukcc.image.elf import open_elf
@@ -155,26 +155,13 @@ def test_origin_in_archives(tmp_path: Path) -> None:
     assert archives.origin(both, "nobody") is None
 
 
-def test_libraries_of_a_link(tmp_path: Path) -> None:
-    for name in ("libone.a", "libtwo.a", "libc.a"):
-        (tmp_path / name).write_bytes(b"!<arch>\n")
-    words = ["-L", str(tmp_path), "-o", "x.a", "-l", "one", str(tmp_path / "libtwo.a"), "-lnone"]
-    found = libraries.of_link(["no-such-compiler", *words], None)
-    assert [Path(p).name for p in found] == ["libone.a", "libtwo.a", "libc.a"]
-
-
-def test_libraries_of_a_packed_program() -> None:
-    assert libraries.of_link(["ukcc", "pack", "x"], None) == []
-    assert libraries.of_link([], None) == []
-
-
 def test_loader_list() -> None:
     answer = (
         "\tlinux-vdso.so.1 (0x00007ffd)\n"
         "\tlibc.so.6 => /lib/libc.so.6 (0x00007f00)\n"
         "\t/lib64/ld-linux-x86-64.so.2 (0x00007f01)\n"
     )
-    assert parse_list(answer, Path("p")) == (Library("libc.so.6", Path("/lib/libc.so.6")),)
+    assert parse_list(answer, "p") == (Library("libc.so.6", "/lib/libc.so.6"),)
     with pytest.raises(UkccError, match=r"libx\.so"):
         parse_list("\tlibx.so => not found\n", Path("p"))
 

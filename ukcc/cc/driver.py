@@ -39,14 +39,14 @@ def _dispatch(program: str, argv: "list[str]", environ: "Mapping[str, str]") -> 
 
 
 def _compile(compiler: str, argv: "list[str]", environ: "Mapping[str, str]") -> int:
-    from ukcc.cc import log, plan, process, shared
+    from ukcc.cc import linkage, log, plan, process
     from ukcc.cc.parse import parse
 
     tools_of_host = toolchain.find_toolchain(compiler, environ)
-    steps = plan.make_plan(argv, parse(argv), tools_of_host, shared.stand_in)
+    steps = plan.make_plan(argv, parse(argv), tools_of_host, linkage.ON_DISK)
     if steps.kind == plan.NO_SYSROOT:
         raise SysrootMissing("no sysroot to link against", "run `ukcc sysroot build`")
-    if steps.kind != plan.PROGRAM:
+    if steps.kind != plan.PROGRAM and not steps.fallback:
         log.record(environ, steps.kind, steps.command)
         process.become(steps.command, environ)
 

@@ -3,13 +3,17 @@
 The real link writes the output's own name, so that everything derived from it (diagnostics, map
 and dependency files, -save-temps, split debug information) is as GCC makes it. The image is
 packed beside it and takes its place by rename.
+
+Where a static link may turn out impossible, its first try is made in silence, and the dynamic link
+that follows has the word: what the user reads is what one link said.
 """
 
 import contextlib
 import os
 import signal
 
-from ukcc.cc import log, process
+from ukcc.cc import child, log, plan
+from ukcc.cc.child import Interrupted
 from ukcc.cc.plan import Plan
 from ukcc.errors import UkccError
 
@@ -17,79 +21,125 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What GCC and its linker say when it was the link that failed, and not a compilation before it.
+_LINK_FAILED = (b"ld returned ", b"cannot specify -static ", b"cannot specify '-static' ")
+
+# Has the linker say who refers to these. In libc.a they always are, by its own use.
+_TRACE = ("-Wl,-y,dlopen,-y,dlmopen",)
 
 
-class Interrupted(Exception):
-    """A signal came that ends us."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def run(plan: Plan, environ: "Mapping[str, str]") -> int:
+def run(steps: Plan, environ: "Mapping[str, str]") -> int:
     """Links and packs; returns the exit status."""
-    before = _identity(plan.output)
-    log.record(environ, "link", plan.command)
-    for number in _FORWARDED:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    before = _identity(steps.output)
+    child.hear_signals()
+    inputs = child.scratch()
+    os.set_inheritable(inputs, True)
     try:
-        status = _execute(plan.command, environ)
+        status = _link(steps, environ, inputs)
         # Not every link makes something: -Wl,--version, or an output that is /dev/null.
-        if status == 0 and _is_new_program(plan.output, before):
-            _pack(plan, environ)
+        if status == 0 and steps.kind == plan.PROGRAM and _is_new_program(steps.output, before):
+            _pack(steps, environ, child.contents(inputs))
     except Interrupted as interruption:
-        _remove_if_new(plan.output, before)
+        _remove_if_new(steps.output, before)
         return _die_of(interruption.number)
+    finally:
+        os.close(inputs)
     return status
 
 
-def _execute(command: "tuple[str, ...]", environ: "Mapping[str, str]") -> int:
-    """Runs the real link; a signal that ends us is passed on to it first."""
-    # Held back until there is a child to pass it on to.
-    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
-    child = os.posix_spawn(
-        command[0],
-        command,
-        process.original_environment(environ),
-        setsigmask=unblocked,
-        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
-    )
+def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
+    """The link, static or dynamic; the linker lists its inputs in the file `inputs`."""
+    if not steps.fallback:
+        log.record(environ, "link", steps.command)
+        return child.execute(_listing(steps.command, inputs), environ)
+    streams = {0: _spool()} if steps.reads_stdin else {}
+    out, err = child.scratch(), child.scratch()
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        _, status = os.waitpid(child, 0)
-    except Interrupted as interruption:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
-        try:
-            os.kill(child, interruption.number)
-            os.waitpid(child, 0)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
-        raise
-    if os.WIFSIGNALED(status):
-        raise Interrupted(os.WTERMSIG(status))
-    return os.waitstatus_to_exitcode(status)
+        log.record(environ, "link", steps.command)
+        first = _listing(_coloured(steps.command), inputs)
+        if steps.exports:
+            first = (first[0], *_TRACE, *first[1:])
+        status = child.execute(first, environ, {**streams, 1: out, 2: err})
+        said = child.contents(err).splitlines(keepends=True)
+        reason = _why_dynamic(steps, status, said)
+        if not reason:
+            _write(1, child.contents(out))
+            _write(2, b"".join(line for line in said if not (steps.exports and _is_trace(line))))
+            return status
+        log.record(environ, f"link again, dynamic ({reason})", steps.fallback)
+        os.ftruncate(inputs, 0)
+        for fd in streams.values():
+            os.lseek(fd, 0, os.SEEK_SET)
+        return child.execute(_listing(steps.fallback, inputs), environ, streams)
+    finally:
+        for fd in (out, err, *streams.values()):
+            os.close(fd)
 
 
-def _pack(plan: Plan, environ: "Mapping[str, str]") -> None:
+def _listing(command: "tuple[str, ...]", inputs: int) -> "tuple[str, ...]":
+    """The command, told to write what it opens, in the syntax of make, to a descriptor."""
+    return (command[0], f"-Wl,--dependency-file=/dev/fd/{inputs}", *command[1:])
+
+
+def _coloured(command: "tuple[str, ...]") -> "tuple[str, ...]":
+    """The command in colours, if it would have had them had we not caught what it says."""
+    if os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(2):
+        return command
+    return (command[0], "-fdiagnostics-color=always", *command[1:])
+
+
+def _why_dynamic(steps: Plan, status: int, said: "list[bytes]") -> str:
+    """Why the dynamic link has to follow the static one; "" if that one is the answer."""
+    if status:
+        failed = any(words in line for line in said for words in _LINK_FAILED)
+        return steps.doubt if failed else ""
+    if steps.exports and any(_is_trace(line) and b"libc.a(" not in line for line in said):
+        return "it exports symbols and loads plugins"
+    return ""
+
+
+def _is_trace(line: bytes) -> bool:
+    """Whether the linker says by it who refers to `dlopen`, or defines it."""
+    return line.rstrip().endswith((b" dlopen", b" dlmopen"))
+
+
+def _spool() -> int:
+    """Standard input, to be read twice."""
+    spooled = child.scratch()
+    while data := os.read(0, 1 << 16):
+        os.write(spooled, data)
+    os.lseek(spooled, 0, os.SEEK_SET)
+    return spooled
+
+
+def _write(stream: int, text: bytes) -> None:
+    data = memoryview(text)
+    while data:
+        data = data[os.write(stream, data) :]
+
+
+def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
     """Puts the image in the program's place. On failure nothing is left there."""
-    from ukcc.image.pack import pack_image
+    from ukcc.image import provenance
+    from ukcc.image.pack import pack_program
 
-    log.record(environ, "pack", (plan.output,))
+    log.record(environ, "pack", (steps.output,))
+    used = provenance.used_libraries(inputs)
+    log.record(environ, "inputs", used)
     try:
-        pack_image(
-            plan.output,
-            plan.output,
-            sysroot=plan.sysroot,
-            link_command=plan.command,
-            name=os.path.basename(plan.output),  # noqa: PTH119
+        pack_program(
+            steps.output,
+            steps.output,
+            sysroot=steps.sysroot,
+            link_command=steps.words,
+            name=os.path.basename(steps.output),  # noqa: PTH119
+            libraries=used,
+            directories=provenance.own_directories(used, steps.sysroot),
         )
     except BaseException as error:
-        _remove(plan.output)
+        _remove(steps.output)
         if isinstance(error, OSError):
-            raise UkccError(f"cannot write '{plan.output}': {error.strerror}") from error
+            raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise
 
 
@@ -117,10 +167,6 @@ def _remove_if_new(path: str, before: "tuple[int, int, int] | None") -> None:
 def _remove(path: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)  # noqa: PTH108
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise Interrupted(number)
 
 
 def _die_of(number: int) -> int:

@@ -24,6 +24,10 @@ SHARED = "makes a shared library"
 PIE = "makes a position-independent program"
 STATIC_PIE = "makes a static position-independent program"
 NO_PIE = "makes a program at a fixed address"
+STATIC = "makes a program without shared libraries"
+EXPORTS = "shows the program's symbols to plugins"
+SANITIZER = "adds a sanitizer"
+LINKER_CHOICE = "chooses the linker"
 RELOCATABLE = "joins objects into one"
 FREESTANDING = "links without the C library or its start files"
 NO_HEADERS = "searches no standard headers"
@@ -81,6 +85,11 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "-no-pie": (FLAG, NO_PIE),
     "--no-pie": (FLAG, NO_PIE),
     "-nopie": (FLAG, NO_PIE),
+    "-static": (FLAG, STATIC),
+    "--static": (FLAG, STATIC),
+    "-rdynamic": (FLAG, EXPORTS),
+    "-fsanitize=": (JOINED, SANITIZER),
+    "-fuse-ld=": (JOINED, LINKER_CHOICE),
     "-r": (FLAG, RELOCATABLE),
     "-nostdlib": (FLAG, FREESTANDING),
     "--no-standard-libraries": (FLAG, FREESTANDING),
@@ -186,6 +195,11 @@ LINKER_TABLE: "dict[str, str]" = {
     "pie": PIE,
     "pic-executable": PIE,
     "no-pie": NO_PIE,
+    "E": EXPORTS,
+    "export-dynamic": EXPORTS,
+    "export-dynamic-symbol": EXPORTS,
+    "export-dynamic-symbol-list": EXPORTS,
+    "dynamic-list": EXPORTS,
     "T": SCRIPT,
     "script": SCRIPT,
     "Ttext": SCRIPT,

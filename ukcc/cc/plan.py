@@ -3,17 +3,11 @@
 Pure: what has to be looked up on the machine is handed in.
 """
 
-from ukcc.cc import options, parse, shared
+from ukcc.cc import linkage, options, parse, shared
 from ukcc.cc.frozen import Frozen
+from ukcc.cc.linkage import Lookup
 from ukcc.cc.parse import Argument, Invocation
 from ukcc.cc.toolchain import Toolchain
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    # The words that stand in for a shared library in a static link; () keeps it.
-    StandIn = Callable[[str], tuple[str, ...]]
 
 # What becomes of an invocation.
 UNTOUCHED = "untouched"  # the real compiler, argv as it is
@@ -27,23 +21,41 @@ TEXT_BASE = 0x10000000
 
 
 class Plan(Frozen):
-    """What to run. `output` and `name` are of the program when one is made, else empty."""
+    """What to run. The fields behind `reason` are of a program's link, else empty.
 
-    __slots__ = ("command", "kind", "output", "reason", "sysroot")
+    fallback: the dynamic link, which is the answer where the static `command` fails for want of
+    an archive, or where `exports` is set and the program loads plugins.
+    """
+
+    __slots__ = (
+        "command",
+        "doubt",
+        "exports",
+        "fallback",
+        "kind",
+        "output",
+        "reads_stdin",
+        "reason",
+        "sysroot",
+        "words",
+    )
     kind: str
     command: "tuple[str, ...]"
+    reason: str
+    words: "tuple[str, ...]"  # the user's own, our name first
     output: str
     sysroot: str
-    reason: str
-
-
-def keep(path: str) -> "tuple[str, ...]":
-    """Nothing stands in for a shared library."""
-    return ()
+    fallback: "tuple[str, ...]"
+    doubt: str  # why there is a fallback
+    exports: bool
+    reads_stdin: bool
 
 
 def make_plan(
-    argv: "list[str]", invocation: Invocation, toolchain: Toolchain, stand_in: "StandIn" = keep
+    argv: "list[str]",
+    invocation: Invocation,
+    toolchain: Toolchain,
+    lookup: Lookup = linkage.NOTHING_KNOWN,
 ) -> Plan:
     """The plan for the words after the program's name."""
     if invocation.foreign:
@@ -65,38 +77,60 @@ def make_plan(
         if toolchain.plain:
             return _run(toolchain, ORDINARY, command, "UKCC_PLAIN, and no sysroot to link against")
         return _run(toolchain, NO_SYSROOT, command, "a program needs a sysroot")
-    return _program(argv, invocation, toolchain, stand_in)
+    return _program(argv, invocation, toolchain, lookup)
 
 
 def _program(
-    argv: "list[str]", invocation: Invocation, toolchain: Toolchain, stand_in: "StandIn"
+    argv: "list[str]", invocation: Invocation, toolchain: Toolchain, lookup: Lookup
 ) -> Plan:
-    kind, reason = PROGRAM, "a program"
+    kind, what = PROGRAM, ""
     if toolchain.plain:
-        kind, reason = ORDINARY, "a program, with UKCC_PLAIN"
+        kind, what = ORDINARY, ", with UKCC_PLAIN"
     elif invocation.dry_run:
-        kind, reason = ORDINARY, "-### runs nothing"
-    # Our search directories come first, so that no -L of the host's beats the sysroot's libc.a.
-    command = (
+        kind, what = ORDINARY, "; -### runs nothing"
+    decided = linkage.decide(invocation, lookup)
+    # Our search directories come first, so that no -L of the host's beats the sysroot's libc.
+    start = (
         toolchain.compiler,
         *_shims(toolchain),
         *_search(toolchain),
         *_headers(invocation, toolchain),
-        *_all_static(argv, invocation.arguments, stand_in),
-        *_link_flags(invocation),
     )
+    static = (
+        *start,
+        *_all_static(argv, invocation.arguments, lookup),
+        *_static_flags(invocation),
+    )
+    dynamic = (*start, *argv, *_dynamic_flags(invocation))
+    because = f"a dynamic program, as {decided.dynamic}" if decided.dynamic else "a program"
     return Plan(
         kind=kind,
-        command=command,
+        command=dynamic if decided.dynamic else static,
+        reason=because + what,
+        words=(toolchain.name, *argv),
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
-        reason=reason,
+        fallback=dynamic if decided.doubt and not invocation.dry_run else (),
+        doubt=decided.doubt,
+        exports=decided.exports,
+        reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
     )
 
 
 def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Plan:
     command = (toolchain.compiler, *words)
-    return Plan(kind=kind, command=command, output="", sysroot="", reason=reason)
+    return Plan(
+        kind=kind,
+        command=command,
+        reason=reason,
+        words=(),
+        output="",
+        sysroot="",
+        fallback=(),
+        doubt="",
+        exports=False,
+        reads_stdin=False,
+    )
 
 
 def _special_link(invocation: Invocation) -> str:
@@ -110,13 +144,28 @@ def _special_link(invocation: Invocation) -> str:
     return ""
 
 
-def _link_flags(invocation: Invocation) -> "list[str]":
+def _static_flags(invocation: Invocation) -> "list[str]":
     if invocation.link_kind in (options.PIE, options.STATIC_PIE):
         # At 0, where it is linked without us: glibc takes the address of a static PIE's ELF
         # header for the load bias (elf_machine_load_address), and crashes when both differ.
         return ["-static-pie"]
-    base = [] if invocation.script else [f"-Wl,-Ttext-segment={TEXT_BASE:#x}"]
-    return ["-static", "-no-pie", *base]
+    return ["-static", "-no-pie", *_base(invocation)]
+
+
+def _dynamic_flags(invocation: Invocation) -> "list[str]":
+    if invocation.link_kind == options.PIE:
+        return []
+    return ["-no-pie", *_base(invocation)]
+
+
+def _base(invocation: Invocation) -> "list[str]":
+    """Where a program that is not position-independent begins, as its linker spells it."""
+    if invocation.script:
+        return []
+    chosen = [a.value for a in invocation.arguments if a.meaning == options.LINKER_CHOICE]
+    if chosen and chosen[-1] in ("lld", "mold"):
+        return [f"-Wl,--image-base={TEXT_BASE:#x}"]
+    return [f"-Wl,-Ttext-segment={TEXT_BASE:#x}"]
 
 
 def _shims(toolchain: Toolchain) -> "list[str]":
@@ -141,7 +190,7 @@ def _headers(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
 
 
 def _all_static(
-    argv: "list[str]", arguments: "tuple[Argument, ...]", stand_in: "StandIn"
+    argv: "list[str]", arguments: "tuple[Argument, ...]", lookup: Lookup
 ) -> "list[str]":
     """The user's words for a link in which all is static.
 
@@ -149,7 +198,7 @@ def _all_static(
     libc.a would be found; and it names shared libraries that it has made beside their archives.
     An `@file` is passed on as it is unless it holds such a word.
     """
-    changed = {id(a): words for a in arguments if (words := _static_words(a, stand_in)) != a.words}
+    changed = {id(a): words for a in arguments if (words := _static_words(a, lookup)) != a.words}
     if not changed:
         return argv
     opened = {a.origin for a in arguments if id(a) in changed}
@@ -166,9 +215,9 @@ def _all_static(
     return result
 
 
-def _static_words(argument: Argument, stand_in: "StandIn") -> "tuple[str, ...]":
+def _static_words(argument: Argument, lookup: Lookup) -> "tuple[str, ...]":
     if argument.meaning == parse.INPUT and shared.is_shared(argument.value):
-        return stand_in(argument.value) or argument.words
+        return lookup.stand_in(argument.value) or argument.words
     if argument.meaning != options.LINKER:
         return argument.words
     words = parse.linker_words(argument)

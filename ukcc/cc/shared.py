@@ -17,6 +17,19 @@ def is_shared(path: str) -> bool:
     return bool(stem) and bool(dot) and (not version or version[0] == ".")
 
 
+def only_shared(name: str, directories: "list[str]") -> bool:
+    """Whether the first of the directories that has library `name` has no archive of it.
+
+    A static link would go on to the system's directories and take another version from there.
+    """
+    for directory in directories:
+        if os.path.isfile(f"{directory}/lib{name}.a"):  # noqa: PTH113
+            return False
+        if os.path.isfile(f"{directory}/lib{name}.so"):  # noqa: PTH113
+            return True
+    return False
+
+
 def stand_in(path: str) -> "tuple[str, ...]":
     """The linker's words for the archive of the shared library `path`; () if it has none."""
     directory, slash, name = path.rpartition("/")

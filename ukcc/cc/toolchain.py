@@ -19,7 +19,8 @@ _PACKAGES = {"gcc": "gcc", "g++": "g++", "cpp": "cpp", "pkg-config": "pkg-config
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "plain", "shims", "sysroot")
+    __slots__ = ("compiler", "name", "plain", "shims", "sysroot")
+    name: str  # of ours: uk-gcc
     compiler: str
     shims: str  # the directory of our `as`
     sysroot: str  # "" when there is none
@@ -29,6 +30,7 @@ class Toolchain(Frozen):
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
     """The toolchain for one of the names gcc, g++, cpp."""
     return Toolchain(
+        name=f"uk-{name}",
         compiler=find_compiler(name, environ),
         shims=paths.data_dir("toolchain-shims"),
         sysroot=find_sysroot(environ),

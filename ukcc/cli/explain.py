@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from ukcc.cc import driver, options, plan, shared, toolchain, tools
+from ukcc.cc import driver, linkage, options, plan, toolchain, tools
 from ukcc.cc.log import shell_line
 from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, parse
 from ukcc.errors import UkccError
@@ -38,7 +38,7 @@ def explain(words: tuple[str, ...]) -> None:
 def _compiler(compiler: str, argv: "list[str]") -> "list[str]":
     tools_of_host = toolchain.find_toolchain(compiler, os.environ)
     invocation = parse(argv)
-    steps = plan.make_plan(argv, invocation, tools_of_host, shared.stand_in)
+    steps = plan.make_plan(argv, invocation, tools_of_host, linkage.ON_DISK)
     return [
         "arguments:",
         *_arguments(invocation),
@@ -68,8 +68,10 @@ def _steps(steps: plan.Plan) -> "list[str]":
         return ["fails: no sysroot to link against; run `ukcc sysroot build`"]
     if steps.kind != plan.PROGRAM:
         return _command("become", steps.command)
+    again = [f"if that fails, as {steps.doubt}:", *_command("run", steps.fallback)]
     return [
         *_command("run", steps.command),
+        *(again if steps.fallback else []),
         f"then: pack the kernel of {steps.sysroot} around {shell_line([steps.output])}",
     ]
 

@@ -61,6 +61,9 @@ def _calls(report: Report, raw: bool) -> Iterator[str]:
             place = call.function or "?"
             yield _row("", f"  {call.addr:#x} {place} {call.library}{doubt}".rstrip())
         return
+    for module in report.modules:
+        calls = f"{module.sites_redirected} redirected, {module.sites_raw} raw"
+        yield _row("", f"  {module.path}: {calls}")
     counts = Counter((c.function or "?", c.library) for c in report.sites_raw)
     for (function, library), count in sorted(counts.items()):
         times = f" x{count}" if count > 1 else ""

@@ -6,9 +6,8 @@ import click
 
 from ukcc import paths
 from ukcc.errors import SysrootMissing
-from ukcc.image.closure import find_closure
 from ukcc.image.collect import collect
-from ukcc.image.pack import pack_image
+from ukcc.image.pack import pack_program
 
 
 @click.command()
@@ -32,14 +31,12 @@ def command(program: Path, output: Path, name: "str | None", words: tuple[str, .
     sysroot = paths.current_sysroot()
     if sysroot is None:
         raise SysrootMissing("there is no sysroot", "build one with: ukcc sysroot build")
-    closure = find_closure(program)
     further = [part for word in words for part in ("-f", word)]
-    pack_image(
+    pack_program(
         str(program),
         str(output),
         sysroot=sysroot,
         link_command=["ukcc", "pack", str(program), "-o", str(output), *further],
         name=name or program.name,
-        files=[*closure.entries(), *collect(words)],
-        libraries=[str(library.path) for library in closure.libraries],
+        files=collect(words),
     )

@@ -1,92 +1,150 @@
-"""The files a dynamic program needs beside itself: its interpreter and the libraries it loads."""
+"""The files a dynamic program needs beside itself: its interpreter and the libraries it loads.
 
+Part of the link of a dynamic program, so: the standard library only.
+"""
+
+# Importing pathlib would cost a link 5 ms:
+# ruff: noqa: PTH100, PTH113, PTH119, PTH120
+
+import os
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from ukcc import proc
-from ukcc.errors import ToolFailed, UkccError
+from ukcc.cc import child
+from ukcc.errors import UkccError
 from ukcc.image import cpio
-from ukcc.image.elf import open_elf
+from ukcc.image.debug import without_debug
+from ukcc.image.headers import PT_INTERP, read_headers
+
+# The path of glibc's loader is part of the x86-64 ABI (psABI, "Program Interpreter").
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+
+# Where the sysroot's loader always looks (sysroot/glibc/configure.args: libdir).
+_HOME = "/usr/lib"
+
+# glibc opens it by itself, for pthread_cancel and backtrace.
+_UNWINDER = "libgcc_s.so.1"
 
 # `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`, as glibc's and musl's loaders say it.
 _FOUND = re.compile(r"^\s*(\S+) => (/.*?)(?: \(0x[0-9a-f]+\))?$")
 _MISSING = re.compile(r"^\s*(\S+) => not found$")
 
 
-@dataclass(frozen=True)
-class Library:
+class Library(NamedTuple):
     """A shared library: the name it is asked for by, and the file that answers to it."""
 
     soname: str
-    path: Path
+    path: str
 
 
-@dataclass(frozen=True)
-class Closure:
-    """What must lie beside the program. Both are empty for a static program."""
+class Closure(NamedTuple):
+    """What must lie beside the program. All is empty for a static program.
+
+    interpreter: its path in the image; loader: the file that answers to it; home: the directory in
+    the image where the loader looks without being told.
+    """
 
     interpreter: str
+    loader: str
+    home: str
     libraries: tuple[Library, ...]
 
     def entries(self) -> list[cpio.Entry]:
-        """Archive members. Libraries lie in libc's directory, which the loader always searches:
+        """Archive members. Libraries lie where the loader always searches:
 
-        a library that was found by RPATH, by $ORIGIN or by ld.so.cache would not be found again.
+        one that was found by RPATH, by $ORIGIN or by ld.so.cache would not be found again.
         """
         if not self.interpreter:
             return []
-        home = next((e.path.parent for e in self.libraries if e.soname.startswith("libc.")), None)
-        home = home or Path(self.interpreter).parent
-        members = [cpio.regular(self.interpreter, _read(Path(self.interpreter)), 0o755)]
+        members = [cpio.regular(self.interpreter, without_debug(self.loader), 0o755)]
         for library in self.libraries:
             by_path = "/" in library.soname
-            where = library.soname if by_path else str(home / library.soname)
+            where = library.soname if by_path else f"{self.home}/{library.soname}"
             if where != self.interpreter:
-                members.append(cpio.regular(where, _read(library.path), 0o755))
+                members.append(cpio.regular(where, without_debug(library.path), 0o755))
         return members
 
 
-def find_closure(program: Path) -> Closure:
-    """Asks the program's own loader, which then loads the libraries but runs nothing of them.
+STATIC = Closure("", "", "", ())
 
+
+def find_closure(
+    program: str, sysroot: str, directories: Sequence[str], environ: Mapping[str, str]
+) -> Closure:
+    """The closure with the sysroot's own glibc, whose calls enter the kernel by the gate.
+
+    The sysroot's loader finds the rest by the usual rules (ld.so(8)), after `directories` and the
+    LD_LIBRARY_PATH of `environ`. A program for another loader (musl's) takes that one along.
     Raises UkccError if a library, or the loader, is not on this machine.
     """
-    with open_elf(program) as elf:
-        interpreter = elf.interpreter()
-        needed = elf.dynamic_strings("DT_NEEDED")
-    if interpreter is None:
-        return Closure("", ())
-    if not Path(interpreter).is_file():
+    interpreter = _interpreter(program)
+    if not interpreter:
+        return STATIC
+    if os.path.basename(interpreter) != os.path.basename(LOADER):
+        return _closure_of_host(program, interpreter, environ)
+    loader = f"{sysroot}{_HOME}/{os.path.basename(LOADER)}"
+    path = [f"{sysroot}{_HOME}", *directories]
+    if environ.get("LD_LIBRARY_PATH"):
+        path.append(environ["LD_LIBRARY_PATH"])
+    words = ["--library-path", ":".join(path), "--preload", _UNWINDER]
+    libraries = _ask([loader, *words], program)
+    return Closure(interpreter, loader, _HOME, libraries)
+
+
+def _closure_of_host(program: str, interpreter: str, environ: Mapping[str, str]) -> Closure:
+    """The closure as it is found on this machine."""
+    if not os.path.isfile(interpreter):
         raise UkccError(
             f"{program}: its dynamic loader {interpreter} is not on this machine",
             "link it statically, or pack it where it was built",
         )
-    if not needed:
-        return Closure(interpreter, ())
+    given = environ.get("LD_LIBRARY_PATH")
+    libraries = _ask([interpreter, *(["--library-path", given] if given else [])], program)
+    homes = [os.path.dirname(e.path) for e in libraries if e.soname.startswith("libc.")]
+    home = homes[0] if homes else os.path.dirname(interpreter)
+    return Closure(interpreter, interpreter, home, libraries)
+
+
+def _interpreter(program: str) -> str:
+    """PT_INTERP's path, or "" for a static program."""
     try:
-        answer = proc.output([interpreter, "--list", str(program.absolute())])
-    except ToolFailed as error:
-        tail = "; ".join(getattr(error, "tail", ()))
-        raise UkccError(f"{program}: its libraries cannot be found: {tail}") from None
-    return Closure(interpreter, parse_list(answer, program))
+        fd = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UkccError(f"{program}: {error.strerror}") from None
+    try:
+        for phdr in read_headers(fd, os.fstat(fd).st_size, program).phdrs:
+            if phdr.type == PT_INTERP:
+                return os.fsdecode(os.pread(fd, phdr.filesz, phdr.offset).rstrip(b"\0"))
+    finally:
+        os.close(fd)
+    return ""
 
 
-def parse_list(answer: str, program: Path) -> tuple[Library, ...]:
+def _ask(loader: Sequence[str], program: str) -> tuple[Library, ...]:
+    """Has the loader load the libraries, and say which; nothing of them runs."""
+    status, out, err = child.capture([*loader, "--list", os.path.abspath(program)], {})
+    answer = os.fsdecode(out)
+    if status and not _MISSING.search(answer):
+        said = os.fsdecode(err or out).strip().splitlines()
+        if "statically linked" in answer + "".join(said):  # no DT_NEEDED at all
+            return ()
+        reason = said[-1].partition("error while loading shared libraries: ")[2] or said[-1]
+        raise UkccError(f"{program}: its libraries cannot be found: {reason}")
+    return parse_list(answer, program)
+
+
+def parse_list(answer: str, program: str) -> tuple[Library, ...]:
     """The loader's `--list`, parsed. Raises UkccError for a library that was not found."""
     found = []
     for line in answer.splitlines():
         missing = _MISSING.match(line)
         if missing:
-            raise UkccError(f"{program}: needs {missing[1]}, which is not on this machine")
+            raise UkccError(
+                f"{program}: needs {missing[1]}, which is not found",
+                "name its directory in LD_LIBRARY_PATH",
+            )
         match = _FOUND.match(line)
         if match:
-            found.append(Library(match[1], Path(match[2])))
+            found.append(Library(match[1], match[2]))
     return tuple(found)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UkccError(f"{path}: {error.strerror}") from None

@@ -6,7 +6,7 @@ buffer-format.rst. Owner, times and inode numbers are fixed, so the same files g
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _TRAILER = "TRAILER!!!"
@@ -74,3 +74,18 @@ def _member(
     fields = (inode, mode, 0, 0, links, mtime, len(data), 0, 0, 0, 0, len(name), 0)
     header = b"070701" + b"".join(b"%08x" % field for field in fields)
     return header, name, b"\0" * (-(len(header) + len(name)) % 4), data, b"\0" * (-len(data) % 4)
+
+
+def members(data: bytes) -> Iterator[Entry]:
+    """The members of an archive that `archive` wrote; a damaged one ends early."""
+    at = 0
+    while data[at : at + 6] == b"070701":
+        fields = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        mode, size, name_size = fields[1], fields[6], fields[11]
+        start = at + 110 + name_size
+        start += -start % 4
+        path = data[at + 110 : at + 110 + name_size - 1].decode("utf-8", "surrogateescape")
+        if path == _TRAILER:
+            return
+        yield Entry(path, mode, data[start : start + size])
+        at = start + size + -size % 4

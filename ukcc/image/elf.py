@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -155,16 +156,32 @@ def open_elf(path: Path) -> "Iterator[Elf]":
 
     Raises NotAnImage for what is no x86-64 ELF file, or a damaged one.
     """
+    with _reading(path), path.open("rb") as stream:
+        yield _opened(stream, path)
+
+
+@contextmanager
+def elf_in_memory(data: bytes, path: Path) -> "Iterator[Elf]":
+    """The same for a file's bytes; `path` names it in messages."""
+    with _reading(path):
+        yield _opened(BytesIO(data), path)
+
+
+def _opened(stream: BinaryIO, path: Path) -> Elf:
+    magic = stream.read(4)
+    if magic != b"\x7fELF":
+        raise NotAnImage(f"{path}: not an ELF file")
+    stream.seek(0)
+    elf = ELFFile(stream)
+    if elf.get_machine_arch() != "x64":
+        raise NotAnImage(f"{path}: built for another machine: {elf.get_machine_arch()}")
+    return Elf(elf)
+
+
+@contextmanager
+def _reading(path: Path) -> "Iterator[None]":
     try:
-        with path.open("rb") as stream:
-            magic = stream.read(4)
-            if magic != b"\x7fELF":
-                raise NotAnImage(f"{path}: not an ELF file")
-            stream.seek(0)
-            elf = ELFFile(stream)
-            if elf.get_machine_arch() != "x64":
-                raise NotAnImage(f"{path}: built for another machine: {elf.get_machine_arch()}")
-            yield Elf(elf)
+        yield
     except OSError as error:
         raise UkccError(f"{path}: {error.strerror}") from None
     except (ELFError, UnicodeDecodeError, AttributeError, IndexError, KeyError, ValueError):

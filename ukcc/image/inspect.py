@@ -2,17 +2,18 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ukcc import paths
-from ukcc.errors import NotAnImage
-from ukcc.image import libraries
+from ukcc.errors import NotAnImage, UkccError
+from ukcc.image import cpio
 from ukcc.image.archives import Archive, origin
-from ukcc.image.elf import Elf, open_elf
+from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY
+from ukcc.image.provenance import SYSROOT
 from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
 
 _OWN_SECTIONS = ".uk."
@@ -34,6 +35,17 @@ class RawCall:
 
 
 @dataclass(frozen=True)
+class Module:
+    """A shared library or the interpreter of a dynamic program: its path in the image, its size in
+    bytes, and how many of its system calls are redirected to the gate, and raw."""
+
+    path: str
+    size: int
+    sites_redirected: int
+    sites_raw: int
+
+
+@dataclass(frozen=True)
 class Report:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical."""
 
@@ -49,6 +61,7 @@ class Report:
     versions: Mapping[str, str]
     inputs: Mapping[str, Any]
     libraries: tuple[str, ...]
+    modules: tuple[Module, ...]
     sites_redirected: int
     sites_listed: bool
     sites_raw: tuple[RawCall, ...]
@@ -69,7 +82,8 @@ def inspect_image(path: Path) -> Report:
         entry = elf.note(XEN, XEN_ELFNOTE_PHYS32_ENTRY)
         if entry is None:
             raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
-        used = _libraries(metadata)
+        used = tuple(str(p) for p in metadata.get("libraries", ()))
+        sysroot = str(metadata.get("sysroot", ""))
         return Report(
             path=str(path),
             program=str(metadata.get("program", "")),
@@ -79,13 +93,14 @@ def inspect_image(path: Path) -> Report:
             stripped=not elf.functions(),
             kernel=metadata.get("kernel", {}),
             kernel_entry_paddr=int.from_bytes(entry, "little"),
-            sysroot=str(metadata.get("sysroot", "")),
+            sysroot=sysroot,
             versions=metadata.get("versions", {}),
             inputs=metadata.get("inputs", {}),
-            libraries=tuple(used),
+            libraries=used,
+            modules=_modules(elf, str(metadata.get("program", ""))),
             sites_redirected=len(sites.redirected),
             sites_listed=sites.listed,
-            sites_raw=_raw_calls(sites, used),
+            sites_raw=_raw_calls(sites, list(_archives(used, path.parent, sysroot))),
             sizes=_sizes(elf, path),
             memory_min_mib=int(metadata.get("memory_min_mib", 0)),
             link_command=tuple(metadata.get("link_command", ())),
@@ -110,20 +125,35 @@ def _kind(elf: Elf) -> str:
     return f"{linkage} PIE" if elf.kind == "ET_DYN" else linkage
 
 
-def _libraries(metadata: Mapping[str, Any]) -> list[str]:
-    """The libraries the link recorded, else those its command line leads to today."""
-    recorded = [str(p) for p in metadata.get("libraries", ())]
-    if recorded:
-        return recorded
-    sysroot = Path(paths.store()) / "sysroots" / str(metadata.get("sysroot", ""))
-    return libraries.of_link(metadata.get("link_command", ()), sysroot)
+def _modules(elf: Elf, program: str) -> tuple[Module, ...]:
+    """What lies beside a dynamic program, from the image's own archive."""
+    if elf.interpreter() is None:
+        return ()
+    found = []
+    for member in cpio.members(elf.section_bytes(_ARCHIVE_SECTION)):
+        path = f"/{member.path}"
+        if path in (program, "/init") or not member.data.startswith(b"\x7fELF"):
+            continue
+        with contextlib.suppress(UkccError), elf_in_memory(member.data, Path(path)) as module:
+            sites = find_sites(module)
+            redirected = len(sites.redirected)
+            found.append(Module(path, len(member.data), redirected, len(sites.raw)))
+    return tuple(found)
 
 
-def _raw_calls(sites: Sites, used: list[str]) -> tuple[RawCall, ...]:
-    archives: list[Archive] = []
-    for path in libraries.scripts_resolved([p for p in used if Path(p).is_file()]):
-        with contextlib.suppress(OSError, ValueError):
-            archives.append(Archive(Path(path)))
+def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
+    """The archives of a link, as far as they are still there (see `provenance`)."""
+    own = str(Path(paths.store()) / "sysroots" / sysroot)
+    for recorded in used:
+        path = recorded.replace(SYSROOT, own, 1)
+        for candidate in (Path(path), image / path):
+            if candidate.suffix == ".a" and candidate.is_file():
+                with contextlib.suppress(OSError, ValueError):
+                    yield Archive(candidate)
+                break
+
+
+def _raw_calls(sites: Sites, archives: list[Archive]) -> tuple[RawCall, ...]:
     calls = []
     for site in sites.raw:
         found = None

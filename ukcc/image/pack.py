@@ -4,24 +4,58 @@ Part of every link, so: the standard library only, and little of it.
 """
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH108, PTH110, PTH116, PTH118, PTH123
+# ruff: noqa: PTH109, PTH116, PTH118, PTH123
 
 import os
 import stat
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ukcc.errors import SysrootMissing, ToolFailed, UkccError
+from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
+from ukcc.image.closure import find_closure
+from ukcc.image.debug import without_debug
 from ukcc.image.headers import read_headers
 from ukcc.image.kernel import read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan
 from ukcc.image.notes import metadata_note, pvh_note
-from ukcc.image.write import beside, write_image
+from ukcc.image.provenance import recorded_command, recorded_paths
+from ukcc.image.write import write_image
 
 # What the kernel and init need beside the archive and the unpacked files before the application's
 # own demands begin: page tables, struct pages, slabs, devices' rings. See docs/image.md, "Memory".
 ALLOWANCE = 10 << 20
+
+
+def pack_program(
+    linked: str,
+    output: str,
+    *,
+    sysroot: str,
+    link_command: Sequence[str],
+    name: str,
+    files: Iterable[cpio.Entry] = (),
+    libraries: Sequence[str] = (),
+    directories: Sequence[str] = (),
+) -> None:
+    """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
+
+    link_command: the user's argv; libraries: paths of what the link used (default: what the
+    program loads); both are kept in the metadata as far as `provenance` lets them.
+    directories: where shared libraries are looked for before all others.
+    """
+    closure = find_closure(linked, sysroot, directories, os.environ)
+    used = libraries or [library.path for library in closure.libraries]
+    here = os.getcwd()
+    pack_image(
+        linked,
+        output,
+        sysroot=sysroot,
+        link_command=recorded_command(link_command, here),
+        name=name,
+        files=[*closure.entries(), *files],
+        libraries=recorded_paths(used, here, sysroot),
+    )
 
 
 def pack_image(
@@ -37,9 +71,8 @@ def pack_image(
     """Makes the image `output` of the program `linked`.
 
     linked: what the linker wrote (ET_EXEC or PIE, x86-64); only read, and may be `output` itself.
-    sysroot: directory of a finished sysroot. link_command: the user's argv, kept in the metadata.
+    sysroot: directory of a finished sysroot. link_command, libraries: kept in the metadata.
     name: the program's file name inside the image, `/app/<name>`. files: further archive members.
-    libraries: archives and libraries that the link used, kept in the metadata for `ukcc inspect`.
 
     The output appears whole, by rename, with the permissions of `linked`, or not at all. A
     character device (`-o /dev/null`) is left alone. Raises UkccError.
@@ -57,9 +90,7 @@ def pack_image(
             raise UkccError(f"{linked}: is an image already")
         if _is_device(output):
             return
-        has_debug = any(app.name_of(s).startswith((b".debug_", b".zdebug_")) for s in app.shdrs)
-        program = _stripped(linked, output) if has_debug else _whole(linked)
-        members = _members(sysroot, name, program, files)
+        members = _members(sysroot, name, without_debug(linked), files)
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
@@ -124,28 +155,6 @@ def _sysroot_facts(sysroot: str) -> "dict[str, Any]":
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UkccError(f"{path}: cannot be understood ({error!r})") from None
-
-
-def _stripped(linked: str, output: str) -> bytes:
-    """The program without debug information: what the machine keeps in its memory.
-
-    Symbols stay: backtraces inside the guest use them. `strip` runs once per link and only for
-    programs that have debug information; posix_spawn, as importing `subprocess` costs 14 ms.
-    """
-    temporary = beside(output, "copy")
-    try:
-        pid = os.posix_spawnp(
-            "strip", ["strip", "--strip-debug", "-o", temporary, linked], os.environ
-        )
-        _, status = os.waitpid(pid, 0)
-        if status:
-            raise ToolFailed(f"{linked}: strip --strip-debug failed")
-        return _whole(temporary)
-    except FileNotFoundError:
-        raise ToolFailed("strip: not found", "install the package binutils") from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def _whole(path: str) -> bytes:

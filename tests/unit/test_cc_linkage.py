@@ -1,0 +1,98 @@
+"""Static, dynamic, or not known before the linker has tried: what each command line says."""
+
+import pytest
+
+from ukcc.cc import plan
+from ukcc.cc.linkage import ON_DISK, Lookup, decide
+from ukcc.cc.parse import parse
+from ukcc.cc.toolchain import Toolchain
+
+# One library of the build has an archive beside it, another has none.
+BUILT = Lookup(
+    stand_in=lambda path: (path.replace(".so", ".a"),) if "both" in path else (),
+    only_shared=lambda name, directories: name == "own" and "lib" in directories,
+)
+
+STATIC, TRIED, DYNAMIC = "static", "static, then dynamic", "dynamic"
+
+ROWS = [
+    ("a.c", STATIC),
+    ("a.c -lm -lpthread -pthread -ldl", STATIC),
+    ("a.c -Wl,-Bstatic -lm -Wl,-Bdynamic", STATIC),
+    ("a.c -lz", TRIED),
+    ("a.c -l z", TRIED),
+    ("a.c -Wl,-O1,-lz", TRIED),
+    ("a.c -Wl,--library=z", TRIED),
+    ("a.c -Xlinker -lz", TRIED),
+    ("a.c -lz -static", STATIC),
+    ("a.c -lz -static-pie", STATIC),
+    ("a.c -lz -pie", TRIED),
+    ("a.c -L lib -lown", DYNAMIC),
+    ("a.c -Llib -lown -static", STATIC),
+    ("a.c -Lother -lown", TRIED),
+    ("a.c --library-directory=lib -lown", DYNAMIC),
+    ("a.c -l:libz.so.1", DYNAMIC),
+    ("a.c -l:libz.a", TRIED),
+    ("a.c libboth.so", TRIED),
+    ("a.c x/libown.so.1.2", DYNAMIC),
+    ("a.c -rdynamic", TRIED),
+    ("a.c -Wl,-E", TRIED),
+    ("a.c -Xlinker -export-dynamic", TRIED),
+    ("a.c -Wl,--dynamic-list=list", TRIED),
+    ("a.c -rdynamic -static", STATIC),
+    ("a.c -fsanitize=undefined", STATIC),
+    ("a.c -fsanitize=undefined,address", DYNAMIC),
+    ("a.c -fsanitize=thread", DYNAMIC),
+]
+
+
+def plan_of(line, lookup=BUILT):
+    toolchain = Toolchain(
+        name="uk-gcc", compiler="/bin/gcc", shims="/shims", sysroot="/root", plain=False
+    )
+    return plan.make_plan(line.split(), parse(line.split()), toolchain, lookup)
+
+
+@pytest.mark.parametrize(("line", "linkage"), ROWS, ids=[row[0] for row in ROWS])
+def test_linkage(line, linkage):
+    made = plan_of(line)
+    static = "-static" in made.command or "-static-pie" in made.command
+    assert static == (linkage != DYNAMIC)
+    assert bool(made.fallback) == (linkage == TRIED)
+    assert "-static" not in made.fallback
+    if linkage == DYNAMIC:
+        assert "a dynamic program" in made.reason
+
+
+def test_a_dynamic_link_has_the_users_words():
+    made = plan_of("a.c libboth.so -Wl,-Bstatic -lz -Wl,-Bdynamic")
+    assert " a.c libboth.a -Wl,-Bstatic -lz -static " in " ".join(made.command)
+    assert " a.c libboth.so -Wl,-Bstatic -lz -Wl,-Bdynamic -no-pie " in " ".join(made.fallback)
+    assert made.fallback[-1] == "-Wl,-Ttext-segment=0x10000000"
+    assert plan_of("a.c -pie libown.so").command[-2:] == ("-pie", "libown.so")
+
+
+def test_a_dry_run_tries_nothing():
+    assert plan_of("-### a.c -lz").fallback == ()
+
+
+@pytest.mark.parametrize("linker", ["lld", "mold"])
+def test_linkers_that_spell_the_base_differently(linker):
+    assert plan_of(f"a.c -fuse-ld={linker}").command[-1] == "-Wl,--image-base=0x10000000"
+    assert plan_of("a.c -fuse-ld=gold").command[-1] == "-Wl,-Ttext-segment=0x10000000"
+
+
+def test_the_first_directory_with_the_library_decides(tmp_path):
+    for path in ("shared/libx.so", "both/libx.so", "both/libx.a", "archive/libx.a"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+
+    def dynamic(*directories):
+        words = [f"-L{tmp_path / directory}" for directory in directories]
+        return decide(parse(["a.c", *words, "-lx"]), ON_DISK).dynamic
+
+    assert dynamic("shared") == "libx is only there as a shared library"
+    assert dynamic("shared", "archive")
+    assert not dynamic("archive", "shared")
+    assert not dynamic("both")
+    assert not dynamic("nowhere")

@@ -1,0 +1,119 @@
+"""Static or dynamic: how the programs of a build are linked, and when the answer is not known yet.
+
+A program is static where its libraries allow that. It is dynamic, with interpreter and libraries
+in the image, where they do not: a library that is only there as a shared one, a sanitizer's
+run-time, symbols exported for plugins that are loaded later. Whether archives are to be had for
+all that a command line names, and for what they need in turn, only the linker knows; so such a
+link is tried static first. docs/compatibility.md has the rules in a user's words.
+
+Pure: what has to be looked up on the machine is handed in.
+"""
+
+from ukcc.cc import options, parse, shared
+from ukcc.cc.frozen import Frozen
+from ukcc.cc.parse import Argument, Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# glibc's, in every sysroot, and those that come with the compiler: a static link finds them.
+ALWAYS_STATIC = frozenset(
+    (
+        *("c", "m", "pthread", "dl", "rt", "util", "resolv", "anl", "mvec", "crypt"),
+        *("gcc", "gcc_eh", "gcov", "stdc++", "stdc++fs", "supc++"),
+        *("atomic", "gomp", "itm", "quadmath", "ubsan"),
+    )
+)
+
+# Their run-times intercept what a shared libc.so exports; GCC refuses them with -static.
+_SHARED_SANITIZERS = frozenset(("address", "hwaddress", "leak", "thread"))
+
+
+class Lookup(Frozen):
+    """What is known of the machine's libraries.
+
+    stand_in: the linker's words for the archive of a shared library's path; () if it has none.
+    only_shared: whether the first of the directories that has library `name` has no archive of it.
+    """
+
+    __slots__ = ("only_shared", "stand_in")
+    stand_in: "Callable[[str], tuple[str, ...]]"
+    only_shared: "Callable[[str, list[str]], bool]"
+
+
+NOTHING_KNOWN = Lookup(stand_in=lambda path: (), only_shared=lambda name, directories: False)
+ON_DISK = Lookup(stand_in=shared.stand_in, only_shared=shared.only_shared)
+
+
+class Linkage(Frozen):
+    """`dynamic`: why the program must be so, or ""; `doubt`: why it may have to be, or "".
+
+    exports: it shows its symbols to plugins, so it is dynamic if it loads any.
+    """
+
+    __slots__ = ("doubt", "dynamic", "exports")
+    dynamic: str
+    doubt: str
+    exports: bool
+
+
+def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
+    """What the command line alone, and the directories it names, say about a program."""
+    meanings = {argument.meaning for argument in invocation.arguments}
+    if options.STATIC in meanings or invocation.link_kind == options.STATIC_PIE:
+        return Linkage(dynamic="", doubt="", exports=False)
+    exports = options.EXPORTS in meanings or any(
+        options.EXPORTS in parse.linker_meanings(a)
+        for a in invocation.arguments
+        if a.meaning == options.LINKER
+    )
+    dynamic = next(_reasons(invocation, lookup), "")
+    doubt = ""
+    if not dynamic:
+        named = next((n for n in _libraries(invocation) if n not in ALWAYS_STATIC), "")
+        if named:
+            doubt = f"lib{named} may have no archive"
+        elif any(_is_shared_input(a) for a in invocation.arguments):
+            doubt = "an archive stands in for a shared library"
+        elif exports:
+            doubt = "symbols are exported for plugins"
+    return Linkage(dynamic=dynamic, doubt=doubt, exports=exports)
+
+
+def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
+    """Why the program cannot be static."""
+    directories = [a.value for a in invocation.arguments if a.name in _DIRECTORY_OPTIONS]
+    for argument in invocation.arguments:
+        if _is_shared_input(argument) and not lookup.stand_in(argument.value):
+            yield f"{argument.value} has no archive beside it"
+        elif argument.meaning == options.SANITIZER:
+            for name in argument.value.split(","):
+                if name in _SHARED_SANITIZERS:
+                    yield f"-fsanitize={name} has a shared run-time"
+    for name in _libraries(invocation):
+        if name.startswith(":"):
+            if shared.is_shared(name[1:]):
+                yield f"-l{name} is a shared library"
+        elif lookup.only_shared(name, directories):
+            yield f"lib{name} is only there as a shared library"
+
+
+_DIRECTORY_OPTIONS = ("-L", "--library-directory")
+
+
+def _is_shared_input(argument: Argument) -> bool:
+    return argument.meaning == parse.INPUT and shared.is_shared(argument.value)
+
+
+def _libraries(invocation: Invocation) -> "Iterator[str]":
+    """The names behind `-l`, also where they are handed to the linker."""
+    for argument in invocation.arguments:
+        if argument.meaning == options.LIBRARY:
+            yield argument.value
+        elif argument.meaning == options.LINKER:
+            for word in parse.linker_words(argument):
+                if word.startswith("-l") and len(word) > 2:
+                    yield word[2:]
+                elif word.startswith("--library="):
+                    yield word[len("--library=") :]

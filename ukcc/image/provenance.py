@@ -1,0 +1,82 @@
+"""What an image says of its own making: the command and the libraries, the same in any directory.
+
+The same inputs have to give the same bytes wherever a build lies, so nothing recorded names the
+place: paths below the working directory become relative ones, those of the sysroot begin with
+`<sysroot>`, those of the system stay, and of other absolute paths the last part is kept.
+"""
+
+# Importing pathlib would cost every link 5 ms:
+# ruff: noqa: PTH120
+
+import os
+from collections.abc import Iterable, Sequence
+
+from ukcc.cc.shared import is_shared
+
+_SYSTEM = ("/usr/", "/lib/", "/lib64/", "/opt/", "/bin/", "/etc/")
+SYSROOT = "<sysroot>"
+
+# Options whose value is a path joined to them.
+_JOINED = ("-L", "-I", "-B", "-T", "-o", "--sysroot=", "-specs=")
+
+# They name the place of a build to keep it out of its results (reproducible-builds.org).
+_PREFIX_MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
+
+
+def used_libraries(listing: bytes) -> list[str]:
+    """The archives and shared libraries of a link, each once, in the order they were opened.
+
+    listing: what `ld --dependency-file` wrote: the output's name and a colon, then a path a line,
+    indented, all but the last one with a backslash behind it.
+    """
+    found: dict[str, None] = {}
+    for line in os.fsdecode(listing).split("\n"):
+        if not line.startswith("  "):
+            continue
+        path = line[2:].removesuffix(" \\")
+        if path.endswith(".a") or is_shared(path):
+            found[os.path.normpath(path)] = None
+    return list(found)
+
+
+def own_directories(used: Iterable[str], sysroot: str) -> list[str]:
+    """Where the shared libraries of a link lie that are neither the system's nor the sysroot's."""
+    found: dict[str, None] = {}
+    for path in used:
+        absolute = os.path.abspath(path)  # noqa: PTH100
+        if is_shared(path) and not absolute.startswith((*_SYSTEM, f"{sysroot}/")):
+            found[os.path.dirname(absolute)] = None
+    return list(found)
+
+
+def recorded_command(words: Sequence[str], directory: str) -> list[str]:
+    """The user's words; those that only say where the build lies are left out."""
+    return [_recorded_word(word, directory) for word in words if not word.startswith(_PREFIX_MAPS)]
+
+
+def recorded_paths(paths: Iterable[str], directory: str, sysroot: str) -> list[str]:
+    """Paths of libraries, as they may be recorded."""
+    return [
+        SYSROOT + path[len(sysroot) :]
+        if path.startswith(f"{sysroot}/")
+        else recorded_path(path, directory)
+        for path in paths
+    ]
+
+
+def recorded_path(path: str, directory: str) -> str:
+    """A path of the build in `directory`, as it may be recorded."""
+    if path.startswith(f"{directory}/"):
+        return path[len(directory) + 1 :]
+    if not path.startswith("/") or path.startswith(_SYSTEM):
+        return path
+    return f".../{os.path.basename(path)}"  # noqa: PTH119
+
+
+def _recorded_word(word: str, directory: str) -> str:
+    if word.startswith("/"):
+        return recorded_path(word, directory)
+    for option in _JOINED:
+        if word.startswith(f"{option}/"):
+            return option + recorded_path(word[len(option) :], directory)
+    return word.replace(f"{directory}/", "")
