@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: 0BSD
+#
 # The system-call layer of ukcc, version 1: `syscall` becomes a jump through a pointer.
 #
 # Read by the assembler before every input (see `as` beside this file). It defines a macro and

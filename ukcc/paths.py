@@ -39,7 +39,4 @@ def current_sysroot() -> "str | None":
     if named is not None:
         return os.path.abspath(named) if named else None
     link = os.path.join(store(), "sysroots", "current")
-    try:
-        return os.path.join(os.path.dirname(link), os.readlink(link))
-    except OSError:
-        return None
+    return os.path.realpath(link) if os.path.islink(link) else None

@@ -72,3 +72,5 @@ rmdir "$DESTDIR/lib64"
 for script in "$lib/libc.so" "$lib/libm.so" "$lib/libm.a"; do
     sed -i -E 's,(/usr/lib|/lib64)/([^ ]+),-l:\2,g' "$script"
 done
+# A program that nobody asked to be static must not be warned of being so (gcc says nothing).
+objcopy --remove-section=.gnu.warning.dlopen --remove-section=.gnu.warning.dlmopen "$lib/libc.a"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from image_samples import make_shims
 
 from ukcc.cli.env import env
 from ukcc.cli.explain import explain
@@ -16,7 +17,7 @@ def run(tmp_path, monkeypatch):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("UKCC_SYSROOT", "/root-of-it")
+    monkeypatch.setenv("UKCC_SYSROOT", str(make_shims(tmp_path / "root-of-it")))
     for name in ("UKCC_CC", "UKCC_PLAIN"):
         monkeypatch.delenv(name, raising=False)
 
@@ -33,7 +34,7 @@ def test_a_link(run, tmp_path):
     assert "kind: program\n" in text
     assert f"run: {tmp_path}/gcc -B" in text
     assert "'a b.c' -Wl,-O1 -o x -static -no-pie" in text
-    assert text.endswith("then: pack the kernel of /root-of-it around x\n")
+    assert text.endswith(f"then: pack the kernel of {tmp_path}/root-of-it around x\n")
 
 
 def test_a_compile(run):

@@ -173,7 +173,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
         "glibc": "g",
         "tools": {"gcc": "gcc 12", "ld": "ld 2.40"},
     }
-    made = Inputs(source, source, (), (), tmp_path / "build.sh", (tmp_path / "init.c",), record)
+    made = Inputs(source, source, (), (), tmp_path / "build.sh", (tmp_path / "init.c",), (), record)
 
     def make_all(*arguments: object) -> list[Path]:
         part = tmp_path / "part"

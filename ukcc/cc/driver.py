@@ -15,8 +15,13 @@ COMPILERS = {"gcc": "gcc", "cc": "gcc", "g++": "g++", "c++": "g++"}
 
 
 def main() -> int:
-    """Runs the command that argv[0] names; the exit status is the real tool's."""
+    """Runs the command that argv[0] names; the exit status is the real tool's.
+
+    The compilers' launchers call us by our own name, with theirs before the arguments.
+    """
     process.behave_as_a_tool()
+    if os.path.basename(sys.argv[0]) == "uk-driver" and len(sys.argv) > 1:  # noqa: PTH119
+        del sys.argv[0]
     program = os.path.basename(sys.argv[0])  # noqa: PTH119
     try:
         return _dispatch(sys.argv[0], sys.argv[1:], os.environ)

@@ -5,7 +5,7 @@ import sys
 
 from ukcc import paths
 from ukcc.cc.frozen import Frozen
-from ukcc.errors import UkccError
+from ukcc.errors import SysrootMissing, UkccError
 
 TRIPLE = "x86_64-uk-linux-gnu"
 
@@ -39,11 +39,12 @@ class Toolchain(Frozen):
 
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
     """The toolchain for one of the names gcc, g++, cpp."""
+    sysroot = find_sysroot(environ)
     return Toolchain(
         name=f"uk-{name}",
         compiler=find_compiler(name, environ),
-        shims=paths.data_dir("toolchain-shims"),
-        sysroot=find_sysroot(environ),
+        shims=find_shims(sysroot),
+        sysroot=sysroot,
         plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
     )
 
@@ -54,6 +55,16 @@ def find_sysroot(environ: "Mapping[str, str]") -> str:
     if given is not None:
         return given
     return paths.current_sysroot() or ""
+
+
+def find_shims(sysroot: str) -> str:
+    """The directory of our `as`: the one that the sysroot's glibc was built with."""
+    if not sysroot:
+        return paths.data_dir("toolchain-shims")
+    if not os.access(f"{sysroot}/shims/as", os.X_OK):
+        # Without it the compiler would take the host's assembler, and never say so.
+        raise SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
+    return f"{sysroot}/shims"
 
 
 def find_compiler(name: str, environ: "Mapping[str, str]") -> str:

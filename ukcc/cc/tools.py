@@ -3,7 +3,6 @@
 The layout of an image keeps what `strip` and `objcopy` rewrite apart from what boots.
 """
 
-from ukcc import paths
 from ukcc.cc import log, process, toolchain
 from ukcc.errors import UkccError
 
@@ -42,7 +41,7 @@ HOST_TOOLS = {
 def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list[str]":
     """The command that stands behind a tool's name."""
     if name == "as":
-        return [f"{paths.data_dir('toolchain-shims')}/as", *argv]
+        return [f"{toolchain.find_shims(toolchain.find_sysroot(environ))}/as", *argv]
     if name not in HOST_TOOLS:
         raise UkccError("this command is called by a name that ukcc does not serve")
     tool = toolchain.find_tool(HOST_TOOLS[name], environ)

@@ -31,6 +31,7 @@ _ESSENTIAL = (
     "usr/lib/crt1.o",
     "usr/lib/libc.a",
     "boot/init",
+    "shims/as",
 )
 
 
@@ -71,6 +72,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
             link_tree(part, made)
         (made / parts.RECORD).unlink()
         _split_kernel(made, wanted)
+        _copy_shims(made, wanted)
         _write_record(made, wanted)
         _compile_init(made, wanted, logs / "init.log")
         _check_whole(made)
@@ -130,6 +132,13 @@ def _split_kernel(made: Path, wanted: Inputs) -> None:
     split_kernel(
         kernel / "vmlinux", kernel, config=kernel / "config", source_version=wanted.linux.version
     )
+
+
+def _copy_shims(made: Path, wanted: Inputs) -> None:
+    """The assembler's shim belongs to the glibc that was built with it."""
+    (made / "shims").mkdir(exist_ok=True)
+    for shim in wanted.shims:
+        shutil.copy(shim, made / "shims")
 
 
 def _compile_init(made: Path, wanted: Inputs, log: Path) -> None:

@@ -21,7 +21,7 @@ from ukcc.sysroot.store import Store
 
 # One number a step. Raise it when the commands of that step change, for then the same files
 # give another result.
-RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 1}
+RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 2}
 
 # Merged in this order; of two that disagree about an option the later one counts.
 FRAGMENTS = ("base", "net", "blk", "9p", "smp")
@@ -46,6 +46,7 @@ class Inputs:
     kernel_fragments: tuple[Path, ...]
     glibc_script: Path
     init: tuple[Path, ...]
+    shims: tuple[Path, ...]
     record: dict[str, Any]
 
     @property
@@ -83,7 +84,9 @@ def gather(store: Store) -> Inputs:
     init = tuple(sorted((recipe / "init").glob("*.c")))
     _require([*fragments, script], patches, init, recipe)
 
-    shims = Path(paths.data_dir("toolchain-shims"))
+    # Only what changes the code that is assembled; not the CMake and Meson files.
+    shims_directory = Path(paths.data_dir("toolchain-shims"))
+    shims = (shims_directory / "as", shims_directory / "prelude.s")
     splitter = Path(paths.__file__).parent / "image" / "kernelbin.py"
     record = {
         "recipes": RECIPES,
@@ -93,12 +96,11 @@ def gather(store: Store) -> Inputs:
         "kernel_fragments": _contents(fragments),
         "glibc_script": _contents(_files(script.parent)),
         "init": _contents(_files(recipe / "init")),
-        # Only what changes the code that is assembled; not the CMake and Meson files.
-        "shims": _contents([shims / "as", shims / "prelude.s"]),
+        "shims": _contents(shims),
         "splitter": _contents([splitter]),
         "tools": tool_versions(),
     }
-    return Inputs(linux, glibc, patches, fragments, script, init, record)
+    return Inputs(linux, glibc, patches, fragments, script, init, shims, record)
 
 
 def tool_versions() -> dict[str, str]:
