@@ -72,6 +72,19 @@ def test_compile_path_loads_nothing_else(host):
     assert set(result.stdout.split()) <= ALLOWED
 
 
+def test_link_path_loads_little():
+    """Beside our own: what Python has loaded at its start, and these."""
+    code = (
+        "import sys; before = set(sys.modules); import ukcc.cc.link, ukcc.image.pack;"
+        "print(*(set(sys.modules) - before))"
+    )
+    argv = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    foreign = {name for name in loaded if name.partition(".")[0] != "ukcc"}
+    small = {"__future__", "_json", "_operator", "_struct", "fcntl", "struct", "zlib"}
+    assert foreign <= small | {"_signal", "_stat", "os", "stat"}
+
+
 @pytest.mark.parametrize(
     ("name", "plain"),
     [

@@ -3,13 +3,15 @@
 
 import fcntl
 import os
-import signal
 
 from ukcc.cc import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping, Sequence
+else:
+    import _signal as signal  # what is behind `signal`, which would import `enum`
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

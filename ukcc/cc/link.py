@@ -8,9 +8,7 @@ Where a static link may turn out impossible, its first try is made in silence, a
 that follows has the word: what the user reads is what one link said.
 """
 
-import contextlib
 import os
-import signal
 
 from ukcc.cc import child, log, plan
 from ukcc.cc.child import Interrupted
@@ -19,7 +17,10 @@ from ukcc.errors import UkccError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
+else:
+    import _signal as signal  # what is behind `signal`, which would import `enum`
 
 # What GCC and its linker say when it was the link that failed, and not a compilation before it.
 _LINK_FAILED = (b"ld returned ", b"cannot specify -static ", b"cannot specify '-static' ")
@@ -165,13 +166,17 @@ def _remove_if_new(path: str, before: "tuple[int, int, int] | None") -> None:
 
 
 def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
+    try:
         os.unlink(path)  # noqa: PTH108
+    except OSError:
+        pass  # it is not there
 
 
 def _die_of(number: int) -> int:
     """Ends as the signal ends a program, so that `make` and the shell see it."""
-    with contextlib.suppress(OSError):  # SIGKILL cannot be set, and needs not be
+    try:
         signal.signal(number, signal.SIG_DFL)
+    except OSError:
+        pass  # SIGKILL cannot be set, and needs not be
     os.kill(os.getpid(), number)
     return 128 + number

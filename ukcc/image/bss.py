@@ -6,7 +6,7 @@ provide (a 1 GiB static array: 1 GiB touched). A PT_LOAD with filesz 0 is skippe
 straddles the cut is split too: GNU strip and objcopy only keep sections within one segment.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ukcc.image.headers import (
     PAGE,
@@ -19,12 +19,13 @@ from ukcc.image.headers import (
     Shdr,
     align_up,
 )
+from ukcc.record import Record
 
 # Below this the clearing costs less than a millisecond, and the file is easier to read unsplit.
 BIG_BSS = 1 << 20
 
 
-class Cut(NamedTuple):
+class Cut(Record):
     """Symbols of section `old` at or above `address` now belong to section `new`."""
 
     old: int
@@ -32,7 +33,7 @@ class Cut(NamedTuple):
     new: int
 
 
-class Split(NamedTuple):
+class Split(Record):
     """The application's headers after the split. `cut` is None where no section straddled it.
 
     A section that continues another one behind the cut is appended, under the same name.
@@ -40,7 +41,7 @@ class Split(NamedTuple):
 
     phdrs: tuple[Phdr, ...]
     shdrs: tuple[Shdr, ...]
-    cut: "Cut | None"
+    cut: Cut | None
 
 
 def split_bss(app: Headers) -> Split:

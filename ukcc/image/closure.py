@@ -3,19 +3,22 @@
 Part of the link of a dynamic program, so: the standard library only.
 """
 
+from __future__ import annotations
+
 # Importing pathlib would cost a link 5 ms:
 # ruff: noqa: PTH100, PTH113, PTH119, PTH120
-
 import os
-import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ukcc.cc import child
 from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.image.debug import without_debug
 from ukcc.image.headers import PT_INTERP, read_headers
+from ukcc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # The path of glibc's loader is part of the x86-64 ABI (psABI, "Program Interpreter").
 LOADER = "/lib64/ld-linux-x86-64.so.2"
@@ -26,19 +29,17 @@ _HOME = "/usr/lib"
 # glibc opens it by itself, for pthread_cancel and backtrace.
 _UNWINDER = "libgcc_s.so.1"
 
-# `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`, as glibc's and musl's loaders say it.
-_FOUND = re.compile(r"^\s*(\S+) => (/.*?)(?: \(0x[0-9a-f]+\))?$")
-_MISSING = re.compile(r"^\s*(\S+) => not found$")
+_NOT_FOUND = "not found"
 
 
-class Library(NamedTuple):
+class Library(Record):
     """A shared library: the name it is asked for by, and the file that answers to it."""
 
     soname: str
     path: str
 
 
-class Closure(NamedTuple):
+class Closure(Record):
     """What must lie beside the program. All is empty for a static program.
 
     interpreter: its path in the image; loader: the file that answers to it; home: the directory in
@@ -125,10 +126,8 @@ def _ask(loader: Sequence[str], program: str) -> tuple[Library, ...]:
     """Has the loader load the libraries, and say which; nothing of them runs."""
     status, out, err = child.capture([*loader, "--list", os.path.abspath(program)], {})
     answer = os.fsdecode(out)
-    if status and not _MISSING.search(answer):
+    if status and _NOT_FOUND not in answer:
         said = os.fsdecode(err or out).strip().splitlines()
-        if "statically linked" in answer + "".join(said):  # no DT_NEEDED at all
-            return ()
         reason = said[-1].partition("error while loading shared libraries: ")[2] or said[-1]
         raise UkccError(f"{program}: its libraries cannot be found: {reason}")
     return parse_list(answer, program)
@@ -137,14 +136,17 @@ def _ask(loader: Sequence[str], program: str) -> tuple[Library, ...]:
 def parse_list(answer: str, program: str) -> tuple[Library, ...]:
     """The loader's `--list`, parsed. Raises UkccError for a library that was not found."""
     found = []
+    # `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`, as glibc and musl say it.
     for line in answer.splitlines():
-        missing = _MISSING.match(line)
-        if missing:
+        name, arrow, rest = line.strip().partition(" => ")
+        if not arrow:
+            continue
+        if rest == _NOT_FOUND:
             raise UkccError(
-                f"{program}: needs {missing[1]}, which is not found",
+                f"{program}: needs {name}, which is not found",
                 "name its directory in LD_LIBRARY_PATH",
             )
-        match = _FOUND.match(line)
-        if match:
-            found.append(Library(match[1], match[2]))
+        path = rest.partition(" (0x")[0]
+        if path.startswith("/"):
+            found.append(Library(name, path))
     return tuple(found)

@@ -4,15 +4,21 @@ Format: cpio(5) "New ASCII Format" and the kernel's Documentation/driver-api/ear
 buffer-format.rst. Owner, times and inode numbers are fixed, so the same files give the same bytes.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+
+from ukcc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _TRAILER = "TRAILER!!!"
 
 
-class Entry(NamedTuple):
+class Entry(Record):
     """One member: `path` without a leading slash, `mode` with its type bits, `data` as stored.
 
     A directory has no data; a symbolic link's data is its target.

@@ -4,6 +4,8 @@ As `strip --strip-debug` would do it, for what a linker wrote: what is loaded ke
 the symbol table stays, as backtraces use it. Part of every link: one process fewer.
 """
 
+from __future__ import annotations
+
 import os
 
 from ukcc.errors import UkccError
@@ -78,7 +80,7 @@ def _rewritten(fd: int, headers: Headers) -> bytes:
     return bytes(data)
 
 
-def _renumbered(content: bytes, number: "dict[int, int]") -> bytes:
+def _renumbered(content: bytes, number: dict[int, int]) -> bytes:
     """A symbol table for the new numbers; symbols of what is gone keep only their value."""
     changed = bytearray(content)
     words = memoryview(changed).cast("H")

@@ -1,14 +1,16 @@
 """ELF64 headers, read and written with `struct`: as much of the ELF specification as packing needs.
 
-Only little-endian x86-64 is known here. Named tuples, not dataclasses: importing `dataclasses`
+Only little-endian x86-64 is known here. Records, not dataclasses: importing `dataclasses`
 costs every link 8 ms (it pulls `inspect`), and these are as frozen.
 """
 
+from __future__ import annotations
+
 import os
 import struct
-from typing import NamedTuple
 
 from ukcc.errors import NotAnImage, UkccError
+from ukcc.record import Record
 
 PAGE = 4096
 
@@ -39,7 +41,7 @@ def congruent(floor: int, value: int, alignment: int = PAGE) -> int:
     return floor + (value - floor) % alignment
 
 
-class Ehdr(NamedTuple):
+class Ehdr(Record):
     """`Elf64_Ehdr`, field by field."""
 
     ident: bytes
@@ -62,7 +64,7 @@ class Ehdr(NamedTuple):
         return _EHDR.pack(*self)
 
 
-class Phdr(NamedTuple):
+class Phdr(Record):
     """`Elf64_Phdr`, field by field: offsets and sizes in bytes."""
 
     type: int
@@ -84,7 +86,7 @@ class Phdr(NamedTuple):
         """The first physical address behind the segment."""
         return self.paddr + self.memsz
 
-    def holds(self, other: "Phdr") -> bool:
+    def holds(self, other: Phdr) -> bool:
         """Whether `other` lies inside this segment's virtual addresses."""
         return self.vaddr <= other.vaddr and other.vend <= self.vend
 
@@ -93,7 +95,7 @@ class Phdr(NamedTuple):
         return _PHDR.pack(*self)
 
 
-class Shdr(NamedTuple):
+class Shdr(Record):
     """`Elf64_Shdr`, field by field; `name` is an offset in the section-name table."""
 
     name: int
@@ -112,7 +114,7 @@ class Shdr(NamedTuple):
         return _SHDR.pack(*self)
 
 
-class Headers(NamedTuple):
+class Headers(Record):
     """All headers of one file of `size` bytes; `names` is the raw section-name table."""
 
     ehdr: Ehdr
@@ -121,7 +123,7 @@ class Headers(NamedTuple):
     names: bytes
     size: int
 
-    def section(self, name: str) -> "Shdr | None":
+    def section(self, name: str) -> Shdr | None:
         """The first section of that name, or None."""
         wanted = name.encode()
         for shdr in self.shdrs:

@@ -1,21 +1,26 @@
 """The kernel's half of an image, as a sysroot offers it: `kernel.json` beside `kernel.bin`."""
 
+from __future__ import annotations
+
 # Importing pathlib would cost every link 5 ms:
 # ruff: noqa: PTH118, PTH123
-
-import json
 import os
 import struct
-from typing import Any, NamedTuple
 
+from ukcc import quickjson
 from ukcc.errors import SysrootMissing, UkccError
+from ukcc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # struct uk_archive of the kernel: magic, physical address, size, zlib.crc32, reserved.
 DESCRIPTOR = struct.Struct("<8sQQII")
 DESCRIPTOR_MAGIC = b"UKARCHIV"
 
 
-class Segment(NamedTuple):
+class Segment(Record):
     """A piece of `kernel.bin`: `offset` and `filesz` in bytes, `paddr` where it must be loaded."""
 
     name: str
@@ -24,7 +29,7 @@ class Segment(NamedTuple):
     filesz: int
 
 
-class Kernel(NamedTuple):
+class Kernel(Record):
     """`kernel.json`, checked. Addresses are physical; `end_paddr` is behind BSS and brk."""
 
     release: str
@@ -59,7 +64,7 @@ def read_kernel(sysroot: str) -> Kernel:
         ) from None
 
 
-def parse_kernel(facts: "dict[str, Any]") -> Kernel:
+def parse_kernel(facts: dict[str, Any]) -> Kernel:
     """Builds a Kernel from the decoded JSON. Raises KeyError, TypeError or ValueError."""
     segments = tuple(
         Segment(str(s["name"]), int(s["paddr"]), int(s["offset"]), int(s["filesz"]))
@@ -83,4 +88,4 @@ def parse_kernel(facts: "dict[str, Any]") -> Kernel:
 def read_json(path: str) -> Any:
     """The decoded file. Raises OSError, ValueError."""
     with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        return quickjson.loads(file.read())

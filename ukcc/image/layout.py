@@ -6,7 +6,7 @@ appended, in a PT_LOAD of its own; no two PT_LOADs share a physical address; the
 last PT_NOTE.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut, split_bss
@@ -35,6 +35,7 @@ from ukcc.image.headers import (
     congruent,
 )
 from ukcc.image.kernel import Kernel
+from ukcc.record import Record
 
 # rust-vmm's loaders refuse an e_entry below this (their HIMEM_START); QEMU does not look at it.
 LOWEST_ENTRY = 1 << 20
@@ -53,7 +54,7 @@ MOST_PHDRS = PAGE // PHDR_SIZE
 _LOWEST_TABLE = 1 << 20
 
 
-class Sizes(NamedTuple):
+class Sizes(Record):
     """Lengths in bytes of what is appended besides the kernel."""
 
     archive: int
@@ -61,7 +62,7 @@ class Sizes(NamedTuple):
     pvh: int
 
 
-class Layout(NamedTuple):
+class Layout(Record):
     """The whole image. Offsets are in the output file; what no part covers is zero.
 
     `phdrs` is the whole program-header table, at `ehdr.phoff`; `shdrs` the whole section table, at
@@ -75,7 +76,7 @@ class Layout(NamedTuple):
     shdrs: tuple[Shdr, ...]
     names: bytes
     app_size: int
-    stub: "tuple[int, int] | None"
+    stub: tuple[int, int] | None
     metadata_offset: int
     pvh_offset: int
     kernel_offset: int
@@ -84,7 +85,7 @@ class Layout(NamedTuple):
     names_offset: int
     size: int
     end_paddr: int
-    cut: "Cut | None"
+    cut: Cut | None
 
 
 def check_program(app: Headers, what: str) -> None:
@@ -185,7 +186,7 @@ def _without_section_table(app: Headers) -> int:
     return at if at and at + len(app.shdrs) * SHDR_SIZE == app.size else app.size
 
 
-def _table_place(loads: "list[Phdr]", app_size: int, size: int) -> "tuple[int, int]":
+def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]:
     """(file offset of the table's segment of `size` bytes, its virtual address minus that offset).
 
     Linux before 5.18 computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD); since
@@ -202,7 +203,7 @@ def _table_place(loads: "list[Phdr]", app_size: int, size: int) -> "tuple[int, i
     return max(phoff, align_up(max(p.vend for p in loads)) - base), base
 
 
-def _move(phdrs: "tuple[Phdr, ...]", scratch: int) -> "list[Phdr]":
+def _move(phdrs: tuple[Phdr, ...], scratch: int) -> list[Phdr]:
     """The application's headers at scratch physical addresses from `scratch` on.
 
     Headers that describe a part of a PT_LOAD (TLS, RELRO, notes) move with it: GNU strip finds a
@@ -230,7 +231,7 @@ def _move(phdrs: "tuple[Phdr, ...]", scratch: int) -> "list[Phdr]":
     return [moved(p) for p in phdrs]
 
 
-def _with_table(moved: "list[Phdr]", head: Phdr, count: int) -> "list[Phdr]":
+def _with_table(moved: list[Phdr], head: Phdr, count: int) -> list[Phdr]:
     """The application's headers with the table's segment among its PT_LOADs, in ascending order.
 
     PT_PHDR, where there is one, follows the table: the dynamic loader computes the load address
@@ -266,8 +267,8 @@ def _covering(phdr: Phdr) -> Shdr:
 
 
 def _section_table(
-    app: Headers, own: "tuple[Shdr, ...]", added: "list[tuple[str, Shdr]]", names_at: int
-) -> "tuple[list[Shdr], bytes, int]":
+    app: Headers, own: tuple[Shdr, ...], added: list[tuple[str, Shdr]], names_at: int
+) -> tuple[list[Shdr], bytes, int]:
     """(all section headers, their name table, its index).
 
     New sections come last, so that no index in a symbol or a link changes.

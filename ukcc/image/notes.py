@@ -1,8 +1,14 @@
 """The two ELF notes of an image: where the kernel is entered, and what the image is made of."""
 
-import json
+from __future__ import annotations
+
 import struct
-from typing import Any
+
+from ukcc import quickjson
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 XEN = "Xen"
 XEN_ELFNOTE_PHYS32_ENTRY = 18  # xen/include/public/elfnote.h
@@ -36,11 +42,10 @@ def pvh_note(entry_paddr: int) -> bytes:
 
 def metadata_note(metadata: dict[str, Any]) -> bytes:
     """The metadata as JSON with sorted keys, so that the same facts give the same bytes."""
-    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"))
-    return note(UKCC, UKCC_METADATA, text.encode())
+    return note(UKCC, UKCC_METADATA, quickjson.dumps(metadata).encode())
 
 
-def find_note(data: bytes, name: str, kind: int) -> "bytes | None":
+def find_note(data: bytes, name: str, kind: int) -> bytes | None:
     """The description of the first such note in `data`, or None; damaged notes end the search."""
     wanted = name.encode() + b"\0"
     at = 0

@@ -3,13 +3,12 @@
 Part of every link, so: the standard library only, and little of it.
 """
 
+from __future__ import annotations
+
 # Importing pathlib would cost every link 5 ms:
 # ruff: noqa: PTH109, PTH116, PTH118, PTH123
-
 import os
 import stat
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
@@ -21,6 +20,11 @@ from ukcc.image.layout import Layout, Sizes, check_program, plan
 from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.provenance import recorded_command, recorded_paths
 from ukcc.image.write import write_image
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
 # What the kernel and init need beside the archive and the unpacked files before the application's
 # own demands begin: page tables, struct pages, slabs, devices' rings. See docs/image.md, "Memory".
@@ -127,7 +131,7 @@ def smallest_memory(layout: Layout, sizes: Sizes, unpacked: int) -> int:
 
 def _members(
     sysroot: str, name: str, program: bytes, files: Iterable[cpio.Entry]
-) -> "list[cpio.Entry]":
+) -> list[cpio.Entry]:
     """The archive's members, in the order of docs/architecture.md."""
     init = os.path.join(sysroot, "boot", "init")
     try:
@@ -143,7 +147,7 @@ def _members(
     ]
 
 
-def _sysroot_facts(sysroot: str) -> "dict[str, Any]":
+def _sysroot_facts(sysroot: str) -> dict[str, Any]:
     """What the sysroot says of itself, for the metadata: id, tool versions, everything hashed."""
     path = os.path.join(sysroot, "sysroot.json")
     try:

@@ -5,13 +5,17 @@ place: paths below the working directory become relative ones, those of the sysr
 `<sysroot>`, those of the system stay, and of other absolute paths the last part is kept.
 """
 
+from __future__ import annotations
+
 # Importing pathlib would cost every link 5 ms:
 # ruff: noqa: PTH120
-
 import os
-from collections.abc import Iterable, Sequence
 
 from ukcc.cc.shared import is_shared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _SYSTEM = ("/usr/", "/lib/", "/lib64/", "/opt/", "/bin/", "/etc/")
 SYSROOT = "<sysroot>"

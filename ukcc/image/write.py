@@ -1,9 +1,9 @@
 """Writes a planned image: the one place of the packer that touches the output."""
 
+from __future__ import annotations
+
 # Importing pathlib would cost every link 5 ms:
 # ruff: noqa: PTH104, PTH108, PTH118, PTH120
-
-import contextlib
 import os
 import struct
 import zlib
@@ -59,8 +59,10 @@ def write_image(
         raise UkccError(f"{output}: {error.strerror}") from None
     finally:
         os.close(kernel_bin)
-        with contextlib.suppress(OSError):
+        try:
             os.unlink(temporary)
+        except OSError:
+            pass  # it was renamed
 
 
 def beside(output: str, what: str) -> str:
@@ -77,7 +79,7 @@ def _patches(
     archive: bytes,
     metadata: bytes,
     pvh: bytes,
-) -> "list[tuple[int, bytes]]":
+) -> list[tuple[int, bytes]]:
     """(offset, bytes) of everything that is not a plain copy, in the order it must be written."""
     descriptor = DESCRIPTOR.pack(
         DESCRIPTOR_MAGIC, layout.archive_paddr, len(archive), zlib.crc32(archive), 0
@@ -100,7 +102,7 @@ def _patches(
     return patches
 
 
-def _moved_symbols(app: Headers, cut: Cut, source: int) -> "list[tuple[int, bytes]]":
+def _moved_symbols(app: Headers, cut: Cut, source: int) -> list[tuple[int, bytes]]:
     """Symbol tables in which what lies behind the cut of a BSS belongs to its second section."""
     patches = []
     for shdr in app.shdrs:
@@ -118,12 +120,14 @@ def _moved_symbols(app: Headers, cut: Cut, source: int) -> "list[tuple[int, byte
 def _copy(source: int, start: int, target: int, offset: int, size: int) -> None:
     """Copies `size` bytes between files, sharing blocks where the file system can (reflink)."""
     done = 0
-    with contextlib.suppress(OSError):  # other file systems, or no such call: copied by hand below
+    try:
         while done < size:
             count = os.copy_file_range(source, target, size - done, start + done, offset + done)
             if not count:
                 break
             done += count
+    except OSError:
+        pass  # other file systems, or no such call: copied by hand below
     while done < size:
         data = os.pread(source, min(_CHUNK, size - done), start + done)
         if not data:
