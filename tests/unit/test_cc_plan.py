@@ -12,8 +12,10 @@ HEADERS = "-idirafter /root/usr/include"
 STATIC = "-static -no-pie -Wl,-Ttext-segment=0x10000000"
 
 
-def toolchain(*, sysroot="/root", plain=False, compiler="/bin/gcc"):
-    return Toolchain(name="uk-gcc", compiler=compiler, shims="/shims", sysroot=sysroot, plain=plain)
+def toolchain(*, sysroot="/root", plain=False, thin=False, compiler="/bin/gcc"):
+    return Toolchain(
+        name="uk-gcc", compiler=compiler, shims="/shims", sysroot=sysroot, plain=plain, thin=False
+    )
 
 
 def plan_of(line, **about):

@@ -136,6 +136,7 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
             name=os.path.basename(steps.output),  # noqa: PTH119
             libraries=used,
             directories=provenance.own_directories(used, steps.sysroot),
+            thin=steps.thin,
         )
     except BaseException as error:
         _remove(steps.output)

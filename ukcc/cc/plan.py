@@ -37,6 +37,7 @@ class Plan(Frozen):
         "reads_stdin",
         "reason",
         "sysroot",
+        "thin",
         "words",
     )
     kind: str
@@ -49,6 +50,7 @@ class Plan(Frozen):
     doubt: str  # why there is a fallback
     exports: bool
     reads_stdin: bool
+    thin: bool
 
 
 def make_plan(
@@ -113,6 +115,7 @@ def _program(
         fallback=dynamic if decided.doubt and not invocation.dry_run else (),
         doubt=decided.doubt,
         exports=decided.exports,
+        thin=toolchain.thin,
         reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
     )
 
@@ -130,6 +133,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         doubt="",
         exports=False,
         reads_stdin=False,
+        thin=False,
     )
 
 

@@ -29,12 +29,13 @@ _PACKAGES = {
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "name", "plain", "shims", "sysroot")
+    __slots__ = ("compiler", "name", "plain", "shims", "sysroot", "thin")
     name: str  # of ours: uk-gcc
     compiler: str
     shims: str  # the directory of our `as`
     sysroot: str  # "" when there is none
     plain: bool  # UKCC_PLAIN: an ordinary executable, no kernel appended
+    thin: bool  # UKCC_IMAGE=thin: the kernel is named, not carried
 
 
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
@@ -46,7 +47,15 @@ def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
         shims=find_shims(sysroot),
         sysroot=sysroot,
         plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
+        thin=_wants_thin(environ),
     )
+
+
+def _wants_thin(environ: "Mapping[str, str]") -> bool:
+    wanted = environ.get("UKCC_IMAGE", "")
+    if wanted not in ("", "full", "thin"):
+        raise UkccError(f"UKCC_IMAGE is '{wanted}', which is no kind of image", "say full or thin")
+    return wanted == "thin"
 
 
 def find_sysroot(environ: "Mapping[str, str]") -> str:

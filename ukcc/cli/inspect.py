@@ -28,14 +28,16 @@ def command(image: Path, as_json: bool, sources: bool, raw: bool) -> None:
 
 def _summary(report: Report, raw: bool) -> Iterator[str]:
     kernel, versions, sizes = report.kernel, report.versions, report.sizes
-    yield f"{report.path}: {report.kind} program, boots by PVH"
+    how = "thin: `ukcc run` brings the kernel" if report.thin else "boots by PVH"
+    yield f"{report.path}: {report.kind} program, {how}"
     yield _row("program", report.program + (", stripped" if report.stripped else ""))
     yield _row("entry", f"{report.entry:#x}")
     if report.interpreter:
         yield _row("interpreter", report.interpreter)
     yield _row("kernel", f"{kernel.get('release', '?')} (source {kernel.get('source', '?')})")
     yield _row("", f"configuration sha256 {kernel.get('config_sha256', '?')}")
-    yield _row("", f"entered at physical {report.kernel_entry_paddr:#x}")
+    if not report.thin:
+        yield _row("", f"entered at physical {report.kernel_entry_paddr:#x}")
     yield _row("glibc", str(versions.get("glibc", "?")))
     yield _row("sysroot", report.sysroot)
     tools = (f"{k} {v}" for k, v in sorted(versions.items()) if k not in ("linux", "glibc"))
@@ -46,7 +48,8 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     yield _row("size", f"{sizes['file']:,} bytes")
     for part in ("application", "debug", "kernel", "archive"):
         yield _row("", f"{sizes[part]:>12,} {part}")
-    yield _row("memory", f"at least {report.memory_min_mib} MiB")
+    if not report.thin:
+        yield _row("memory", f"at least {report.memory_min_mib} MiB")
     yield _row("linked by", " ".join(report.link_command))
 
 

@@ -52,6 +52,7 @@ class Report:
     path: str
     program: str
     kind: str
+    thin: bool
     entry: int
     interpreter: str
     stripped: bool
@@ -80,7 +81,8 @@ def inspect_image(path: Path) -> Report:
         metadata = _metadata(elf, path)
         sites = find_sites(elf)
         entry = elf.note(XEN, XEN_ELFNOTE_PHYS32_ENTRY)
-        if entry is None:
+        thin = "thin" in metadata
+        if entry is None and not thin:
             raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
         used = tuple(str(p) for p in metadata.get("libraries", ()))
         sysroot = str(metadata.get("sysroot", ""))
@@ -88,11 +90,12 @@ def inspect_image(path: Path) -> Report:
             path=str(path),
             program=str(metadata.get("program", "")),
             kind=_kind(elf),
+            thin=thin,
             entry=elf.entry,
             interpreter=elf.interpreter() or "",
             stripped=not elf.functions(),
             kernel=metadata.get("kernel", {}),
-            kernel_entry_paddr=int.from_bytes(entry, "little"),
+            kernel_entry_paddr=int.from_bytes(entry or b"", "little"),
             sysroot=sysroot,
             versions=metadata.get("versions", {}),
             inputs=metadata.get("inputs", {}),

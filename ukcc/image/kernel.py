@@ -43,7 +43,11 @@ class Kernel(Record):
     @property
     def size(self) -> int:
         """The bytes of `kernel.bin` that the segments need."""
-        return max(s.offset + s.filesz for s in self.segments)
+        return max((s.offset + s.filesz for s in self.segments), default=0)
+
+
+# What a thin image carries: `ukcc run` brings the kernel.
+NO_KERNEL = Kernel("", "", "", 0, 0, (), 0)
 
 
 def read_kernel(sysroot: str) -> Kernel:

@@ -102,11 +102,16 @@ def check_program(app: Headers, what: str) -> None:
 
 
 def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
-    """Lays out the image of a program (see `check_program`) around a kernel."""
+    """Lays out the image of a program (see `check_program`) around a kernel.
+
+    With NO_KERNEL it is a thin one: the program, and metadata that name what it lacks.
+    """
     own = split_bss(app)
     loads = [p for p in own.phdrs if p.type == PT_LOAD]
-    has_stub = app.ehdr.entry < LOWEST_ENTRY
-    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
+    bootable = bool(kernel.segments)
+    has_stub = bootable and app.ehdr.entry < LOWEST_ENTRY
+    # The table, the metadata's note; and of an image that carries them archive and PVH note.
+    count = len(own.phdrs) + has_stub + len(kernel.segments) + (4 if bootable else 2)
 
     # File offsets. The kernel and the archive start on pages, so that file systems can share them.
     app_size = _without_section_table(app)
@@ -136,17 +141,17 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
     scratch = align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
-    cpio = part(archive_at, archive_size, archive_paddr, above)
+    cpio = [part(archive_at, archive_size, archive_paddr, above)] if bootable else []
     moved = _move(own.phdrs, scratch + len(jump) * PAGE)
-    notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
-    phdrs = [*_with_table(moved, head, count), *jump, *boot, cpio, *notes]
+    notes = [_note(head, metadata, sizes.metadata)]
+    notes += [_note(head, pvh, sizes.pvh)] if bootable else []
+    phdrs = [*_with_table(moved, head, count), *jump, *boot, *cpio, *notes]
 
     added = [
-        (".uk.meta", _covering(notes[0])),
-        (".uk.pvh", _covering(notes[1])),
+        *zip((".uk.meta", ".uk.pvh"), map(_covering, notes)),  # noqa: B905
         *((".uk.entry", _covering(p)) for p in jump),
         *((s.name, _covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
-        (".uk.archive", _covering(cpio)),
+        *((".uk.archive", _covering(p)) for p in cpio),
     ]
     shdrs, names, shstrndx = _section_table(app, own.shdrs, added, names_at)
     shoff = align_up(names_at + len(names), 8)

@@ -6,7 +6,7 @@ Part of every link, so: the standard library only, and little of it.
 from __future__ import annotations
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH109, PTH116, PTH118, PTH123
+# ruff: noqa: PTH109, PTH116, PTH118, PTH119, PTH123
 import os
 import stat
 
@@ -14,8 +14,8 @@ from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import find_closure
 from ukcc.image.debug import without_debug
-from ukcc.image.headers import read_headers
-from ukcc.image.kernel import read_json, read_kernel
+from ukcc.image.headers import Headers, read_headers
+from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan
 from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.provenance import recorded_command, recorded_paths
@@ -41,16 +41,29 @@ def pack_program(
     files: Iterable[cpio.Entry] = (),
     libraries: Sequence[str] = (),
     directories: Sequence[str] = (),
+    thin: bool = False,
 ) -> None:
     """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
 
     link_command: the user's argv; libraries: paths of what the link used (default: what the
     program loads); both are kept in the metadata as far as `provenance` lets them.
-    directories: where shared libraries are looked for before all others.
+    directories: where shared libraries are looked for before all others. thin: carry neither
+    kernel nor archive, but name them; `complete_image` adds them.
     """
+    here = os.getcwd()
+    if thin:
+        pack_thin(
+            linked,
+            output,
+            sysroot=sysroot,
+            link_command=recorded_command(link_command, here),
+            name=name,
+            libraries=recorded_paths(libraries, here, sysroot),
+            directories=directories,
+        )
+        return
     closure = find_closure(linked, sysroot, directories, os.environ)
     used = libraries or [library.path for library in closure.libraries]
-    here = os.getcwd()
     pack_image(
         linked,
         output,
@@ -82,34 +95,15 @@ def pack_image(
     character device (`-o /dev/null`) is left alone. Raises UkccError.
     """
     kernel = read_kernel(sysroot)
-    facts = _sysroot_facts(sysroot)
+    if _is_device(output):
+        return
+    source, app = _open_program(linked)
     try:
-        source = os.open(linked, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UkccError(f"{linked}: {error.strerror}") from None
-    try:
-        app = read_headers(source, os.fstat(source).st_size, linked)
-        check_program(app, linked)
-        if app.section(".uk.archive"):
-            raise UkccError(f"{linked}: is an image already")
-        if _is_device(output):
-            return
         members = _members(sysroot, name, without_debug(linked), files)
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
-        metadata: dict[str, Any] = {
-            **facts,
-            "kernel": {
-                "release": kernel.release,
-                "source": kernel.source,
-                "config_sha256": kernel.config_sha256,
-            },
-            "program": f"/app/{name}",
-            "link_command": list(link_command),
-            "libraries": list(libraries),
-            "memory_min_mib": 0,
-        }
+        metadata = _metadata(sysroot, kernel, link_command, name, libraries)
         # The smallest memory depends on the layout, the layout on the length of the metadata, by a
         # few bytes at most: one more round is exact to the page, and the figure is in MiB.
         pvh = pvh_note(kernel.entry_paddr)
@@ -122,11 +116,92 @@ def pack_image(
         os.close(source)
 
 
+def pack_thin(
+    linked: str,
+    output: str,
+    *,
+    sysroot: str,
+    link_command: Sequence[str],
+    name: str,
+    libraries: Sequence[str] = (),
+    directories: Sequence[str] = (),
+) -> None:
+    """Makes a thin image: the program, and a note that names the sysroot whose kernel it wants.
+
+    directories: where its shared libraries are, kept for the time when the image is completed.
+    """
+    kernel = read_kernel(sysroot)
+    if _is_device(output):
+        return
+    source, app = _open_program(linked)
+    try:
+        metadata = _metadata(sysroot, kernel, link_command, name, libraries)
+        metadata["thin"] = {"directories": list(directories)}
+        note = metadata_note(metadata)
+        layout = plan(app, NO_KERNEL, Sizes(0, len(note), 0))
+        write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")
+    finally:
+        os.close(source)
+
+
+def complete_image(
+    thin: str, output: str, *, metadata: dict[str, Any], sysroot: str, files: Iterable[cpio.Entry]
+) -> None:
+    """Makes a whole image of a thin one, from its `metadata` and the sysroot that they name.
+
+    files: what a dynamic program needs beside itself.
+    """
+    pack_image(
+        thin,
+        output,
+        sysroot=sysroot,
+        link_command=metadata["link_command"],
+        name=os.path.basename(metadata["program"]),
+        files=files,
+        libraries=metadata["libraries"],
+    )
+
+
 def smallest_memory(layout: Layout, sizes: Sizes, unpacked: int) -> int:
     """MiB a machine needs: all that is loaded fits, and the archive beside its unpacked files."""
     loaded = layout.end_paddr
     unpacking = layout.archive_paddr + sizes.archive + unpacked
     return -(-(max(loaded, unpacking) + ALLOWANCE) >> 20)
+
+
+def _open_program(path: str) -> tuple[int, Headers]:
+    """A file descriptor to close, and the headers, of what may become an image."""
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UkccError(f"{path}: {error.strerror}") from None
+    try:
+        app = read_headers(source, os.fstat(source).st_size, path)
+        check_program(app, path)
+        if app.section(".uk.archive"):
+            raise UkccError(f"{path}: is an image already")
+    except BaseException:
+        os.close(source)
+        raise
+    return source, app
+
+
+def _metadata(
+    sysroot: str, kernel: Kernel, link_command: Sequence[str], name: str, libraries: Sequence[str]
+) -> dict[str, Any]:
+    """What docs/image.md lists, but for what only a whole image can say."""
+    return {
+        **_sysroot_facts(sysroot),
+        "kernel": {
+            "release": kernel.release,
+            "source": kernel.source,
+            "config_sha256": kernel.config_sha256,
+        },
+        "program": f"/app/{name}",
+        "link_command": list(link_command),
+        "libraries": list(libraries),
+        "memory_min_mib": 0,
+    }
 
 
 def _members(

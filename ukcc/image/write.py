@@ -35,7 +35,8 @@ def write_image(
     source: the linked program, open for reading. Raises UkccError, which names the file.
     """
     temporary = beside(output, "image")
-    kernel_path = os.path.join(sysroot, "kernel", "kernel.bin")
+    # A thin image takes nothing from it.
+    kernel_path = os.path.join(sysroot, "kernel", "kernel.bin") if kernel.segments else os.devnull
     try:
         kernel_bin = os.open(kernel_path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -81,19 +82,20 @@ def _patches(
     pvh: bytes,
 ) -> list[tuple[int, bytes]]:
     """(offset, bytes) of everything that is not a plain copy, in the order it must be written."""
-    descriptor = DESCRIPTOR.pack(
-        DESCRIPTOR_MAGIC, layout.archive_paddr, len(archive), zlib.crc32(archive), 0
-    )
     patches = [
         (0, layout.ehdr.pack()),
         (layout.ehdr.phoff, b"".join(p.pack() for p in layout.phdrs)),
         (layout.metadata_offset, metadata),
         (layout.pvh_offset, pvh),
-        (layout.kernel_offset + kernel.descriptor_offset, descriptor),
         (layout.archive_offset, archive),
         (layout.names_offset, layout.names),
         (layout.ehdr.shoff, b"".join(s.pack() for s in layout.shdrs)),
     ]
+    if kernel.segments:
+        descriptor = DESCRIPTOR.pack(
+            DESCRIPTOR_MAGIC, layout.archive_paddr, len(archive), zlib.crc32(archive), 0
+        )
+        patches.append((layout.kernel_offset + kernel.descriptor_offset, descriptor))
     if layout.stub:
         offset, distance = layout.stub
         patches.append((offset, _ENDBR64_JMP + struct.pack("<i", distance)))

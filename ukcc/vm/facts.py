@@ -33,23 +33,32 @@ class ImageFacts:
 
 def read_facts(image: str) -> ImageFacts:
     """Reads the notes of an image. Raises MachineError for what no VMM could boot."""
+    notes = _read_notes(image)
+    # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
+    if not notes or find_note(notes[-1], XEN, XEN_ELFNOTE_PHYS32_ENTRY) is None:
+        raise MachineError(f"{image}: no bootable image: it has no kernel in it", _MEND)
+    return _facts(_metadata(notes))
+
+
+def read_metadata(image: str) -> dict[str, Any]:
+    """What the packer recorded; empty for a file without. Raises MachineError if it is no ELF."""
+    return _metadata(_read_notes(image))
+
+
+def _read_notes(image: str) -> list[bytes]:
     try:
         fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
     try:
         size = os.fstat(fd).st_size
-        notes = _notes(fd, read_headers(fd, size, image))
+        return _notes(fd, read_headers(fd, size, image))
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
     except UkccError as error:
         raise MachineError(error.message, error.hint or _MEND) from None
     finally:
         os.close(fd)
-    # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
-    if not notes or find_note(notes[-1], XEN, XEN_ELFNOTE_PHYS32_ENTRY) is None:
-        raise MachineError(f"{image}: no bootable image: it has no kernel in it", _MEND)
-    return _facts(_metadata(notes))
 
 
 def _notes(fd: int, headers: Headers) -> list[bytes]:

@@ -10,12 +10,14 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image import cpio
 from ukcc.vm import backlog, process
 from ukcc.vm.accel import choose
+from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -32,7 +34,8 @@ _PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
 
 def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 124, 125 or 128 + n."""
-    facts = read_facts(options.image)
+    image = completed(options.image)
+    facts = read_facts(image)
     terminal = host_terminal()
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
@@ -44,6 +47,7 @@ def run(options: RunOptions) -> int:
         stdin_port=not terminal.interactive and not _stdin_is_empty(),
         output_ports=not os.isatty(process.STDOUT),
     )
+    machine = replace(machine, image=image)
     if options.gdb_port is not None:
         _say(gdb_line(options.image, options.gdb_port, facts))
     outcome = process.execute(
@@ -70,9 +74,10 @@ def dry_run(options: RunOptions) -> str:
     It can be pasted: the archive of the settings is written to a file whose name comes from its
     contents, in the directory for temporary files, and stays there.
     """
-    facts = read_facts(options.image)
+    image = completed(options.image)
+    facts = read_facts(image)
     terminal = host_terminal()
-    machine = plan_machine(options, facts, choose(options.accel))
+    machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
     archive = settings_archive(machine, terminal, options)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
