@@ -12,7 +12,8 @@ from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.archives import Archive, origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
-from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY
+from ukcc.image.layout import METADATA_SECTION
+from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 from ukcc.image.provenance import SYSROOT
 from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
 
@@ -112,6 +113,8 @@ def inspect_image(path: Path) -> Report:
 
 def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
     text = elf.note(UKCC, UKCC_METADATA)
+    if text is None:  # a thin image has it in a section only
+        text = find_note(elf.section_bytes(METADATA_SECTION), UKCC, UKCC_METADATA)
     if text is None:
         raise NotAnImage(
             f"{path}: an ELF file, but no image", "link it with uk-gcc, or use ukcc pack"

@@ -35,7 +35,10 @@ from ukcc.image.headers import (
     congruent,
 )
 from ukcc.image.kernel import Kernel
+from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.record import Record
+
+METADATA_SECTION = ".uk.meta"
 
 # rust-vmm's loaders refuse an e_entry below this (their HIMEM_START); QEMU does not look at it.
 LOWEST_ENTRY = 1 << 20
@@ -102,16 +105,11 @@ def check_program(app: Headers, what: str) -> None:
 
 
 def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
-    """Lays out the image of a program (see `check_program`) around a kernel.
-
-    With NO_KERNEL it is a thin one: the program, and metadata that name what it lacks.
-    """
+    """Lays out the image of a program (see `check_program`) around a kernel."""
     own = split_bss(app)
     loads = [p for p in own.phdrs if p.type == PT_LOAD]
-    bootable = bool(kernel.segments)
-    has_stub = bootable and app.ehdr.entry < LOWEST_ENTRY
-    # The table, the metadata's note; and of an image that carries them archive and PVH note.
-    count = len(own.phdrs) + has_stub + len(kernel.segments) + (4 if bootable else 2)
+    has_stub = app.ehdr.entry < LOWEST_ENTRY
+    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
 
     # File offsets. The kernel and the archive start on pages, so that file systems can share them.
     app_size = _without_section_table(app)
@@ -141,17 +139,17 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
     scratch = align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
-    cpio = [part(archive_at, archive_size, archive_paddr, above)] if bootable else []
+    cpio = part(archive_at, archive_size, archive_paddr, above)
     moved = _move(own.phdrs, scratch + len(jump) * PAGE)
-    notes = [_note(head, metadata, sizes.metadata)]
-    notes += [_note(head, pvh, sizes.pvh)] if bootable else []
-    phdrs = [*_with_table(moved, head, count), *jump, *boot, *cpio, *notes]
+    notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
+    phdrs = [*_with_table(moved, head, count), *jump, *boot, cpio, *notes]
 
     added = [
-        *zip((".uk.meta", ".uk.pvh"), map(_covering, notes)),  # noqa: B905
+        (METADATA_SECTION, _covering(notes[0])),
+        (".uk.pvh", _covering(notes[1])),
         *((".uk.entry", _covering(p)) for p in jump),
         *((s.name, _covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
-        *((".uk.archive", _covering(p)) for p in cpio),
+        (".uk.archive", _covering(cpio)),
     ]
     shdrs, names, shstrndx = _section_table(app, own.shdrs, added, names_at)
     shoff = align_up(names_at + len(names), 8)
@@ -182,6 +180,37 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
         size=shoff + len(shdrs) * SHDR_SIZE,
         end_paddr=max(kernel.end_paddr, *in_memory),
         cut=own.cut,
+    )
+
+
+def plan_thin(app: Headers, metadata: int) -> Layout:
+    """Lays out a thin image: the program as it is, and a section for `metadata` bytes of notes.
+
+    No segment changes, so there is nothing that a tool could move wrongly.
+    """
+    app_size = _without_section_table(app)
+    at = align_up(app_size, NOTE_ALIGN)
+    names_at = at + metadata
+    added = [(METADATA_SECTION, Shdr(0, SHT_NOTE, 0, 0, at, metadata, 0, 0, NOTE_ALIGN, 0))]
+    shdrs, names, shstrndx = _section_table(app, app.shdrs, added, names_at)
+    shoff = align_up(names_at + len(names), 8)
+    ehdr = app.ehdr._replace(shoff=shoff, shentsize=SHDR_SIZE, shnum=len(shdrs), shstrndx=shstrndx)
+    return Layout(
+        ehdr=ehdr,
+        phdrs=app.phdrs,
+        shdrs=tuple(shdrs),
+        names=names,
+        app_size=app_size,
+        stub=None,
+        metadata_offset=at,
+        pvh_offset=names_at,
+        kernel_offset=names_at,
+        archive_offset=names_at,
+        archive_paddr=0,
+        names_offset=names_at,
+        size=shoff + len(shdrs) * SHDR_SIZE,
+        end_paddr=0,
+        cut=None,
     )
 
 

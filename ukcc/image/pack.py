@@ -16,7 +16,7 @@ from ukcc.image.closure import find_closure
 from ukcc.image.debug import without_debug
 from ukcc.image.headers import Headers, read_headers
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
-from ukcc.image.layout import Layout, Sizes, check_program, plan
+from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.provenance import recorded_command, recorded_paths
 from ukcc.image.write import write_image
@@ -138,7 +138,7 @@ def pack_thin(
         metadata = _metadata(sysroot, kernel, link_command, name, libraries)
         metadata["thin"] = {"directories": list(directories)}
         note = metadata_note(metadata)
-        layout = plan(app, NO_KERNEL, Sizes(0, len(note), 0))
+        layout = plan_thin(app, len(note))
         write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")
     finally:
         os.close(source)

@@ -10,6 +10,7 @@ from typing import Any
 from ukcc import paths
 from ukcc.errors import MachineError, UkccError
 from ukcc.image.headers import PT_NOTE, Headers, read_headers
+from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 
 _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
@@ -62,9 +63,12 @@ def _read_notes(image: str) -> list[bytes]:
 
 
 def _notes(fd: int, headers: Headers) -> list[bytes]:
-    return [
-        os.pread(fd, phdr.filesz, phdr.offset) for phdr in headers.phdrs if phdr.type == PT_NOTE
-    ]
+    """What the PT_NOTEs hold; first, where there is one, the note of a thin image."""
+    places = [(phdr.offset, phdr.filesz) for phdr in headers.phdrs if phdr.type == PT_NOTE]
+    section = headers.section(METADATA_SECTION)
+    if section is not None:
+        places.insert(0, (section.offset, section.size))
+    return [os.pread(fd, size, offset) for offset, size in places]
 
 
 def _metadata(notes: list[bytes]) -> dict[str, Any]:
