@@ -1,6 +1,7 @@
 """`make bench`: what the project costs and gains, measured in one run.
 
     host.py      wall time of compile and link steps, sizes of files
+    builds.py    whole builds and a configure run, by gcc and by uk-gcc
     guest.py     instructions, counted by QEMU, and the smallest memory that boots
     __main__.py  the table, or JSON
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ukcc.bench import Figure, guest, host
+from ukcc.bench import Figure, builds, guest, host
 from ukcc.errors import UkccError
 
 # In this order: the later ones use what the earlier ones built.
@@ -21,18 +21,23 @@ _STEPS: tuple[tuple[str, Callable[[Path], list[Figure]]], ...] = (
     ("sizes", host.size_figures),
     ("instructions", guest.count_figures),
     ("memory", guest.memory_figures),
+    ("a configure run", builds.configure_figures),
+    ("builds of Redis and SQLite", builds.build_figures),
 )
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(as_json: bool) -> None:
+@click.option("--only", multiple=True, help="A part of a step's name; may be repeated.")
+def main(as_json: bool, only: tuple[str, ...]) -> None:
     """Measure what the project costs and gains."""
     progress = Console(stderr=True)
     figures: list[Figure] = []
     try:
         with tempfile.TemporaryDirectory(prefix="ukcc-bench-") as directory:
             for name, measure in _STEPS:
+                if only and not any(part in name for part in only):
+                    continue
                 with progress.status(f"measuring {name}"):
                     figures += measure(Path(directory))
     except UkccError as error:
@@ -48,7 +53,7 @@ def _table(figures: list[Figure]) -> Table:
     table = Table("what", "unit", "target")
     table.add_column("measured", justify="right")
     for figure in figures:
-        digits = 0 if figure.value == int(figure.value) else 1
+        digits = 2 if figure.unit == "ratio" else 0 if figure.value == int(figure.value) else 1
         table.add_row(figure.name, figure.unit, figure.target, f"{figure.value:.{digits}f}")
     return table
 
