@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from image_samples import BASE, DATA, GIB, SAMPLES, SYMBOL, make_sysroot, program
 
-from ukcc.errors import NotAnImage, SysrootMissing, UkccError
+from ukcc.errors import MachineError, NotAnImage, SysrootMissing, UkccError
 from ukcc.image import cpio, write
 from ukcc.image.headers import PT_NOTE, SHT_SYMTAB, Headers, read_headers
 from ukcc.image.notes import UKCC, UKCC_METADATA, find_note
-from ukcc.image.pack import pack_image
+from ukcc.image.pack import complete_image, pack_image, pack_thin
+from ukcc.vm.facts import read_facts, read_metadata
 
 
 @pytest.fixture
@@ -269,3 +270,46 @@ def test_imports_little() -> None:
     ).stdout.split()
     costly = {"dataclasses", "pathlib", "subprocess", "tempfile", "hashlib", "elftools", "click"}
     assert not costly & set(loaded)
+
+
+@pytest.mark.parametrize("sample", [name for name in SAMPLES if "no sections" not in name])
+def test_thin(tmp_path: Path, sysroot: Path, sample: str) -> None:
+    path = linked(tmp_path, sample)
+    original, own = path.read_bytes(), headers(path)
+    thin = tmp_path / "thin"
+    pack_thin(
+        str(path),
+        str(thin),
+        sysroot=str(sysroot),
+        link_command=["uk-gcc"],
+        name="hello",
+        directories=["/own"],
+    )
+    made = headers(thin)
+    assert made.phdrs == own.phdrs
+    assert thin.read_bytes()[64 : own.ehdr.shoff] == original[64 : own.ehdr.shoff]
+    assert thin.stat().st_mode & 0o7777 == 0o751
+    metadata = read_metadata(str(thin))
+    assert metadata["thin"] == {"directories": ["/own"]}
+    assert metadata["sysroot"] == "0123456789abcdef"
+    with pytest.raises(MachineError, match="no kernel in it"):
+        read_facts(str(thin))
+
+    whole = tmp_path / "whole"
+    complete_image(str(thin), str(whole), metadata=metadata, sysroot=str(sysroot), files=[])
+    assert read_facts(str(whole)).memory_min_mib > 0
+    assert "thin" not in read_metadata(str(whole))
+    with pytest.raises(UkccError, match="is an image already"):
+        pack(whole, tmp_path / "again", sysroot)
+
+
+def test_members_are_read_back() -> None:
+    entries = [
+        cpio.regular("/a/b", b"12345", 0o755),
+        cpio.Entry("a/link", 0o120777, b"b"),
+        cpio.regular("/empty", b""),
+    ]
+    archive = cpio.archive(cpio.with_parents(entries))
+    assert list(cpio.members(archive)) == [cpio.Entry("a", 0o40755), *entries]
+    assert list(cpio.members(archive + b"\0" * 512))[1:] == entries
+    assert list(cpio.members(b"nothing")) == []
