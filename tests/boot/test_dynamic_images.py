@@ -118,6 +118,16 @@ def test_plugins(compile_in, tmp_path, boot):
     assert (status, out) == said
 
 
+def test_plugins_of_a_program_that_exports_nothing(compile_in, tmp_path, boot):
+    plugin = PLUGIN.replace("hosts_word()", '"nothing"')
+    compile_in("-shared", "-fPIC", "plugin.c", "-o", "plugin.so", sources={"plugin.c": plugin})
+    compile_in("host.c", "-o", "host", sources={"host.c": LOADS_PLUGIN})
+    said = (5, b"plugin heard: nothing\n")
+    assert process("./host", "./plugin.so", cwd=tmp_path) == said
+    share = ["-v", f"{tmp_path}:/plugins:ro"]
+    assert boot(tmp_path / "host", "/plugins/plugin.so", options=share)[:2] == said
+
+
 def test_exported_symbols_without_plugins_stay_static(compile_in, tmp_path):
     compile_in("-rdynamic", "main.c", "-o", "main", sources={"main.c": WHERE})
     assert inspect_image(tmp_path / "main").kind == "static"

@@ -13,7 +13,8 @@ BUILT = Lookup(
     only_shared=lambda name, directories: name == "own" and "lib" in directories,
 )
 
-STATIC, TRIED, DYNAMIC = "static", "static, then dynamic", "dynamic"
+# FORCED: the user says -static; STATIC: dynamic only if it loads plugins; TRIED: or if it fails.
+FORCED, STATIC, TRIED, DYNAMIC = "forced", "static", "tried", "dynamic"
 
 ROWS = [
     ("a.c", STATIC),
@@ -24,22 +25,22 @@ ROWS = [
     ("a.c -Wl,-O1,-lz", TRIED),
     ("a.c -Wl,--library=z", TRIED),
     ("a.c -Xlinker -lz", TRIED),
-    ("a.c -lz -static", STATIC),
-    ("a.c -lz -static-pie", STATIC),
+    ("a.c -lz -static", FORCED),
+    ("a.c -lz -static-pie", FORCED),
     ("a.c -lz -pie", TRIED),
     ("a.c -L lib -lown", DYNAMIC),
-    ("a.c -Llib -lown -static", STATIC),
+    ("a.c -Llib -lown -static", FORCED),
     ("a.c -Lother -lown", TRIED),
     ("a.c --library-directory=lib -lown", DYNAMIC),
     ("a.c -l:libz.so.1", DYNAMIC),
     ("a.c -l:libz.a", TRIED),
     ("a.c libboth.so", TRIED),
     ("a.c x/libown.so.1.2", DYNAMIC),
-    ("a.c -rdynamic", TRIED),
-    ("a.c -Wl,-E", TRIED),
-    ("a.c -Xlinker -export-dynamic", TRIED),
-    ("a.c -Wl,--dynamic-list=list", TRIED),
-    ("a.c -rdynamic -static", STATIC),
+    ("a.c -rdynamic", STATIC),
+    ("a.c -Wl,-E", STATIC),
+    ("a.c -Xlinker -export-dynamic", STATIC),
+    ("a.c -Wl,--dynamic-list=list", STATIC),
+    ("a.c -rdynamic -static", FORCED),
     ("a.c -fsanitize=undefined", STATIC),
     ("a.c -fsanitize=undefined,address", DYNAMIC),
     ("a.c -fsanitize=thread", DYNAMIC),
@@ -58,7 +59,10 @@ def test_linkage(line, linkage):
     made = plan_of(line)
     static = "-static" in made.command or "-static-pie" in made.command
     assert static == (linkage != DYNAMIC)
-    assert bool(made.fallback) == (linkage == TRIED)
+    assert bool(made.fallback) == (linkage in (STATIC, TRIED))
+    assert bool(made.doubt) == (linkage == TRIED)
+    exports = any(word in line for word in ("rdynamic", "-E", "export-", "dynamic-list"))
+    assert made.exports == (exports and linkage != FORCED)
     assert "-static" not in made.fallback
     if linkage == DYNAMIC:
         assert "a dynamic program" in made.reason

@@ -58,14 +58,13 @@ def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
     try:
         log.record(environ, "link", steps.command)
         first = _listing(_coloured(steps.command), inputs)
-        if steps.exports:
-            first = (first[0], *_TRACE, *first[1:])
+        first = (first[0], *_TRACE, *first[1:])
         status = child.execute(first, environ, {**streams, 1: out, 2: err})
         said = child.contents(err).splitlines(keepends=True)
         reason = _why_dynamic(steps, status, said)
         if not reason:
             _write(1, child.contents(out))
-            _write(2, b"".join(line for line in said if not (steps.exports and _is_trace(line))))
+            _write(2, b"".join(line for line in said if not _is_trace(line)))
             return status
         log.record(environ, f"link again, dynamic ({reason})", steps.fallback)
         os.ftruncate(inputs, 0)
@@ -94,14 +93,26 @@ def _why_dynamic(steps: Plan, status: int, said: "list[bytes]") -> str:
     if status:
         failed = any(words in line for line in said for words in _LINK_FAILED)
         return steps.doubt if failed else ""
-    if steps.exports and any(_is_trace(line) and b"libc.a(" not in line for line in said):
-        return "it exports symbols and loads plugins"
+    if any(_is_trace(line) and _loads_plugins(line, steps.exports) for line in said):
+        return "it loads plugins"
     return ""
 
 
 def _is_trace(line: bytes) -> bool:
     """Whether the linker says by it who refers to `dlopen`, or defines it."""
     return line.rstrip().endswith((b" dlopen", b" dlmopen"))
+
+
+def _loads_plugins(trace: bytes, exports: bool) -> bool:
+    """Whether this reference to `dlopen` is the program's own, for plugins of its own.
+
+    libc.a refers to it itself. A library of the system (libcrypto's engines, libgomp's devices)
+    may, and is not asked to, unless the program shows its symbols.
+    """
+    if b"libc.a(" in trace:
+        return False
+    archive = next((word for word in trace.split() if b".a(" in word), b"")
+    return exports or not archive.startswith((b"/usr/", b"/lib"))
 
 
 def _spool() -> int:

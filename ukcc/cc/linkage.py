@@ -2,9 +2,9 @@
 
 A program is static where its libraries allow that. It is dynamic, with interpreter and libraries
 in the image, where they do not: a library that is only there as a shared one, a sanitizer's
-run-time, symbols exported for plugins that are loaded later. Whether archives are to be had for
-all that a command line names, and for what they need in turn, only the linker knows; so such a
-link is tried static first. docs/compatibility.md has the rules in a user's words.
+run-time, plugins that it loads. Whether archives are to be had for all that a command line names,
+and for what they need in turn, and whether the program calls `dlopen`, only the linker knows; so
+the static link is tried first. docs/compatibility.md has the rules in a user's words.
 
 Pure: what has to be looked up on the machine is handed in.
 """
@@ -47,12 +47,14 @@ ON_DISK = Lookup(stand_in=shared.stand_in, only_shared=shared.only_shared)
 
 
 class Linkage(Frozen):
-    """`dynamic`: why the program must be so, or ""; `doubt`: why it may have to be, or "".
+    """static: the user said so; dynamic: why the program must be so, or "".
 
-    exports: it shows its symbols to plugins, so it is dynamic if it loads any.
+    doubt: why the static link may fail for want of an archive, or "". exports: the program shows
+    its symbols to plugins, so that a `dlopen` in whatever library is for those.
     """
 
-    __slots__ = ("doubt", "dynamic", "exports")
+    __slots__ = ("doubt", "dynamic", "exports", "static")
+    static: bool
     dynamic: str
     doubt: str
     exports: bool
@@ -62,7 +64,7 @@ def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
     """What the command line alone, and the directories it names, say about a program."""
     meanings = {argument.meaning for argument in invocation.arguments}
     if options.STATIC in meanings or invocation.link_kind == options.STATIC_PIE:
-        return Linkage(dynamic="", doubt="", exports=False)
+        return Linkage(static=True, dynamic="", doubt="", exports=False)
     exports = options.EXPORTS in meanings or any(
         options.EXPORTS in parse.linker_meanings(a)
         for a in invocation.arguments
@@ -76,9 +78,7 @@ def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
             doubt = f"lib{named} may have no archive"
         elif any(_is_shared_input(a) for a in invocation.arguments):
             doubt = "an archive stands in for a shared library"
-        elif exports:
-            doubt = "symbols are exported for plugins"
-    return Linkage(dynamic=dynamic, doubt=doubt, exports=exports)
+    return Linkage(static=False, dynamic=dynamic, doubt=doubt, exports=exports)
 
 
 def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":

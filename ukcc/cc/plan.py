@@ -24,7 +24,7 @@ class Plan(Frozen):
     """What to run. The fields behind `reason` are of a program's link, else empty.
 
     fallback: the dynamic link, which is the answer where the static `command` fails for want of
-    an archive, or where `exports` is set and the program loads plugins.
+    an archive, or makes a program that loads plugins; empty where nothing is left to find out.
     """
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Plan(Frozen):
     output: str
     sysroot: str
     fallback: "tuple[str, ...]"
-    doubt: str  # why there is a fallback
+    doubt: str  # why the static link may fail, see linkage.Linkage
     exports: bool
     reads_stdin: bool
     thin: bool
@@ -112,7 +112,7 @@ def _program(
         words=(toolchain.name, *argv),
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
-        fallback=dynamic if decided.doubt and not invocation.dry_run else (),
+        fallback=() if decided.static or decided.dynamic or invocation.dry_run else dynamic,
         doubt=decided.doubt,
         exports=decided.exports,
         thin=toolchain.thin,
