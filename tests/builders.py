@@ -52,8 +52,8 @@ class Project:
             text=True,
             timeout=300,
         )
-        said = f"{words}: status {result.returncode}\n{result.stdout[-8000:]}{result.stderr[-8000:]}"
-        assert result.returncode == status, said
+        ended = f"{words} ended with {result.returncode}"
+        assert result.returncode == status, f"{ended}\n{result.stdout}{result.stderr}"
         return result.stdout
 
 
