@@ -1,4 +1,4 @@
-"""Builds by CMake: with the toolchain file and with nothing but CC and CXX, by Ninja and by make."""
+"""Builds by CMake, with the toolchain file or CC and CXX alone, by Ninja and by make."""
 
 import re
 

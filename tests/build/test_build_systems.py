@@ -1,6 +1,7 @@
 """Builds by plain make, after a configure script written by hand, and with pkg-config."""
 
-from builders import Project, is_image
+import pytest
+from builders import TRIPLE, Project, is_image
 
 
 def check_calc(project):
@@ -47,3 +48,21 @@ def test_configure_script_written_by_hand(tmp_path):
     project.run("make", "-j2")
     assert is_image(project / "report")
     assert project.run("./report", "report.c", status=1) == "report.c: 15\n"
+
+
+@pytest.mark.parametrize("name", ["uk-pkg-config", f"{TRIPLE}-pkg-config"])
+def test_pkg_config_names_what_an_archive_needs(tmp_path, name):
+    project = Project("pkgconfig", tmp_path)
+    project.run("make", "CC=uk-gcc", f"PKG_CONFIG={name}", UKCC_PLAIN="1")
+    assert project.run("./app", "27") == "6\n"
+
+
+def test_pkg_config_asks_as_ever(tmp_path):
+    project = Project("pkgconfig", tmp_path)
+    where = {"PKG_CONFIG_PATH": str(project.root)}
+    assert project.run("uk-pkg-config", "--modversion", "outer", **where) == "2.0\n"
+    assert project.run("uk-pkg-config", "--print-requires-private", "outer", **where).split() == [
+        *("inner", ">=", "1.5"),
+    ]
+    project.run("uk-pkg-config", "--exists", "no-such-library", status=1)
+    project.run("uk-pkg-config", "--atleast-version=3", "outer", status=1, **where)
