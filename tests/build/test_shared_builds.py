@@ -1,0 +1,70 @@
+"""Builds whose programs need shared libraries of their own or load plugins: dynamic images."""
+
+import json
+
+from builders import TRIPLE, Project, is_image
+
+CC_ALONE = {"CC": "uk-gcc", "CXX": "uk-g++"}
+
+
+def kind(project, path):
+    assert is_image(project / path)
+    return json.loads(project.run("ukcc", "inspect", "--json", path))["kind"]
+
+
+def test_own_library_without_an_archive(tmp_path):
+    project = Project("ownlib", tmp_path)
+    project.run("make", "-j2", "CC=uk-gcc")
+    here = {"LD_LIBRARY_PATH": str(project.root)}
+    said = project.run("./app", "you", "all", status=42, **here)
+    assert said == "hello, you (3)\nhello, all (3)\n"
+    assert project.run(project / "here", "you", cwd="..", status=41) == "hello, you (3)\n"
+    assert kind(project, "app") == kind(project, "here") == "dynamic"
+
+
+def test_plugins(tmp_path):
+    project = Project("plugins", tmp_path)
+    project.run("make", "-j2", "CC=uk-gcc")
+    plugins = ["./plugins/double.so", "./plugins/negate.so"]
+    assert project.run("./chain", "21", *plugins) == "double: 42\nnegate: -42\n"
+    assert kind(project, "chain") == "dynamic"
+
+
+def test_libtool_without_archives(tmp_path):
+    project = Project("libtool", tmp_path)
+    project.run("autoreconf", "-fi")
+    project.run("./configure", f"--host={TRIPLE}", "--disable-static", "--prefix=/usr")
+    project.run("make", "-j2")
+    assert not list(project.root.rglob("libbase.a"))
+    assert project.run("./walker", "3", "4") == "10 steps\n"
+    assert kind(project, ".libs/walker").startswith("dynamic")
+    assert "# PASS:  1\n" in project.run("make", "check")
+    project.run("make", "install", f"DESTDIR={tmp_path}/stage")
+    installed = tmp_path / "stage/usr/bin/walker"
+    where = {"LD_LIBRARY_PATH": f"{tmp_path}/stage/usr/lib"}
+    assert project.run(installed, "6", "8", **where) == "20 steps\n"
+    assert is_image(installed)
+
+
+def test_cmake_changes_the_run_path_at_installation(tmp_path):
+    project = Project("cmake", tmp_path)
+    options = ["-DLINK_SHARED=ON", "-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib"]
+    project.run("cmake", "-S.", "-Bb", "-GNinja", *options, **CC_ALONE)
+    project.run("ninja", "-C", "b", "shared")
+    assert project.run("b/shared", "a") == "2\n"
+    assert kind(project, "b/shared") == "dynamic"
+    project.run("cmake", "--install", "b", "--strip", "--component", "shared", "--prefix", "stage")
+    assert project.run("stage/bin/shared", "b") == "1\n"
+    assert kind(project, "stage/bin/shared") == "dynamic"
+
+
+def test_meson_changes_the_run_path_at_installation(tmp_path):
+    project = Project("meson", tmp_path)
+    project.run("meson", "setup", "b", "-Dlink_shared=true", **CC_ALONE)
+    project.run("ninja", "-C", "b", "shared")
+    assert project.run("b/shared") == "2 turns\n"
+    project.run(
+        "meson", "install", "-C", "b", "--strip", "--tags", "shared", "--destdir", "../stage"
+    )
+    assert project.run("stage/usr/local/bin/shared") == "2 turns\n"
+    assert kind(project, "stage/usr/local/bin/shared") == "dynamic"
