@@ -78,29 +78,3 @@ def test_answers_of_config_site_are_for_our_triple_only(project):
 
 def test_config_sub_knows_the_triple(project):
     assert project.run("build-aux/config.sub", TRIPLE) == f"{TRIPLE}\n"
-
-
-def test_libtool(tmp_path):
-    project = Project("libtool", tmp_path)
-    project.run("autoreconf", "-fi")
-    project.run("./configure", f"--host={TRIPLE}", "--prefix=/usr")
-    project.run("make", "-j4")
-    assert (project / ".libs/libbase.so.1.2.1").is_file()
-    assert (project / ".libs/libwalk-2.1.so").is_file()
-    # ./walker is libtool's script, which sets up what the program would need to find its libraries.
-    assert project.run("./walker", "3", "4") == "10 steps\n"
-    assert is_image(project / ".libs/walker")
-    project.run("ukcc", "inspect", "walker", status=1)
-    assert "# PASS:  1\n" in project.run("make", "check")
-    # The shared libraries serve an ordinary program, and its process.
-    plain = ["gcc", "walker.c", "-o", "plain", "-L.libs", "-lwalk"]
-    project.run(*plain, f"-Wl,-rpath,{project.root}/.libs")
-    assert project.run("./plain", "3", "4") == "10 steps\n"
-    project.run("make", "install-strip", f"DESTDIR={tmp_path}/stage")
-    installed = tmp_path / "stage/usr/bin/walker"
-    assert project.run(installed, "6", "8") == "20 steps\n"
-    assert is_image(installed)
-    # A second project links what was installed, libtool's way and by hand.
-    stage = f"-L{tmp_path}/stage/usr/lib"
-    project.run("uk-gcc", "walker.c", "-o", "second", stage, "-lwalk", "-lbase", "-lm")
-    assert project.run("./second", "3", "4") == "10 steps\n"
