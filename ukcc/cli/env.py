@@ -23,7 +23,9 @@ _VARIABLES = {
 @click.command(short_help="Variables and files that make a build use uk-gcc.")
 @click.option("--shell", "form", flag_value="shell", default=True, help="CC=… CXX=… (default)")
 @click.option("--cmake", "form", flag_value="cmake", help="the path of the CMake toolchain file")
-@click.option("--meson", "form", flag_value="meson", help="the path of the Meson file, native and cross")
+@click.option(
+    "--meson", "form", flag_value="meson", help="the path of the Meson native or cross file"
+)
 def env(form: str) -> None:
     """Print what a build needs to use uk-gcc.
 
