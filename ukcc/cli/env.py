@@ -23,14 +23,20 @@ _VARIABLES = {
 @click.command(short_help="Variables and files that make a build use uk-gcc.")
 @click.option("--shell", "form", flag_value="shell", default=True, help="CC=… CXX=… (default)")
 @click.option("--cmake", "form", flag_value="cmake", help="the path of the CMake toolchain file")
-@click.option("--meson", "form", flag_value="meson", help="the path of the Meson cross file")
+@click.option(
+    "--meson", "form", flag_value="meson", help="the path of the Meson native or cross file"
+)
 def env(form: str) -> None:
     """Print what a build needs to use uk-gcc.
 
     \b
-    eval "$(ukcc env)"
+    make CC=uk-gcc CXX=uk-g++
+    eval "$(ukcc env)"; ./configure --host=x86_64-uk-linux-gnu
     cmake -DCMAKE_TOOLCHAIN_FILE="$(ukcc env --cmake)" …
-    meson setup --cross-file "$(ukcc env --meson)" …
+    meson setup --native-file "$(ukcc env --meson)" …
+
+    What is built runs here, so Meson needs no cross build; the same file is a --cross-file for a
+    project that wants one. CMake and Meson also take CC=uk-gcc CXX=uk-g++ from the environment.
     """
     if form == "cmake":
         click.echo(f"{data_dir('toolchain-shims')}/toolchain.cmake")

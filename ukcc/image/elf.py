@@ -12,6 +12,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.headers import SHF_ALLOC, SHF_EXECINSTR
+from ukcc.image.libtool import wrapper_mend
 from ukcc.image.notes import find_note
 
 
@@ -170,7 +171,7 @@ def elf_in_memory(data: bytes, path: Path) -> "Iterator[Elf]":
 def _opened(stream: BinaryIO, path: Path) -> Elf:
     magic = stream.read(4)
     if magic != b"\x7fELF":
-        raise NotAnImage(f"{path}: not an ELF file")
+        raise NotAnImage(f"{path}: not an ELF file", wrapper_mend(path))
     stream.seek(0)
     elf = ELFFile(stream)
     if elf.get_machine_arch() != "x64":

@@ -11,6 +11,7 @@ from ukcc import paths
 from ukcc.errors import MachineError, UkccError
 from ukcc.image.headers import PT_NOTE, Headers, read_headers
 from ukcc.image.layout import METADATA_SECTION
+from ukcc.image.libtool import wrapper_mend
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 
 _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
@@ -57,7 +58,8 @@ def _read_notes(image: str) -> list[bytes]:
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
     except UkccError as error:
-        raise MachineError(error.message, error.hint or _MEND) from None
+        mend = error.hint or wrapper_mend(Path(image)) or _MEND
+        raise MachineError(error.message, mend) from None
     finally:
         os.close(fd)
 

@@ -1,0 +1,2 @@
+extern const double sines[10];
+double round_to(double value, int digits);

@@ -1,0 +1,6 @@
+#include "clock.h"
+
+int turns(double angle)
+{
+	return (int)(angle / 360);
+}
