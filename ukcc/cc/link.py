@@ -57,20 +57,19 @@ def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
     out, err = child.scratch(), child.scratch()
     try:
         log.record(environ, "link", steps.command)
-        first = _listing(_coloured(steps.command), inputs)
-        first = (first[0], *_TRACE, *first[1:])
+        first = _listing(_traced(_coloured(steps.command), steps), inputs)
         status = child.execute(first, environ, {**streams, 1: out, 2: err})
-        said = child.contents(err).splitlines(keepends=True)
-        reason = _why_dynamic(steps, status, said)
-        if not reason:
-            _write(1, child.contents(out))
-            _write(2, b"".join(line for line in said if not _is_trace(line)))
+        said = [child.contents(fd).splitlines(keepends=True) for fd in (out, err)]
+        again, reason = _answer(steps, status, [line for lines in said for line in lines])
+        if not again:
+            for stream, lines in enumerate(said, start=1):
+                _write(stream, b"".join(line for line in lines if not _is_trace(line)))
             return status
-        log.record(environ, f"link again, dynamic ({reason})", steps.fallback)
+        log.record(environ, f"link again, {reason}", again)
         os.ftruncate(inputs, 0)
         for fd in streams.values():
             os.lseek(fd, 0, os.SEEK_SET)
-        return child.execute(_listing(steps.fallback, inputs), environ, streams)
+        return child.execute(_listing(again, inputs), environ, streams)
     finally:
         for fd in (out, err, *streams.values()):
             os.close(fd)
@@ -88,14 +87,22 @@ def _coloured(command: "tuple[str, ...]") -> "tuple[str, ...]":
     return (command[0], "-fdiagnostics-color=always", *command[1:])
 
 
-def _why_dynamic(steps: Plan, status: int, said: "list[bytes]") -> str:
-    """Why the dynamic link has to follow the static one; "" if that one is the answer."""
+def _traced(command: "tuple[str, ...]", steps: Plan) -> "tuple[str, ...]":
+    """The command, told to say who refers to `dlopen`, which --fatal-warnings would mind."""
+    mild = ("-Wl,--no-fatal-warnings",) if steps.fatal_warnings else ()
+    return (command[0], *_TRACE, *command[1:], *mild)
+
+
+def _answer(steps: Plan, status: int, said: "list[bytes]") -> "tuple[tuple[str, ...], str]":
+    """The link that has to follow the first, and why; () if that one is the answer."""
     if status:
         failed = any(words in line for line in said for words in _LINK_FAILED)
-        return steps.doubt if failed else ""
+        return (steps.fallback, f"dynamic: {steps.doubt}") if failed and steps.doubt else ((), "")
     if any(_is_trace(line) and _loads_plugins(line, steps.exports) for line in said):
-        return "it loads plugins"
-    return ""
+        return steps.fallback, "dynamic: it loads plugins"
+    if steps.fatal_warnings and any(b"warning: " in line for line in said):
+        return steps.command, "as --fatal-warnings wants it"
+    return (), ""
 
 
 def _is_trace(line: bytes) -> bool:

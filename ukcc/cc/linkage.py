@@ -65,11 +65,7 @@ def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
     meanings = {argument.meaning for argument in invocation.arguments}
     if options.STATIC in meanings or invocation.link_kind == options.STATIC_PIE:
         return Linkage(static=True, dynamic="", doubt="", exports=False)
-    exports = options.EXPORTS in meanings or any(
-        options.EXPORTS in parse.linker_meanings(a)
-        for a in invocation.arguments
-        if a.meaning == options.LINKER
-    )
+    exports = options.EXPORTS in meanings or options.EXPORTS in invocation.linker
     dynamic = next(_reasons(invocation, lookup), "")
     doubt = ""
     if not dynamic:

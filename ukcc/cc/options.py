@@ -39,6 +39,7 @@ SCRIPT = "gives the linker a layout of its own"
 PLAIN = "passes through"
 
 # Options of the linker, as they come in -Wl, and -Xlinker, that change what an invocation is.
+FATAL_WARNINGS = "takes warnings for errors"
 DYNAMIC_SEARCH = "lets the linker take shared libraries again"
 
 TABLE: "dict[str, tuple[str, str]]" = {
@@ -240,6 +241,7 @@ LINKER_TABLE: "dict[str, str]" = {
     "export-dynamic-symbol": EXPORTS,
     "export-dynamic-symbol-list": EXPORTS,
     "dynamic-list": EXPORTS,
+    "fatal-warnings": FATAL_WARNINGS,
     "T": SCRIPT,
     "script": SCRIPT,
     "Ttext": SCRIPT,

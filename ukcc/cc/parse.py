@@ -34,6 +34,7 @@ class Invocation(Frozen):
         "incomplete",
         "inputs",
         "link_kind",
+        "linker",
         "no_headers",
         "output",
         "query",
@@ -45,6 +46,7 @@ class Invocation(Frozen):
     inputs: int  # files, libraries and words for the linker: what makes GCC go on to link
     output: str  # of -o, or of -Wl,-o; or ""
     stage: str  # the earliest stage to stop after, or ""
+    linker: "tuple[str, ...]"  # what the words for the linker mean for us
     link_kind: str  # the last of shared, pie, static-pie, no-pie; or ""; -static -pie is no-pie
     query: bool
     dry_run: bool
@@ -69,6 +71,7 @@ def parse(argv: "list[str]") -> Invocation:
     makes_link = (INPUT, options.LIBRARY, options.LINKER)
     return Invocation(
         arguments=tuple(arguments),
+        linker=tuple(linker),
         inputs=sum(a.meaning in makes_link for a in arguments),
         output=outputs[-1] if outputs else "",
         stage=next((stage for stage in _STAGES if stage in meanings), ""),

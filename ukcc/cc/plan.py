@@ -32,6 +32,7 @@ class Plan(Frozen):
         "doubt",
         "exports",
         "fallback",
+        "fatal_warnings",
         "kind",
         "output",
         "reads_stdin",
@@ -49,6 +50,7 @@ class Plan(Frozen):
     fallback: "tuple[str, ...]"
     doubt: str  # why the static link may fail, see linkage.Linkage
     exports: bool
+    fatal_warnings: bool
     reads_stdin: bool
     thin: bool
 
@@ -115,6 +117,7 @@ def _program(
         fallback=() if decided.static or decided.dynamic or invocation.dry_run else dynamic,
         doubt=decided.doubt,
         exports=decided.exports,
+        fatal_warnings=options.FATAL_WARNINGS in invocation.linker,
         thin=toolchain.thin,
         reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
     )
@@ -132,6 +135,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         fallback=(),
         doubt="",
         exports=False,
+        fatal_warnings=False,
         reads_stdin=False,
         thin=False,
     )
