@@ -1,5 +1,7 @@
 """Response files: `@file` stands for the words in it, nested, quoted as libiberty reads them."""
 
+import os
+
 _SPACE = " \t\n\r\f\v"
 _NESTED_LIMIT = 2000  # libiberty's own limit against a file that names itself
 
@@ -56,8 +58,15 @@ def expand(argv: "list[str]") -> "list[tuple[str, str]]":
 
 
 def _read(word: str) -> "str | None":
+    # Not blocking, and only what libiberty can seek in: a pipe stays a word, unread.
     try:
-        with open(word[1:], encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-            return file.read()
+        file = os.open(word[1:], os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        content = os.pread(file, os.fstat(file).st_size, 0)
     except OSError:
         return None
+    finally:
+        os.close(file)
+    return os.fsdecode(content.partition(b"\0")[0])  # as C reads it

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ukcc.cc import toolchain
+from ukcc.cc import process, toolchain
 from ukcc.errors import SysrootMissing, UkccError
 
 TYPE_CHECKING = False
@@ -16,15 +16,16 @@ COMPILERS = {"gcc": "gcc", "cc": "gcc", "g++": "g++", "c++": "g++"}
 
 def main() -> int:
     """Runs the command that argv[0] names; the exit status is the real tool's."""
+    process.behave_as_a_tool()
     program = os.path.basename(sys.argv[0])  # noqa: PTH119
     try:
         return _dispatch(sys.argv[0], sys.argv[1:], os.environ)
     except UkccError as error:
-        print(error.line(program), file=sys.stderr)
+        process.complain(error.line(program))
         return error.status
     except OSError as error:
         name = f" '{error.filename}'" if error.filename else ""
-        print(f"{program}: error: {error.strerror}{name}", file=sys.stderr)
+        process.complain(f"{program}: error: {error.strerror}{name}")
         return 1
 
 
@@ -39,7 +40,7 @@ def _dispatch(program: str, argv: "list[str]", environ: "Mapping[str, str]") -> 
 
 
 def _compile(compiler: str, argv: "list[str]", environ: "Mapping[str, str]") -> int:
-    from ukcc.cc import log, plan, process, shared
+    from ukcc.cc import log, plan, shared
     from ukcc.cc.parse import parse
 
     tools_of_host = toolchain.find_toolchain(compiler, environ)

@@ -28,7 +28,7 @@ def record(environ: "Mapping[str, str]", event: str, words: "Iterable[str]") -> 
     except OSError:
         return  # a log that cannot be written must not break a build
     try:
-        os.write(file, line.encode(errors="surrogateescape"))
+        os.write(file, os.fsencode(line))
     except OSError:
         pass
     finally:

@@ -27,6 +27,7 @@ NO_PIE = "makes a program at a fixed address"
 RELOCATABLE = "joins objects into one"
 FREESTANDING = "links without the C library or its start files"
 NO_HEADERS = "searches no standard headers"
+OTHER_ROOT = "has headers searched in a root of its own"
 FOREIGN = "is for another ABI"
 LIBRARY = "names a library"
 LINKER = "speaks to the linker"
@@ -47,19 +48,23 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "-S": (FLAG, COMPILE),
     "--assemble": (FLAG, COMPILE),
     "-fsyntax-only": (FLAG, COMPILE),
+    "--syntax-only": (FLAG, COMPILE),
     "-c": (FLAG, ASSEMBLE),
     "--compile": (FLAG, ASSEMBLE),
     # Questions
     "--version": (FLAG, QUERY),
-    "-version": (FLAG, QUERY),
     "--help": (FLAG, QUERY),
-    "-help": (FLAG, QUERY),
     "--help=": (JOINED, QUERY),
     "--target-help": (FLAG, QUERY),
     "-dumpmachine": (FLAG, QUERY),
     "-dumpversion": (FLAG, QUERY),
     "-dumpfullversion": (FLAG, QUERY),
     "-dumpspecs": (FLAG, QUERY),
+    "-fversion": (FLAG, QUERY),
+    "-fhelp": (FLAG, QUERY),
+    "-fhelp=": (JOINED, QUERY),
+    "-ftarget-help": (FLAG, QUERY),
+    "--completion=": (JOINED, QUERY),
     "-print-": (JOINED, QUERY),
     "--print-": (JOINED, QUERY),
     "-###": (FLAG, DRY_RUN),
@@ -90,10 +95,19 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "-nostdinc": (FLAG, NO_HEADERS),
     "--no-standard-includes": (FLAG, NO_HEADERS),
     "-ffreestanding": (FLAG, NO_HEADERS),
+    "--freestanding": (FLAG, NO_HEADERS),
     "-m32": (FLAG, FOREIGN),
     "-mx32": (FLAG, FOREIGN),
     "-m16": (FLAG, FOREIGN),
     "-miamcu": (FLAG, FOREIGN),
+    "--machine=32": (FLAG, FOREIGN),
+    "--machine=x32": (FLAG, FOREIGN),
+    "--machine=16": (FLAG, FOREIGN),
+    "--machine=iamcu": (FLAG, FOREIGN),
+    "--machine-32": (FLAG, FOREIGN),
+    "--machine-x32": (FLAG, FOREIGN),
+    "--machine-16": (FLAG, FOREIGN),
+    "--machine-iamcu": (FLAG, FOREIGN),
     # The linker
     "-Wl,": (JOINED, LINKER),
     "-Xlinker": (SEPARATE, LINKER),
@@ -134,6 +148,9 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "-Xassembler": (SEPARATE, PLAIN),
     "--for-assembler": (EQUALS, PLAIN),
     "-Xpreprocessor": (SEPARATE, PLAIN),
+    "-Xf": (EITHER, PLAIN),
+    "-Hd": (EITHER, PLAIN),
+    "-Hf": (EITHER, PLAIN),
     "-aux-info": (SEPARATE, PLAIN),
     "-dumpbase": (SEPARATE, PLAIN),
     "-dumpbase-ext": (SEPARATE, PLAIN),
@@ -142,7 +159,9 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "--dumpbase": (SEPARATE, PLAIN),
     "--dumpbase-ext": (SEPARATE, PLAIN),
     "--dumpdir": (SEPARATE, PLAIN),
+    "-fintrinsic-modules-path": (EITHER, PLAIN),
     "-framework": (SEPARATE, PLAIN),
+    "-gnatO": (SEPARATE, PLAIN),
     "-idirafter": (EITHER, PLAIN),
     "-imacros": (EITHER, PLAIN),
     "--imacros": (EQUALS, PLAIN),
@@ -153,18 +172,19 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "-iprefix": (EITHER, PLAIN),
     "--include-prefix": (EQUALS, PLAIN),
     "-iquote": (EITHER, PLAIN),
-    "-isysroot": (EITHER, PLAIN),
+    "-isysroot": (EITHER, OTHER_ROOT),
     "-isystem": (EITHER, PLAIN),
     "-iwithprefix": (EITHER, PLAIN),
     "--include-with-prefix": (EQUALS, PLAIN),
     "--include-with-prefix-after": (EQUALS, PLAIN),
     "-iwithprefixbefore": (EITHER, PLAIN),
     "--include-with-prefix-before": (EQUALS, PLAIN),
+    "--output-pch=": (EITHER, PLAIN),
     "--param": (EQUALS, PLAIN),
     "--print-missing-file-dependencies": (FLAG, PLAIN),
     "-specs": (EQUALS, PLAIN),
     "--specs": (EQUALS, PLAIN),
-    "--sysroot": (EQUALS, PLAIN),
+    "--sysroot": (EQUALS, OTHER_ROOT),
     "-wrapper": (SEPARATE, PLAIN),
 }
 
@@ -174,6 +194,8 @@ LONGEST = max(len(name) for name, (attach, _) in TABLE.items() if attach != FLAG
 # The linker's own options, one or two dashes. Those that end in `=` or a space-less value are
 # matched up to it.
 LINKER_TABLE: "dict[str, str]" = {
+    "o": OUTPUT,
+    "output": OUTPUT,
     "Bdynamic": DYNAMIC_SEARCH,
     "dy": DYNAMIC_SEARCH,
     "call_shared": DYNAMIC_SEARCH,
@@ -221,6 +243,8 @@ def find_linker(word: str) -> "str | None":
         return None
     name = word[2:] if word.startswith("--") else word[1:]
     meaning = LINKER_TABLE.get(name.partition("=")[0])
+    if meaning is None and word.startswith("-o") and not name.startswith(("omagic", "oformat")):
+        return OUTPUT
     if meaning is None and name.startswith("T") and word[1] != "-":
         return SCRIPT if not name.startswith(("Tdata", "Tbss", "Trodata", "Tldata")) else None
     return meaning

@@ -43,7 +43,7 @@ class Invocation(Frozen):
     )
     arguments: "tuple[Argument, ...]"
     inputs: int  # files, libraries and words for the linker: what makes GCC go on to link
-    output: str  # of -o, or ""
+    output: str  # of -o, or of -Wl,-o; or ""
     stage: str  # the earliest stage to stop after, or ""
     link_kind: str  # the last of shared, pie, static-pie, no-pie; or ""
     query: bool
@@ -65,6 +65,7 @@ def parse(argv: "list[str]") -> Invocation:
     kinds = [a.meaning for a in arguments if a.meaning in _LINK_KINDS]
     kinds += [m for m in linker if m in _LINK_KINDS]
     outputs = [a.value for a in arguments if a.meaning == options.OUTPUT]
+    outputs += _linker_outputs(arguments)  # behind the driver's own on the linker's command line
     makes_link = (INPUT, options.LIBRARY, options.LINKER)
     return Invocation(
         arguments=tuple(arguments),
@@ -76,7 +77,7 @@ def parse(argv: "list[str]") -> Invocation:
         dry_run=options.DRY_RUN in meanings,
         relocatable=options.RELOCATABLE in meanings or options.RELOCATABLE in linker,
         freestanding=options.FREESTANDING in meanings,
-        no_headers=options.NO_HEADERS in meanings,
+        no_headers=not meanings.isdisjoint((options.NO_HEADERS, options.OTHER_ROOT)),
         foreign=options.FOREIGN in meanings,
         script=options.SCRIPT in meanings or options.SCRIPT in linker,
         headers_only=_headers_only(arguments),
@@ -93,6 +94,21 @@ def linker_meanings(argument: Argument) -> "list[str]":
     """What those words mean for us; words that mean nothing are left out."""
     found = (options.find_linker(word) for word in linker_words(argument))
     return [meaning for meaning in found if meaning is not None]
+
+
+def _linker_outputs(arguments: "list[Argument]") -> "list[str]":
+    """The outputs that the linker is told of directly, in one word or two."""
+    linker = (a for a in arguments if a.meaning == options.LINKER)
+    words = [word for argument in linker for word in linker_words(argument)]
+    found = []
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        if options.find_linker(word) == options.OUTPUT:
+            name, equals, value = word.partition("=")
+            if name.lstrip("-") in ("o", "output"):
+                found.append(value if equals else following)
+            else:
+                found.append(word[2:])
+    return [name for name in found if name]
 
 
 def _read_all(expanded: "list[tuple[str, str]]") -> "list[Argument]":

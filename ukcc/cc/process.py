@@ -12,12 +12,35 @@ else:
     import _signal as signal  # what is behind `signal`, which would import `enum`
 
 
+def behave_as_a_tool() -> None:
+    """Undoes what the interpreter does that a compiler would not.
+
+    SIGINT ends us without a traceback, unless our caller ignores it; and PYTHONPATH, which a build
+    of Python sets for its own modules, does not choose ours.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    foreign = os.environ.get("PYTHONPATH", "")
+    if foreign:
+        outside = {os.path.abspath(entry) for entry in foreign.split(os.pathsep)}  # noqa: PTH100
+        sys.path[:] = [entry for entry in sys.path if entry not in outside]
+
+
+def complain(line: str) -> None:
+    """Writes a line to standard error, if it is open; names keep their bytes."""
+    if sys.stderr is None:
+        return
+    try:
+        os.write(2, os.fsencode(line + "\n"))
+    except OSError:
+        return  # nobody to tell
+
+
 def become(command: "Sequence[str]", environ: "Mapping[str, str]") -> "NoReturn":
     """Replaces this process by the command."""
     # Python starts with these ignored, and a child would inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    sys.stdout.flush()
     os.execve(command[0], list(command), original_environment(environ))
 
 
