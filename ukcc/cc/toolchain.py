@@ -13,7 +13,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PACKAGES = {"gcc": "gcc", "g++": "g++", "cpp": "cpp", "pkg-config": "pkg-config"}
+# Tools whose package is not binutils.
+_PACKAGES = {
+    "cpp": "cpp",
+    "g++": "g++",
+    "gcc": "gcc",
+    "gcc-ar": "gcc",
+    "gcc-nm": "gcc",
+    "gcc-ranlib": "gcc",
+    "gcov": "gcc",
+    "pkg-config": "pkg-config",
+}
 
 
 class Toolchain(Frozen):

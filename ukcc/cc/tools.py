@@ -12,18 +12,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-HOST_TOOLS = (
-    "ar",
-    "cpp",
-    "ld",
-    "nm",
-    "objcopy",
-    "objdump",
-    "pkg-config",
-    "ranlib",
-    "readelf",
-    "strip",
-)
+# Name → the host's tool that answers to it.
+HOST_TOOLS = {
+    "addr2line": "addr2line",
+    "ar": "ar",
+    "c++filt": "c++filt",
+    "cpp": "cpp",
+    "elfedit": "elfedit",
+    "gcc-ar": "gcc-ar",
+    "gcc-nm": "gcc-nm",
+    "gcc-ranlib": "gcc-ranlib",
+    "gcov": "gcov",
+    "gprof": "gprof",
+    "ld": "ld",
+    "ld.bfd": "ld.bfd",
+    "nm": "nm",
+    "objcopy": "objcopy",
+    "objdump": "objdump",
+    "pkg-config": "pkg-config",
+    "pkgconf": "pkg-config",
+    "ranlib": "ranlib",
+    "readelf": "readelf",
+    "size": "size",
+    "strings": "strings",
+    "strip": "strip",
+}
 
 
 def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list[str]":
@@ -32,8 +45,8 @@ def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list
         return [f"{paths.data_dir('toolchain-shims')}/as", *argv]
     if name not in HOST_TOOLS:
         raise UkccError("this command is called by a name that ukcc does not serve")
-    tool = toolchain.find_tool(name, environ)
-    if name == "pkg-config":
+    tool = toolchain.find_tool(HOST_TOOLS[name], environ)
+    if HOST_TOOLS[name] == "pkg-config":
         # Programs link static archives, and those need their own dependencies named.
         return [tool, "--static", *argv]
     if name == "cpp":
