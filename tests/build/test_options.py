@@ -102,7 +102,8 @@ QUESTIONS = {
 RESPONSE_FILES = {
     "words": "echo \"-DA='b c' one.c -o x\" >r; $CC @r && ./x",
     "nested": "echo '-O2 @s' >r; echo '-o x one.c' >s; $CC @r && ./x",
-    "quotes and escapes": r"""printf -- '-DQ=\\"z\\" a\\ b.c "-DR=1 2" -E' >r; cp one.c 'a b.c'; $CC @r""",
+    "quotes and escapes": r"""printf -- '-DQ=\\"z\\" a\\ b.c "-DR=1 2" -E' >r; """
+    "cp one.c 'a b.c'; $CC @r",
     "lines of Windows": "printf 'one.c\\r\\n-o\\r\\nx\\r\\n' >r; $CC @r && ./x",
     "an open quote": "printf 'one.c -o \"un' >r; $CC @r",
     "an open escape": "printf 'one.c -o b\\\\' >r; $CC @r",
@@ -111,7 +112,8 @@ RESPONSE_FILES = {
     "missing": "$CC @nosuch; $CC @nosuch one.c",
     "a directory": "$CC @.",
     "opened": "cp b.c 'sp b.c'; echo \"a.c -Wl,-Bdynamic 'sp b.c'\" >r; $CC @r -o x && ./x",
-    "not UTF-8": "n=$(printf 'bad\\377.c'); cp one.c $n; echo $n -Wl,-Bdynamic >r; $CC @r && ./a.out",
+    "not UTF-8": "n=$(printf 'bad\\377.c'); cp one.c $n; echo $n -Wl,-Bdynamic >r;"
+    " $CC @r && ./a.out",
     "for the linker": LIBRARY + "echo a.o libb.a >r; $CC -Wl,@r -o x && ./x",
 }
 
@@ -124,14 +126,17 @@ LINKING = {
     "standard input": "$CC -x c - -o x <one.c; ./x",
     "-pipe": "$CC -pipe one.c -o x; ./x",
     "-save-temps": "$CC -save-temps one.c -o x; ./x",
-    "-save-temps=obj": "mkdir d; $CC -save-temps=obj one.c -o d/x; $CC -save-temps=cwd b.c a.c -o x",
+    "-save-temps=obj": "mkdir d; $CC -save-temps=obj one.c -o d/x;"
+    " $CC -save-temps=cwd b.c a.c -o x",
     "-MD": "$CC -MD useh.c -o x; $CC -MMD useh.c; ./x",
-    "all kinds of input": "$CC -c b.c; $CC -E a.c >a.i; echo >e.s; cp e.s e.S; $CC a.i b.o e.s e.S; ./a.out",
+    "all kinds of input": "$CC -c b.c; $CC -E a.c >a.i; echo >e.s; cp e.s e.S;"
+    " $CC a.i b.o e.s e.S; ./a.out",
     "archive": LIBRARY + "$CC a.o libb.a -o x; ./x",
     "-L -l": LIBRARY + "$CC a.o -L. -lb -o x; ./x; $CC a.o -L . -l b -o y; ./y",
     "-l:": LIBRARY + "$CC a.o -L. -l:libb.a -o x; ./x",
     "order of archives": LIBRARY + "$CC libb.a a.o; $CC -L. -lb a.o",
-    "order of -L": LIBRARY + "mkdir d; echo >d/libb.a; $CC a.o -Ld -L. -lb; $CC a.o -L. -Ld -lb; ./a.out",
+    "order of -L": LIBRARY
+    + "mkdir d; echo >d/libb.a; $CC a.o -Ld -L. -lb; $CC a.o -L. -Ld -lb; ./a.out",
     "whole archive": LIBRARY
     + "$CC a.o -Wl,--whole-archive libb.a -Wl,--no-whole-archive -o x; ./x",
     "group": LIBRARY + "$CC a.o -Wl,--start-group libb.a -lm -Wl,--end-group -o x; ./x",
@@ -140,7 +145,8 @@ LINKING = {
     "missing library": "$CC one.c -lnosuch",
     "a script as a library": "echo 'INPUT(-lm)' >libq.a; $CC one.c -L. -lq -o x; ./x",
     "-specs": "echo '*link: + --defsym=q=1' >s; $CC -specs=s one.c -o x; ./x; $CC -specs=no one.c",
-    "-specs of Debian": "echo '*self_spec: + %{!shared:%{!r:-pie}}' >s; $CC -specs=s one.c -o x; ./x",
+    "-specs of Debian": "echo '*self_spec: + %{!shared:%{!r:-pie}}' >s;"
+    " $CC -specs=s one.c -o x; ./x",
     "-B": "$CC -B. one.c -o x; ./x; $CC -B /nonexistent/ one.c -o y; ./y",
     "--sysroot": "$CC --sysroot=/ one.c -o x; ./x",
     "environment": "COMPILER_PATH=/no LIBRARY_PATH=/usr/lib/x86_64-linux-gnu $CC one.c; ./a.out",
@@ -184,7 +190,8 @@ LINKING = {
     "linker options": "$CC -z now -z relro -u foo -Wl,-rpath,/x -Wl,-soname,x one.c -o x; ./x",
     "linker says": "$CC -Wl,--wrap=printf one.c; $CC -Wl,--nosuch one.c",
     "coverage": "$CC --coverage one.c -o x; ./x; uk-gcov -n x-one.gcda | tail -n 2",
-    "coverage, parts": "$CC -fprofile-arcs -ftest-coverage -c a.c b.c; $CC --coverage a.o b.o; ./a.out",
+    "coverage, parts": "$CC -fprofile-arcs -ftest-coverage -c a.c b.c; $CC --coverage a.o b.o;"
+    " ./a.out",
     "coverage, elsewhere": "$CC -fprofile-dir=pd --coverage one.c -o x; ./x; ls pd | wc -l",
     "profile": "$CC -fprofile-generate one.c -o x; ./x; $CC -fprofile-use one.c -o x; ./x",
     "-pg": "$CC -pg one.c -o x; ./x; uk-gprof -b x | head -n 1",
@@ -193,7 +200,8 @@ LINKING = {
     "-fno-plt": "$CC -fno-plt one.c -o x; ./x",
     "executable stack": "$CC nested.c -o x; ./x; readelf -lW x | grep -c 'STACK.*RWE'",
     "-static-libgcc": "$CC -static-libgcc one.c; ./a.out; $CC -shared-libgcc one.c; ./a.out",
-    "start files by options": "$CC -Ofast -mpc32 one.c -lm; ./a.out; $CC -fsplit-stack one.c; ./a.out",
+    "start files by options": "$CC -Ofast -mpc32 one.c -lm; ./a.out; $CC -fsplit-stack one.c;"
+    " ./a.out",
     "undefined behaviour": "$CC -fsanitize=undefined one.c -o x; ./x",
     "spaces": "mkdir 'a b'; cp one.c 'a b/c d.c'; $CC 'a b/c d.c' -o 'a b/e f'; 'a b/e f'",
     "non-ASCII": "n=$(printf 'caf\\303\\251'); cp one.c $n.c; $CC $n.c -MD -o $n; ./$n",
@@ -202,14 +210,15 @@ LINKING = {
     "no directory": "$CC one.c -o /nonexistent/x",
     "not writable": "$CC one.c -o /proc/x",
     "directory": "mkdir d; $CC one.c -o d",
-    "full": "$CC one.c -o /dev/full",
+    "full": "$CC one.c -o /dev/full; ulimit -f 8; $CC one.c -static -o x; rm x",
     "symbolic link": "$CC b.c -shared -o old; ln -s old x; $CC one.c -o x; ./x; ls -l x | cut -c1",
     "hard link": "echo old >old; ln old x; $CC one.c -o x; ./x; cat old",
     "permissions": "umask 027; $CC one.c -o x; stat -c %a x",
     "temporary files": "mkdir t; TMPDIR=$PWD/t $CC one.c -o x; ls t; TMPDIR=/nonexistent $CC one.c",
     "closed descriptors": "$CC one.c -o x <&- >&- 2>&-; ./x; $CC bad.c 2>&-",
     "ignored interrupts": "trap '' INT; $CC one.c -o x; ./x",
-    "Python's variables": "echo 'raise SystemExit(1)' | tee struct.py json.py signal.py enum.py >re.py;"
+    "Python's variables": "echo 'raise SystemExit(1)' >re.py; cp re.py json.py; cp re.py struct.py;"
+    " cp re.py enum.py; cp re.py signal.py;"
     " PYTHONPATH=. $CC one.c -o x; ./x",
     "a wrong source": "$CC bad.c one.c -o x; $CC -Wall -Werror warn.c -o x",
 }

@@ -1,0 +1,195 @@
+"""Where uk-gcc cannot leave what gcc leaves, or does more: what it does instead.
+
+`test_options.py` has all the points in which both are the same.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypervisor import is_image
+from twin import BIN, DEADLINE, FILES
+
+from ukcc.cc.toolchain import find_compiler, find_sysroot, find_tool
+
+GCC = find_compiler("gcc", os.environ)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> "object":
+    """Runs a line in a directory with the sources; $CC is uk-gcc, with a kernel."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+
+    def run(line: str, **environ: str) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env={**os.environ, "CC": str(BIN / "uk-gcc"), "LC_ALL": "C", **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=DEADLINE,
+        )
+
+    return run
+
+
+# What the compiler says of itself
+
+
+def test_where_things_are_is_where_they_are(shell) -> None:
+    sysroot = find_sysroot(os.environ)
+    for name in ("libc.a", "libm.a", "crt1.o", "rcrt1.o", "crti.o"):
+        found = shell(f"$CC -print-file-name={name}").stdout.decode().strip()
+        assert Path(found).samefile(f"{sysroot}/usr/lib/{name}")
+    assembler = shell("$CC -print-prog-name=as").stdout.decode().strip()
+    assert assembler.endswith("toolchain-shims/as")
+    assert shell(f"{assembler} --version").stdout == shell("as --version").stdout
+
+
+def test_search_directories_have_gccs_form(shell) -> None:
+    done = shell("$CC -print-search-dirs")
+    lines = [line.partition(": ")[0] for line in done.stdout.decode().splitlines()]
+    assert lines == ["install", "programs", "libraries"]
+    real = subprocess.run([GCC, "-print-search-dirs"], capture_output=True, text=True).stdout
+    for ours, gccs in zip(done.stdout.decode().splitlines(), real.splitlines(), strict=True):
+        assert ours.endswith(gccs.partition(": ")[2].lstrip("=").rpartition(":")[2])
+
+
+SAID = (
+    r"^(?:Using|COLLECT_GCC=|Target:|Thread|gcc version|COLLECT_GCC_OPTIONS|GNU C|#include|End of)"
+)
+
+
+@pytest.mark.parametrize("words", ["-v", "-v -c one.c", "-v -E one.c", "-### one.c", "-v one.c"])
+def test_verbose_lines_are_gccs(shell, words: str) -> None:
+    """configure and CMake find search paths and the linker's words between these."""
+    ours = shell(f"UKCC_PLAIN=1 $CC {words}").stderr.decode()
+    real = shell(f"{GCC} {words}").stderr.decode()
+    assert re.findall(SAID, ours, re.MULTILINE) == re.findall(SAID, real, re.MULTILINE)
+    for program in ("cc1 ", "collect2 "):
+        assert (program in ours) == (program in real)
+
+
+def test_dry_run_leaves_nothing(shell, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert shell("$CC -### one.c -o x").returncode == 0
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_listing_ends_with_the_source(shell) -> None:
+    """It begins with what the assembler shim reads first."""
+    ours = shell("$CC -Wa,-al -c one.c").stdout
+    real = shell(f"{GCC} -Wa,-al -c one.c").stdout
+    body = real[real.index(b"   1 ") :].replace(b"\f", b"")
+    assert body.splitlines()[:20] == ours[-len(body) :].splitlines()[:20]
+
+
+@pytest.mark.parametrize("sanitizer", ["address", "thread"])
+def test_a_sanitizer_that_needs_a_shared_runtime_is_one_line(shell, tmp_path, sanitizer) -> None:
+    done = shell(f"$CC -fsanitize={sanitizer} one.c -o x")
+    assert done.returncode == 1
+    assert re.fullmatch(rf".*error: .*-fsanitize={sanitizer}\n", done.stderr.decode())
+    assert not (tmp_path / "x").exists()
+
+
+# Images
+
+IMAGES = {
+    "a.out": ("$CC one.c", "a.out"),
+    "joined": ("$CC one.c -ox", "x"),
+    "-o of the linker": ("$CC one.c -o x -Wl,-o,y", "y"),
+    "from a response file": ("echo '-o x one.c' >r; $CC @r", "x"),
+    "in another directory": ("mkdir d; cd d; $CC ../one.c -o ../x", "x"),
+    "standard input": ("$CC -x c - -o x <one.c", "x"),
+    "closed descriptors": ("$CC one.c -o x <&- >&- 2>&-", "x"),
+    "ignored interrupts": ("trap '' INT TERM; $CC one.c -o x", "x"),
+    "spaces and bytes": ("n=$(printf 'a \\377'); $CC -x c - -o \"$n\" <one.c", b"a \xff"),
+    "LTO": ("$CC -O2 -g -flto=auto one.c -o x", "x"),
+    "static PIE": ("$CC -static-pie -fPIE one.c -o x", "x"),
+    "gold": ("$CC -fuse-ld=gold one.c -o x", "x"),
+    "undefined behaviour": ("$CC -g -fsanitize=undefined one.c -o x", "x"),
+    "instrumented": ("$CC --coverage -pg one.c -o x", "x"),
+    "stripped": ("$CC -s -Wl,--gc-sections one.c -o x", "x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "name"), IMAGES.values(), ids=IMAGES)
+def test_an_image_comes_out(shell, tmp_path: Path, line: str, name: "str | bytes") -> None:
+    done = shell(line, UKCC_PLAIN="")
+    assert (done.returncode, done.stderr) == (0, b"")
+    image = tmp_path / os.fsdecode(name)
+    assert is_image(image)
+    ran = subprocess.run([image], cwd=tmp_path, capture_output=True, timeout=DEADLINE)
+    assert (ran.returncode, ran.stdout) == (42, b"hi 1\n")
+
+
+def test_an_output_that_is_a_device_stays_one(shell) -> None:
+    assert shell("$CC one.c -o /dev/null").returncode == 0
+    assert Path("/dev/null").is_char_device()
+    ours = shell("$CC one.c -o /dev/full")
+    assert ours.returncode == shell(f"{GCC} -static one.c -o /dev/full").returncode != 0
+    assert Path("/dev/full").is_char_device()
+
+
+def test_an_image_that_does_not_fit_leaves_nothing(shell, tmp_path: Path) -> None:
+    """The program fits into the limit (1 KiB blocks), the image does not."""
+    before = sorted(tmp_path.iterdir())
+    done = shell("ulimit -f 4000; $CC one.c -o x")
+    assert done.returncode == 1
+    assert re.fullmatch(r"uk-gcc: error: [^\n]*File too large\n", done.stderr.decode())
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# An interrupt
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_interrupted_while_the_linker_reads(shell, tmp_path: Path, number: signal.Signals) -> None:
+    """As the terminal does it: to the whole group. The linker waits for an object that is a pipe.
+
+    The status is gcc's; gcc leaves a file without content, which a later `make` would take.
+    """
+    shell("mkdir t; $CC -c one.c; mkfifo pipe.o")
+    before = sorted(tmp_path.rglob("*"))
+    link = subprocess.Popen(
+        [BIN / "uk-gcc", "one.o", "pipe.o", "-o", "x"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "t")},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    writer = open_when_read(tmp_path / "pipe.o")
+    os.killpg(link.pid, number)
+    _, errors = link.communicate(timeout=DEADLINE)
+    os.close(writer)
+    assert (link.returncode, errors) == (-number, b"")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def open_when_read(pipe: Path) -> int:
+    """The writing end of a named pipe as soon as it has a reader."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.02)
+    pytest.fail("nobody read the pipe")
+
+
+def test_the_log_gets_what_was_done_and_stderr_does_not(shell, tmp_path: Path) -> None:
+    done = shell("$CC -c one.c && $CC one.o -o x && uk-ar rc l.a one.o", UKCC_LOG="log")
+    assert (done.returncode, done.stderr) == (0, b"")
+    events = [line.split()[1] for line in (tmp_path / "log").read_text().splitlines()]
+    assert events == ["compile:", "link:", "pack:", "ar:"]
+    commands = [line.partition(": ")[2] for line in (tmp_path / "log").read_text().splitlines()]
+    assert commands[0].startswith(GCC)
+    assert commands[3] == f"{find_tool('ar', os.environ)} rc l.a one.o"
+    # A line of the log can be run again.
+    assert shell(f"rm one.o; {commands[0]} && test -f one.o").returncode == 0
