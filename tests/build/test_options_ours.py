@@ -29,7 +29,13 @@ def shell(tmp_path: Path) -> "object":
         return subprocess.run(
             ["bash", "-c", line],
             cwd=tmp_path,
-            env={**os.environ, "CC": str(BIN / "uk-gcc"), "LC_ALL": "C", **environ},
+            env={
+                **os.environ,
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "CC": str(BIN / "uk-gcc"),
+                "LC_ALL": "C",
+                **environ,
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=DEADLINE,
@@ -193,3 +199,26 @@ def test_the_log_gets_what_was_done_and_stderr_does_not(shell, tmp_path: Path) -
     assert commands[3] == f"{find_tool('ar', os.environ)} rc l.a one.o"
     # A line of the log can be run again.
     assert shell(f"rm one.o; {commands[0]} && test -f one.o").returncode == 0
+
+
+def test_explain_says_where_everything_comes_from(shell, tmp_path: Path) -> None:
+    """Of a link that is not run: what it would find, in the linker's order."""
+    shell("$CC -c b.c; uk-ar rc libb.a b.o")
+    before = sorted(tmp_path.iterdir())
+    text = shell("ukcc explain -- uk-gcc a.c -L. -lb -lm -lnosuch -Wl,-o,y").stdout.decode()
+    files = text[text.index("files:\n") :].partition("\nrun:")[0].splitlines()[1:]
+    found = dict(row.split(None, 1) for row in files)
+    sysroot, libgcc = find_sysroot(os.environ), shell(f"{GCC} -print-libgcc-file-name").stdout
+    assert list(found) == [
+        "crt1.o", "crti.o", "crtbeginT.o", "-lb", "-lm", "-lnosuch", "-lgcc", "-lgcc_eh", "-lc",
+        "crtend.o", "crtn.o", "kernel",
+    ]  # fmt: skip
+    for name in ("crt1.o", "crti.o", "crtbeginT.o", "crtn.o"):
+        printed = shell(f"$CC -print-file-name={name}").stdout.decode().strip()
+        assert Path(found[name]).samefile(printed)
+    assert (found["-lb"], found["-lnosuch"]) == ("libb.a", "not found")
+    assert Path(found["-lc"]).samefile(f"{sysroot}/usr/lib/libc.a")
+    assert Path(found["-lgcc"]).samefile(libgcc.decode().strip())
+    assert Path(found["kernel"]).samefile(f"{sysroot}/kernel/kernel.bin")
+    assert text.endswith(" around y\n")
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,10 +1,13 @@
 """`ukcc explain -- uk-gcc ARGS…`: the plan for one command line, without running it."""
 
 import os
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
+from ukcc import proc
 from ukcc.cc import driver, options, plan, shared, toolchain, tools
 from ukcc.cc.log import shell_line
 from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, parse
@@ -45,6 +48,7 @@ def _compiler(compiler: str, argv: "list[str]") -> "list[str]":
         f"kind: {steps.kind}",
         f"why: {steps.reason}",
         f"sysroot: {tools_of_host.sysroot or 'none; run `ukcc sysroot build`'}",
+        *_link_files(steps),
         *_steps(steps),
     ]
 
@@ -72,6 +76,59 @@ def _steps(steps: plan.Plan) -> "list[str]":
         *_command("run", steps.command),
         f"then: pack the kernel of {steps.sysroot} around {shell_line([steps.output])}",
     ]
+
+
+def _link_files(steps: plan.Plan) -> "list[str]":
+    """Where start files, archives and the kernel come from; nothing for what is no program."""
+    if steps.kind not in (plan.PROGRAM, plan.ORDINARY):
+        return []
+    rows = _found(_linker_words(steps.command))
+    if steps.kind == plan.PROGRAM:
+        rows.append(("kernel", f"{steps.sysroot}/kernel/kernel.bin"))
+    width = max((len(word) for word, _ in rows), default=0)
+    return ["files:", *(f"  {word:{width}}  {place}" for word, place in rows)] if rows else []
+
+
+def _linker_words(command: "tuple[str, ...]") -> "list[str]":
+    """What the compiler would tell the linker; [] if it has something else to say."""
+    # It answers on standard error.
+    dry_run = ["sh", "-c", 'exec "$@" 2>&1', "sh", command[0], "-###", *command[1:]]
+    try:
+        answer = proc.output(dry_run, env={"LC_ALL": "C"})
+    except proc.ProgramFailed:
+        return []
+    lines = [line for line in answer.splitlines() if line.startswith(" ")]
+    words = shlex.split(lines[-1]) if lines else []
+    return words[1:] if words and Path(words[0]).name in ("collect2", "ld") else []
+
+
+def _found(words: "list[str]") -> "list[tuple[str, str]]":
+    """The words of the linker that are files or libraries, in order, and where each is found."""
+    directories = [word[2:] for word in words if word.startswith("-L")]
+    rows = []
+    static = False
+    for before, word in zip(["", *words], words, strict=False):
+        if before == "-plugin":
+            continue
+        if word in ("-static", "-Bstatic", "-dn", "-non_shared"):
+            static = True
+        elif word in ("-Bdynamic", "-dy", "-call_shared"):
+            static = False
+        elif word.startswith("-l"):
+            rows.append((word, _library(word[2:], directories, static=static)))
+        elif Path(word).suffix in (".o", ".a", ".so") and Path(word).is_file():
+            # What is not there is an object that the compiler would make.
+            rows.append((Path(word).name, os.path.normpath(word)))
+    return list(dict.fromkeys(rows))
+
+
+def _library(name: str, directories: "list[str]", *, static: bool) -> str:
+    if name.startswith(":"):
+        names = [name[1:]]
+    else:
+        names = [f"lib{name}.a"] if static else [f"lib{name}.so", f"lib{name}.a"]
+    candidates = (Path(directory, name) for directory in directories for name in names)
+    return next((os.path.normpath(c) for c in candidates if c.is_file()), "not found")
 
 
 def _command(verb: str, words: "Iterable[str]") -> "list[str]":
