@@ -159,8 +159,11 @@ LINKING = {
     "-static": "$CC -static one.c -o x; ./x",
     "-static-pie": "$CC -static-pie one.c -o x; ./x",
     "-pie": "$CC -fPIE -pie one.c -o x; ./x; $CC -no-pie one.c -o y; ./y",
+    "-static -pie": "$CC -fPIE -static -pie one.c -o x; ./x; readelf -h x | grep Type;"
+    " $CC -pie --static one.c; ./a.out; $CC -static -static-pie one.c 2>/dev/null; echo $?",
     "-pie, parts": "$CC -fPIE -c one.c; $CC -pie one.o -o x; ./x; $CC -Wl,-pie one.o; ./a.out",
     "-shared": "$CC -shared -fPIC b.c -o libb.so; $CC -Wl,-shared -fPIC b.c -nostdlib -o c.so",
+    "-shared, used": "$CC -shared -fPIC b.c -o libb.so; gcc a.c ./libb.so -o x; ./x",
     "-r": "$CC -r a.c b.c -o r.o; $CC r.o -o x; ./x",
     "-r of the linker": "$CC -Wl,-r -nostdlib a.c b.c -o r.o; $CC r.o; ./a.out",
     "-rdynamic": "$CC -rdynamic one.c -o x; ./x; $CC -Wl,-export-dynamic one.c; ./a.out",
@@ -259,3 +262,8 @@ CPLUSPLUS = {
 @pytest.mark.parametrize("line", CPLUSPLUS.values(), ids=CPLUSPLUS)
 def test_cplusplus(line: str, tmp_path: Path) -> None:
     assert_same(*both(line, tmp_path, "g++"))
+
+
+def test_cpp(tmp_path: Path) -> None:
+    line = "$CC one.c; $CC one.c out.i; $CC -dM - </dev/null; $CC -MM useh.c; $CC nosuch.c"
+    assert_same(*both(line, tmp_path, "cpp"))

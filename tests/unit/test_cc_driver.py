@@ -1,6 +1,7 @@
 """The driver without tools: what a compile loads, names, and errors in one line."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,14 @@ ALLOWED = {
     "ukcc.errors",
     "ukcc.paths",
 }
+
+
+@pytest.fixture(autouse=True)
+def own_interrupts():
+    """The driver takes pytest's handler away."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture
@@ -99,6 +108,34 @@ def test_a_link_named_gcc_that_is_us_is_passed_over(host, tmp_path):
     wrapper.chmod(0o755)
     path = f"{ours}:{host['PATH']}"
     assert toolchain.find_compiler("gcc", {"PATH": path}) == f"{tmp_path}/gcc"
+
+
+@pytest.mark.parametrize("name", ["ccache", "distcc"])
+def test_what_stands_before_compilers_is_passed_over(host, tmp_path, name):
+    """As Debian has it in /usr/lib/ccache: its objects would not know of our assembler."""
+    front = tmp_path / "front"
+    front.mkdir()
+    (tmp_path / name).write_text("#!/bin/sh\n")
+    (tmp_path / name).chmod(0o755)
+    (front / "gcc").symlink_to(f"../{name}")
+    path = f"{front}:{host['PATH']}"
+    assert toolchain.find_compiler("gcc", {"PATH": path}) == f"{tmp_path}/gcc"
+    assert toolchain.find_compiler("gcc", {"PATH": path, "UKCC_CC": f"{front}/gcc"}).startswith(
+        str(front)
+    )
+
+
+def test_errors_keep_the_bytes_of_names(capfdbinary):
+    process.complain("uk-gcc: error: bad\udcff")
+    assert capfdbinary.readouterr().err == b"uk-gcc: error: bad\xff\n"
+
+
+def test_pythonpath_of_a_build_chooses_no_module_of_ours(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:relative")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), "/kept", f"{tmp_path}/relative"])
+    process.behave_as_a_tool()
+    assert sys.path == ["/kept"]
 
 
 @pytest.mark.parametrize(

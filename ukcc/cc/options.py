@@ -24,6 +24,7 @@ SHARED = "makes a shared library"
 PIE = "makes a position-independent program"
 STATIC_PIE = "makes a static position-independent program"
 NO_PIE = "makes a program at a fixed address"
+STATIC = "makes a static program"
 RELOCATABLE = "joins objects into one"
 FREESTANDING = "links without the C library or its start files"
 NO_HEADERS = "searches no standard headers"
@@ -104,6 +105,8 @@ TABLE: "dict[str, tuple[str, str]]" = {
     "-no-pie": (FLAG, NO_PIE),
     "--no-pie": (FLAG, NO_PIE),
     "-nopie": (FLAG, NO_PIE),
+    "-static": (FLAG, STATIC),
+    "--static": (FLAG, STATIC),
     "-r": (FLAG, RELOCATABLE),
     "-nostdlib": (FLAG, FREESTANDING),
     "--no-standard-libraries": (FLAG, FREESTANDING),

@@ -45,7 +45,7 @@ class Invocation(Frozen):
     inputs: int  # files, libraries and words for the linker: what makes GCC go on to link
     output: str  # of -o, or of -Wl,-o; or ""
     stage: str  # the earliest stage to stop after, or ""
-    link_kind: str  # the last of shared, pie, static-pie, no-pie; or ""
+    link_kind: str  # the last of shared, pie, static-pie, no-pie; or ""; -static -pie is no-pie
     query: bool
     dry_run: bool
     relocatable: bool
@@ -72,7 +72,7 @@ def parse(argv: "list[str]") -> Invocation:
         inputs=sum(a.meaning in makes_link for a in arguments),
         output=outputs[-1] if outputs else "",
         stage=next((stage for stage in _STAGES if stage in meanings), ""),
-        link_kind=kinds[-1] if kinds else "",
+        link_kind=_link_kind(kinds, static=options.STATIC in meanings),
         query=options.QUERY in meanings,
         dry_run=options.DRY_RUN in meanings,
         relocatable=options.RELOCATABLE in meanings or options.RELOCATABLE in linker,
@@ -94,6 +94,12 @@ def linker_meanings(argument: Argument) -> "list[str]":
     """What those words mean for us; words that mean nothing are left out."""
     found = (options.find_linker(word) for word in linker_words(argument))
     return [meaning for meaning in found if meaning is not None]
+
+
+def _link_kind(kinds: "list[str]", *, static: bool) -> str:
+    kind = kinds[-1] if kinds else ""
+    # GCC's specs look for -static first: a static program is no PIE unless -static-pie asks for it.
+    return options.NO_PIE if static and kind == options.PIE else kind
 
 
 def _linker_outputs(arguments: "list[Argument]") -> "list[str]":

@@ -26,6 +26,10 @@ _PACKAGES = {
 }
 
 
+# What a directory at the front of PATH masquerades as compilers, /usr/lib/ccache/gcc for one.
+_BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
+
+
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
@@ -90,13 +94,19 @@ def _search(name: str, environ: "Mapping[str, str]") -> "str | None":
     for directory in environ.get("PATH", os.defpath).split(os.pathsep):
         candidate = f"{directory or '.'}/{name}"
         if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):  # noqa: PTH112
-            # A link `gcc` -> `uk-gcc` would have us run ourselves for ever.
-            if os.path.islink(candidate) and _is_ours(candidate):  # noqa: PTH114
+            if os.path.islink(candidate) and _is_no_compiler(candidate):  # noqa: PTH114
                 continue
             return candidate
     return None
 
 
-def _is_ours(candidate: str) -> bool:
+def _is_no_compiler(candidate: str) -> bool:
+    """Whether a link named as a compiler leads to us, or to what stands before compilers.
+
+    The first would have us run ourselves for ever. A cache or a distributor behind us would not
+    know of our assembler: its place is before us, `ccache uk-gcc`.
+    """
     real = os.path.realpath(candidate)
+    if os.path.basename(real) in _BEFORE_COMPILERS:  # noqa: PTH119
+        return True
     return bool(plain_name(real)) or real == os.path.realpath(sys.argv[0])
