@@ -1,4 +1,4 @@
-"""A few of the outputs of tests/build/test_outputs.py, booted: one for each way of rewriting."""
+"""A few of the outputs of tests/build booted: one for each way of rewriting, one instrumented."""
 
 import subprocess
 from pathlib import Path
@@ -48,3 +48,11 @@ def test_boots_after(build_image, boot, tmp_path: Path, flags: "list[str]", line
     assert (tmp_path / "out").read_bytes() != image.read_bytes()
     status, stdout, _ = boot(tmp_path / "out", "word")
     assert (status, stdout) == (42, b"two word\n")
+
+
+def test_undefined_behaviour_is_reported(build_image, boot) -> None:
+    source = "int main(int c, char **v) { return (0x7fffffff + c) != 42 ? 42 : 1; }\n"
+    image = build_image(source, "-fsanitize=undefined", name="undefined")
+    status, _, stderr = boot(image, "x")
+    assert status == 42
+    assert b"undefined.c:1:48: runtime error: signed integer overflow" in stderr

@@ -103,6 +103,16 @@ def test_a_sanitizer_that_needs_a_shared_runtime_is_one_line(shell, tmp_path, sa
     assert not (tmp_path / "x").exists()
 
 
+def test_undefined_behaviour_is_reported(shell, tmp_path: Path) -> None:
+    source = "int main(int c, char **v) { return (0x7fffffff + c) != 42 ? 42 : 0; }\n"
+    (tmp_path / "ub.c").write_text(source)
+    done = shell("UKCC_PLAIN=1 $CC -g -fsanitize=undefined ub.c -o x && ./x")
+    assert done.returncode == 42
+    assert b"ub.c:1:48: runtime error: signed integer overflow" in done.stderr
+    trap = "-fsanitize=undefined -fno-sanitize-recover=all"
+    assert shell(f"UKCC_PLAIN=1 $CC {trap} ub.c -o x && exec ./x").returncode == 1
+
+
 # Images
 
 IMAGES = {
@@ -116,6 +126,11 @@ IMAGES = {
     "ignored interrupts": ("trap '' INT TERM; $CC one.c -o x", "x"),
     "spaces and bytes": ("n=$(printf 'a \\377'); $CC -x c - -o \"$n\" <one.c", b"a \xff"),
     "LTO": ("$CC -O2 -g -flto=auto one.c -o x", "x"),
+    "beside a shared library": (
+        "$CC -fPIC -shared b.c -o libb.so; $CC -c b.c; uk-ar rc libb.a b.o;"
+        " sed 's/int main/int f(int); &/;s/, c)/, f(c) - 1)/' one.c >q.c; $CC q.c libb.so -o x",
+        "x",
+    ),
     "static PIE": ("$CC -static-pie -fPIE one.c -o x", "x"),
     "gold": ("$CC -fuse-ld=gold one.c -o x", "x"),
     "undefined behaviour": ("$CC -g -fsanitize=undefined one.c -o x", "x"),
