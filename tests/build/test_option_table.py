@@ -6,6 +6,7 @@ The driver's executable holds the names of all options of all languages.
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +30,7 @@ MAPPED = [
 ]
 
 
-def ask(*words: str, cwd: "Path | None" = None) -> str:
+def ask(*words: str, cwd: Path) -> str:
     done = subprocess.run(
         [find_compiler("gcc", os.environ), *words],
         cwd=cwd,
@@ -51,14 +52,16 @@ def names() -> "list[str]":
     return names
 
 
-def in_parallel(function: "object", names: "list[str]") -> "dict[str, str]":
+def in_parallel(function: "Callable[[str], str]", names: "list[str]") -> "dict[str, str]":
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(names, pool.map(function, names), strict=True))  # type: ignore[arg-type]
+        return dict(zip(names, pool.map(function, names), strict=True))
 
 
-def test_a_word_behind_an_option_is_read_as_gcc_reads_it(names: "list[str]") -> None:
+def test_a_word_behind_an_option_is_read_as_gcc_reads_it(
+    names: "list[str]", tmp_path: Path
+) -> None:
     # Each option is behind -c, so that none of them links.
-    answers = in_parallel(lambda name: ask("-c", name, FOLLOWING), names)
+    answers = in_parallel(lambda name: ask("-c", name, FOLLOWING, cwd=tmp_path), names)
     wrong = []
     for name, answer in answers.items():
         arguments = parse(["-c", name, FOLLOWING]).arguments

@@ -77,6 +77,7 @@ COMPILING = {
     "dumps": "$CC -fdump-tree-optimized -fstack-usage -O2 -c one.c; $CC -H -c useh.c",
     "dumps, named": "$CC -dumpdir q- -dumpbase r -c one.c -save-temps; $CC -aux-info p -c a.c",
     "inline assembly of the sysroot's kind": "$CC -c nested.c -o /dev/null -Wa,-W",
+    "empty environment": "env -i $CC -c one.c",
     "closed input": "$CC -c one.c <&-",
     "closed output": "$CC -c one.c >&-; $CC -E one.c >&-; $CC --version >&-",
     "closed errors": "$CC -c one.c 2>&-; $CC -c bad.c 2>&-; $CC nosuch.c 2>&-",
@@ -148,6 +149,8 @@ LINKING = {
     "-specs of Debian": "echo '*self_spec: + %{!shared:%{!r:-pie}}' >s;"
     " $CC -specs=s one.c -o x; ./x",
     "-B": "$CC -B. one.c -o x; ./x; $CC -B /nonexistent/ one.c -o y; ./y",
+    "-B, a linker": "mkdir g; ln -s $(command -v ld.gold) g/ld; $CC -Bg/ one.c; ./a.out;"
+    " readelf -n a.out | grep -c gold",
     "--sysroot": "$CC --sysroot=/ one.c -o x; ./x",
     "environment": "COMPILER_PATH=/no LIBRARY_PATH=/usr/lib/x86_64-linux-gnu $CC one.c; ./a.out",
     "-nostdlib": "$CC -nostdlib one.c 2>/dev/null; $CC -nostdlib -static -ffreestanding -emain t.s",
@@ -169,6 +172,8 @@ LINKING = {
     "-rdynamic": "$CC -rdynamic one.c -o x; ./x; $CC -Wl,-export-dynamic one.c; ./a.out",
     "LTO": LTO + "a.c b.c -o x; ./x",
     "LTO, jobs": "$CC -flto=auto a.c b.c -o x; ./x; $CC -flto=2 a.c b.c -o y; ./y",
+    "LTO, jobs of make": "printf 'x:\\n\\t+$(CC) -O2 -flto=jobserver a.c b.c -o x\\n' >Makefile;"
+    " make -s -j2; ./x",
     "LTO, one partition": LTO + "-flto-partition=none -fwhole-program a.c b.c -o x; ./x",
     "LTO, fat objects": LTO
     + "-ffat-lto-objects -c a.c b.c; $CC -flto a.o b.o; ./a.out; $CC -fno-lto a.o b.o; ./a.out",

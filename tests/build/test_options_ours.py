@@ -237,3 +237,28 @@ def test_explain_says_where_everything_comes_from(shell, tmp_path: Path) -> None
     assert Path(found["kernel"]).samefile(f"{sysroot}/kernel/kernel.bin")
     assert text.endswith(" around y\n")
     assert sorted(tmp_path.iterdir()) == before
+
+
+# What the plan of a link does not do yet. Each of these fails when it does: then it moves up.
+
+WANTED = {
+    "a library of the project named as one of glibc's": "mkdir d; $CC -c b.c -o d/b.o;"
+    " uk-ar rc d/libutil.a d/b.o; $CC a.c -Ld -lutil -o x && ./x",
+    "a sanitizer's runtime, static as everything": "$CC -fsanitize=undefined -static-libubsan one.c"
+    " -o x && ./x",
+    "the leak sanitizer": "$CC -fsanitize=leak one.c -o x && ./x",
+}
+
+
+@pytest.mark.xfail(strict=True, reason="the plan of a link does not do it yet")
+@pytest.mark.parametrize("line", WANTED.values(), ids=WANTED)
+def test_wanted(shell, line: str) -> None:
+    assert shell(f"{line}", UKCC_PLAIN="1").returncode == 42
+
+
+@pytest.mark.xfail(strict=True, reason="the image takes the link's place, not its target's")
+def test_an_output_that_is_a_link_to_nothing_is_made_there(shell, tmp_path: Path) -> None:
+    """As the linker does it: what is not there, or empty, is written through the link."""
+    shell("ln -s there x; $CC one.c -o x")
+    assert (tmp_path / "x").is_symlink()
+    assert is_image(tmp_path / "there")

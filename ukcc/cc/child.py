@@ -64,6 +64,8 @@ def execute(
         try:
             os.kill(child, interruption.number)
             os.waitpid(child, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # it ended by itself: Ctrl-C reaches the whole group
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         raise
