@@ -1,3 +1,4 @@
+.nolist                                     # first, so that a listing (-Wa,-al) shows the source alone
 # SPDX-License-Identifier: 0BSD
 #
 # The system-call layer of ukcc, version 1: `syscall` becomes a jump through a pointer.
@@ -9,7 +10,6 @@
 # in CFI are DWARF numbers (2 rcx, 7 rsp, 16 rip) for the same reason. Labels are .L…, so that
 # `nm` shows nothing, and never numeric, so that the input's own `1b` and `1f` are undisturbed.
 
-.nolist
 .ifndef .Luk_prelude_v1
 .set .Luk_prelude_v1, 1
 

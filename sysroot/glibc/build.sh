@@ -62,7 +62,10 @@ build() {
 build lib
 build math/others
 build mathvec/others
-build install-headers install-lib install-others-nosubdir elf/ldso_install
+# In a directory each of these goals brings the same dependency files up to date.
+build install-headers
+build install-lib
+build install-others-nosubdir elf/ldso_install
 lib=$DESTDIR/usr/lib
 build math/install-others "$lib/libc.a" "$lib/libc.so" "$lib/libc.so.6" "$lib/libc_nonshared.a"
 

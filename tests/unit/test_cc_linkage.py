@@ -11,6 +11,7 @@ from ukcc.cc.toolchain import Toolchain
 BUILT = Lookup(
     stand_in=lambda path: (path.replace(".so", ".a"),) if "both" in path else (),
     only_shared=lambda name, directories: name == "own" and "lib" in directories,
+    has_libc=lambda directory: directory == "/usr/lib",
 )
 
 # FORCED: the user says -static; STATIC: dynamic only if it loads plugins; TRIED: or if it fails.
@@ -100,3 +101,17 @@ def test_the_first_directory_with_the_library_decides(tmp_path):
     assert not dynamic("archive", "shared")
     assert not dynamic("both")
     assert not dynamic("nowhere")
+
+
+def test_the_hosts_libc_never_comes_first():
+    ours = "-L/root/usr/lib"
+    command = plan_of("a.c -Lown -L /usr/lib -lutil").command
+    assert command.index(ours) < command.index("-Lown")
+    # Else a library of the build may have the name of one of glibc's.
+    assert ours not in plan_of("a.c -Lown -lutil").command
+
+
+def test_a_sanitizers_archive_does_not_end_the_static_link():
+    made = plan_of("a.c -fsanitize=undefined -static-libubsan")
+    assert "-static-libubsan" not in made.command
+    assert "-static-libubsan" in made.fallback

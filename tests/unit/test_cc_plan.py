@@ -7,7 +7,7 @@ from ukcc.cc.parse import parse
 from ukcc.cc.toolchain import Toolchain
 
 SHIMS = "-B/shims/"
-SEARCH = "-B/root/usr/lib/ -L/root/usr/lib"
+SEARCH = "-B/root/usr/lib/"
 HEADERS = "-idirafter /root/usr/include"
 STATIC = "-static -no-pie -Wl,-Ttext-segment=0x10000000"
 

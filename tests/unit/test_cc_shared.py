@@ -58,7 +58,11 @@ def test_its_place_among_the_words_is_kept() -> None:
         argv,
         parse(argv),
         toolchain,
-        Lookup(stand_in=lambda path: ("x/libb.a", "-lm"), only_shared=lambda name, dirs: False),
+        Lookup(
+            stand_in=lambda path: ("x/libb.a", "-lm"),
+            only_shared=lambda name, dirs: False,
+            has_libc=lambda directory: False,
+        ),
     )
     words = " ".join(made.command)
     assert " a.o x/libb.so.1 -lc -o p -no-pie " in " ".join(made.fallback)

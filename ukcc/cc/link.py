@@ -142,13 +142,15 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
     from ukcc.image import provenance
     from ukcc.image.pack import pack_program
 
-    log.record(environ, "pack", (steps.output,))
+    # The linker writes through a link whose target is empty or not there yet.
+    output = os.path.realpath(steps.output)
+    log.record(environ, "pack", (output,))
     used = provenance.used_libraries(inputs)
     log.record(environ, "inputs", used)
     try:
         pack_program(
-            steps.output,
-            steps.output,
+            output,
+            output,
             sysroot=steps.sysroot,
             link_command=steps.words,
             name=os.path.basename(steps.output),  # noqa: PTH119
@@ -157,7 +159,7 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
             thin=steps.thin,
         )
     except BaseException as error:
-        _remove(steps.output)
+        _remove(output)
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise

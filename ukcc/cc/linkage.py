@@ -26,6 +26,8 @@ ALWAYS_STATIC = frozenset(
     )
 )
 
+DIRECTORY_OPTIONS = ("-L", "--library-directory")
+
 # Their run-times intercept what a shared libc.so exports; GCC refuses them with -static.
 _SHARED_SANITIZERS = frozenset(("address", "hwaddress", "leak", "thread"))
 
@@ -35,15 +37,21 @@ class Lookup(Frozen):
 
     stand_in: the linker's words for the archive of a shared library's path; () if it has none.
     only_shared: whether the first of the directories that has library `name` has no archive of it.
+    has_libc: whether a C library lies in the directory.
     """
 
-    __slots__ = ("only_shared", "stand_in")
+    __slots__ = ("has_libc", "only_shared", "stand_in")
+    has_libc: "Callable[[str], bool]"
     stand_in: "Callable[[str], tuple[str, ...]]"
     only_shared: "Callable[[str, list[str]], bool]"
 
 
-NOTHING_KNOWN = Lookup(stand_in=lambda path: (), only_shared=lambda name, directories: False)
-ON_DISK = Lookup(stand_in=shared.stand_in, only_shared=shared.only_shared)
+NOTHING_KNOWN = Lookup(
+    stand_in=lambda path: (),
+    only_shared=lambda name, directories: False,
+    has_libc=lambda directory: False,
+)
+ON_DISK = Lookup(stand_in=shared.stand_in, only_shared=shared.only_shared, has_libc=shared.has_libc)
 
 
 class Linkage(Frozen):
@@ -79,7 +87,7 @@ def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
 
 def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
     """Why the program cannot be static."""
-    directories = [a.value for a in invocation.arguments if a.name in _DIRECTORY_OPTIONS]
+    directories = [a.value for a in invocation.arguments if a.name in DIRECTORY_OPTIONS]
     for argument in invocation.arguments:
         if _is_shared_input(argument) and not lookup.stand_in(argument.value):
             yield f"{argument.value} has no archive beside it"
@@ -93,9 +101,6 @@ def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
                 yield f"-l{name} is a shared library"
         elif lookup.only_shared(name, directories):
             yield f"lib{name} is only there as a shared library"
-
-
-_DIRECTORY_OPTIONS = ("-L", "--library-directory")
 
 
 def _is_shared_input(argument: Argument) -> bool:

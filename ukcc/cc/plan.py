@@ -19,6 +19,9 @@ NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
 # The low 256 MiB of addresses stay free; see docs/image.md.
 TEXT_BASE = 0x10000000
 
+# With them GCC lets the linker take shared libraries again behind a sanitizer's archive.
+_STATIC_RUNTIMES = tuple(f"-static-lib{name}" for name in ("asan", "lsan", "tsan", "ubsan"))
+
 
 class Plan(Frozen):
     """What to run. The fields behind `reason` are of a program's link, else empty.
@@ -93,11 +96,11 @@ def _program(
     elif invocation.dry_run:
         kind, what = ORDINARY, "; -### runs nothing"
     decided = linkage.decide(invocation, lookup)
-    # Our search directories come first, so that no -L of the host's beats the sysroot's libc.
     start = (
         toolchain.compiler,
         *_shims(toolchain),
         *_search(toolchain),
+        *_ahead_of_libc(invocation, toolchain, lookup),
         *_headers(invocation, toolchain),
     )
     static = (
@@ -184,10 +187,14 @@ def _shims(toolchain: Toolchain) -> "list[str]":
 
 
 def _search(toolchain: Toolchain) -> "list[str]":
-    if not toolchain.sysroot:
-        return []
-    library = f"{toolchain.sysroot}/usr/lib"
-    return [f"-B{library}/", f"-L{library}"]
+    """Start files and libraries: behind the directories of -L, before those of the host."""
+    return [f"-B{toolchain.sysroot}/usr/lib/"] if toolchain.sysroot else []
+
+
+def _ahead_of_libc(invocation: Invocation, toolchain: Toolchain, lookup: Lookup) -> "list[str]":
+    """The sysroot before all -L, where one of those has the host's libc in it."""
+    given = [a.value for a in invocation.arguments if a.name in linkage.DIRECTORY_OPTIONS]
+    return [f"-L{toolchain.sysroot}/usr/lib"] if any(map(lookup.has_libc, given)) else []
 
 
 def _headers(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
@@ -226,6 +233,8 @@ def _all_static(
 def _static_words(argument: Argument, lookup: Lookup) -> "tuple[str, ...]":
     if argument.meaning == parse.INPUT and shared.is_shared(argument.value):
         return lookup.stand_in(argument.value) or argument.words
+    if argument.name in _STATIC_RUNTIMES:
+        return ()
     if argument.meaning != options.LINKER:
         return argument.words
     words = parse.linker_words(argument)

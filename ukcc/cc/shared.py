@@ -30,6 +30,12 @@ def only_shared(name: str, directories: "list[str]") -> bool:
     return False
 
 
+def has_libc(directory: str) -> bool:
+    """Whether a C library lies there that a link could take for the sysroot's."""
+    names = ("libc.a", "libc.so")
+    return any(os.path.isfile(f"{directory}/{name}") for name in names)  # noqa: PTH113
+
+
 def stand_in(path: str) -> "tuple[str, ...]":
     """The linker's words for the archive of the shared library `path`; () if it has none."""
     directory, slash, name = path.rpartition("/")
