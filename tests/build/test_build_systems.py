@@ -66,3 +66,11 @@ def test_pkg_config_asks_as_ever(tmp_path):
     ]
     project.run("uk-pkg-config", "--exists", "no-such-library", status=1)
     project.run("uk-pkg-config", "--atleast-version=3", "outer", status=1, **where)
+
+
+def test_warnings_of_the_linker_may_be_fatal(tmp_path):
+    """Meson asks for every option of the linker with this one beside it."""
+    project = Project("handmade", tmp_path)
+    (project / "main.c").write_text("int main(void) { return 42; }\n")
+    project.run("uk-gcc", "-Wl,--fatal-warnings", "main.c", "-o", "main", UKCC_PLAIN="1")
+    project.run("./main", status=42)

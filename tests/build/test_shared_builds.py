@@ -31,7 +31,6 @@ def test_plugins(tmp_path):
     assert kind(project, "chain") == "dynamic"
 
 
-@pytest.mark.xfail(strict=True, reason="a static program's plugins bring a C library of their own")
 def test_plugins_that_need_nothing_of_the_program(tmp_path):
     project = Project("plugins", tmp_path)
     project.run("make", "lone", "plugins/work.so", "CC=uk-gcc")
