@@ -54,8 +54,11 @@ for subdir in $(sed -n 's/^sorted-subdirs := //p' sysd-sorted); do
     esac
 done
 
+# Character-set modules are the host's: programs look for them where the host has them.
+gconv=/usr/lib/$(gcc -print-multiarch)/gconv
+
 build() {
-    make -j"$JOBS" build-programs=no subdirs="$subdirs" install_root="$DESTDIR" "$@"
+    make -j"$JOBS" build-programs=no gconvdir="$gconv" subdirs="$subdirs" install_root="$DESTDIR" "$@"
 }
 
 # One after the other: the vector library is linked with libm, and make is not told so.

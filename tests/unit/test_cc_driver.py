@@ -46,6 +46,7 @@ ALLOWED = {
     "ukcc.cc.plan",
     "ukcc.cc.process",
     "ukcc.cc.shared",
+    "ukcc.cc.static_words",
     "ukcc.cc.toolchain",
     "ukcc.errors",
     "ukcc.paths",

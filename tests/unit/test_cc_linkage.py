@@ -45,6 +45,9 @@ ROWS = [
     ("a.c -fsanitize=undefined", STATIC),
     ("a.c -fsanitize=undefined,address", DYNAMIC),
     ("a.c -fsanitize=thread", DYNAMIC),
+    ("a.c -fsanitize=leak", DYNAMIC),
+    ("a.c -Wl,-rpath,:::::::", DYNAMIC),
+    ("a.c -Wl,-rpath,/x:/y", STATIC),
 ]
 
 
@@ -115,3 +118,29 @@ def test_a_sanitizers_archive_does_not_end_the_static_link():
     made = plan_of("a.c -fsanitize=undefined -static-libubsan")
     assert "-static-libubsan" not in made.command
     assert "-static-libubsan" in made.fallback
+
+
+RUN_PATHS = [
+    "-Wl,-rpath,/x",
+    "-Wl,-rpath=/x",
+    "-Wl,--rpath,/x",
+    "-Wl,-rpath -Wl,/x",
+    "-Xlinker -rpath -Xlinker /x",
+    "-Wl,-R/x",
+    "-Wl,-R,/x",
+    "-R /x",
+    "-R/x",
+]
+
+
+@pytest.mark.parametrize("words", RUN_PATHS)
+def test_a_static_program_has_no_run_path(words):
+    made = plan_of(f"a.c -pie {words} -lz")
+    assert " a.c -pie -lz -static-pie" in " ".join(made.command)
+    assert f" a.c -pie {words} -lz" in " ".join(made.fallback)
+
+
+def test_what_stands_beside_a_run_path_is_kept():
+    words = "-Wl,-O1,-rpath,/x,--as-needed -Wl,-rpath-link,/y -Wl,-z,now"
+    kept = "-Wl,-O1,--as-needed -Wl,-rpath-link,/y -Wl,-z,now"
+    assert f" a.c {kept} -static " in " ".join(plan_of(f"a.c {words}").command)

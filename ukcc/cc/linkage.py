@@ -95,12 +95,19 @@ def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
             for name in argument.value.split(","):
                 if name in _SHARED_SANITIZERS:
                     yield f"-fsanitize={name} has a shared run-time"
+        elif argument.meaning == options.LINKER and _is_reserved(argument):
+            yield "room is reserved for a run path"
     for name in _libraries(invocation):
         if name.startswith(":"):
             if shared.is_shared(name[1:]):
                 yield f"-l{name} is a shared library"
         elif lookup.only_shared(name, directories):
             yield f"lib{name} is only there as a shared library"
+
+
+def _is_reserved(argument: Argument) -> bool:
+    """Whether a run path is colons only: CMake will change it at installation, in the file."""
+    return any(word and not word.strip(":") for word in parse.linker_words(argument))
 
 
 def _is_shared_input(argument: Argument) -> bool:

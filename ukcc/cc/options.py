@@ -39,6 +39,7 @@ SCRIPT = "gives the linker a layout of its own"
 PLAIN = "passes through"
 
 # Options of the linker, as they come in -Wl, and -Xlinker, that change what an invocation is.
+RUN_PATH = "says where shared libraries are at run time"
 FATAL_WARNINGS = "takes warnings for errors"
 DYNAMIC_SEARCH = "lets the linker take shared libraries again"
 
@@ -242,6 +243,8 @@ LINKER_TABLE: "dict[str, str]" = {
     "export-dynamic-symbol-list": EXPORTS,
     "dynamic-list": EXPORTS,
     "fatal-warnings": FATAL_WARNINGS,
+    "rpath": RUN_PATH,
+    "R": RUN_PATH,
     "T": SCRIPT,
     "script": SCRIPT,
     "Ttext": SCRIPT,
@@ -279,6 +282,8 @@ def find_linker(word: str) -> "str | None":
     meaning = LINKER_TABLE.get(name.partition("=")[0])
     if meaning is None and word.startswith("-o") and not name.startswith(("omagic", "oformat")):
         return OUTPUT
+    if meaning is None and name.startswith("R") and word[1] != "-":
+        return RUN_PATH
     if meaning is None and name.startswith("T") and word[1] != "-":
         return SCRIPT if not name.startswith(("Tdata", "Tbss", "Trodata", "Tldata")) else None
     return meaning

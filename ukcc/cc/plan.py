@@ -3,10 +3,11 @@
 Pure: what has to be looked up on the machine is handed in.
 """
 
-from ukcc.cc import linkage, options, parse, shared
+from ukcc.cc import linkage, options, parse
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.linkage import Lookup
-from ukcc.cc.parse import Argument, Invocation
+from ukcc.cc.parse import Invocation
+from ukcc.cc.static_words import static_words
 from ukcc.cc.toolchain import Toolchain
 
 # What becomes of an invocation.
@@ -18,9 +19,6 @@ NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
 
 # The low 256 MiB of addresses stay free; see docs/image.md.
 TEXT_BASE = 0x10000000
-
-# With them GCC lets the linker take shared libraries again behind a sanitizer's archive.
-_STATIC_RUNTIMES = tuple(f"-static-lib{name}" for name in ("asan", "lsan", "tsan", "ubsan"))
 
 
 class Plan(Frozen):
@@ -105,7 +103,7 @@ def _program(
     )
     static = (
         *start,
-        *_all_static(argv, invocation.arguments, lookup),
+        *static_words(argv, invocation.arguments, lookup),
         *_static_flags(invocation),
     )
     dynamic = (*start, *argv, *_dynamic_flags(invocation))
@@ -202,43 +200,3 @@ def _headers(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
     if not toolchain.sysroot or invocation.no_headers:
         return []
     return ["-idirafter", f"{toolchain.sysroot}/usr/include"]
-
-
-def _all_static(
-    argv: "list[str]", arguments: "tuple[Argument, ...]", lookup: Lookup
-) -> "list[str]":
-    """The user's words for a link in which all is static.
-
-    A build says `-Wl,-Bstatic -lfoo -Wl,-Bdynamic` to have one library static, behind which no
-    libc.a would be found; and it names shared libraries that it has made beside their archives.
-    An `@file` is passed on as it is unless it holds such a word.
-    """
-    changed = {id(a): words for a in arguments if (words := _static_words(a, lookup)) != a.words}
-    if not changed:
-        return argv
-    opened = {a.origin for a in arguments if id(a) in changed}
-    result: list[str] = []
-    passed = ""
-    for argument in arguments:
-        if argument.origin and argument.origin not in opened:
-            if argument.origin != passed:
-                result.append(argument.origin)
-            passed = argument.origin
-            continue
-        passed = ""
-        result.extend(changed.get(id(argument), argument.words))
-    return result
-
-
-def _static_words(argument: Argument, lookup: Lookup) -> "tuple[str, ...]":
-    if argument.meaning == parse.INPUT and shared.is_shared(argument.value):
-        return lookup.stand_in(argument.value) or argument.words
-    if argument.name in _STATIC_RUNTIMES:
-        return ()
-    if argument.meaning != options.LINKER:
-        return argument.words
-    words = parse.linker_words(argument)
-    kept = [w for w in words if options.find_linker(w) != options.DYNAMIC_SEARCH]
-    if kept == words:
-        return argument.words
-    return (f"-Wl,{','.join(kept)}",) if kept else ()
