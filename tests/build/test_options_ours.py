@@ -250,13 +250,11 @@ WANTED = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="the plan of a link does not do it yet")
 @pytest.mark.parametrize("line", WANTED.values(), ids=WANTED)
 def test_wanted(shell, line: str) -> None:
     assert shell(f"{line}", UKCC_PLAIN="1").returncode == 42
 
 
-@pytest.mark.xfail(strict=True, reason="the image takes the link's place, not its target's")
 def test_an_output_that_is_a_link_to_nothing_is_made_there(shell, tmp_path: Path) -> None:
     """As the linker does it: what is not there, or empty, is written through the link."""
     shell("ln -s there x; $CC one.c -o x")

@@ -64,6 +64,26 @@ def test_in_place(tmp_path: Path, sysroot: Path) -> None:
     assert pack(path, path, sysroot) == elsewhere
 
 
+def test_in_a_directory_that_takes_no_new_file(
+    tmp_path: Path, sysroot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = linked(tmp_path)
+    wanted = pack(path, tmp_path / "elsewhere", sysroot)
+    before = path.stat()
+    opened = os.open
+
+    def refuse_new(name: str, flags: int, *more: int) -> int:
+        if flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return opened(name, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse_new)
+    assert pack(path, path, sysroot) == wanted
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    with pytest.raises(UkccError, match="Permission denied"):
+        pack(path, tmp_path / "new", sysroot)
+
+
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_same_inputs_same_bytes(tmp_path: Path, sysroot: Path, sample: str) -> None:
     path = linked(tmp_path, sample)

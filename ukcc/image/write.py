@@ -45,17 +45,21 @@ def write_image(
         if os.fstat(kernel_bin).st_size < kernel.size:
             raise UkccError(f"{kernel_path}: shorter than kernel.json says")
         mode = os.fstat(source).st_mode & 0o7777
-        target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        target, in_place = _create(temporary, output)
         try:
             os.ftruncate(target, layout.size)
             _copy(source, 0, target, 0, layout.app_size)
             _copy(kernel_bin, 0, target, layout.kernel_offset, kernel.size)
             for offset, data in _patches(app, layout, kernel, source, archive, metadata, pvh):
                 _write(target, data, offset)
-            os.fchmod(target, mode)
+            if in_place:
+                _overwrite(output, target, layout.size)
+            else:
+                os.fchmod(target, mode)
         finally:
             os.close(target)
-        os.rename(temporary, output)
+        if not in_place:
+            os.rename(temporary, output)
     except OSError as error:
         raise UkccError(f"{output}: {error.strerror}") from None
     finally:
@@ -64,6 +68,26 @@ def write_image(
             os.unlink(temporary)
         except OSError:
             pass  # it was renamed
+
+
+def _create(temporary: str, output: str) -> tuple[int, bool]:
+    """The file to write, and whether it has to be copied into `output`: that may be writable in a
+    directory which is not, and the linker has just written it there."""
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.open(temporary, flags, 0o600), False
+    except PermissionError:
+        if not os.access(output, os.W_OK):
+            raise
+        return os.memfd_create("ukcc"), True
+
+
+def _overwrite(output: str, source: int, size: int) -> None:
+    target = os.open(output, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        _copy(source, 0, target, 0, size)
+    finally:
+        os.close(target)
 
 
 def beside(output: str, what: str) -> str:
