@@ -75,8 +75,12 @@ build math/install-others "$lib/libc.a" "$lib/libc.so" "$lib/libc.so.6" "$lib/li
 mv "$DESTDIR/lib64/ld-linux-x86-64.so.2" "$lib/"
 rmdir "$DESTDIR/lib64"
 # Linker scripts name their parts by absolute paths, which would be the host's.
-for script in "$lib/libc.so" "$lib/libm.so" "$lib/libm.a"; do
+for script in "$lib/libc.so" "$lib/libm.so"; do
     sed -i -E 's,(/usr/lib|/lib64)/([^ ]+),-l:\2,g' "$script"
 done
+# gold does not understand that; and an archive need not be a script.
+rm "$lib/libm.a"
+printf '%s\n' "create $lib/libm.a" "addlib $lib"/libm-*.a "addlib $lib/libmvec.a" save end | ar -M
+rm "$lib"/libm-*.a
 # A program that nobody asked to be static must not be warned of being so (gcc says nothing).
 objcopy --remove-section=.gnu.warning.dlopen --remove-section=.gnu.warning.dlmopen "$lib/libc.a"

@@ -46,6 +46,8 @@ ROWS = [
     ("a.c -fsanitize=undefined,address", DYNAMIC),
     ("a.c -fsanitize=thread", DYNAMIC),
     ("a.c -fsanitize=leak", DYNAMIC),
+    ("a.c -fuse-ld=gold -pie", DYNAMIC),
+    ("a.c -fuse-ld=gold", STATIC),
     ("a.c -Wl,-rpath,:::::::", DYNAMIC),
     ("a.c -Wl,-rpath,/x:/y", STATIC),
 ]

@@ -80,6 +80,7 @@ def test_in_a_directory_that_takes_no_new_file(
     monkeypatch.setattr(os, "open", refuse_new)
     assert pack(path, path, sysroot) == wanted
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    path.write_bytes(program())
     with pytest.raises(UkccError, match="Permission denied"):
         pack(path, tmp_path / "new", sysroot)
 

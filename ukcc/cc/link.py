@@ -116,7 +116,7 @@ def _loads_plugins(trace: bytes, exports: bool) -> bool:
     libc.a refers to it itself. A library of the system (libcrypto's engines, libgomp's devices)
     may, and is not asked to, unless the program shows its symbols.
     """
-    if b"libc.a(" in trace:
+    if b"/libc.a" in trace:
         return False
     archive = next((word for word in trace.split() if b".a(" in word), b"")
     return exports or not archive.startswith((b"/usr/", b"/lib"))

@@ -97,6 +97,9 @@ def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
                     yield f"-fsanitize={name} has a shared run-time"
         elif argument.meaning == options.LINKER and _is_reserved(argument):
             yield "room is reserved for a run path"
+    linkers = [a.value for a in invocation.arguments if a.meaning == options.LINKER_CHOICE]
+    if linkers[-1:] == ["gold"] and invocation.link_kind == options.PIE:
+        yield "gold knows no static PIE"
     for name in _libraries(invocation):
         if name.startswith(":"):
             if shared.is_shared(name[1:]):

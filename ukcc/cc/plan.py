@@ -104,7 +104,7 @@ def _program(
     static = (
         *start,
         *static_words(argv, invocation.arguments, lookup),
-        *_static_flags(invocation),
+        *_static_flags(invocation, toolchain),
     )
     dynamic = (*start, *argv, *_dynamic_flags(invocation))
     because = f"a dynamic program, as {decided.dynamic}" if decided.dynamic else "a program"
@@ -153,12 +153,14 @@ def _special_link(invocation: Invocation) -> str:
     return ""
 
 
-def _static_flags(invocation: Invocation) -> "list[str]":
+def _static_flags(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
     if invocation.link_kind in (options.PIE, options.STATIC_PIE):
         # At 0, where it is linked without us: glibc takes the address of a static PIE's ELF
         # header for the load bias (elf_machine_load_address), and crashes when both differ.
         return ["-static-pie"]
-    return ["-static", "-no-pie", *_base(invocation)]
+    # clang warns of a -no-pie that -static has said before.
+    no_pie = [] if _is_clang(toolchain) else ["-no-pie"]
+    return ["-static", *no_pie, *_base(invocation)]
 
 
 def _dynamic_flags(invocation: Invocation) -> "list[str]":
@@ -179,9 +181,12 @@ def _base(invocation: Invocation) -> "list[str]":
 
 def _shims(toolchain: Toolchain) -> "list[str]":
     """Our assembler; clang has to be told to use one at all."""
-    name = toolchain.compiler.rpartition("/")[2]
-    external = ["-fno-integrated-as"] if name.startswith("clang") else []
+    external = ["-fno-integrated-as"] if _is_clang(toolchain) else []
     return [f"-B{toolchain.shims}/", *external]
+
+
+def _is_clang(toolchain: Toolchain) -> bool:
+    return toolchain.compiler.rpartition("/")[2].startswith("clang")
 
 
 def _search(toolchain: Toolchain) -> "list[str]":
@@ -190,9 +195,14 @@ def _search(toolchain: Toolchain) -> "list[str]":
 
 
 def _ahead_of_libc(invocation: Invocation, toolchain: Toolchain, lookup: Lookup) -> "list[str]":
-    """The sysroot before all -L, where one of those has the host's libc in it."""
+    """The sysroot before all -L, where one of those has the host's libc in it.
+
+    For clang always, which looks for libraries in no -B.
+    """
     given = [a.value for a in invocation.arguments if a.name in linkage.DIRECTORY_OPTIONS]
-    return [f"-L{toolchain.sysroot}/usr/lib"] if any(map(lookup.has_libc, given)) else []
+    if _is_clang(toolchain) or any(map(lookup.has_libc, given)):
+        return [f"-L{toolchain.sysroot}/usr/lib"]
+    return []
 
 
 def _headers(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
