@@ -79,8 +79,9 @@ for script in "$lib/libc.so" "$lib/libm.so"; do
     sed -i -E 's,(/usr/lib|/lib64)/([^ ]+),-l:\2,g' "$script"
 done
 # gold does not understand that; and an archive need not be a script.
-rm "$lib/libm.a"
-printf '%s\n' "create $lib/libm.a" "addlib $lib"/libm-*.a "addlib $lib/libmvec.a" save end | ar -M
-rm "$lib"/libm-*.a
+libm=$(echo "$lib"/libm-*.a)
+printf '%s\n' "create $libm.new" "addlib $libm" "addlib $lib/libmvec.a" save end | ar -M
+mv "$libm.new" "$lib/libm.a"
+rm "$libm"
 # A program that nobody asked to be static must not be warned of being so (gcc says nothing).
 objcopy --remove-section=.gnu.warning.dlopen --remove-section=.gnu.warning.dlmopen "$lib/libc.a"
