@@ -76,7 +76,12 @@ def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
 
 
 def _listing(command: "tuple[str, ...]", inputs: int) -> "tuple[str, ...]":
-    """The command, told to write what it opens, in the syntax of make, to a descriptor."""
+    """The command, told to write what it opens, in the syntax of make, to a descriptor.
+
+    Without a /proc nothing is listed; a --dependency-file of the user's own takes the place of ours.
+    """
+    if not os.access(f"/dev/fd/{inputs}", os.W_OK):
+        return command
     return (command[0], f"-Wl,--dependency-file=/dev/fd/{inputs}", *command[1:])
 
 
@@ -125,8 +130,11 @@ def _loads_plugins(trace: bytes, exports: bool) -> bool:
 def _spool() -> int:
     """Standard input, to be read twice."""
     spooled = child.scratch()
-    while data := os.read(0, 1 << 16):
-        os.write(spooled, data)
+    try:
+        while data := os.read(0, 1 << 16):
+            os.write(spooled, data)
+    except OSError:
+        pass  # closed: the compiler reads nothing either
     os.lseek(spooled, 0, os.SEEK_SET)
     return spooled
 
@@ -155,7 +163,7 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
             link_command=steps.words,
             name=os.path.basename(steps.output),  # noqa: PTH119
             libraries=used,
-            directories=provenance.own_directories(used, steps.sysroot),
+            directories=provenance.own_directories(used, steps.sysroot) or steps.directories,
             thin=steps.thin,
         )
     except BaseException as error:

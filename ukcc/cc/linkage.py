@@ -26,8 +26,6 @@ ALWAYS_STATIC = frozenset(
     )
 )
 
-DIRECTORY_OPTIONS = ("-L", "--library-directory")
-
 # Their run-times intercept what a shared libc.so exports; GCC refuses them with -static.
 _SHARED_SANITIZERS = frozenset(("address", "hwaddress", "leak", "thread"))
 
@@ -85,9 +83,14 @@ def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
     return Linkage(static=False, dynamic=dynamic, doubt=doubt, exports=exports)
 
 
+def directories(invocation: Invocation) -> "list[str]":
+    """Where the user has libraries looked for, in the order given."""
+    names = ("-L", "--library-directory")
+    return [a.value for a in invocation.arguments if a.name in names]
+
+
 def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
     """Why the program cannot be static."""
-    directories = [a.value for a in invocation.arguments if a.name in DIRECTORY_OPTIONS]
     for argument in invocation.arguments:
         if _is_shared_input(argument) and not lookup.stand_in(argument.value):
             yield f"{argument.value} has no archive beside it"
@@ -104,7 +107,7 @@ def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
         if name.startswith(":"):
             if shared.is_shared(name[1:]):
                 yield f"-l{name} is a shared library"
-        elif lookup.only_shared(name, directories):
+        elif lookup.only_shared(name, directories(invocation)):
             yield f"lib{name} is only there as a shared library"
 
 

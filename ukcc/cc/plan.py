@@ -30,6 +30,7 @@ class Plan(Frozen):
 
     __slots__ = (
         "command",
+        "directories",
         "doubt",
         "exports",
         "fallback",
@@ -48,6 +49,7 @@ class Plan(Frozen):
     words: "tuple[str, ...]"  # the user's own, our name first
     output: str
     sysroot: str
+    directories: "tuple[str, ...]"  # of -L
     fallback: "tuple[str, ...]"
     doubt: str  # why the static link may fail, see linkage.Linkage
     exports: bool
@@ -115,6 +117,7 @@ def _program(
         words=(toolchain.name, *argv),
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
+        directories=tuple(linkage.directories(invocation)),
         fallback=() if decided.static or decided.dynamic or invocation.dry_run else dynamic,
         doubt=decided.doubt,
         exports=decided.exports,
@@ -133,6 +136,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         words=(),
         output="",
         sysroot="",
+        directories=(),
         fallback=(),
         doubt="",
         exports=False,
@@ -199,7 +203,7 @@ def _ahead_of_libc(invocation: Invocation, toolchain: Toolchain, lookup: Lookup)
 
     For clang always, which looks for libraries in no -B.
     """
-    given = [a.value for a in invocation.arguments if a.name in linkage.DIRECTORY_OPTIONS]
+    given = linkage.directories(invocation)
     if _is_clang(toolchain) or any(map(lookup.has_libc, given)):
         return [f"-L{toolchain.sysroot}/usr/lib"]
     return []
