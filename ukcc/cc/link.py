@@ -78,7 +78,7 @@ def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
 def _listing(command: "tuple[str, ...]", inputs: int) -> "tuple[str, ...]":
     """The command, told to write what it opens, in the syntax of make, to a descriptor.
 
-    Without a /proc nothing is listed; a --dependency-file of the user's own takes the place of ours.
+    Without a /proc nothing is listed; a --dependency-file of the user wins over ours.
     """
     if not os.access(f"/dev/fd/{inputs}", os.W_OK):
         return command
