@@ -71,7 +71,7 @@ BOOT = ROW["boot"][0]
             {"suite": {"passed": "x", "total": "x", "known": 1}},
             "suite: known and known_why belong together",
         ),
-        ({"boot": [{"what": "", "image": "a"}]}, "boot[0]: one of stdout, talk and get is needed"),
+        ({"boot": [{"what": "", "image": "a"}]}, "boot[0]: one of stdout, stdout_file"),
         ({"boot": [{**BOOT, "port": 1}]}, "boot[0]: port belongs to talk and get"),
         (
             {"boot": [{**BOOT, "port": 1, "get": [{"path": "/"}]}]},

@@ -22,7 +22,7 @@ _STOP = 20.0  # seconds for a server to end after it was told to
 
 def check_image(made: Place, program: str) -> None:
     """Raises MachineError unless the program of the tree is one that `ukcc run` would boot."""
-    read_facts(str(made.tree / made.expand(program)))
+    read_facts(str(made.file(program)))
 
 
 def boot(made: Place, wanted: Boot, log: Path) -> None:
@@ -39,7 +39,10 @@ def boot(made: Place, wanted: Boot, log: Path) -> None:
         status = _end(machine, wanted)
     if status is not None and status != wanted.status:
         raise UkccError(f"{wanted.image} ended with status {status}, not {wanted.status}")
-    said = log.with_suffix(".out").read_bytes().decode(errors="replace")
+    output = log.with_suffix(".out").read_bytes()
+    if wanted.stdout_file and output != made.file(wanted.stdout_file).read_bytes():
+        raise UkccError(f"{wanted.image} did not say what is in {wanted.stdout_file}")
+    said = output.decode(errors="replace")
     if wanted.stdout and not re.search(wanted.stdout, said, re.MULTILINE):
         raise UkccError(f"{wanted.image} did not say {wanted.stdout!r} but {said[-300:]!r}")
 
@@ -52,7 +55,7 @@ def _command(made: Place, wanted: Boot, port: int) -> list[str]:
         options += ["-p", f"{port}:{wanted.port}"]
     arguments = [made.expand(word) for word in wanted.arguments]
     launcher = [sys.executable, "-c", "from ukcc.cli import main; main()"]
-    return [*launcher, "run", *options, str(made.tree / made.expand(wanted.image)), *arguments]
+    return [*launcher, "run", *options, str(made.file(wanted.image)), *arguments]
 
 
 @contextlib.contextmanager
@@ -63,7 +66,7 @@ def _machine(
     with contextlib.ExitStack() as stack:
         source: IO[bytes] | int = subprocess.DEVNULL
         if wanted.stdin:
-            source = stack.enter_context((made.tree / made.expand(wanted.stdin)).open("rb"))
+            source = stack.enter_context(made.file(wanted.stdin).open("rb"))
         out = stack.enter_context(log.with_suffix(".out").open("wb"))
         err = stack.enter_context(log.open("wb"))
         machine = subprocess.Popen(command, stdin=source, stdout=out, stderr=err)
@@ -84,8 +87,7 @@ def _serve(made: Place, wanted: Boot, port: int, machine: "subprocess.Popen[byte
     if wanted.talk:
         talk.until_served(partial(talk.converse, port, wanted.talk), deadline, alive)
     for get in wanted.get:
-        file = made.tree / made.expand(get.body_file)
-        body = file.read_bytes() if get.body_file else get.body.encode()
+        body = made.file(get.body_file).read_bytes() if get.body_file else get.body.encode()
         talk.until_served(partial(talk.fetch, port, get, body), deadline, alive)
 
 

@@ -10,7 +10,7 @@ from ukcc.compat.row import NO, Outcome
 from ukcc.compat.schema import Row
 from ukcc.progress import duration
 
-_HEADINGS = ("", "source package", "configured", "built", "own tests", "booted", "took")
+_HEADINGS = ("", "version", "configured", "built", "own tests", "booted", "took")
 
 
 def line(outcome: Outcome) -> str:
@@ -36,7 +36,9 @@ def cells(outcome: Outcome) -> Sequence[str]:
 
 def table(outcomes: Iterable[Outcome]) -> Table:
     """For a terminal: what failed is red."""
-    shown = Table(*_HEADINGS)
+    shown = Table()
+    for heading in _HEADINGS:
+        shown.add_column(heading, no_wrap=True)
     for outcome in outcomes:
         style = None if outcome.passed else "red"
         shown.add_row(

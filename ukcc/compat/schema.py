@@ -56,7 +56,8 @@ class Boot:
     what: what it shows, in words; image: its path in the tree; arguments, options (of `ukcc run`)
     and files may name `$TREE` and the other variables of steps. files: path in the row's directory
     (`$FILES`) -> contents, written before. stdout: a regular expression that standard output must
-    match somewhere; stdin: a file of the tree.
+    match somewhere; stdout_file: a file of the tree that it must equal; stdin: a file of the tree,
+    or an absolute path by `$FILES`.
     port: of a server, in the guest; then `talk` and `get` are the client's part, one connection for
     all of `talk`; a server that is not told to end there is stopped, and its status does not count.
     """
@@ -68,6 +69,7 @@ class Boot:
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stdin: str = ""
     stdout: str = ""
+    stdout_file: str = ""
     status: int = 0
     timeout: int = 120
     port: int = 0
@@ -140,8 +142,8 @@ def _check_suite(suite: Suite) -> None:
 
 def _check_boot(boot: Boot, where: str) -> None:
     """A boot that shows nothing is refused: the guest has to say something."""
-    if not (boot.stdout or boot.talk or boot.get):
-        raise UkccError(f"{where}: one of stdout, talk and get is needed")
+    if not (boot.stdout or boot.stdout_file or boot.talk or boot.get):
+        raise UkccError(f"{where}: one of stdout, stdout_file, talk and get is needed")
     if bool(boot.port) != bool(boot.talk or boot.get):
         raise UkccError(f"{where}: port belongs to talk and get")
     for key, pattern in (("stdout", boot.stdout), *(("talk.expect", t.expect) for t in boot.talk)):

@@ -37,6 +37,10 @@ class Place:
     def log(self, step: str) -> Path:
         return self.directory / f"{step}.log"
 
+    def file(self, path: str) -> Path:
+        """A file of the tree, or an absolute path by a variable."""
+        return self.tree / self.expand(path)
+
     def expand(self, text: str) -> str:
         """`$TREE` and so on in a word of a boot; `$$` is a dollar."""
         try:
