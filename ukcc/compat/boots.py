@@ -28,6 +28,14 @@ def check_image(made: Place, program: str) -> None:
 def boot(made: Place, wanted: Boot, log: Path) -> None:
     """Boots, and compares; what the machine said is in the log. Raises UkccError."""
     check_image(made, wanted.image)
+    with contextlib.ExitStack() as stack:
+        if wanted.serve:
+            served = stack.enter_context(talk.served(made.file(wanted.serve)))
+            made = made.having(PORT=str(served))
+        _boot(made, wanted, log)
+
+
+def _boot(made: Place, wanted: Boot, log: Path) -> None:
     for name, text in wanted.files.items():
         file = Path(made.variables["FILES"]) / name
         file.parent.mkdir(parents=True, exist_ok=True)

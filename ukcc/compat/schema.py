@@ -58,6 +58,7 @@ class Boot:
     (`$FILES`) -> contents, written before. stdout: a regular expression that standard output must
     match somewhere; stdout_file: a file of the tree that it must equal; stdin: a file of the tree,
     or an absolute path by `$FILES`.
+    serve: a directory that an HTTP server on the host has for the guest, at 10.0.2.2:$PORT.
     port: of a server, in the guest; then `talk` and `get` are the client's part, one connection for
     all of `talk`; a server that is not told to end there is stopped, and its status does not count.
     """
@@ -68,6 +69,7 @@ class Boot:
     arguments: tuple[str, ...] = ()
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stdin: str = ""
+    serve: str = ""
     stdout: str = ""
     stdout_file: str = ""
     status: int = 0

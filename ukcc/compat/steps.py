@@ -1,6 +1,7 @@
 """Fetches a row's sources and runs its steps, each with a log of its own."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
@@ -36,6 +37,10 @@ class Place:
 
     def log(self, step: str) -> Path:
         return self.directory / f"{step}.log"
+
+    def having(self, **variables: str) -> "Place":
+        """The same, with further variables."""
+        return dataclasses.replace(self, variables={**self.variables, **variables})
 
     def file(self, path: str) -> Path:
         """A file of the tree, or an absolute path by a variable."""

@@ -1,10 +1,15 @@
-"""The client's part of a row with a server: an exchange over TCP, HTTP GETs."""
+"""The host's part of a boot: a client's exchange over TCP and HTTP GETs, or an HTTP server."""
 
+import contextlib
+import functools
 import http.client
+import http.server
 import re
 import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from ukcc.compat.schema import Get, Talk
 from ukcc.errors import UkccError
@@ -80,3 +85,22 @@ def fetch(port: int, get: Get, body: bytes) -> None:
         raise UkccError(f"GET {get.path}: status {response.status}: {received[-200:]!r}")
     if received != body:
         raise UkccError(f"GET {get.path}: {len(received)} bytes that are not the {len(body)} sent")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(directory: Path) -> Iterator[int]:
+    """Serves a directory by HTTP on loopback, at the port that is given."""
+    handler = functools.partial(_Quiet, directory=str(directory))
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
