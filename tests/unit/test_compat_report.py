@@ -27,8 +27,8 @@ def a_row(name: str, *, ci: bool = False) -> Row:
     )
 
 
-GOOD = Outcome("a", "A", "1.0", "yes", "yes", "2 of 3", "yes", 61.0)
-BAD = Outcome("b", "B", "1.0", "yes", "no", "-", "-", 1.0, error="make failed", tail="x\ny")
+GOOD = Outcome("a", "A", "1.0", "yes", "yes", "2 of 3", "yes", "static", 61.0)
+BAD = Outcome("b", "B", "1.0", "yes", "no", "-", "-", "-", 1.0, error="make failed", tail="x\ny")
 
 
 def test_select() -> None:
@@ -48,7 +48,7 @@ def test_json() -> None:
 
 def test_markdown() -> None:
     text = report.markdown([GOOD], {"a": a_row("a")})
-    assert "| A | 1.0 | yes | yes | 2 of 3 | yes | 1 min 01 s |\n" in text
+    assert "| A | 1.0 | yes | yes | 2 of 3 | static | yes | 1 min 01 s |\n" in text
     assert "- Boots: it says hi.\n" in text
     assert "- one two\n" in text
     assert "1: it is wrong." in text

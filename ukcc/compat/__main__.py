@@ -14,6 +14,7 @@ from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
 
 ROWS = Path(__file__).parents[2] / "tests" / "compat" / "rows"
+_FILE_WIDTH = 160  # columns
 
 
 @click.command()
@@ -44,7 +45,9 @@ def main(
     elif form == "markdown":
         click.echo(report.markdown(outcomes, {chosen.name: chosen for chosen in rows}), nl=False)
     else:
-        Console().print(report.table(outcomes))
+        # a file is as wide as it needs to be
+        width = None if sys.stdout.isatty() else _FILE_WIDTH
+        Console(width=width).print(report.table(outcomes))
     sys.exit(0 if all(outcome.passed for outcome in outcomes) else 1)
 
 

@@ -15,6 +15,7 @@ from ukcc.compat.schema import Boot
 from ukcc.compat.steps import Place
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.image.headers import PT_INTERP, read_headers
 from ukcc.vm.facts import read_facts
 
 _STOP = 20.0  # seconds for a server to end after it was told to
@@ -23,6 +24,14 @@ _STOP = 20.0  # seconds for a server to end after it was told to
 def check_image(made: Place, program: str) -> None:
     """Raises MachineError unless the program of the tree is one that `ukcc run` would boot."""
     read_facts(str(made.file(program)))
+
+
+def linkage(made: Place, program: str) -> str:
+    """`static` or `dynamic`: whether the image of the tree has an interpreter to be loaded by."""
+    path = made.file(program)
+    with path.open("rb") as file:
+        headers = read_headers(file.fileno(), path.stat().st_size, str(path))
+    return "dynamic" if any(phdr.type == PT_INTERP for phdr in headers.phdrs) else "static"
 
 
 def boot(made: Place, wanted: Boot, log: Path) -> None:

@@ -10,14 +10,14 @@ from ukcc.compat.row import NO, Outcome
 from ukcc.compat.schema import Row
 from ukcc.progress import duration
 
-_HEADINGS = ("", "version", "configured", "built", "own tests", "booted", "took")
+_HEADINGS = ("", "version", "configured", "built", "own tests", "image", "booted", "took")
 
 
 def line(outcome: Outcome) -> str:
     """One line for a log, when the row is done."""
-    _, version, configured, built, suite, booted, took = cells(outcome)
+    _, version, configured, built, suite, image, booted, took = cells(outcome)
     verdict = "" if outcome.passed else f": FAILED: {outcome.error}"
-    columns = f"configured {configured}, built {built}, own tests {suite}, booted {booted}"
+    columns = f"configured {configured}, built {built}, own tests {suite}, {image}, booted {booted}"
     return f"{outcome.name} ({version}): {columns}, {took}{verdict}"
 
 
@@ -29,6 +29,7 @@ def cells(outcome: Outcome) -> Sequence[str]:
         outcome.configured,
         outcome.built,
         outcome.suite,
+        outcome.image,
         outcome.booted,
         duration(outcome.seconds),
     )

@@ -19,10 +19,11 @@ _TAIL = 20  # lines of a failed step's log
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a row. The four columns are `yes`, `no`, `-` (not run) or `n of m`.
+    """What became of a row. The columns are `yes`, `no`, `-` (not run) or `n of m`.
 
-    version: of the source package; seconds: of all of it; error, tail, log: what failed first, the
-    end of what it said, and where the rest is; empty when all passed.
+    version: of the source package; image: how the first that is booted is linked, static or
+    dynamic; seconds: of all of it; error, tail, log: what failed first, the end of what it said,
+    and where the rest is; empty when all passed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Outcome:
     built: str
     suite: str
     booted: str
+    image: str
     seconds: float
     error: str = ""
     tail: str = ""
@@ -63,6 +65,7 @@ def run(row: Row, progress: Progress, *, discard: bool = False) -> Outcome:
         built=run.columns.get("built", NOT_RUN),
         suite=run.columns.get("suite", NOT_RUN),
         booted=run.columns.get("booted", NOT_RUN),
+        image=run.columns.get("image", NOT_RUN),
         seconds=round(time.monotonic() - began, 1),
         error=run.error,
         tail=run.tail,
@@ -89,6 +92,7 @@ class _Run:
             self._try("suite", made.log("check"), partial(self._check, made))
         for program in row.images:
             self._try("built", None, partial(boots.check_image, made, program))
+        self._try("image", None, partial(self._image, made))
         for number, boot in enumerate(row.boot, 1):
             log = made.log(f"boot-{number}")
             self._try("booted", log, partial(self._boot, boot, made, log))
@@ -114,6 +118,9 @@ class _Run:
 
     def _step(self, step: str, made: Place) -> None:
         steps.run(step, getattr(self.row, step), made, self.row.limit, self.progress)
+
+    def _image(self, made: Place) -> None:
+        self.columns["image"] = boots.linkage(made, self.row.boot[0].image)
 
     def _boot(self, boot: Boot, made: Place, log: Path) -> None:
         with self.progress.step(f"{self.row.name}: boot, {boot.what}"):

@@ -57,12 +57,12 @@ class Place:
 @contextlib.contextmanager
 def place(row: Row, progress: Progress) -> Iterator[Place]:
     """Fresh trees of the row's sources, and nobody else at work in them. Raises UkccError."""
-    root = Path(paths.store()) / "compat"
-    root.mkdir(parents=True, exist_ok=True)
-    directory = root / row.name
-    with FileLock(root / f"{row.name}.lock"):
+    store = Path(paths.store())
+    directory, locks = store / "compat" / row.name, store / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"compat-{row.name}.lock"):
         shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
+        directory.mkdir(parents=True)
         with progress.step(f"{row.name}: fetch"):
             fetched = [debsource.fetch(name, directory) for name in row.sources]
         variables = {
