@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.compat import report
+from ukcc.compat import report, results
 from ukcc.compat.__main__ import select
 from ukcc.compat.row import Outcome
 from ukcc.compat.schema import Boot, Row, Suite
@@ -69,3 +69,16 @@ def test_expand(tmp_path: Path) -> None:
 
 def test_variable() -> None:
     assert variable("lua5.4-x") == "SOURCE_LUA5_4_X"
+
+
+def test_outcomes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path))
+    rows = [a_row("a"), a_row("b")]
+    assert results.kept(rows) == []
+    results.keep(BAD)
+    assert results.kept(rows) == [BAD]
+    results.keep(GOOD)
+    assert results.kept(rows) == [GOOD, BAD]
+    (tmp_path / "compat" / "a" / "outcome.json").write_text("{}")
+    with pytest.raises(UkccError, match="not by this version"):
+        results.kept(rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ukcc.compat import report, row
+from ukcc.compat import report, results, row
 from ukcc.compat.schema import Row, load_all
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
@@ -22,10 +22,16 @@ _FILE_WIDTH = 160  # columns
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 @click.option("--list", "only_list", is_flag=True, help="Print the names of the rows.")
+@click.option("--last", is_flag=True, help="Run nothing: print what rows said last.")
 @click.option("--discard", is_flag=True, help="Remove the trees of rows that passed.")
 @click.argument("names", nargs=-1, metavar="[ROW]…")
 def main(
-    ci: bool, form: "str | None", only_list: bool, discard: bool, names: Sequence[str]
+    ci: bool,
+    form: "str | None",
+    only_list: bool,
+    last: bool,
+    discard: bool,
+    names: Sequence[str],
 ) -> None:
     """Build unmodified distribution sources by uk-gcc, run their tests, boot them.
 
@@ -33,13 +39,14 @@ def main(
     """
     try:
         rows = select(load_all(ROWS), names, ci=ci)
+        earlier = results.kept(rows) if last else []
     except UkccError as error:
         print(error.line("compat"), file=sys.stderr)
         sys.exit(error.status)
     if only_list:
         click.echo("\n".join(chosen.name for chosen in rows))
         return
-    outcomes = run_all(rows, discard=discard)
+    outcomes = earlier if last else run_all(rows, discard=discard)
     if form == "json":
         click.echo(report.as_json(outcomes))
     elif form == "markdown":
@@ -68,6 +75,7 @@ def run_all(rows: Iterable[Row], *, discard: bool) -> list[row.Outcome]:
     outcomes = []
     for wanted in rows:
         outcome = row.run(wanted, progress, discard=discard)
+        results.keep(outcome)
         outcomes.append(outcome)
         if not terminal:
             print(report.line(outcome), file=sys.stderr, flush=True)
