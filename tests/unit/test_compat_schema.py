@@ -101,5 +101,6 @@ def test_rows_are_right_and_packages_are_listed() -> None:
         for name in ("system-packages.txt", "compat-packages.txt")
     }
     needed = {package for row in rows.values() for package in row.packages}
-    assert needed == listed["compat-packages.txt"]
-    assert not listed["compat-packages.txt"] & listed["system-packages.txt"]
+    system = listed["system-packages.txt"]
+    assert needed - system == listed["compat-packages.txt"]
+    assert not listed["compat-packages.txt"] & system
