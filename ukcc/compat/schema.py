@@ -86,8 +86,8 @@ class Row:
 
     title: as in the table; sources: Debian source packages; packages: Debian packages that the
     build needs beyond ukcc's own; ci: part of `make compat-ci`; limit: seconds for one step;
-    images: programs, besides those booted, that must be bootable images; seconds: what the whole
-    row took, measured on two cores; note: what was learned, for docs/compatibility.md.
+    images: programs, besides those booted, that must be bootable images; note: what was learned,
+    for docs/compatibility.md.
     """
 
     name: str
@@ -102,7 +102,6 @@ class Row:
     images: tuple[str, ...] = ()
     ci: bool = False
     limit: int = 1800
-    seconds: int = 0
     note: str = ""
 
 
