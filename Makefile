@@ -1,8 +1,9 @@
 # make setup   system packages, .venv and the sysroot; quick when they are there
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
+# make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
 
-.PHONY: setup demo test lint bench venv
+.PHONY: setup demo test lint bench compat compat-ci compat-packages venv
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python
@@ -27,3 +28,14 @@ lint: venv
 
 bench: setup
 	@$(PYTHON) -m ukcc.bench
+
+compat-packages: setup
+	@scripts/setup compat-packages
+
+# ROWS narrows it: make compat ROWS="zlib xz". ARGS="--markdown" is for docs/compatibility.md.
+compat: compat-packages
+	@$(PYTHON) -m ukcc.compat $(ARGS) $(ROWS)
+
+# The trees of rows that passed are removed: some have gigabytes of test programs.
+compat-ci: compat-packages
+	@$(PYTHON) -m ukcc.compat --ci --discard

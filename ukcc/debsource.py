@@ -5,6 +5,7 @@ that the host's Debian packages come from, asked for their source packages; sign
 with the host's keys, so the files are what the distribution signed.
 """
 
+import functools
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -117,31 +118,53 @@ class Fetched:
 def fetch(name: str, destination: Path, *, version: str = "") -> Fetched:
     """Downloads the source package (once) and unpacks it, patches applied, below `destination`.
 
-    version: as in the distribution, or empty for the newest that the repositories have. The tree
+    version: as in the distribution, or empty for the newest that the repositories deliver. The tree
     appears whole, by rename; one that is there already is replaced. Raises UkccError.
     """
     root = Path(paths.store()) / "cache" / "debsource"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
         _update(root)
-        wanted = version or newest(root, name)
-        files = root / "files" / f"{name}_{wanted.rpartition(':')[2]}"
-        if not list(files.glob("*.dsc")):
-            _download(root, f"{name}={wanted}", files)
-        return _unpack(name, wanted, files, destination)
+        wanted = (version,) if version else versions(root, name)
+        chosen, files = _delivered(root, name, wanted)
+        return _unpack(name, chosen, files, destination)
 
 
-def newest(root: Path, name: str) -> str:
-    """The newest version that the repositories have."""
+def versions(root: Path, name: str) -> tuple[str, ...]:
+    """The versions that the repositories have, newest first. Raises UkccError for none."""
     words = ["apt-cache", *_options(root), "showsrc", "--only-source", name]
-    text = proc.output(words)
-    versions = re.findall(r"^Version: (\S+)$", text, re.MULTILINE)
-    if not versions:
+    found = re.findall(r"^Version: (\S+)$", proc.output(words), re.MULTILINE)
+    if not found:
         raise UkccError(f"{name}: no such source package in the configured repositories")
-    best: str = versions[0]
-    for candidate in versions[1:]:
-        best = candidate if _is_newer(candidate, best) else best
-    return best
+    return newest_first(found)
+
+
+def newest_first(found: Iterable[str]) -> tuple[str, ...]:
+    """Debian's order of versions, each once."""
+
+    def compare(one: str, other: str) -> int:
+        return -1 if _is_newer(one, than=other) else 1
+
+    key = functools.cmp_to_key(compare)
+    return tuple(sorted(dict.fromkeys(found), key=key))
+
+
+def _delivered(root: Path, name: str, wanted: Sequence[str]) -> tuple[str, Path]:
+    """The first of these versions whose files can be had, and the directory with the files.
+
+    A mirror may list a version (of the security suite, say) whose files it does not have, yet.
+    """
+    for version in wanted:
+        files = root / "files" / f"{name}_{version.rpartition(':')[2]}"
+        try:
+            if not list(files.glob("*.dsc")):
+                _download(root, f"{name}={version}", files)
+        except proc.ProgramFailed:
+            if version == wanted[-1]:
+                raise
+        else:
+            return version, files
+    raise UkccError(f"{name}: no version to fetch")
 
 
 def _is_newer(candidate: str, than: str) -> bool:
@@ -198,7 +221,7 @@ def _source_lines(repositories: Iterable[Repository]) -> list[str]:
 
 def _download(root: Path, package: str, files: Path) -> None:
     """Into a directory beside, then by rename, so that a broken download is never taken."""
-    partial = files.with_suffix(".partial")
+    partial = files.with_name(files.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     words: Sequence[str] = ["apt-get", *_options(root), "source", "--download-only", package]

@@ -115,7 +115,7 @@ def run(
         sink: IO[str] | None = None
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
-            sink = stack.enter_context(log.open("a", errors="replace"))
+            sink = stack.enter_context(log.open("a", buffering=1, errors="replace"))
             shown = paste_line(argv, env=additions, cwd=cwd)
             sink.write(f"$ {shown}\n")
         process = _start(argv, additions, cwd, stderr=subprocess.STDOUT)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ukcc import debsource
+from ukcc import debsource, proc
 from ukcc.debsource import Repository
 from ukcc.errors import UkccError
 
@@ -69,3 +69,26 @@ def test_source_line() -> None:
     repository = Repository("http://d/debian", "bookworm", ("main", "contrib"), "/k.gpg")
     line = "deb-src [signed-by=/k.gpg] http://d/debian bookworm main contrib"
     assert repository.source_line() == line
+
+
+def test_versions_in_debians_order() -> None:
+    found = ["1.0-1", "1:0.9-1", "1.0-1+deb12u2", "1.0~rc1-1", "1.0-1"]
+    assert debsource.newest_first(found) == ("1:0.9-1", "1.0-1+deb12u2", "1.0-1", "1.0~rc1-1")
+
+
+def test_a_version_that_is_listed_but_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mirror's next one is taken; when there is none, its failure is told."""
+    asked = []
+
+    def download(root: Path, package: str, files: Path) -> None:
+        asked.append(package)
+        if package.endswith("=2"):
+            raise proc.ProgramFailed("404", "", 100, [])
+
+    monkeypatch.setattr(debsource, "_download", download)
+    assert debsource._delivered(tmp_path, "a", ("2", "1:1"))[0] == "1:1"
+    assert asked == ["a=2", "a=1:1"]
+    with pytest.raises(proc.ProgramFailed):
+        debsource._delivered(tmp_path, "a", ("2",))

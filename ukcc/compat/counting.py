@@ -1,0 +1,42 @@
+"""n of m, read out of what an application's own test suite wrote."""
+
+import re
+from dataclasses import dataclass
+
+from ukcc.compat.schema import Suite
+from ukcc.errors import UkccError
+
+
+@dataclass(frozen=True)
+class Count:
+    """`passed` of `total` tests; skipped ones are in neither."""
+
+    passed: int
+    total: int
+
+    @property
+    def failed(self) -> int:
+        return self.total - self.passed
+
+    def __str__(self) -> str:
+        return f"{self.passed} of {self.total}"
+
+
+def count(suite: Suite, text: str) -> Count:
+    """Raises UkccError when the text has no tests in it, or the numbers contradict each other."""
+    passed = _sum(suite.passed, text)
+    total = _sum(suite.total, text) if suite.total else passed + _sum(suite.failed, text)
+    if total == 0:
+        raise UkccError("the suite's output names no tests", "are the row's patterns right?")
+    if passed > total:
+        raise UkccError(f"{passed} of {total} tests passed?", "are the row's patterns right?")
+    return Count(passed, total)
+
+
+def _sum(pattern: str, text: str) -> int:
+    """What the group captures, added up; without a group, how many matches there are."""
+    expression = re.compile(pattern, re.MULTILINE)
+    matches = expression.finditer(text)
+    if expression.groups:
+        return sum(int(match[1]) for match in matches if match[1])
+    return sum(1 for _ in matches)
