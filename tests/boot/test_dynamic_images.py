@@ -103,6 +103,8 @@ def test_a_library_of_the_build(compile_in, tmp_path, boot):
     assert modules["/usr/lib/libc.so.6"].sites_redirected > 300
     said = (42, b"library says 7\n")
     assert process("./main", cwd=tmp_path, LD_LIBRARY_PATH=".") == said
+    subprocess.run(["strip", str(tmp_path / "main")], check=True)
+    assert process("./main", cwd=tmp_path, LD_LIBRARY_PATH=".") == said
     status, out, _ = boot(tmp_path / "main")
     assert (status, out) == said
 

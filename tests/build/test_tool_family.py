@@ -1,6 +1,7 @@
 """The commands beside the compiler, and what stands between a build and its compiler."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import tomli
 from twin import BIN, DEADLINE, ENVIRON
 
 from ukcc.cc import driver, tools
-from ukcc.cc.toolchain import TRIPLE, find_tool
+from ukcc.cc.toolchain import TRIPLE, find_sysroot, find_tool
 
 ROOT = Path(__file__).parents[2]
 PREFIXES = ("uk-", f"{TRIPLE}-")
@@ -78,8 +79,11 @@ def works(where: Path) -> None:
 
 
 def test_all_names_are_installed() -> None:
-    scripts = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert {p + n for p in PREFIXES for n in NAMES} | {"ukcc"} == set(scripts)
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())
+    launchers = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-scripts"]
+    scripts = {*project["project"]["scripts"], *launchers.values()}
+    assert {p + n for p in PREFIXES for n in NAMES} | {"ukcc", "uk-driver"} == scripts
+    assert {Path(path).name for path in launchers} == set(launchers.values())
     assert {"as", *driver.COMPILERS, *tools.HOST_TOOLS} == set(NAMES)
 
 
@@ -138,7 +142,7 @@ def test_make(project: Path, variables: str) -> None:
     works(project)
     lines = (project / "log").read_text().splitlines()
     assert sum(" compile: " in line for line in lines) == 4
-    assert sum(" ordinary: " in line for line in lines) == 1
+    assert sum(" link: " in line for line in lines) == 1
     assert all(line.split(None, 2)[0].isdigit() for line in lines)
 
 
@@ -214,11 +218,10 @@ def test_ccache_misses_when_the_shims_change(project: Path) -> None:
     tree = project / "tree"
     tree.mkdir()
     (tree / "ukcc").symlink_to(ROOT / "ukcc")
-    shims = tree / "toolchain-shims"
-    shims.mkdir()
-    for name in ("as", "prelude.s"):
-        (shims / name).write_bytes((ROOT / "toolchain-shims" / name).read_bytes())
-        (shims / name).chmod(0o755)
+    shims, sysroot = tree / "toolchain-shims", project / "sysroot"
+    for place in (shims, sysroot / "shims"):
+        shutil.copytree(ROOT / "toolchain-shims", place, symlinks=True)
+    (sysroot / "usr").symlink_to(Path(find_sysroot(os.environ)) / "usr")
     launcher = tree / ".venv" / "bin" / "uk-gcc"
     launcher.parent.mkdir(parents=True)
     launcher.write_text(
@@ -229,23 +232,26 @@ def test_ccache_misses_when_the_shims_change(project: Path) -> None:
     (launcher.parent / f"{TRIPLE}-gcc").symlink_to("uk-gcc")
     setup = (ROOT / "scripts" / "setup").read_text()
     dating = setup[setup.index("date_launchers() {") :].partition("\n}\n")[0] + "\n}\n"
-    build = f"{dating}\ncd tree; date_launchers; cd ..; ccache {launcher} -c pid.c; ccache -s"
+    line = f"{dating}\ncd tree; date_launchers; cd ..; ccache {launcher} -c pid.c; ccache -s"
 
-    assert "Hits:               0 /    1" in run(build, project)
-    assert "Hits:               1 /    2" in run(build, project)
+    def build() -> str:
+        return run(line, project, UKCC_SYSROOT=str(sysroot))
+
+    assert "Hits:               0 /    1" in build()
+    assert "Hits:               1 /    2" in build()
     before = (project / "pid.o").read_bytes()
-    prelude = (shims / "prelude.s").read_text()
-    (shims / "prelude.s").write_text(prelude.replace("uk_sites_v1", "uk_sites_v2"))
+    prelude = (shims / "prelude.s").read_text().replace("uk_sites_v1", "uk_sites_v2")
+    for place in (shims, sysroot / "shims"):
+        (place / "prelude.s").write_text(prelude)
     os.utime(shims / "prelude.s", (2_000_000_000, 2_000_000_000))
-    assert "Hits:               1 /    3" in run(build, project)
+    assert "Hits:               1 /    3" in build()
     assert (project / "pid.o").read_bytes() != before
     assert b"uk_sites_v2" in (project / "pid.o").read_bytes()
 
 
 @pytest.mark.skipif(BIN.parent != ROOT / ".venv", reason="a wheel has pip's own launchers")
 def test_no_variable_of_python_reaches_a_launcher() -> None:
-    launcher = BIN / "uk-gcc"
-    assert launcher.read_text().splitlines()[0].endswith(" -I")
+    assert (BIN / "uk-driver").read_text().splitlines()[0].endswith(" -I")
     environ = {**os.environ, "PYTHONHOME": "/nonexistent"}
-    done = subprocess.run([launcher, "-dumpversion"], env=environ, capture_output=True)
+    done = subprocess.run([BIN / "uk-gcc", "-dumpversion"], env=environ, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
