@@ -251,7 +251,7 @@ def test_ccache_misses_when_the_shims_change(project: Path) -> None:
 
 @pytest.mark.skipif(BIN.parent != ROOT / ".venv", reason="a wheel has pip's own launchers")
 def test_no_variable_of_python_reaches_a_launcher() -> None:
-    assert (BIN / "uk-driver").read_text().splitlines()[0].endswith(" -I")
+    assert (BIN / "uk-driver").read_text().splitlines()[0].endswith(" -IS")
     environ = {**os.environ, "PYTHONHOME": "/nonexistent"}
     done = subprocess.run([BIN / "uk-gcc", "-dumpversion"], env=environ, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -53,13 +53,13 @@ _PROJECTS = (
     Project(
         "SQLite",
         "sqlite3",
-        ("./configure", "--disable-shared", "CC={cc}"),
+        ("sh", "./configure", "--disable-shared", "CC={cc}"),
         ("make", "sqlite3"),
         ("sqlite3",),
         needs="tclsh",
     ),
 )
-_XZ = Project("xz", "xz-utils", ("./configure", "-q", "CC={cc}"), (), ())
+_XZ = Project("xz", "xz-utils", ("sh", "./configure", "-q", "CC={cc}"), (), ())
 
 
 def build_figures(work: Path) -> list[Figure]:

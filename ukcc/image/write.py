@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH104, PTH108, PTH118, PTH120
+# ruff: noqa: PTH104, PTH108, PTH116, PTH118, PTH120
 import os
 import struct
 import zlib
@@ -59,6 +59,10 @@ def write_image(
         finally:
             os.close(target)
         if not in_place:
+            if _same_file(source, output):
+                # ext4 writes a file to the disk at once when it replaces another by rename (its
+                # mount option auto_da_alloc), which took longer than the rest of packing.
+                os.unlink(output)
             os.rename(temporary, output)
     except OSError as error:
         raise UkccError(f"{output}: {error.strerror}") from None
@@ -80,6 +84,13 @@ def _create(temporary: str, output: str) -> tuple[int, bool]:
         if not os.access(output, os.W_OK):
             raise
         return os.memfd_create("ukcc"), True
+
+
+def _same_file(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _overwrite(output: str, source: int, size: int) -> None:
