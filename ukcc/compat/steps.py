@@ -17,8 +17,10 @@ from ukcc.compat.schema import Row
 from ukcc.errors import UkccError
 from ukcc.progress import Progress
 
-# All that tells a build of uk-gcc.
-_TOOLS = {"CC": "uk-gcc", "CXX": "uk-g++"}
+# CC and CXX are all that tells a build of uk-gcc; suites expect what every login has.
+_ENVIRONMENT = {"CC": "uk-gcc", "CXX": "uk-g++", "SHELL": "/bin/bash"}
+
+_TIMED_OUT = 124  # timeout(1)'s own
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,20 @@ def run(step: str, lines: Iterable[str], made: Place, limit: int, progress: Prog
     limit: seconds for each. Raises ProgramFailed.
     """
     path = f"{proc.own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
-    environment = {**_TOOLS, **made.variables, "PATH": path}
+    environment = {**_ENVIRONMENT, **made.variables, "PATH": path}
     with progress.step(f"{made.directory.name}: {step}") as shown:
         for line in lines:
             command = ["timeout", "--kill-after=10", str(limit), "bash", "-c", line]
-            proc.run(
-                proc.isolated(command, **environment),
-                cwd=made.tree,
-                log=made.log(step),
-                on_line=lambda _: shown.advance(),
-            )
+            try:
+                proc.run(
+                    proc.isolated(command, **environment),
+                    cwd=made.tree,
+                    log=made.log(step),
+                    on_line=lambda _: shown.advance(),
+                )
+            except proc.ProgramFailed as error:
+                slow = error.returncode == _TIMED_OUT
+                how = f"took longer than {limit} s" if slow else f"ended with {error.returncode}"
+                raise proc.ProgramFailed(
+                    f"`{line}` {how}", error.hint, error.returncode, error.tail
+                ) from None
