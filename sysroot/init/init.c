@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static char *default_env[] = {
-	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/app",
 	"HOME=/",
 	"TERM=linux",
 	NULL,

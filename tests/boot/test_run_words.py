@@ -1,5 +1,6 @@
 """Arguments and environment arrive byte for byte."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ int main(int argc, char **argv)
 """
 
 DEFAULTS = [
-    b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/app",
     b"HOME=/",
     b"TERM=linux",
 ]
@@ -32,6 +33,14 @@ DEFAULTS = [
 @pytest.fixture(scope="session")
 def app(build_image: Build) -> Path:
     return build_image(SOURCE, name="words")
+
+
+def test_name_is_the_files(app: Path, boot: Boot, tmp_path: Path) -> None:
+    """As on Linux: a program of several applets knows by it which one it is."""
+    other = tmp_path / "other name"
+    shutil.copy(app, other)
+    status, out, _ = boot(other)
+    assert (status, out.split(b"\n")[0]) == (0, b"other name")
 
 
 def test_arguments(app: Path, boot: Boot) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.facts import ImageFacts
+from ukcc.vm.launch import name_entries
 from ukcc.vm.machine import Address, Forward, Machine, Network, Share
 from ukcc.vm.options import NetOption, RunOptions
 from ukcc.vm.plan import default_memory_mib, plan_machine
@@ -174,3 +175,11 @@ def test_settings_files() -> None:
     assert files[".uk/args"] == b"\0\xff\0"
     assert files[".uk/env"] == b"A=b=c\0"
     assert files[".uk/settings"] == b"tty=raw\nstdin=null\n"
+
+
+def test_the_program_has_the_name_of_its_file() -> None:
+    assert name_entries("busybox", "/app/busybox") == []
+    assert name_entries("busybox", "") == []
+    link, program = name_entries("ash", "/app/busybox")
+    assert (link.path, link.mode, link.data) == ("app/ash", 0o120777, b"busybox")
+    assert (program.path, program.data) == (".uk/program", b"/app/ash\0")

@@ -20,11 +20,13 @@ _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
 @dataclass(frozen=True)
 class ImageFacts:
     """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
-    sysroot: id of the sysroot it was linked against (empty: not recorded).
+    sysroot: id of the sysroot it was linked against (empty: not recorded); program: the
+    application's path in the image (empty: not recorded).
     """
 
     memory_min_mib: int = 0
     sysroot: str = ""
+    program: str = ""
 
     @property
     def vmlinux(self) -> "Path | None":
@@ -86,6 +88,7 @@ def _facts(metadata: dict[str, Any]) -> ImageFacts:
     return ImageFacts(
         memory_min_mib=int(metadata.get("memory_min_mib", 0)),
         sysroot=str(metadata.get("sysroot", "")),
+        program=str(metadata.get("program", "")),
     )
 
 

@@ -52,7 +52,7 @@ def run(options: RunOptions) -> int:
         _say(gdb_line(options.image, options.gdb_port, facts))
     outcome = process.execute(
         lambda endpoints: qemu_argv(machine, endpoints),
-        settings_archive(machine, terminal, options),
+        settings_archive(machine, terminal, options, facts.program),
         interactive=terminal.interactive,
         stdin_port=machine.stdin_port,
         output_ports=machine.output_ports,
@@ -78,7 +78,7 @@ def dry_run(options: RunOptions) -> str:
     facts = read_facts(image)
     terminal = host_terminal()
     machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
-    archive = settings_archive(machine, terminal, options)
+    archive = settings_archive(machine, terminal, options, facts.program)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
@@ -87,11 +87,27 @@ def dry_run(options: RunOptions) -> str:
     return shlex.join(qemu_argv(machine, Endpoints(str(path), str(path.with_suffix(".record")))))
 
 
-def settings_archive(machine: Machine, terminal: Terminal, options: RunOptions) -> bytes:
-    """The second archive, in bytes."""
+def settings_archive(
+    machine: Machine, terminal: Terminal, options: RunOptions, program: str = ""
+) -> bytes:
+    """The second archive, in bytes. program: its path in the image, where that is known."""
     files = settings_files(machine, terminal, options.arguments, options.environment)
     entries = [cpio.regular(path, data) for path, data in files.items()]
+    entries += name_entries(Path(options.image).name, program)
     return cpio.archive(cpio.with_parents(entries))
+
+
+def name_entries(name: str, program: str) -> list[cpio.Entry]:
+    """What makes the program's name in the machine that of the file that is run.
+
+    An image may have been copied since it was linked, and argv[0] follows the file on Linux.
+    """
+    place, _, linked = program.rpartition("/")
+    if not linked or name == linked:
+        return []
+    path = f"{place}/{name}"
+    link = cpio.Entry(path.lstrip("/"), stat.S_IFLNK | 0o777, os.fsencode(linked))
+    return [link, cpio.regular(".uk/program", os.fsencode(path) + b"\0")]
 
 
 def host_terminal() -> Terminal:
