@@ -13,7 +13,7 @@ from ukcc.cc import child
 from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.image.debug import without_debug
-from ukcc.image.headers import PT_INTERP, read_headers
+from ukcc.image.headers import PT_INTERP, open_headers
 from ukcc.record import Record
 
 TYPE_CHECKING = False
@@ -109,12 +109,9 @@ def _closure_of_host(program: str, interpreter: str, environ: Mapping[str, str])
 
 def _interpreter(program: str) -> str:
     """PT_INTERP's path, or "" for a static program."""
+    fd, headers = open_headers(program)
     try:
-        fd = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UkccError(f"{program}: {error.strerror}") from None
-    try:
-        for phdr in read_headers(fd, os.fstat(fd).st_size, program).phdrs:
+        for phdr in headers.phdrs:
             if phdr.type == PT_INTERP:
                 return os.fsdecode(os.pread(fd, phdr.filesz, phdr.offset).rstrip(b"\0"))
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from ukcc.errors import UkccError
 from ukcc.image.headers import (
     SHDR_SIZE,
     SHF_ALLOC,
@@ -17,7 +16,7 @@ from ukcc.image.headers import (
     Headers,
     Shdr,
     align_up,
-    read_headers,
+    open_headers,
 )
 
 _DEBUG = (b".debug", b".zdebug", b".stab", b".gdb_index", b".rela.debug", b".gnu.debug", b".line")
@@ -30,15 +29,10 @@ _SHNDX = 3  # st_shndx is the fourth of a symbol's 12 half-words
 
 def without_debug(path: str) -> bytes:
     """The file without debug information; as it is where there is none, or no section table."""
+    fd, headers = open_headers(path)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UkccError(f"{path}: {error.strerror}") from None
-    try:
-        size = os.fstat(fd).st_size
-        headers = read_headers(fd, size, path)
         if not any(_is_debug(headers, s) for s in headers.shdrs):
-            return os.pread(fd, size, 0)
+            return os.pread(fd, headers.size, 0)
         return _rewritten(fd, headers)
     finally:
         os.close(fd)

@@ -136,6 +136,19 @@ class Headers(Record):
         return self.names[shdr.name : self.names.find(b"\0", shdr.name)]
 
 
+def open_headers(path: str) -> tuple[int, Headers]:
+    """A descriptor of the file, which the caller closes, and its headers. Raises UkccError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UkccError(f"{path}: {error.strerror}") from None
+    try:
+        return fd, read_headers(fd, os.fstat(fd).st_size, path)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
 def read_headers(fd: int, size: int, what: str) -> Headers:
     """Reads the headers of the open file `fd` of `size` bytes; `what` names it in messages.
 

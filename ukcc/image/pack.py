@@ -14,7 +14,7 @@ from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import find_closure
 from ukcc.image.debug import without_debug
-from ukcc.image.headers import Headers, read_headers
+from ukcc.image.headers import Headers, open_headers
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
@@ -171,12 +171,8 @@ def smallest_memory(layout: Layout, sizes: Sizes, unpacked: int) -> int:
 
 def _open_program(path: str) -> tuple[int, Headers]:
     """A file descriptor to close, and the headers, of what may become an image."""
+    source, app = open_headers(path)
     try:
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UkccError(f"{path}: {error.strerror}") from None
-    try:
-        app = read_headers(source, os.fstat(source).st_size, path)
         check_program(app, path)
         if app.section(".uk.archive"):
             raise UkccError(f"{path}: is an image already")
