@@ -4,14 +4,16 @@ The real link writes the output's own name, so that everything derived from it (
 and dependency files, -save-temps, split debug information) is as GCC makes it. The image is
 packed beside it and takes its place by rename.
 
-Where a static link may turn out impossible, its first try is made in silence, and the dynamic link
-that follows has the word: what the user reads is what one link said.
+Whether a program can be static is found out by trying, in silence: as the command line has it, and
+with what pkg-config says its archives need in turn. If the dynamic link has to follow, that one has
+the word: what the user reads is what one link said.
 """
 
 import os
 
-from ukcc.cc import child, log, plan
+from ukcc.cc import child, log, pkgconfig, plan
 from ukcc.cc.child import Interrupted
+from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
 from ukcc.errors import UkccError
 
@@ -52,27 +54,77 @@ def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
     """The link, static or dynamic; the linker lists its inputs in the file `inputs`."""
     if not steps.fallback:
         log.record(environ, "link", steps.command)
-        return child.execute(_listing(steps.command, inputs), environ)
-    streams = {0: _spool()} if steps.reads_stdin else {}
+        return _execute(steps.command, environ, inputs, -1)
+    stdin = _spool() if steps.reads_stdin else -1
+    try:
+        trial = _try(steps, steps.command, environ, inputs, stdin)
+        if trial.status and steps.libraries and trial.lacks_symbols():
+            closure = pkgconfig.static_closure(steps.libraries, environ)
+            if closure:
+                better = _try(steps, (*steps.command, *closure), environ, inputs, stdin)
+                trial = trial if better.status else better
+        again, reason = _answer(steps, trial)
+        if not again:
+            trial.tell()
+            return trial.status
+        log.record(environ, f"link again, {reason}", again)
+        return _execute(again, environ, inputs, stdin)
+    finally:
+        if stdin >= 0:
+            os.close(stdin)
+
+
+class _Trial(Frozen):
+    """A link whose output was caught: exit status, and the lines of both streams."""
+
+    __slots__ = ("err", "out", "status")
+    status: int
+    out: "list[bytes]"
+    err: "list[bytes]"
+
+    def lacks_symbols(self) -> bool:
+        """Whether the linker missed what another archive may have."""
+        return any(b"undefined reference" in line for line in self.err)
+
+    def tell(self) -> None:
+        """Passes on what the link said, but for what only we asked."""
+        for stream, lines in ((1, self.out), (2, self.err)):
+            _write(stream, b"".join(line for line in lines if not _is_trace(line)))
+
+
+def _try(
+    steps: Plan,
+    command: "tuple[str, ...]",
+    environ: "Mapping[str, str]",
+    inputs: int,
+    stdin: int,
+) -> _Trial:
+    log.record(environ, "link", command)
     out, err = child.scratch(), child.scratch()
     try:
-        log.record(environ, "link", steps.command)
-        first = _listing(_traced(_coloured(steps.command), steps), inputs)
-        status = child.execute(first, environ, {**streams, 1: out, 2: err})
+        traced = _traced(_coloured(command), steps)
+        status = _execute(traced, environ, inputs, stdin, {1: out, 2: err})
         said = [child.contents(fd).splitlines(keepends=True) for fd in (out, err)]
-        again, reason = _answer(steps, status, [line for lines in said for line in lines])
-        if not again:
-            for stream, lines in enumerate(said, start=1):
-                _write(stream, b"".join(line for line in lines if not _is_trace(line)))
-            return status
-        log.record(environ, f"link again, {reason}", again)
-        os.ftruncate(inputs, 0)
-        for fd in streams.values():
-            os.lseek(fd, 0, os.SEEK_SET)
-        return child.execute(_listing(again, inputs), environ, streams)
+        return _Trial(status=status, out=said[0], err=said[1])
     finally:
-        for fd in (out, err, *streams.values()):
-            os.close(fd)
+        os.close(out)
+        os.close(err)
+
+
+def _execute(
+    command: "tuple[str, ...]",
+    environ: "Mapping[str, str]",
+    inputs: int,
+    stdin: int,
+    streams: "Mapping[int, int] | None" = None,
+) -> int:
+    """One link; `inputs` gets the files that the linker opens, `stdin` is read from its start."""
+    os.ftruncate(inputs, 0)
+    streams = dict(streams or {})
+    if stdin >= 0:
+        os.lseek(stdin, 0, os.SEEK_SET)
+        streams[0] = stdin
+    return child.execute(_listing(command, inputs), environ, streams)
 
 
 def _listing(command: "tuple[str, ...]", inputs: int) -> "tuple[str, ...]":
@@ -98,9 +150,10 @@ def _traced(command: "tuple[str, ...]", steps: Plan) -> "tuple[str, ...]":
     return (command[0], *_TRACE, *command[1:], *mild)
 
 
-def _answer(steps: Plan, status: int, said: "list[bytes]") -> "tuple[tuple[str, ...], str]":
-    """The link that has to follow the first, and why; () if that one is the answer."""
-    if status:
+def _answer(steps: Plan, trial: _Trial) -> "tuple[tuple[str, ...], str]":
+    """The link that has to follow the static one, and why; () if that one is the answer."""
+    said = [*trial.out, *trial.err]
+    if trial.status:
         failed = any(words in line for line in said for words in _LINK_FAILED)
         return (steps.fallback, f"dynamic: {steps.doubt}") if failed and steps.doubt else ((), "")
     if any(_is_trace(line) and _loads_plugins(line, steps.exports) for line in said):

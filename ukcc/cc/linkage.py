@@ -56,31 +56,33 @@ class Linkage(Frozen):
     """static: the user said so; dynamic: why the program must be so, or "".
 
     doubt: why the static link may fail for want of an archive, or "". exports: the program shows
-    its symbols to plugins, so that a `dlopen` in whatever library is for those.
+    its symbols to plugins, so that a `dlopen` in whatever library is for those. libraries: the
+    names behind `-l` of those that are not always there.
     """
 
-    __slots__ = ("doubt", "dynamic", "exports", "static")
+    __slots__ = ("doubt", "dynamic", "exports", "libraries", "static")
     static: bool
     dynamic: str
     doubt: str
     exports: bool
+    libraries: "tuple[str, ...]"
 
 
 def decide(invocation: Invocation, lookup: Lookup) -> Linkage:
     """What the command line alone, and the directories it names, say about a program."""
     meanings = {argument.meaning for argument in invocation.arguments}
     if options.STATIC in meanings or invocation.link_kind == options.STATIC_PIE:
-        return Linkage(static=True, dynamic="", doubt="", exports=False)
+        return Linkage(static=True, dynamic="", doubt="", exports=False, libraries=())
     exports = options.EXPORTS in meanings or options.EXPORTS in invocation.linker
     dynamic = next(_reasons(invocation, lookup), "")
     doubt = ""
+    named = tuple(dict.fromkeys(n for n in _libraries(invocation) if n not in ALWAYS_STATIC))
     if not dynamic:
-        named = next((n for n in _libraries(invocation) if n not in ALWAYS_STATIC), "")
         if named:
-            doubt = f"lib{named} may have no archive"
+            doubt = f"lib{named[0]} may have no archive"
         elif any(_is_shared_input(a) for a in invocation.arguments):
             doubt = "an archive stands in for a shared library"
-    return Linkage(static=False, dynamic=dynamic, doubt=doubt, exports=exports)
+    return Linkage(static=False, dynamic=dynamic, doubt=doubt, exports=exports, libraries=named)
 
 
 def directories(invocation: Invocation) -> "list[str]":
@@ -118,6 +120,11 @@ def _is_reserved(argument: Argument) -> bool:
 
 def _is_shared_input(argument: Argument) -> bool:
     return argument.meaning == parse.INPUT and shared.is_shared(argument.value)
+
+
+def named_in(words: "tuple[str, ...]") -> "list[str]":
+    """The libraries that words of a static link name, also on behalf of a shared one's archive."""
+    return [w[2:] for w in words if w.startswith("-l") and w[2:] not in ALWAYS_STATIC]
 
 
 def _libraries(invocation: Invocation) -> "Iterator[str]":

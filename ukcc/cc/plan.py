@@ -36,6 +36,7 @@ class Plan(Frozen):
         "fallback",
         "fatal_warnings",
         "kind",
+        "libraries",
         "output",
         "reads_stdin",
         "reason",
@@ -50,6 +51,7 @@ class Plan(Frozen):
     output: str
     sysroot: str
     directories: "tuple[str, ...]"  # of -L
+    libraries: "tuple[str, ...]"  # names behind -l that may have no archive
     fallback: "tuple[str, ...]"
     doubt: str  # why the static link may fail, see linkage.Linkage
     exports: bool
@@ -118,6 +120,7 @@ def _program(
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
         directories=tuple(linkage.directories(invocation)),
+        libraries=tuple(dict.fromkeys([*decided.libraries, *linkage.named_in(static)])),
         fallback=() if decided.static or decided.dynamic or invocation.dry_run else dynamic,
         doubt=decided.doubt,
         exports=decided.exports,
@@ -137,6 +140,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         output="",
         sysroot="",
         directories=(),
+        libraries=(),
         fallback=(),
         doubt="",
         exports=False,
