@@ -1,6 +1,7 @@
 """Boots an image by `ukcc run`, and judges what it said."""
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from ukcc.compat.schema import Boot
 from ukcc.compat.steps import Place
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
-from ukcc.image.headers import PT_INTERP, read_headers
+from ukcc.image.headers import PT_INTERP, open_headers
 from ukcc.vm.facts import read_facts
 
 _STOP = 20.0  # seconds for a server to end after it was told to
@@ -28,9 +29,8 @@ def check_image(made: Place, program: str) -> None:
 
 def linkage(made: Place, program: str) -> str:
     """`static` or `dynamic`: whether the image of the tree has an interpreter to be loaded by."""
-    path = made.file(program)
-    with path.open("rb") as file:
-        headers = read_headers(file.fileno(), path.stat().st_size, str(path))
+    fd, headers = open_headers(str(made.file(program)))
+    os.close(fd)
     return "dynamic" if any(phdr.type == PT_INTERP for phdr in headers.phdrs) else "static"
 
 
