@@ -137,6 +137,18 @@ def test_a_link_to_us_is_not_the_compiler(installed, tmp_path):
     assert done[1].startswith("gcc\n<-B")
 
 
+def test_a_link_to_ccache_is_pythons_to_pass_over(installed, tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "ccache").write_text("#!/bin/sh\necho ccache\n")
+    (first / "ccache").chmod(0o755)
+    (first / "gcc").symlink_to("ccache")
+    environ = {**installed, "PATH": f"{first}:{installed['PATH']}"}
+    done, asked = launch(environ, "-c a.c", tmp_path)
+    assert asked
+    assert done[1].startswith("gcc\n<-B")
+
+
 def test_called_by_a_link_elsewhere(installed, tmp_path):
     (tmp_path / "mine").symlink_to(f"{tmp_path}/bin/uk-gcc")
     (tmp_path / "uk-gcc").symlink_to(f"{tmp_path}/bin/uk-gcc")
