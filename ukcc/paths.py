@@ -5,6 +5,11 @@ Standard library only and cheap to import: the compile path uses it.
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEFAULT = ".local/share/ukcc"
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -24,8 +29,8 @@ def store() -> str:
     home = os.environ.get("UKCC_HOME")
     if home:
         return os.path.abspath(home)
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return os.path.join(data, "ukcc")
+    data = os.environ.get("XDG_DATA_HOME")
+    return os.path.join(data, "ukcc") if data else os.path.expanduser(f"~/{_DEFAULT}")
 
 
 def current_sysroot() -> "str | None":
@@ -38,5 +43,20 @@ def current_sysroot() -> "str | None":
     named = os.environ.get("UKCC_SYSROOT")
     if named is not None:
         return os.path.abspath(named) if named else None
-    link = os.path.join(store(), "sysroots", "current")
-    return os.path.realpath(link) if os.path.islink(link) else None
+    for place in _stores():
+        link = os.path.join(place, "sysroots", "current")
+        if os.path.islink(link):
+            return os.path.realpath(link)
+    return None
+
+
+def _stores() -> "Iterator[str]":
+    """The store; and, for builds that give their programs another HOME, the user's own."""
+    yield store()
+    if not os.environ.get("UKCC_HOME") and not os.environ.get("XDG_DATA_HOME"):
+        import pwd
+
+        try:
+            yield os.path.join(pwd.getpwuid(os.getuid()).pw_dir, _DEFAULT)
+        except KeyError:
+            return  # a user whom nobody knows

@@ -1,5 +1,7 @@
 """The compilers' launcher: what it does by itself is what Python would have done."""
 
+import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from image_samples import make_shims
+
+from ukcc import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "toolchain-shims" / "bin" / "uk-gcc"
@@ -161,3 +165,19 @@ def test_an_old_sysroot_is_not_used_in_silence(installed, tmp_path):
     (status, out, err), asked = launch(installed, "-c a.c", tmp_path)
     assert (status, out, asked) == (1, "", True)
     assert err.endswith("is no sysroot of this ukcc; run `ukcc sysroot build`\n")
+
+
+def test_a_build_with_another_home(monkeypatch, tmp_path):
+    """curl's tests, and those that build packages, set HOME to a place of their own."""
+    for name in ("UKCC_HOME", "XDG_DATA_HOME", "UKCC_SYSROOT"):
+        monkeypatch.delenv(name, raising=False)
+    sysroots = tmp_path / "me" / ".local/share/ukcc/sysroots"
+    (sysroots / "0123").mkdir(parents=True)
+    (sysroots / "current").symlink_to("0123")
+    me = pwd.struct_passwd(("me", "x", os.getuid(), 0, "", str(tmp_path / "me"), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: me)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert paths.current_sysroot() == str(sysroots / "0123")
+    # Who says where the store is, means it.
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path / "empty"))
+    assert paths.current_sysroot() is None
