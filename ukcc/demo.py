@@ -5,7 +5,6 @@ The transcript goes to standard output. Nothing is claimed beyond what was measu
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import socket
@@ -83,11 +82,10 @@ def _demo() -> None:
 def build(tree: Path, log: Path) -> Redis:
     """`make CC=uk-gcc MALLOC=libc` in the source tree, which is as the distribution has it."""
     log.unlink(missing_ok=True)
-    path = f"{proc.own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
     command = ["make", "-j2", "CC=uk-gcc", "MALLOC=libc"]
     _shown(command, "")
     started = time.monotonic()
-    proc.run(proc.isolated(command, PATH=path), cwd=tree, log=log)
+    proc.run(proc.isolated(command, PATH=proc.path_for_builds()), cwd=tree, log=log)
     _fact(f"took {time.monotonic() - started:.0f} s; all that it said: {log}")
     made = Redis(*(tree / "src" / f"redis-{name}" for name in ("server", "cli", "benchmark")))
     for program in (made.server, made.cli, made.benchmark):

@@ -87,6 +87,11 @@ def own_tool(name: str) -> Path:
     return Path(found)
 
 
+def path_for_builds() -> str:
+    """The PATH of a build that is told of `uk-gcc` by its name: ours first, then the caller's."""
+    return f"{own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
+
+
 def paste_line(
     argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> str:

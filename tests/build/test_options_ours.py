@@ -3,6 +3,7 @@
 `test_options.py` has all the points in which both are the same.
 """
 
+import functools
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import twin
 from hypervisor import is_image
 from twin import BIN, DEADLINE, FILES
 
@@ -25,23 +27,7 @@ def shell(tmp_path: Path) -> "object":
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
 
-    def run(line: str, **environ: str) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run(
-            ["bash", "-c", line],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "PATH": f"{BIN}:{os.environ['PATH']}",
-                "CC": str(BIN / "uk-gcc"),
-                "LC_ALL": "C",
-                **environ,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=DEADLINE,
-        )
-
-    return run
+    return functools.partial(twin.shell, where=tmp_path)
 
 
 # What the compiler says of itself

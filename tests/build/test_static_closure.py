@@ -1,13 +1,10 @@
 """An archive that needs another, which only pkg-config knows; and what is said when nobody does."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import twin
 
-BIN = Path(sys.executable).parent
 SOURCES = {
     "main.c": "int outer(void); int main(void) { return outer(); }\n",
     "outer.c": "int inner(void); int outer(void) { return inner() + 1; }\n",
@@ -28,21 +25,8 @@ def shell(tmp_path: Path):
         (tmp_path / name).write_text(text)
 
     def run(line: str, **environ: str):
-        return subprocess.run(
-            ["bash", "-ec", line],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "PATH": f"{BIN}:{os.environ['PATH']}",
-                "PKG_CONFIG_PATH": str(tmp_path),
-                "UKCC_PLAIN": "1",
-                "LC_ALL": "C",
-                **environ,
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        given = {"PKG_CONFIG_PATH": str(tmp_path), "UKCC_PLAIN": "1", **environ}
+        return twin.shell(f"set -e; {line}", tmp_path, **given)
 
     made = run("uk-gcc -c *.c; ar rc libouter.a outer.o; ar rc libinner.a inner.o")
     assert made.returncode == 0, made.stderr
@@ -53,8 +37,8 @@ def shell(tmp_path: Path):
 def test_pkg_config_names_what_an_archive_needs(shell, tmp_path, name):
     (tmp_path / f"{name}.pc").write_text(PC.format(here=tmp_path))
     done = shell("uk-gcc main.o -L. -louter -o program; ./program", UKCC_LOG="log")
-    assert (done.returncode, done.stderr) == (42, "")
-    assert "INTERP" not in shell("readelf -lW program").stdout
+    assert (done.returncode, done.stderr) == (42, b"")
+    assert b"INTERP" not in shell("readelf -lW program").stdout
     links = [line for line in (tmp_path / "log").read_text().splitlines() if " link: " in line]
     assert [line.endswith("-louter -linner") for line in links] == [False, True]
 
@@ -64,7 +48,7 @@ def test_without_it_the_dynamic_link_speaks(shell):
     real = shell("gcc main.o -L. -louter -o program")
     assert done.returncode == real.returncode == 1
     assert done.stderr == real.stderr
-    assert "undefined reference to `inner'" in done.stderr
+    assert b"undefined reference to `inner'" in done.stderr
 
 
 def test_a_shared_library_that_knows_it_makes_a_dynamic_program(shell, tmp_path):
@@ -74,5 +58,5 @@ def test_a_shared_library_that_knows_it_makes_a_dynamic_program(shell, tmp_path)
         "gcc -shared -fPIC outer.c -o libouter.so -L. -linner;"
         "uk-gcc main.o -L. -louter -Wl,-rpath-link,. -o program; LD_LIBRARY_PATH=. ./program"
     )
-    assert (done.returncode, done.stderr) == (42, "")
-    assert "INTERP" in shell("readelf -lW program").stdout
+    assert (done.returncode, done.stderr) == (42, b"")
+    assert b"INTERP" in shell("readelf -lW program").stdout

@@ -51,6 +51,24 @@ class Outcome(NamedTuple):
     files: "dict[bytes, bytes | None]"
 
 
+def shell(line: str, where: Path, **environ: str) -> "subprocess.CompletedProcess[bytes]":
+    """Runs a line of bash in a directory, with our commands first on PATH and $CC for uk-gcc."""
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=where,
+        env={
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "CC": str(BIN / "uk-gcc"),
+            "LC_ALL": "C",
+            **environ,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=DEADLINE,
+    )
+
+
 def both(line: str, where: Path, name: str = "gcc", **environ: str) -> "tuple[Outcome, Outcome]":
     """The outcomes of a line in which $CC stands for the compiler: the real one's, then ours.
 

@@ -68,11 +68,12 @@ def build_figures(work: Path) -> list[Figure]:
     for project in _PROJECTS:
         if project.needs:
             proc.find(project.needs)
+        source = _source(project)
         wholes: dict[str, list[Cost]] = {}
         links: dict[str, list[Cost]] = {}
         for _ in range(_BUILD_ROUNDS):
             for cc in (f"{bare_compiler()} -static", compiler()):
-                whole, link = _build(project, cc, work)
+                whole, link = _build(project, cc, source, work)
                 wholes.setdefault(cc, []).append(whole)
                 links.setdefault(cc, []).append(link)
         bare, ours = (_smallest(costs) for costs in wholes.values())
@@ -97,10 +98,11 @@ def build_figures(work: Path) -> list[Figure]:
 
 def configure_figures(work: Path) -> list[Figure]:
     """xz's configure, which compiles and links some 150 small programs."""
+    source = _source(_XZ)
     costs: dict[str, list[Cost]] = {}
     for _ in range(_CONFIGURE_ROUNDS):
         for cc in (bare_compiler(), compiler()):
-            tree = _fresh_tree(_XZ, work)
+            tree = _fresh_tree(source, work)
             costs.setdefault(cc, []).append(_measure(_XZ.configure, cc, tree))
             shutil.rmtree(tree)
     bare, ours = (_smallest(found) for found in costs.values())
@@ -112,9 +114,9 @@ def configure_figures(work: Path) -> list[Figure]:
     ]
 
 
-def _build(project: Project, cc: str, work: Path) -> tuple[Cost, Cost]:
+def _build(project: Project, cc: str, source: Path, work: Path) -> tuple[Cost, Cost]:
     """The whole build from a fresh tree, then its links alone."""
-    tree = _fresh_tree(project, work)
+    tree = _fresh_tree(source, work)
     if project.configure:
         _run(project.configure, cc, tree)
     words = (project.make[0], f"-j{os.cpu_count() or 1}", *project.make[1:])
@@ -129,18 +131,25 @@ def _build(project: Project, cc: str, work: Path) -> tuple[Cost, Cost]:
     return whole, link
 
 
-def _fresh_tree(project: Project, work: Path) -> Path:
-    source = debsource.fetch(project.package, Path(paths.store()) / "bench")
-    tree = work / project.package
+def _source(project: Project) -> Path:
+    """The unpacked source package, which is only copied from."""
+    return debsource.fetch(project.package, Path(paths.store()) / "bench").tree
+
+
+def _fresh_tree(source: Path, work: Path) -> Path:
+    tree = work / source.name
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.copytree(source.tree, tree, symlinks=True)
+    shutil.copytree(source, tree, symlinks=True)
     return tree
 
 
 def _run(words: Sequence[str], cc: str, tree: Path) -> None:
     argv = [word.replace("{cc}", cc) for word in words]
-    path = f"{proc.own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
-    proc.run(proc.isolated(argv, PATH=path), cwd=tree, log=tree.parent / f"{tree.name}.log")
+    proc.run(
+        proc.isolated(argv, PATH=proc.path_for_builds()),
+        cwd=tree,
+        log=tree.parent / f"{tree.name}.log",
+    )
 
 
 def _measure(words: Sequence[str], cc: str, tree: Path) -> Cost:

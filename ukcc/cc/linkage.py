@@ -91,6 +91,12 @@ def directories(invocation: Invocation) -> "list[str]":
     return [a.value for a in invocation.arguments if a.name in names]
 
 
+def linker(invocation: Invocation) -> str:
+    """The linker that -fuse-ld= chooses, the last one counting; "" for the compiler's own."""
+    chosen = [a.value for a in invocation.arguments if a.meaning == options.LINKER_CHOICE]
+    return chosen[-1] if chosen else ""
+
+
 def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
     """Why the program cannot be static."""
     for argument in invocation.arguments:
@@ -102,14 +108,14 @@ def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
                     yield f"-fsanitize={name} has a shared run-time"
         elif argument.meaning == options.LINKER and _is_reserved(argument):
             yield "room is reserved for a run path"
-    linkers = [a.value for a in invocation.arguments if a.meaning == options.LINKER_CHOICE]
-    if linkers[-1:] == ["gold"] and invocation.link_kind == options.PIE:
+    if linker(invocation) == "gold" and invocation.link_kind == options.PIE:
         yield "gold knows no static PIE"
+    searched = directories(invocation)
     for name in _libraries(invocation):
         if name.startswith(":"):
             if shared.is_shared(name[1:]):
                 yield f"-l{name} is a shared library"
-        elif lookup.only_shared(name, directories(invocation)):
+        elif lookup.only_shared(name, searched):
             yield f"lib{name} is only there as a shared library"
 
 

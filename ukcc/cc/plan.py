@@ -105,22 +105,21 @@ def _program(
         *_ahead_of_libc(invocation, toolchain, lookup),
         *_headers(invocation, toolchain),
     )
-    static = (
-        *start,
-        *static_words(argv, invocation.arguments, lookup),
-        *_static_flags(invocation, toolchain),
-    )
     dynamic = (*start, *argv, *_dynamic_flags(invocation))
-    because = f"a dynamic program, as {decided.dynamic}" if decided.dynamic else "a program"
+    if decided.dynamic:
+        command, because = dynamic, f"a dynamic program, as {decided.dynamic}"
+    else:
+        words = static_words(argv, invocation.arguments, lookup)
+        command, because = (*start, *words, *_static_flags(invocation, toolchain)), "a program"
     return Plan(
         kind=kind,
-        command=dynamic if decided.dynamic else static,
+        command=command,
         reason=because + what,
         words=(toolchain.name, *argv),
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
         directories=tuple(linkage.directories(invocation)),
-        libraries=tuple(dict.fromkeys([*decided.libraries, *linkage.named_in(static)])),
+        libraries=tuple(dict.fromkeys([*decided.libraries, *linkage.named_in(command)])),
         fallback=() if decided.static or decided.dynamic or invocation.dry_run else dynamic,
         doubt=decided.doubt,
         exports=decided.exports,
@@ -181,8 +180,7 @@ def _base(invocation: Invocation) -> "list[str]":
     """Where a program that is not position-independent begins, as its linker spells it."""
     if invocation.script:
         return []
-    chosen = [a.value for a in invocation.arguments if a.meaning == options.LINKER_CHOICE]
-    if chosen and chosen[-1] in ("lld", "mold"):
+    if linkage.linker(invocation) in ("lld", "mold"):
         return [f"-Wl,--image-base={TEXT_BASE:#x}"]
     return [f"-Wl,-Ttext-segment={TEXT_BASE:#x}"]
 

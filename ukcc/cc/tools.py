@@ -11,31 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-# Name → the host's tool that answers to it.
-HOST_TOOLS = {
-    "addr2line": "addr2line",
-    "ar": "ar",
-    "c++filt": "c++filt",
-    "cpp": "cpp",
-    "elfedit": "elfedit",
-    "gcc-ar": "gcc-ar",
-    "gcc-nm": "gcc-nm",
-    "gcc-ranlib": "gcc-ranlib",
-    "gcov": "gcov",
-    "gprof": "gprof",
-    "ld": "ld",
-    "ld.bfd": "ld.bfd",
-    "nm": "nm",
-    "objcopy": "objcopy",
-    "objdump": "objdump",
-    "pkg-config": "pkg-config",
-    "pkgconf": "pkg-config",
-    "ranlib": "ranlib",
-    "readelf": "readelf",
-    "size": "size",
-    "strings": "strings",
-    "strip": "strip",
-}
+HOST_TOOLS = frozenset(
+    (
+        *("addr2line", "ar", "c++filt", "cpp", "elfedit", "gcc-ar", "gcc-nm", "gcc-ranlib", "gcov"),
+        *("gprof", "ld", "ld.bfd", "nm", "objcopy", "objdump", "pkg-config", "pkgconf", "ranlib"),
+        *("readelf", "size", "strings", "strip"),
+    )
+)
 
 
 def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list[str]":
@@ -44,8 +26,10 @@ def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list
         return [f"{toolchain.find_shims(toolchain.find_sysroot(environ))}/as", *argv]
     if name not in HOST_TOOLS:
         raise UkccError("this command is called by a name that ukcc does not serve")
-    tool = toolchain.find_tool(HOST_TOOLS[name], environ)
-    if HOST_TOOLS[name] == "pkg-config":
+    if name == "pkgconf":
+        name = "pkg-config"
+    tool = toolchain.find_tool(name, environ)
+    if name == "pkg-config":
         # Programs link static archives, and those need their own dependencies named.
         return [tool, "--static", *argv]
     if name == "cpp":

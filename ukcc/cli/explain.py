@@ -10,7 +10,7 @@ import click
 from ukcc import proc
 from ukcc.cc import driver, linkage, options, plan, toolchain, tools
 from ukcc.cc.log import shell_line
-from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, parse
+from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, linker_meanings, parse
 from ukcc.errors import UkccError
 
 _MEANS = {UNKNOWN: "passes through", INPUT: "an input"}
@@ -62,8 +62,7 @@ def _arguments(invocation: Invocation) -> "list[str]":
 def _meaning(argument: Argument) -> str:
     meaning = _MEANS.get(argument.meaning, argument.meaning)
     if argument.meaning == options.LINKER:
-        details = [options.find_linker(word) for word in argument.value.split(",")]
-        meaning = "; ".join([meaning, *(d for d in details if d)])
+        meaning = "; ".join([meaning, *linker_meanings(argument)])
     return f"{meaning} (from {argument.origin})" if argument.origin else meaning
 
 

@@ -1,7 +1,6 @@
 """Boots an image by `ukcc run`, and judges what it said."""
 
 import contextlib
-import os
 import re
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from ukcc.compat.schema import Boot
 from ukcc.compat.steps import Place
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
-from ukcc.image.headers import PT_INTERP, open_headers
+from ukcc.image.closure import interpreter_of
 from ukcc.vm.facts import read_facts
 
 _STOP = 20.0  # seconds for a server to end after it was told to
@@ -29,9 +28,7 @@ def check_image(made: Place, program: str) -> None:
 
 def linkage(made: Place, program: str) -> str:
     """`static` or `dynamic`: whether the image of the tree has an interpreter to be loaded by."""
-    fd, headers = open_headers(str(made.file(program)))
-    os.close(fd)
-    return "dynamic" if any(phdr.type == PT_INTERP for phdr in headers.phdrs) else "static"
+    return "dynamic" if interpreter_of(str(made.file(program))) else "static"
 
 
 def boot(made: Place, wanted: Boot, log: Path) -> None:

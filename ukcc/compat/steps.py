@@ -93,8 +93,7 @@ def run(step: str, lines: Iterable[str], made: Place, limit: int, progress: Prog
 
     limit: seconds for each. Raises ProgramFailed.
     """
-    path = f"{proc.own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
-    environment = {**_ENVIRONMENT, **made.variables, "PATH": path}
+    environment = {**_ENVIRONMENT, **made.variables, "PATH": proc.path_for_builds()}
     with progress.step(f"{made.directory.name}: {step}") as shown:
         for line in lines:
             command = ["timeout", "--kill-after=10", str(limit), "bash", "-c", line]

@@ -79,7 +79,7 @@ def find_closure(
     LD_LIBRARY_PATH of `environ`. A program for another loader (musl's) takes that one along.
     Raises UkccError if a library, or the loader, is not on this machine.
     """
-    interpreter = _interpreter(program)
+    interpreter = interpreter_of(program)
     if not interpreter:
         return STATIC
     if os.path.basename(interpreter) != os.path.basename(LOADER):
@@ -107,7 +107,7 @@ def _closure_of_host(program: str, interpreter: str, environ: Mapping[str, str])
     return Closure(interpreter, interpreter, home, libraries)
 
 
-def _interpreter(program: str) -> str:
+def interpreter_of(program: str) -> str:
     """PT_INTERP's path, or "" for a static program."""
     fd, headers = open_headers(program)
     try:

@@ -83,15 +83,6 @@ class Elf:
                 return str(segment.get_interp_name())
         return None
 
-    def dynamic_strings(self, tag: str) -> "list[str]":
-        """The strings of DT_NEEDED, DT_RUNPATH or DT_RPATH (`tag` as pyelftools spells it)."""
-        found = []
-        for segment in self._elf.iter_segments():
-            if segment["p_type"] == "PT_DYNAMIC":
-                for entry in segment.iter_tags(tag):
-                    found.append(str(getattr(entry, tag[3:].lower())))
-        return found
-
     def note(self, name: str, kind: int) -> "bytes | None":
         """The description of the last such note in the file's PT_NOTEs, as loaders choose."""
         found = None

@@ -86,10 +86,6 @@ class Phdr(Record):
         """The first physical address behind the segment."""
         return self.paddr + self.memsz
 
-    def holds(self, other: Phdr) -> bool:
-        """Whether `other` lies inside this segment's virtual addresses."""
-        return self.vaddr <= other.vaddr and other.vend <= self.vend
-
     def pack(self) -> bytes:
         """The 56 bytes of the entry."""
         return _PHDR.pack(*self)

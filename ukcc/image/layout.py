@@ -151,23 +151,18 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
         *((s.name, _covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
         (".uk.archive", _covering(cpio)),
     ]
-    shdrs, names, shstrndx = _section_table(app, own.shdrs, added, names_at)
-    shoff = align_up(names_at + len(names), 8)
-    ehdr = app.ehdr._replace(
+    ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
+    ehdr = ehdr._replace(
         entry=jump[0].vaddr if jump else app.ehdr.entry,
         phoff=phoff,
         phentsize=PHDR_SIZE,
         phnum=len(phdrs),
-        shoff=shoff,
-        shentsize=SHDR_SIZE,
-        shnum=len(shdrs),
-        shstrndx=shstrndx,
     )
     in_memory = (p.pend for p in phdrs if p.type == PT_LOAD and p.filesz)
     return Layout(
         ehdr=ehdr,
         phdrs=tuple(phdrs),
-        shdrs=tuple(shdrs),
+        shdrs=shdrs,
         names=names,
         app_size=app_size,
         stub=(stub, app.ehdr.entry - (jump[0].vaddr + STUB_SIZE)) if jump else None,
@@ -177,7 +172,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
         archive_offset=archive_at,
         archive_paddr=archive_paddr,
         names_offset=names_at,
-        size=shoff + len(shdrs) * SHDR_SIZE,
+        size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
         end_paddr=max(kernel.end_paddr, *in_memory),
         cut=own.cut,
     )
@@ -192,13 +187,11 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
     at = align_up(app_size, NOTE_ALIGN)
     names_at = at + metadata
     added = [(METADATA_SECTION, Shdr(0, SHT_NOTE, 0, 0, at, metadata, 0, 0, NOTE_ALIGN, 0))]
-    shdrs, names, shstrndx = _section_table(app, app.shdrs, added, names_at)
-    shoff = align_up(names_at + len(names), 8)
-    ehdr = app.ehdr._replace(shoff=shoff, shentsize=SHDR_SIZE, shnum=len(shdrs), shstrndx=shstrndx)
+    ehdr, shdrs, names = _section_table(app, app.shdrs, added, names_at)
     return Layout(
         ehdr=ehdr,
         phdrs=app.phdrs,
-        shdrs=tuple(shdrs),
+        shdrs=shdrs,
         names=names,
         app_size=app_size,
         stub=None,
@@ -208,7 +201,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         archive_offset=names_at,
         archive_paddr=0,
         names_offset=names_at,
-        size=shoff + len(shdrs) * SHDR_SIZE,
+        size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
         end_paddr=0,
         cut=None,
     )
@@ -302,9 +295,10 @@ def _covering(phdr: Phdr) -> Shdr:
 
 def _section_table(
     app: Headers, own: tuple[Shdr, ...], added: list[tuple[str, Shdr]], names_at: int
-) -> tuple[list[Shdr], bytes, int]:
-    """(all section headers, their name table, its index).
+) -> tuple[Ehdr, tuple[Shdr, ...], bytes]:
+    """(the file's header that leads to them, all section headers, their name table).
 
+    The name table lies at `names_at`, the headers behind it.
     New sections come last, so that no index in a symbol or a link changes.
     """
     shdrs = list(own)
@@ -320,4 +314,10 @@ def _section_table(
         shdrs.append(Shdr(len(names), SHT_STRTAB, 0, 0, 0, 0, 0, 0, 1, 0))
         names += b".shstrtab\0"
     shdrs[shstrndx] = shdrs[shstrndx]._replace(offset=names_at, size=len(names))
-    return shdrs, names, shstrndx
+    ehdr = app.ehdr._replace(
+        shoff=align_up(names_at + len(names), 8),
+        shentsize=SHDR_SIZE,
+        shnum=len(shdrs),
+        shstrndx=shstrndx,
+    )
+    return ehdr, tuple(shdrs), names

@@ -51,12 +51,13 @@ def pack_program(
     kernel nor archive, but name them; `complete_image` adds them.
     """
     here = os.getcwd()
+    words = recorded_command(link_command, here)
     if thin:
         pack_thin(
             linked,
             output,
             sysroot=sysroot,
-            link_command=recorded_command(link_command, here),
+            link_command=words,
             name=name,
             libraries=recorded_paths(libraries, here, sysroot),
             directories=directories,
@@ -68,7 +69,7 @@ def pack_program(
         linked,
         output,
         sysroot=sysroot,
-        link_command=recorded_command(link_command, here),
+        link_command=words,
         name=name,
         files=[*closure.entries(), *files],
         libraries=recorded_paths(used, here, sysroot),

@@ -34,7 +34,7 @@ def write_image(
 
     source: the linked program, open for reading. Raises UkccError, which names the file.
     """
-    temporary = beside(output, "image")
+    temporary = _beside(output)
     # A thin image takes nothing from it.
     kernel_path = os.path.join(sysroot, "kernel", "kernel.bin") if kernel.segments else os.devnull
     try:
@@ -101,10 +101,10 @@ def _overwrite(output: str, source: int, size: int) -> None:
         os.close(target)
 
 
-def beside(output: str, what: str) -> str:
+def _beside(output: str) -> str:
     """A temporary file's name in the output's directory: this process's own, and short, since the
     output's may be the longest that is allowed."""
-    return os.path.join(os.path.dirname(output), f".ukcc.{os.getpid()}.{what}")
+    return os.path.join(os.path.dirname(output), f".ukcc.{os.getpid()}")
 
 
 def _patches(
