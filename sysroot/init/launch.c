@@ -5,9 +5,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -31,6 +33,16 @@ static void set_limits(void)
 
 	for (i = 0; i < sizeof(limits) / sizeof(*limits); i++)
 		setrlimit(limits[i].resource, &limits[i].limit);
+}
+
+/*
+ * NULL must stay unmapped, in a ring where the kernel would follow a null
+ * pointer into the application's pages, and this capability could map it.
+ * What else it gives, ioperm() and the like, ring 0 has anyway.
+ */
+static void keep_null_unmapped(void)
+{
+	prctl(PR_CAPBSET_DROP, CAP_SYS_RAWIO);
 }
 
 /* A fresh process: nothing ignored, nothing blocked. */
@@ -149,6 +161,7 @@ void launch(const char *program, char **argv, char **env,
 	take_input(settings->input);
 	take_outputs();
 	set_limits();
+	keep_null_unmapped();
 	if (chdir(cwd)) {
 		complain("cannot change to the directory", cwd, errno);
 		_exit(126);

@@ -6,6 +6,7 @@ end of the thread's stack, so that the next exception frame does not fit.
 
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from conftest import DEADLINE, FACTOR, Build, run_argv
 
@@ -18,8 +19,17 @@ SOURCE = "#include <unistd.h>\nint main(void) { return getppid() > 0 ? 3 : 4; }\
 STACK_SIZE = 4 << 12
 
 
-def debug(image: Path, *commands: str) -> "tuple[int, str, str]":
-    """Runs the image under gdb, from its first instruction on: (status, stdout, stderr)."""
+class Debugged(NamedTuple):
+    """What came of a run: status, stdout and stderr of `ukcc run`, and what gdb said."""
+
+    status: int
+    stdout: str
+    stderr: str
+    gdb: str
+
+
+def debug(image: Path, *commands: str) -> Debugged:
+    """Runs the image under gdb, from its first instruction on."""
     port = free_port()
     argv = run_argv(image, [], ["--timeout", str(DEADLINE * FACTOR), "--gdb", str(port)])
     machine = subprocess.Popen(
@@ -36,21 +46,19 @@ def debug(image: Path, *commands: str) -> "tuple[int, str, str]":
         machine.terminate()
         machine.wait()
     print(out, err)
-    return machine.returncode, out, err
+    return Debugged(machine.returncode, out, err, done.stdout)
 
 
 def test_the_debugger_alone_changes_nothing(build_image: Build) -> None:
     image = build_image(SOURCE, name="getppid")
     commands = ["hbreak __x64_sys_getppid", "continue", "delete", "detach"]
-    assert debug(image, *commands)[0] == 3
+    assert debug(image, *commands).status == 3
 
 
 def test_overflow(build_image: Build) -> None:
     image = build_image(SOURCE, name="getppid")
     lowest = f"set $rsp = ((unsigned long)$rsp & ~{STACK_SIZE - 1}) + 16"
-    status, out, err = debug(
-        image, "hbreak __x64_sys_getppid", "continue", "delete", lowest, "detach"
-    )
-    assert status == 125
-    assert "stack guard page was hit" in out
-    assert "the kernel panicked" in err
+    done = debug(image, "hbreak __x64_sys_getppid", "continue", "delete", lowest, "detach")
+    assert done.status == 125
+    assert "stack guard page was hit" in done.stdout
+    assert "the kernel panicked" in done.stderr

@@ -18,6 +18,7 @@ PROGRAMS: dict[str, list[str]] = {
     "redzone": [],
     "stacks": [],
     "limits": [],
+    "privileged": [],
     "threads": ["-pthread"],
     "ptrace": [],
     "signals": [],

@@ -209,3 +209,26 @@ def test_dry_run_runs_nothing(link, tmp_path):
 def _stable(text):
     """Without the names of temporary objects."""
     return re.sub(r"/tmp/cc\w+\.o", "OBJECT", text)
+
+
+def test_a_program_may_define_what_libc_defines(link, tmp_path):
+    """libc.a's member comes with another symbol of it; as for gcc, the program's own one wins."""
+    (tmp_path / "clock.c").write_text(
+        "#include <sys/timex.h>\n#include <time.h>\n"
+        "int clock_adjtime(clockid_t clock, struct timex *t) { return 40 + !t + clock; }\n"
+        "int main(void) { struct timex t = {0};"
+        " return clock_adjtime(1, &t) + (adjtimex(&t) < 0); }\n"
+    )
+    made = link("clock.c", "-o", "clock")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert run("./clock", cwd=tmp_path).returncode == 41
+
+
+def test_a_symbol_defined_twice_is_told_as_gcc_tells_it(link, tmp_path):
+    (tmp_path / "a.c").write_text("int f(void) { return 1; } int main(void) { return f(); }")
+    (tmp_path / "b.c").write_text("int f(void) { return 2; }")
+    ours = link("a.c", "b.c", "-o", "x", UKCC_PLAIN="")
+    real = run("gcc", "a.c", "b.c", "-o", "x", cwd=tmp_path)
+    assert ours.returncode == real.returncode == 1
+    assert _stable(ours.stderr) == _stable(real.stderr)
+    assert not (tmp_path / "x").exists()

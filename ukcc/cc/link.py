@@ -27,6 +27,9 @@ else:
 # What GCC and its linker say when it was the link that failed, and not a compilation before it.
 _LINK_FAILED = (b"ld returned ", b"cannot specify -static ", b"cannot specify '-static' ")
 
+# A static link takes a member of libc.a for one of its symbols, and gets its others with it.
+_DEFINES_LIBC = "it may define what libc.a does"
+
 # Has the linker say who refers to these. In libc.a they always are, by its own use.
 _TRACE = ("-Wl,-y,dlopen,-y,dlmopen",)
 
@@ -155,12 +158,18 @@ def _answer(steps: Plan, trial: _Trial) -> "tuple[tuple[str, ...], str]":
     said = [*trial.out, *trial.err]
     if trial.status:
         failed = any(words in line for line in said for words in _LINK_FAILED)
-        return (steps.fallback, f"dynamic: {steps.doubt}") if failed and steps.doubt else ((), "")
+        reason = steps.doubt or (_DEFINES_LIBC if _defines_twice(said) else "")
+        return (steps.fallback, f"dynamic: {reason}") if failed and reason else ((), "")
     if any(_is_trace(line) and _loads_plugins(line, steps.exports) for line in said):
         return steps.fallback, "dynamic: it loads plugins"
     if steps.fatal_warnings and any(b"warning: " in line for line in said):
         return steps.command, "as --fatal-warnings wants it"
     return (), ""
+
+
+def _defines_twice(said: "list[bytes]") -> bool:
+    """Whether a symbol of the program's met one of an archive's member: no clash in a library."""
+    return any(b"multiple definition of " in line for line in said)
 
 
 def _is_trace(line: bytes) -> bool:

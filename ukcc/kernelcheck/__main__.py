@@ -1,0 +1,75 @@
+"""`make kernel-check`: see the package. Takes two builds of the kernel, some ten minutes."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from ukcc.errors import UkccError
+from ukcc.kernelcheck import identity, revisions, style
+from ukcc.progress import for_stderr
+from ukcc.sysroot import build, inputs, sources, store, tree
+from ukcc.sysroot.inputs import Inputs
+
+
+def main() -> int:
+    """Runs the checks that are named, by default all. 0: the series passes."""
+    parser = argparse.ArgumentParser(prog="python -m ukcc.kernelcheck", description=__doc__)
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=", ".join(_CHECKS))
+    wanted = parser.parse_args().checks or list(_CHECKS)
+    unknown = [name for name in wanted if name not in _CHECKS]
+    if unknown:
+        parser.error(f"{unknown[0]}: there are {', '.join(_CHECKS)}")
+    here = store.default_store()
+    work = here.root / "build" / "kernel-check"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        given = inputs.gather(here)
+        good = [_CHECKS[name](given, work, work / f"{name}.log") for name in wanted]
+    except UkccError as error:
+        print(f"kernel-check: {error.message}", file=sys.stderr)
+        return 1
+    shutil.rmtree(work)
+    return 0 if all(good) else 1
+
+
+def _style(given: Inputs, work: Path, log: Path) -> bool:
+    source_tree = work / "style"
+    tree.unpack(given.linux.tarball, source_tree, log, only=("scripts", "Documentation"))
+    total = style.check(source_tree, given.kernel_patches, log)
+    print(f"style: checkpatch is content, the series adds {total} lines", flush=True)
+    return True
+
+
+def _revisions(given: Inputs, work: Path, log: Path) -> bool:
+    package = sources.LINUX
+    good = True
+    for version, trouble in revisions.check(
+        package.name, package.tarball, given.kernel_patches, log
+    ):
+        print(f"revisions: {version}: {trouble or 'applies without fuzz'}", flush=True)
+        good &= not trouble
+    return good
+
+
+def _identity(given: Inputs, work: Path, log: Path) -> bool:
+    count, different = identity.check(
+        given.linux,
+        given.kernel_patches,
+        given.kernel_fragments,
+        work,
+        build.cpus(),
+        for_stderr(quiet=False),
+    )
+    print(f"identity: {count} objects, {len(different)} with other code when CONFIG_UK is off")
+    for name in different:
+        print(f"identity:     {name}")
+    return count > 0 and not different
+
+
+_CHECKS = {"style": _style, "revisions": _revisions, "identity": _identity}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

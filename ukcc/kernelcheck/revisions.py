@@ -1,0 +1,68 @@
+"""Does the series apply to every revision of the source package that can be had today?"""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ukcc import proc
+from ukcc.errors import UkccError
+from ukcc.sysroot import tree
+
+_TARGET = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
+
+
+def parse_madison(text: str) -> tuple[str, ...]:
+    """The output of `apt-cache madison PACKAGE` -> its versions, in order, each once."""
+    rows = (line.split("|") for line in text.splitlines() if line.count("|") >= 2)
+    return tuple(dict.fromkeys(row[1].strip() for row in rows))
+
+
+def touched_files(patches: Sequence[str]) -> tuple[str, ...]:
+    """The files that these patches change or create, relative to the top of the tree."""
+    return tuple(sorted({name for patch in patches for name in _TARGET.findall(patch)}))
+
+
+def available(package: str) -> tuple[str, ...]:
+    """The package's versions in the configured repositories. Raises UkccError for none."""
+    found = parse_madison(proc.output(["apt-cache", "madison", package]))
+    if not found:
+        raise UkccError(f"{package}: apt knows no version of it", "as root: apt-get update")
+    return found
+
+
+def check(
+    package: str, tarball: str, patches: Sequence[Path], log: Path
+) -> Iterator[tuple[str, str]]:
+    """Applies the series to each revision: (version, "" or what was in the way), one by one.
+
+    tarball: where the package has its source, relative to the root.
+    """
+    for version in available(package):
+        with tempfile.TemporaryDirectory(prefix="ukcc-revision-") as directory:
+            try:
+                _apply(package, version, tarball, patches, Path(directory), log)
+            except proc.ProgramFailed as error:
+                yield version, error.message
+            else:
+                yield version, ""
+
+
+def _apply(
+    package: str, version: str, tarball: str, patches: Sequence[Path], work: Path, log: Path
+) -> None:
+    """Unpacks the files that the series touches, and applies it. Raises ProgramFailed."""
+    proc.run(["apt-get", "download", "-q", f"{package}={version}"], cwd=work, log=log)
+    (deb,) = work.glob("*.deb")
+    proc.run(["dpkg-deb", "-x", str(deb), str(work / "package")], log=log)
+    source = work / "source"
+    new = _created(patches)
+    wanted = [name for name in touched_files([p.read_text() for p in patches]) if name not in new]
+    tree.unpack(work / "package" / tarball, source, log, only=wanted)
+    tree.patch(source, patches, log)
+
+
+def _created(patches: Sequence[Path]) -> set[str]:
+    """Files that the series makes: no tarball has them."""
+    made = re.compile(r"^--- /dev/null\n\+\+\+ b/(\S+)", re.MULTILINE)
+    return {name for patch in patches for name in made.findall(patch.read_text())}
