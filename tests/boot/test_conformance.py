@@ -22,6 +22,11 @@ PROGRAMS: dict[str, list[str]] = {
     "vectors": [],
     "storm": ["-pthread"],
     "signal_frames": [],
+    "stack_limits": ["-pthread"],
+    "fpu": ["-pthread"],
+    "memory": [],
+    "protection": [],
+    "processes": ["-pthread"],
 }
 
 
