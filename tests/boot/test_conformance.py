@@ -14,6 +14,7 @@ from conftest import FACTOR, Boot, Build
 HERE = Path(__file__).parent / "programs"
 CPUS = ["1", "2", "4"]
 DEADLINE = 240.0  # seconds; most take five
+MEMORY = "512"  # MiB; the kernel allows as many threads as fit into an eighth of it
 
 # Name -> flags.
 PROGRAMS: dict[str, list[str]] = {
@@ -27,6 +28,8 @@ PROGRAMS: dict[str, list[str]] = {
     "memory": [],
     "protection": [],
     "processes": ["-pthread"],
+    "locks": ["-pthread"],
+    "events": ["-pthread"],
 }
 
 
@@ -41,7 +44,7 @@ def build(build_image: Build, name: str) -> Path:
 @pytest.mark.parametrize("cpus", CPUS)
 def test_unikernel(build_image: Build, boot: Boot, name: str, cpus: str) -> None:
     image = build(build_image, name)
-    status, stdout, _ = boot(image, "kernel", timeout=DEADLINE, options=["--smp", cpus])
+    status, stdout, _ = boot(image, "kernel", timeout=DEADLINE, options=["-m", MEMORY, "--smp", cpus])
     assert (status, stdout.splitlines()[-1:]) == (0, [b"right"])
 
 
