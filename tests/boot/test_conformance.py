@@ -30,6 +30,9 @@ PROGRAMS: dict[str, list[str]] = {
     "processes": ["-pthread"],
     "locks": ["-pthread"],
     "events": ["-pthread"],
+    "ipc": [],
+    "uring": [],
+    "exceptions": ["-fnon-call-exceptions", "-pthread"],
 }
 
 
@@ -44,7 +47,9 @@ def build(build_image: Build, name: str) -> Path:
 @pytest.mark.parametrize("cpus", CPUS)
 def test_unikernel(build_image: Build, boot: Boot, name: str, cpus: str) -> None:
     image = build(build_image, name)
-    status, stdout, _ = boot(image, "kernel", timeout=DEADLINE, options=["-m", MEMORY, "--smp", cpus])
+    status, stdout, _ = boot(
+        image, "kernel", timeout=DEADLINE, options=["-m", MEMORY, "--smp", cpus]
+    )
     assert (status, stdout.splitlines()[-1:]) == (0, [b"right"])
 
 
