@@ -20,9 +20,12 @@ MEMORY = "512"  # MiB; the kernel allows as many threads as fit into an eighth o
 PROGRAMS: dict[str, list[str]] = {
     "restarts_files": [],
     "restarts_waits": [],
+    "restarts_sockets": [],
+    "restarts_events": [],
     "vectors": [],
     "storm": ["-pthread"],
     "signal_frames": [],
+    "signal_stacks": [],
     "stack_limits": ["-pthread"],
     "fpu": ["-pthread"],
     "memory": [],
