@@ -1,4 +1,4 @@
-/* Descriptors and timers that tell of events: epoll, eventfd, timerfd, signalfd, inotify, POSIX timers. */
+/* Descriptors and timers that tell of events. */
 #define _GNU_SOURCE
 #include "cases.h"
 

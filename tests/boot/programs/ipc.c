@@ -1,4 +1,4 @@
-/* What passes between processes: POSIX and SysV queues, semaphores, memory; descriptors of processes. */
+/* What passes between processes: queues, semaphores, memory, descriptors. */
 #define _GNU_SOURCE
 #include "cases.h"
 

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum register_name { RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, SLOTS };
+enum register_name {
+	RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, SLOTS
+};
 enum { RED_ZONE = 16, VECTORS = 16 };
 
 struct registers {

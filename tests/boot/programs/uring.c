@@ -204,7 +204,8 @@ static void registered_buffers(void)
 
 	if (!make_ring(&ring, 0))
 		return;
-	CHECK(file >= 0 && !syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &whole, 1));
+	CHECK(file >= 0);
+	CHECK(!syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &whole, 1));
 	memset(buffer, 'w', 4096);
 	entry(&ring, IORING_OP_WRITE_FIXED, file, (uintptr_t)buffer, 4096, 1);
 	queue_up(&ring);

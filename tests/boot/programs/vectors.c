@@ -69,6 +69,8 @@ static void expect(int number, int code, int trap, void (*probe)(void), const ch
 PROBE(divide, "	div	%rsi");
 PROBE(divide_small, "	idivb	%dl");
 PROBE(breakpoint, "	int3");
+PROBE(debug_trap, "	.byte 0xf1");
+PROBE(overflow, "	int	$4");
 PROBE(undefined, "	ud2");
 PROBE(undefined_short, "	.byte 0x06");
 PROBE(no_canonical_load, "	movb	(%rdi), %r15b");
@@ -96,6 +98,13 @@ static void divide_error(void)
 static void breakpoint_trap(void)
 {
 	EXPECT_BEHIND(SIGTRAP, SI_KERNEL, 3, breakpoint);
+	if (!is_emulated())	/* TCG does not know the instruction */
+		EXPECT_BEHIND(SIGTRAP, TRAP_BRKPT, 1, debug_trap);
+}
+
+static void overflow_trap(void)
+{
+	EXPECT_BEHIND(SIGSEGV, SI_KERNEL, 4, overflow);
 }
 
 static void invalid_opcode(void)
@@ -279,7 +288,7 @@ static void direction_flag(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		CASE(divide_error), CASE(breakpoint_trap), CASE(invalid_opcode),
+		CASE(divide_error), CASE(breakpoint_trap), CASE(overflow_trap), CASE(invalid_opcode),
 		CASE(general_protection), CASE(stack_segment), CASE(page_fault), CASE(single_step),
 		CASE(single_step_over_a_call), CASE(x87_exception), CASE(sse_exception),
 		CASE(alignment_check), CASE(direction_flag), { 0 },
