@@ -1,4 +1,5 @@
 /* The gate is used in ring 0 and only there, and keeps what SYSCALL keeps. */
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -44,15 +45,22 @@ static long call_backwards(long number, void *argument)
 }
 
 /* NT set in RFLAGS makes IRET fault, were it to reach the kernel. */
-static long call_nested(long number)
+static long call_nested(long number, long first, long second)
 {
 	register long rax asm("rax") = number;
 
 	asm volatile("pushfq\n\torq $0x4000, (%%rsp)\n\tpopfq\n\t"
 		     "syscall\n\t"
 		     "pushfq\n\tandq $~0x4000, (%%rsp)\n\tpopfq"
-		     : "+r"(rax) : : "rcx", "r11", "memory", "cc");
+		     : "+r"(rax) : "D"(first), "S"(second) : "rcx", "r11", "memory", "cc");
 	return rax;
+}
+
+static volatile int handled;
+
+static void handle(int number)
+{
+	handled = number;
 }
 
 #include "check.h"
@@ -81,8 +89,10 @@ int main(int argc, char **argv)
 	CHECK(call_backwards(SYS_uname, &names[1]) == 0);
 	CHECK(!memcmp(&names[0], &names[2], sizeof(names[0])));	/* both still empty */
 	CHECK(!strcmp(names[1].sysname, "Linux"));
-	CHECK(call_nested(SYS_getpid) == getpid());
-	CHECK(call_nested(SYS_sched_yield) == 0);
+	CHECK(call_nested(SYS_getpid, 0, 0) == getpid());
+	CHECK(call_nested(SYS_sched_yield, 0, 0) == 0);
+	signal(SIGUSR1, handle);
+	CHECK(call_nested(SYS_kill, getpid(), SIGUSR1) == 0 && handled == SIGUSR1);
 	puts("right");
 	return 0;
 }
