@@ -29,7 +29,7 @@ PROGRAMS: dict[str, list[str]] = {
     "stack_limits": ["-pthread"],
     "fpu": ["-pthread"],
     "memory": [],
-    "protection": [],
+    "protection": ["-mfsgsbase"],
     "processes": ["-pthread"],
     "locks": ["-pthread"],
     "events": ["-pthread"],

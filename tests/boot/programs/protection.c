@@ -163,11 +163,22 @@ static void no_canonical_address(void)
 	CHECK(SIGNAL_OF(call(0x7fffffffffff)) == SIGSEGV);
 }
 
+/* The base of GS is the kernel's: ring 0 would load it, were the instruction allowed. */
+static void gs_base(void)
+{
+	if (!in_kernel)
+		return;
+	catch_faults();
+	CHECK(SIGNAL_OF(asm volatile("wrgsbase %0" : : "r"(data))) == SIGILL);
+	CHECK(SIGNAL_OF(asm volatile("wrfsbase %0" : : "r"(data))) == SIGILL);
+	CHECK(getpid() > 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
 		CASE(null_page), CASE(lowest_mapping), CASE(write_or_execute), CASE(execute_stack),
-		CASE(kernel_memory), CASE(no_canonical_address), { 0 },
+		CASE(kernel_memory), CASE(no_canonical_address), CASE(gs_base), { 0 },
 	};
 
 	return run_cases(cases, argc, argv);
