@@ -1,6 +1,7 @@
 /* fork, vfork, posix_spawn, clone3 and exec, and the copies of memory that they make. */
 #define _GNU_SOURCE
 #include "cases.h"
+#include "registers.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -225,6 +226,36 @@ static void clone3_as_thread(void)
 	}
 }
 
+/*
+ * The child compares the registers that C keeps with those of its parent before it pushes
+ * anything, since a child of vfork uses its parent's stack, and ends with their number.
+ */
+asm(	"	.macro	compare register, at\n"
+	"	cmp	%fs:before@tpoff + \\at, %\\register\n	je	1f\n	inc	%edi\n1:\n"
+	"	.endm\n");
+PROBE(child_compares,
+      "	syscall\n	test	%eax, %eax\n	jnz	2f\n	xor	%edi, %edi\n"
+      "	compare	rbx, 8\n	compare	rbp, 48\n	compare	r12, 88\n"
+      "	compare	r13, 96\n	compare	r14, 104\n	compare	r15, 112\n"
+      "	mov	$60, %eax\n	.byte 0x0f, 0x05\n2:");
+
+static void registers_of_children(void)
+{
+	static struct clone_args arguments = { .exit_signal = SIGCHLD };
+	static const long numbers[] = { SYS_fork, SYS_vfork, SYS_clone, SYS_clone3 };
+
+	for (uint32_t seed = 0; seed < 100; seed++) {
+		mark_registers(seed);
+		before.general[RAX] = (uint64_t)numbers[seed % 4];
+		before.general[RDI] = before.general[RAX] == SYS_clone ? SIGCHLD :
+				      (uint64_t)(uintptr_t)&arguments;
+		before.general[RSI] = before.general[RAX] == SYS_clone ? 0 : sizeof(arguments);
+		child_compares();
+		CHECK_UNCHANGED(CLOBBERED_BY_SYSCALL);
+		CHECK(end_of((pid_t)after.general[RAX]) == 0);
+	}
+}
+
 static void refused(void)
 {
 	struct clone_args arguments = { .exit_signal = SIGCHLD, .stack = (uintptr_t)stack };
@@ -242,7 +273,8 @@ int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
 		CASE(copies_with_threads), CASE(vforks), CASE(spawns), CASE(execs),
-		CASE(exec_of_a_thread), CASE(clone3_as_fork), CASE(clone3_as_thread), CASE(refused),
+		CASE(exec_of_a_thread), CASE(clone3_as_fork), CASE(clone3_as_thread),
+		CASE(registers_of_children), CASE(refused),
 		{ 0 },
 	};
 
