@@ -1,8 +1,10 @@
 /* The gate is used in ring 0 and only there, and keeps what SYSCALL keeps. */
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 extern const uint64_t __start_uk_gate_v1[] __attribute__((visibility("hidden")));
@@ -31,26 +33,34 @@ static long call_with_marks(long number, uint64_t lost[6])
 }
 
 /* String instructions run backwards, in the application and nowhere else. */
-static long call_backwards(long number)
+static long call_backwards(long number, void *argument)
 {
 	register long rax asm("rax") = number;
 	unsigned long flags;
 
 	asm volatile("std\n\tsyscall\n\tpushfq\n\tpopq %1\n\tcld"
-		     : "+r"(rax), "=r"(flags) : : "rcx", "r11", "memory", "cc");
+		     : "+r"(rax), "=&r"(flags)
+		     : "D"(argument) : "rcx", "r11", "memory", "cc");
 	return flags & 0x400 ? rax : -1;
 }
 
 /* NT set in RFLAGS makes IRET fault, were it to reach the kernel. */
-static long call_nested(long number)
+static long call_nested(long number, long first, long second)
 {
 	register long rax asm("rax") = number;
 
 	asm volatile("pushfq\n\torq $0x4000, (%%rsp)\n\tpopfq\n\t"
 		     "syscall\n\t"
 		     "pushfq\n\tandq $~0x4000, (%%rsp)\n\tpopfq"
-		     : "+r"(rax) : : "rcx", "r11", "memory", "cc");
+		     : "+r"(rax) : "D"(first), "S"(second) : "rcx", "r11", "memory", "cc");
 	return rax;
+}
+
+static volatile int handled;
+
+static void handle(int number)
+{
+	handled = number;
 }
 
 #include "check.h"
@@ -59,6 +69,7 @@ int main(int argc, char **argv)
 {
 	int in_kernel = argc > 1 && !strcmp(argv[1], "kernel");
 	uint64_t gate = getauxval(AT_SYSINFO), lost[6];
+	static struct utsname names[3];
 	unsigned int cs;
 
 	asm("mov %%cs, %0" : "=r"(cs));
@@ -74,9 +85,14 @@ int main(int argc, char **argv)
 	}
 	CHECK(call_with_marks(100000, lost) == -38);	/* ENOSYS */
 	CHECK(call_with_marks(-1, lost) == -38);
-	CHECK(call_backwards(SYS_getpid) == getpid());
-	CHECK(call_nested(SYS_getpid) == getpid());
-	CHECK(call_nested(SYS_sched_yield) == 0);
+	CHECK(call_backwards(SYS_getpid, NULL) == getpid());
+	CHECK(call_backwards(SYS_uname, &names[1]) == 0);
+	CHECK(!memcmp(&names[0], &names[2], sizeof(names[0])));	/* both still empty */
+	CHECK(!strcmp(names[1].sysname, "Linux"));
+	CHECK(call_nested(SYS_getpid, 0, 0) == getpid());
+	CHECK(call_nested(SYS_sched_yield, 0, 0) == 0);
+	signal(SIGUSR1, handle);
+	CHECK(call_nested(SYS_kill, getpid(), SIGUSR1) == 0 && handled == SIGUSR1);
 	puts("right");
 	return 0;
 }
