@@ -11,10 +11,11 @@ PROGRAM = "qemu-system-x86_64"
 # Measured under TCG with a network: q35 is ahead of pc, and microvm hangs in timer calibration.
 MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off"
 
-# The ports' names are what sysroot/init/ looks for (launch.c, relay.c).
+# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c).
 STDIN_PORT = "ukcc.stdin"
 STDOUT_PORT = "ukcc.stdout"
 STDERR_PORT = "ukcc.stderr"
+TRACE_PORT = "ukcc.trace"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Endpoints:
 
     initrd: path of the settings archive; record: path that gets the exit record;
     stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it;
-    stdout, stderr: paths that get the application's output, if it has ports for that.
+    stdout, stderr: paths that get the application's output, if it has ports for that;
+    trace: path that gets strace's output, if there is a port for it.
     """
 
     initrd: str
@@ -31,6 +33,7 @@ class Endpoints:
     stdin_fd: "int | None" = None
     stdout: str = ""
     stderr: str = ""
+    trace: str = ""
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -71,7 +74,7 @@ def _base(machine: Machine) -> list[str]:
 
 
 def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
-    """The application's standard streams, as far as they are not the console."""
+    """The application's standard streams, as far as they are not the console; its trace."""
     chardevs = []
     if machine.stdin_port and endpoints.stdin_fd is not None:
         chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))
@@ -79,9 +82,12 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
         out, err = _quote(endpoints.stdout), _quote(endpoints.stderr)
         chardevs.append((STDOUT_PORT, "stdout", f"file,id=stdout,path={out}"))
         chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
+    if machine.trace_port and endpoints.trace:
+        chardevs.append((TRACE_PORT, "trace", f"file,id=trace,path={_quote(endpoints.trace)}"))
     if not chardevs:
         return []
-    words = ["-device", "virtio-serial-pci,max_ports=4"]
+    # one more than there are ports: number 0 is kept for a console
+    words = ["-device", f"virtio-serial-pci,max_ports={len(chardevs) + 1}"]
     for name, identity, chardev in chardevs:
         words += ["-chardev", chardev]
         words += ["-device", f"virtserialport,chardev={identity},name={name}"]
