@@ -28,8 +28,8 @@ static long literal_getpgid(long pid)
 {
 	long result;
 
-	__asm__ volatile(".byte 0x0f, 0x05"
-			 : "=a"(result) : "0"(SYS_getpgid), "D"(pid) : "rcx", "r11", "memory");
+	__asm__ volatile(".byte 0x0f, 0x05" : "=a"(result)
+		: "0"(SYS_getpgid), "D"(pid) : "rcx", "r11", "memory");
 	return result;
 }
 

@@ -18,6 +18,7 @@ from ukcc.image import cpio
 from ukcc.vm import backlog, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
+from ukcc.vm.debug import gdb_line
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -50,7 +51,7 @@ def run(options: RunOptions) -> int:
     )
     machine = replace(machine, image=image)
     if options.gdb_port is not None:
-        _say(gdb_line(options.image, options.gdb_port, facts))
+        _say(gdb_line(options.image, image, options.gdb_port, facts))
     with trace.opened(options.trace) as trace_to:
         outcome = process.execute(
             lambda endpoints: qemu_argv(machine, endpoints),
@@ -199,14 +200,6 @@ def _what_happened(outcome: Outcome) -> str:
     if outcome.returncode < 0:
         return f"QEMU was killed by {signal.Signals(-outcome.returncode).name}"
     return "the machine ended without saying how the application did"
-
-
-def gdb_line(image: str, port: int, facts: ImageFacts) -> str:
-    """The command that debugs application and kernel, waiting at the first instruction."""
-    words = ["gdb", "-ex", f"target remote {LOOPBACK}:{port}"]
-    if facts.vmlinux:
-        words += ["-ex", f"add-symbol-file {facts.vmlinux}"]
-    return "waiting for: " + shlex.join([*words, image])
 
 
 def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
