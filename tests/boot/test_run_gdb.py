@@ -78,6 +78,12 @@ def debug(image: Path, words: "list[str]", *commands: str) -> "tuple[int, str, s
     return machine.returncode, done.stdout, out
 
 
+def stops_in_main(said: str, argc: int, line: int) -> bool:
+    """Whether gdb stopped there, and showed the line."""
+    stop = rf"^Temporary breakpoint \d+, main \(argc={argc}, .*:{line}\n{line}\t"
+    return re.search(stop, said, re.MULTILINE) is not None
+
+
 def frames(said: str) -> "list[str]":
     """The functions of a backtrace."""
     return re.findall(r"^#\d+ +(?:0x[0-9a-f]+ in )?(\w+)", said, re.MULTILINE)
