@@ -1,4 +1,4 @@
-"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, ptrace.
+"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, ptrace, seccomp.
 
 Each program checks itself, as a Linux process too, and says `right` only at its end.
 """
@@ -20,6 +20,12 @@ PROGRAMS: dict[str, list[str]] = {
     "limits": [],
     "threads": ["-pthread"],
     "ptrace": [],
+    "ptrace_step": [],
+    "ptrace_calls": [],
+    "ptrace_break": [],
+    "ptrace_stops": [],
+    "ptrace_attach": [],
+    "seccomp": ["-pthread"],
     "signals": [],
 }
 
