@@ -1,4 +1,4 @@
-"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, ptrace, seccomp.
+"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, ptrace, seccomp, profiles.
 
 Each program checks itself, as a Linux process too, and says `right` only at its end.
 """
@@ -26,6 +26,7 @@ PROGRAMS: dict[str, list[str]] = {
     "ptrace_stops": [],
     "ptrace_attach": [],
     "seccomp": ["-pthread"],
+    "sampled": [],
     "signals": [],
 }
 

@@ -186,6 +186,9 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
         )
     if record.status is None:
         raise MachineError(f"{options.image}: {_what_happened(outcome)}")
+    if options.trace and not outcome.traced and not record.notes:
+        # init says why it traces nothing; one that knows nothing of it says nothing
+        _say("nothing was traced: the image's init is older than --trace; link the image again")
     return record.status
 
 

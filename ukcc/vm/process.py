@@ -40,7 +40,8 @@ class Outcome:
 
     returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
     serial port; console: the last bytes shown; stderr: what QEMU itself said;
-    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0.
+    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0; traced: whether
+    anything came of a trace.
     """
 
     returncode: int
@@ -49,6 +50,7 @@ class Outcome:
     stderr: str = ""
     timed_out: bool = False
     stopped_by: int = 0
+    traced: bool = False
 
 
 class _Stopped(BaseException):
@@ -105,8 +107,7 @@ def execute(
             by_lines = trace_to == STDERR
             if errors:
                 copies.add(errors, STDERR, by_lines)
-            if trace:
-                copies.add(trace, trace_to, by_lines)
+            traced = copies.add(trace, trace_to, by_lines) if trace else None
             if port:
                 port.start()
             if on_start:
@@ -124,6 +125,7 @@ def execute(
             stderr=copies.messages.tail.decode(errors="replace"),
             timed_out=ending.timed_out,
             stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.console.broken else 0),
+            traced=bool(traced and traced.tail),
         )
 
 
@@ -317,11 +319,12 @@ class _Copies:
             self.console = _Copy(machine.stdout.fileno(), target, machine.terminate)
             self._all.append(self.console)
 
-    def add(self, pipe: _Pipe, target: "int | None", by_lines: bool) -> None:
+    def add(self, pipe: _Pipe, target: "int | None", by_lines: bool) -> _Copy:
         """Copies what QEMU writes to that pipe."""
         pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
         copy = _Copy(pipe.read_end.fileno(), target, self._machine.terminate, by_lines)
         self._all.append(copy)
+        return copy
 
     def finish(self, patient: bool) -> None:
         """Waits until all is copied; not for ever on a reader who takes nothing any more."""
