@@ -27,6 +27,7 @@ PROGRAMS: dict[str, list[str]] = {
     "ptrace_attach": [],
     "seccomp": ["-pthread"],
     "sampled": [],
+    "stepping": [],
     "signals": [],
 }
 
