@@ -1,4 +1,4 @@
-"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, ptrace, seccomp, profiles.
+"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, tracing, filters.
 
 Each program checks itself, as a Linux process too, and says `right` only at its end.
 """
