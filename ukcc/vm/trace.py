@@ -11,7 +11,7 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.progress import for_stderr
 from ukcc.sysroot import strace
-from ukcc.sysroot.store import default_store
+from ukcc.sysroot.store import default_store, unwritable
 from ukcc.vm.options import TraceOption
 from ukcc.vm.process import STDERR
 from ukcc.vm.settings import encode_entries
@@ -44,10 +44,14 @@ def prepare(option: "TraceOption | None") -> "Tracer | None":
     """Builds strace on first use, and has it check the filter. Raises MachineError."""
     if option is None:
         return None
+    store = default_store()
     try:
-        program = strace.program(default_store(), for_stderr(quiet=False))
+        program = strace.program(store, for_stderr(quiet=False))
     except UkccError as error:
         raise MachineError(error.message, error.hint) from None
+    except OSError as error:
+        problem = unwritable(store.root, error)
+        raise MachineError(problem.message, problem.hint) from None
     words = ("-e", option.filter) if option.filter else ()
     if words:
         _check(program, words, option.filter)
