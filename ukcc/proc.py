@@ -27,6 +27,7 @@ PACKAGES = {
     "as": "binutils",
     "dpkg-deb": "dpkg",
     "dpkg-query": "dpkg",
+    "dpkg-source": "dpkg-dev",
     "apt-get": "apt",
     "ld": "binutils",
     "python3": "python3",

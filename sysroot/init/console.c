@@ -107,12 +107,12 @@ void set_terminal(const struct settings *settings)
 /*
  * A virtio port by its name, for what is no terminal: unlike a serial line it
  * has an end of file, and waits when the other side does not read.  Elsewhere
- * udev makes links by the ports' names; here sysfs is asked.
+ * udev makes links by the ports' names; here sysfs is asked.  Gives the path
+ * of the device.
  */
-int open_port(const char *name, int flags)
+int find_port(const char *name, char node[PORT_NODE_SIZE])
 {
 	char file[] = "/sys/class/virtio-ports/vport0p0/name";
-	char node[] = "/dev/vport0p0";
 	char *text;
 	size_t len;
 	int device, port, found;
@@ -129,13 +129,21 @@ int open_port(const char *name, int flags)
 			free(text);
 			if (!found)
 				continue;
+			strcpy(node, "/dev/vport0p0");
 			node[strlen("/dev/vport")] = device;
 			node[strlen("/dev/vport0p")] = port;
-			return open(node, flags | O_CLOEXEC);
+			return 0;
 		}
 	}
 	errno = ENOENT;
 	return -1;
+}
+
+int open_port(const char *name, int flags)
+{
+	char node[PORT_NODE_SIZE];
+
+	return find_port(name, node) ? -1 : open(node, flags | O_CLOEXEC);
 }
 
 /*

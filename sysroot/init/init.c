@@ -183,6 +183,7 @@ int main(void)
 	char **argv, **env;
 	size_t len;
 	pid_t child;
+	int status;
 
 	mount_system();
 	open_console();
@@ -215,6 +216,9 @@ int main(void)
 		complain("cannot start", name, errno);
 		finish(126 << 8);
 	}
-	finish(wait_for(child));
+	status = wait_for(child);
+	if (is_traced())
+		finish_trace();
+	finish(status);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #define MAX_MOUNTS		16
 #define MAX_NAMESERVERS		3	/* as many as resolv.conf(5) reads */
 #define NR_OUTPUTS		2	/* standard output and error */
+#define PORT_NODE_SIZE		sizeof("/dev/vport0p0")
 
 /* One `mount=tag:path:ro|rw` line: a 9p share of the host. */
 struct share {
@@ -59,6 +60,7 @@ void write_text(const char *path, const char *text);
 /* console.c: the terminal, and the port that carries the exit record. */
 void open_console(void);
 void set_terminal(const struct settings *settings);
+int find_port(const char *name, char node[PORT_NODE_SIZE]);
 int open_port(const char *name, int flags);
 void drain(int fd);
 void record(const char *what, const char *value);
@@ -73,6 +75,11 @@ void wait_for_news(int timeout);
 
 /* network.c */
 void bring_up_network(const struct settings *settings);
+
+/* trace.c: the application under strace. */
+int is_traced(void);
+void launch_traced(const char *program, char **argv, char **env);
+void finish_trace(void);
 
 /* launch.c: the child; does not return. */
 void launch(const char *program, char **argv, char **env,

@@ -167,6 +167,8 @@ void launch(const char *program, char **argv, char **env,
 		_exit(126);
 	}
 	reset_signals();
+	if (is_traced())
+		launch_traced(program, argv, env);
 	execve(program, argv, env);
 	error = errno;
 	complain_of_exec(program, error);

@@ -1,4 +1,4 @@
-"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, ptrace.
+"""What ring 0 could have broken: the gate, signals, stacks, fork, threads, tracing, filters.
 
 Each program checks itself, as a Linux process too, and says `right` only at its end.
 """
@@ -21,6 +21,14 @@ PROGRAMS: dict[str, list[str]] = {
     "privileged": [],
     "threads": ["-pthread"],
     "ptrace": [],
+    "ptrace_step": [],
+    "ptrace_calls": [],
+    "ptrace_break": [],
+    "ptrace_stops": [],
+    "ptrace_attach": [],
+    "seccomp": ["-pthread"],
+    "sampled": [],
+    "stepping": [],
     "signals": [],
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Silent, Step
-from ukcc.sysroot import build, clean, inputs, parts
+from ukcc.sysroot import build, clean, inputs, parts, strace
 from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.sources import Source
@@ -280,13 +280,13 @@ def test_missing_tools_are_all_named_before_the_work(monkeypatch: pytest.MonkeyP
 
 def test_clean_keeps_the_current_sysroot_and_its_parts(store: Store, wanted: Inputs) -> None:
     made = build.build(store, Silent())
-    kept = store.part("kernel", wanted.part_digest("kernel"))
-    for path in (kept, store.part("kernel", "old")):
+    kept = {store.part("kernel", wanted.part_digest("kernel")), strace.part(store, made)}
+    for path in (*kept, store.part("kernel", "old"), store.part("strace", "old")):
         path.mkdir(parents=True)
     finished(store, "old")
     clean.clean(store, everything=False)
     assert [found.id for found in store.all()] == [made.id]
-    assert list(store.parts.iterdir()) == [kept]
+    assert set(store.parts.iterdir()) == kept
     assert list((store.root / "build").iterdir()) == []
 
 

@@ -101,6 +101,17 @@ def test_argv_of_ports_for_output() -> None:
     assert "output=port" in settings_lines(machine(output_ports=True), Terminal())
 
 
+def test_argv_with_every_port() -> None:
+    wanted = machine(stdin_port=True, output_ports=True, trace_port=True)
+    places = Endpoints("/i", "/r", stdin_fd=9, stdout="/o", stderr="/e", trace="/t,")
+    argv = qemu_argv(wanted, places)
+    assert values(argv, "-chardev")[-1] == "file,id=trace,path=/t,,"
+    ports = [word for word in values(argv, "-device") if word.startswith("virtserialport")]
+    assert ports[-1] == "virtserialport,chardev=trace,name=ukcc.trace"
+    # port 0 is not for us
+    assert f"virtio-serial-pci,max_ports={len(ports) + 1}" in values(argv, "-device")
+
+
 def test_argv_for_gdb_is_on_loopback() -> None:
     argv = qemu_argv(machine(gdb_port=1234), ENDPOINTS)
     assert values(argv, "-gdb") == ["tcp:127.0.0.1:1234"] and "-S" in argv

@@ -5,6 +5,7 @@ import pytest
 from ukcc.errors import MachineError
 from ukcc.vm import options
 from ukcc.vm.machine import Address, Forward, Share
+from ukcc.vm.options import TraceOption
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,24 @@ def test_environment() -> None:
     assert options.parse_environment("A=\udcff", host) == (b"A", b"\xff")
     with pytest.raises(MachineError):
         options.parse_environment("=x", host)
+
+
+@pytest.mark.parametrize(
+    ("words", "trace"),
+    [
+        ((False, None, None), None),
+        ((True, None, None), TraceOption()),
+        ((False, "network", None), TraceOption("network")),
+        ((True, None, "log"), TraceOption("", "log")),
+        ((False, "open,read", "log"), TraceOption("open,read", "log")),
+    ],
+)
+def test_trace(words: "tuple[bool, str | None, str | None]", trace: "TraceOption | None") -> None:
+    assert options.parse_trace(*words) == trace
+
+
+@pytest.mark.parametrize("words", [(False, "", None), (True, None, "")])
+def test_trace_refused(words: "tuple[bool, str | None, str | None]") -> None:
+    with pytest.raises(MachineError) as caught:
+        options.parse_trace(*words)
+    assert "not empty" in caught.value.message

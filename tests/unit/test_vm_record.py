@@ -4,7 +4,7 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.launch import exit_status
-from ukcc.vm.options import RunOptions
+from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.process import Outcome
 from ukcc.vm.record import Record, parse_record
 
@@ -60,3 +60,20 @@ def test_no_record_is_never_0(changes: dict[str, object], status: int, words: st
     with pytest.raises(MachineError) as caught:
         exit_status(outcome(**changes), RunOptions("app", timeout=2.0))
     assert caught.value.status == status and words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"traced": True}, ""),
+        ({}, "nothing was traced"),
+        ({"record": b"UKCC1 note no port\nUKCC1 exit 0\n"}, "no port"),
+    ],
+)
+def test_a_trace_that_did_not_come_is_said(
+    changes: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = outcome(**({"record": b"UKCC1 exit 0\n"} | changes))
+    assert exit_status(ended, RunOptions("app", trace=TraceOption())) == 0
+    printed = capsys.readouterr().err
+    assert said in printed and printed.count("\n") == (1 if said else 0)

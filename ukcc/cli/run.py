@@ -42,6 +42,9 @@ from ukcc.vm import launch, options
 @click.option("--ip", metavar="dhcp|CIDR[,gw=ADDR]", help="The guest's address.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End it then, with status 124.")
 @click.option("--gdb", type=int, metavar="PORT", help="Wait for gdb on this port of loopback.")
+@click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
+@click.option("--trace-filter", metavar="EXPR", help="Only these: strace's -e. Implies --trace.")
+@click.option("--trace-output", metavar="FILE", help="Not on standard error. Implies --trace.")
 @click.option("--dry-run", is_flag=True, help="Print the VMM's command line.")
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -56,6 +59,9 @@ def command(
     ip: "str | None",
     timeout: "float | None",
     gdb: "int | None",
+    trace: bool,
+    trace_filter: "str | None",
+    trace_output: "str | None",
     dry_run: bool,
     image: str,
     arguments: tuple[str, ...],
@@ -82,6 +88,7 @@ def command(
         address=None if ip is None else options.parse_address(ip),
         timeout=timeout,
         gdb_port=gdb,
+        trace=options.parse_trace(trace, trace_filter, trace_output),
     )
     if dry_run:
         click.echo(launch.dry_run(wanted))

@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from ukcc.sysroot import inputs
+from ukcc.sysroot import inputs, strace
 from ukcc.sysroot.store import Store, Sysroot, discard
 
 
@@ -36,6 +36,8 @@ def _unused_sysroots(store: Store, current: Sysroot | None) -> list[Path]:
 def _unused_parts(store: Store, current: Sysroot | None) -> list[Path]:
     digests = inputs.part_digests(current.record["inputs"]) if current else {}
     kept = {store.part(name, digest) for name, digest in digests.items()}
+    if current:
+        kept.add(strace.part(store, current))
     return [path for path in _children(store.parts) if path not in kept]
 
 

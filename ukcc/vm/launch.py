@@ -9,15 +9,16 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image import cpio
-from ukcc.vm import backlog, process
+from ukcc.vm import backlog, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
+from ukcc.vm.debug import gdb_line
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -35,7 +36,8 @@ _PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
 def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 124, 125 or 128 + n."""
     image = completed(options.image)
-    facts = read_facts(image)
+    tracer = trace.prepare(options.trace)
+    facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
@@ -49,16 +51,18 @@ def run(options: RunOptions) -> int:
     )
     machine = replace(machine, image=image)
     if options.gdb_port is not None:
-        _say(gdb_line(options.image, options.gdb_port, facts))
-    outcome = process.execute(
-        lambda endpoints: qemu_argv(machine, endpoints),
-        settings_archive(machine, terminal, options, facts.program),
-        interactive=terminal.interactive,
-        stdin_port=machine.stdin_port,
-        output_ports=machine.output_ports,
-        timeout=options.timeout,
-        on_start=_lengthen_queues(options),
-    )
+        _say(gdb_line(options.image, image, options.gdb_port, facts))
+    with trace.opened(options.trace) as trace_to:
+        outcome = process.execute(
+            lambda endpoints: qemu_argv(machine, endpoints),
+            settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer)),
+            interactive=terminal.interactive,
+            stdin_port=machine.stdin_port,
+            output_ports=machine.output_ports,
+            trace_to=trace_to,
+            timeout=options.timeout,
+            on_start=_lengthen_queues(options),
+        )
     return exit_status(outcome, options)
 
 
@@ -75,25 +79,46 @@ def dry_run(options: RunOptions) -> str:
     contents, in the directory for temporary files, and stays there.
     """
     image = completed(options.image)
-    facts = read_facts(image)
+    tracer = trace.prepare(options.trace)
+    facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
     machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
-    archive = settings_archive(machine, terminal, options, facts.program)
+    archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
-    return shlex.join(qemu_argv(machine, Endpoints(str(path), str(path.with_suffix(".record")))))
+    endpoints = Endpoints(
+        initrd=str(path),
+        record=str(path.with_suffix(".record")),
+        trace=str(path.with_suffix(".trace")),
+    )
+    return shlex.join(qemu_argv(machine, endpoints))
+
+
+def _with_tracer(facts: ImageFacts, tracer: "trace.Tracer | None") -> ImageFacts:
+    if tracer is None or not facts.memory_min_mib:
+        return facts
+    return replace(facts, memory_min_mib=facts.memory_min_mib + tracer.memory_mib)
+
+
+def _tracer_entries(tracer: "trace.Tracer | None") -> list[cpio.Entry]:
+    return tracer.entries() if tracer else []
 
 
 def settings_archive(
-    machine: Machine, terminal: Terminal, options: RunOptions, program: str = ""
+    machine: Machine,
+    terminal: Terminal,
+    options: RunOptions,
+    program: str = "",
+    more: Iterable[cpio.Entry] = (),
 ) -> bytes:
     """The second archive, in bytes. program: its path in the image, where that is known."""
     files = settings_files(machine, terminal, options.arguments, options.environment)
     entries = [cpio.regular(path, data) for path, data in files.items()]
     entries += name_entries(Path(options.image).name, program)
+    entries += more
     return cpio.archive(cpio.with_parents(entries))
 
 
@@ -161,6 +186,9 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
         )
     if record.status is None:
         raise MachineError(f"{options.image}: {_what_happened(outcome)}")
+    if options.trace and not outcome.traced and not record.notes:
+        # init says why it traces nothing; one that knows nothing of it says nothing
+        _say("nothing was traced: the image's init is older than --trace; link the image again")
     return record.status
 
 
@@ -175,14 +203,6 @@ def _what_happened(outcome: Outcome) -> str:
     if outcome.returncode < 0:
         return f"QEMU was killed by {signal.Signals(-outcome.returncode).name}"
     return "the machine ended without saying how the application did"
-
-
-def gdb_line(image: str, port: int, facts: ImageFacts) -> str:
-    """The command that debugs application and kernel, waiting at the first instruction."""
-    words = ["gdb", "-ex", f"target remote {LOOPBACK}:{port}"]
-    if facts.vmlinux:
-        words += ["-ex", f"add-symbol-file {facts.vmlinux}"]
-    return "waiting for: " + shlex.join([*words, image])
 
 
 def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:

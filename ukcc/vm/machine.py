@@ -68,6 +68,7 @@ class Machine:
     stdin_port: bool = False
     output_ports: bool = False  # for standard output and error, which then are no terminal
     gdb_port: "int | None" = None
+    trace_port: bool = False  # for strace's output
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:

@@ -24,11 +24,20 @@ class NetOption:
 
 
 @dataclass(frozen=True)
+class TraceOption:
+    """`--trace`: filter as for strace's -e, empty for all; output: a file, empty for stderr."""
+
+    filter: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Everything that `ukcc run` was told.
 
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
-    arguments and environment: bytes, since they may be anything but NUL.
+    arguments and environment: bytes, since they may be anything but NUL;
+    trace: None, or what to show of the system calls.
     """
 
     image: str
@@ -43,6 +52,7 @@ class RunOptions:
     address: "Address | None" = None
     timeout: "float | None" = None
     gdb_port: "int | None" = None
+    trace: "TraceOption | None" = None
 
 
 def parse_forward(text: str) -> Forward:
@@ -116,6 +126,16 @@ def parse_environment(word: str, host: Mapping[bytes, bytes]) -> "tuple[bytes, b
     if equals:
         return name, value
     return (name, host[name]) if name in host else None
+
+
+def parse_trace(wanted: bool, expression: "str | None", output: "str | None") -> TraceOption | None:
+    """The three options as one; None when none of them was given."""
+    for option, text in (("--trace-filter", expression), ("--trace-output", output)):
+        if text == "":
+            raise MachineError(f"{option} '': it takes a word that is not empty")
+    if not wanted and expression is None and output is None:
+        return None
+    return TraceOption(expression or "", output or "")
 
 
 def _not_understood(option: str, text: str, wanted: str) -> MachineError:

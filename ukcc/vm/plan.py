@@ -34,6 +34,7 @@ def plan_machine(
         stdin_port=stdin_port,
         output_ports=output_ports,
         gdb_port=options.gdb_port,
+        trace_port=options.trace is not None,
     )
 
 

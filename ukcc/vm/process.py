@@ -40,7 +40,8 @@ class Outcome:
 
     returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
     serial port; console: the last bytes shown; stderr: what QEMU itself said;
-    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0.
+    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0; traced: whether
+    anything came of a trace.
     """
 
     returncode: int
@@ -49,6 +50,7 @@ class Outcome:
     stderr: str = ""
     timed_out: bool = False
     stopped_by: int = 0
+    traced: bool = False
 
 
 class _Stopped(BaseException):
@@ -66,6 +68,7 @@ def execute(
     interactive: bool,
     stdin_port: bool,
     output_ports: bool = False,
+    trace_to: "int | None" = None,
     timeout: "float | None" = None,
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
@@ -74,7 +77,9 @@ def execute(
 
     interactive: QEMU has the terminal itself; else its output is copied to our stdout if it is to
     be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
-    standard output joins the console, and its standard error is copied to ours. `on_start` is
+    standard output joins the console, and its standard error is copied to ours. `trace_to`: the
+    descriptor that gets the trace, if there is one; where that is our standard error, the
+    application's comes there in whole lines, too. `on_start` is
     called with QEMU's process id in a thread of its own.
     """
     with contextlib.ExitStack() as stack:
@@ -82,21 +87,27 @@ def execute(
         record_fd = _memory_file(stack, "record", b"")
         port = _StdinPort(stack) if stdin_port else None
         errors = _Pipe(stack) if output_ports else None
+        trace = None if trace_to is None else _Pipe(stack)
         endpoints = Endpoints(
             initrd=_own_path(initrd_fd),
             record=_own_path(record_fd),
             stdin_fd=port.guest_end.fileno() if port else None,
             stdout=_own_path(STDOUT),
             stderr=_own_path(errors.write_end.fileno()) if errors else "",
+            trace=_own_path(trace.write_end.fileno()) if trace else "",
         )
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
-        passed += [errors.write_end.fileno()] if errors else []
+        passed += [pipe.write_end.fileno() for pipe in (errors, trace) if pipe]
         if interactive:
             stack.enter_context(_terminal_restored())
         stack.enter_context(_stop_signals())
         machine = _start(make_argv(endpoints), passed, interactive)
         try:
-            copies = _Copies(machine, STDOUT if shown else None, errors)
+            copies = _Copies(machine, STDOUT if shown else None)
+            by_lines = trace_to == STDERR
+            if errors:
+                copies.add(errors, STDERR, by_lines)
+            traced = copies.add(trace, trace_to, by_lines) if trace else None
             if port:
                 port.start()
             if on_start:
@@ -114,6 +125,7 @@ def execute(
             stderr=copies.messages.tail.decode(errors="replace"),
             timed_out=ending.timed_out,
             stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.console.broken else 0),
+            traced=bool(traced and traced.tail),
         )
 
 
@@ -234,6 +246,10 @@ class _StdinPort:
             self._ours.shutdown(socket.SHUT_WR)
 
 
+# The application's errors and the trace may end in the same place.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class _Pipe:
     """A pipe of which QEMU gets the end to write to."""
 
@@ -244,20 +260,41 @@ class _Pipe:
 
 
 class _Copy:
-    """Copies a pipe to a descriptor (or nowhere), keeping the last bytes."""
+    """Copies a pipe to a descriptor (or nowhere), keeping the last bytes.
 
-    def __init__(self, source: int, target: "int | None", on_broken: Callable[[], None]) -> None:
+    by_lines: writes whole lines only, for a target that others write to as well.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        target: "int | None",
+        on_broken: Callable[[], None],
+        by_lines: bool = False,
+    ) -> None:
         self.tail = b""
         self.broken = False
         self._source, self._target, self._on_broken = source, target, on_broken
+        self._by_lines = by_lines
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
+        for data in self._pieces():
+            if self._target is not None and not self.broken:
+                with _ONE_AT_A_TIME if self._by_lines else contextlib.nullcontext():
+                    self._write(memoryview(data), self._target)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """What comes in, as it comes or, `by_lines`, up to the last line's end."""
+        rest = b""
         while data := os.read(self._source, _CHUNK):
             self.tail = (self.tail + data)[-_TAIL:]
-            if self._target is not None and not self.broken:
-                self._write(memoryview(data), self._target)
+            lines, end, rest = (rest + data).rpartition(b"\n")
+            if not self._by_lines:
+                end, rest = end + rest, b""
+            yield lines + end
+        yield rest
 
     def _write(self, view: memoryview, target: int) -> None:
         try:
@@ -270,21 +307,24 @@ class _Copy:
 
 
 class _Copies:
-    """The console to our stdout, the application's errors to our stderr, QEMU's own to memory."""
+    """The console to our stdout, QEMU's own messages to memory; pipes that are added."""
 
-    def __init__(
-        self, machine: "subprocess.Popen[bytes]", target: "int | None", errors: "_Pipe | None"
-    ) -> None:
+    def __init__(self, machine: "subprocess.Popen[bytes]", target: "int | None") -> None:
         assert machine.stderr is not None  # it is a pipe
+        self._machine = machine
         self.messages = _Copy(machine.stderr.fileno(), None, machine.terminate)
         self.console = self.messages
         self._all = [self.messages]
         if machine.stdout is not None:
             self.console = _Copy(machine.stdout.fileno(), target, machine.terminate)
             self._all.append(self.console)
-        if errors is not None:
-            errors.write_end.close()  # QEMU's is the only one now, and its end is the end of file
-            self._all.append(_Copy(errors.read_end.fileno(), STDERR, machine.terminate))
+
+    def add(self, pipe: _Pipe, target: "int | None", by_lines: bool) -> _Copy:
+        """Copies what QEMU writes to that pipe."""
+        pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
+        copy = _Copy(pipe.read_end.fileno(), target, self._machine.terminate, by_lines)
+        self._all.append(copy)
+        return copy
 
     def finish(self, patient: bool) -> None:
         """Waits until all is copied; not for ever on a reader who takes nothing any more."""

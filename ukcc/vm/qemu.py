@@ -13,10 +13,11 @@ PROGRAM = "qemu-system-x86_64"
 # that has no handler there is lost.
 MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off,smm=off"
 
-# The ports' names are what sysroot/init/ looks for (launch.c, relay.c).
+# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c).
 STDIN_PORT = "ukcc.stdin"
 STDOUT_PORT = "ukcc.stdout"
 STDERR_PORT = "ukcc.stderr"
+TRACE_PORT = "ukcc.trace"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Endpoints:
 
     initrd: path of the settings archive; record: path that gets the exit record;
     stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it;
-    stdout, stderr: paths that get the application's output, if it has ports for that.
+    stdout, stderr: paths that get the application's output, if it has ports for that;
+    trace: path that gets strace's output, if there is a port for it.
     """
 
     initrd: str
@@ -33,6 +35,7 @@ class Endpoints:
     stdin_fd: "int | None" = None
     stdout: str = ""
     stderr: str = ""
+    trace: str = ""
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -73,7 +76,7 @@ def _base(machine: Machine) -> list[str]:
 
 
 def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
-    """The application's standard streams, as far as they are not the console."""
+    """The application's standard streams, as far as they are not the console; its trace."""
     chardevs = []
     if machine.stdin_port and endpoints.stdin_fd is not None:
         chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))
@@ -81,9 +84,12 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
         out, err = _quote(endpoints.stdout), _quote(endpoints.stderr)
         chardevs.append((STDOUT_PORT, "stdout", f"file,id=stdout,path={out}"))
         chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
+    if machine.trace_port and endpoints.trace:
+        chardevs.append((TRACE_PORT, "trace", f"file,id=trace,path={_quote(endpoints.trace)}"))
     if not chardevs:
         return []
-    words = ["-device", "virtio-serial-pci,max_ports=4"]
+    # one more than there are ports: number 0 is kept for a console
+    words = ["-device", f"virtio-serial-pci,max_ports={len(chardevs) + 1}"]
     for name, identity, chardev in chardevs:
         words += ["-chardev", chardev]
         words += ["-device", f"virtserialport,chardev={identity},name={name}"]

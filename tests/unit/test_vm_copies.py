@@ -1,0 +1,34 @@
+"""How `ukcc run` copies what the machine says."""
+
+import os
+
+from ukcc.vm.process import _Copy
+
+
+def copied(by_lines: bool, *pieces: bytes) -> bytes:
+    """What a reader gets after each piece, joined by `|`."""
+    source, target = os.pipe(), os.pipe()
+    os.set_blocking(target[0], False)
+    copy = _Copy(source[0], target[1], lambda: None, by_lines)
+    seen = []
+    for piece in pieces:
+        os.write(source[1], piece)
+        if not by_lines or b"\n" in piece:
+            os.set_blocking(target[0], True)
+            seen.append(os.read(target[0], 1000))
+            os.set_blocking(target[0], False)
+    os.close(source[1])
+    copy.thread.join()
+    os.close(target[1])
+    rest = os.read(target[0], 1000)
+    for fd in (source[0], target[0]):
+        os.close(fd)
+    return b"|".join([*seen, rest])
+
+
+def test_bytes_pass_as_they_come() -> None:
+    assert copied(False, b"half ", b"a line\nand") == b"half |a line\nand|"
+
+
+def test_only_whole_lines_and_the_rest_at_the_end() -> None:
+    assert copied(True, b"half ", b"a line\nand", b" more") == b"half a line\n|and more"
