@@ -22,8 +22,8 @@ SUITE = "stress-ng"
 _INSTANCES = 2  # of each stressor, one a CPU
 _CPUS = 2
 _MEMORY_MIB = 3072
+_NOBODY = 65534  # init writes it into /etc/passwd
 _SLACK = 120  # seconds that a stressor may take longer than it was told to
-_NOT_YET: Verdict = ("excluded", "not run yet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,9 @@ def _as_process(program: str, plan: Plan, name: str, seconds: int, known: "Row |
     if name in plan.process:
         return "excluded", plan.process[name]
     if not seconds:
-        return (known.process, "") if known else _NOT_YET
+        if known is None:
+            raise UkccError(f"{name}: no earlier verdict as a process", "give --process-seconds")
+        return known.process, ""
     job = stress_process.run(name, command(program, name, seconds, plan), seconds + _SLACK)
     return judge_process(job)
 
@@ -130,8 +132,14 @@ def _jobs(program: str, plan: Plan, names: Sequence[str], seconds: int) -> Itera
     image = stress_image.build("runner", [program], work)
     guest = Guest(image.path, _MEMORY_MIB, _CPUS, accel.choose("auto"))
     inside = f"{stress_image.PLACE}/{Path(program).name}"
-    orders = [Order(name, seconds + _SLACK, command(inside, name, seconds, plan)) for name in names]
+    orders = [order(inside, name, seconds, plan) for name in names]
     return stress_guest.run(guest, orders, work / "machines") if orders else iter(())
+
+
+def order(inside: str, name: str, seconds: int, plan: Plan) -> Order:
+    """What the guest's runner is told. inside: the program's path in the image."""
+    words = (*command(inside, name, seconds, plan), *plan.unikernel_options)
+    return Order(name, seconds + _SLACK, _NOBODY if name in plan.unprivileged else 0, words)
 
 
 def combined(stressor: Stressor, unikernel: Verdict, process: Verdict) -> Row:
@@ -145,7 +153,8 @@ def combined(stressor: Stressor, unikernel: Verdict, process: Verdict) -> Row:
 
 def worse(row: Row) -> bool:
     """Whether something is wrong with the unikernel that is not with the process."""
-    return row.unikernel in ("fail", "timeout") and row.process != row.unikernel
+    wrong = ("fail", "timeout")
+    return row.unikernel in wrong and row.process not in wrong
 
 
 def line(row: Row) -> str:

@@ -24,15 +24,16 @@ _STAMP = re.compile(r"^(?:<\d>)?\[ *\d+\.\d+\] ?(?:\[ *[TC]\d+\] ?)?")
 
 @dataclass(frozen=True)
 class Order:
-    """One job: its name, its limit in seconds, and the words of its command in the guest."""
+    """One job: its name, its limit in seconds, its user, the words of its command in the guest."""
 
     name: str
     limit: int
+    uid: int
     words: tuple[str, ...]
 
     def line(self) -> str:
         """As the runner reads it."""
-        return " ".join((self.name, str(self.limit), *self.words)) + "\n"
+        return " ".join((self.name, str(self.limit), str(self.uid), *self.words)) + "\n"
 
 
 @dataclass(frozen=True)

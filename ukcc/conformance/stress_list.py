@@ -12,7 +12,9 @@ from ukcc import proc
 from ukcc.errors import UkccError
 
 PLAN = Path(__file__).parents[2] / "tests" / "conformance" / "stress-ng.toml"
-_KEYS = {"classes", "options", "warnings", "available_mib", "slab_mib", "exclude", "process"}
+_LISTS = ("classes", "options", "unikernel_options", "unprivileged", "warnings")
+_NUMBERS = ("available_mib", "slab_mib")
+_TABLES = ("exclude", "process")
 # `class 'vm' stressors: bad-altstack bigheap …`, one line
 _CLASS = re.compile(r"class '\S+' stressors:((?: [a-z0-9-]+)+)")
 _VERSION = re.compile(r"stress-ng, version ([\d.]+)")
@@ -23,14 +25,17 @@ class Plan:
     """The data file.
 
     classes: of stress-ng; a stressor belongs to the first that has it. options: for every
-    stressor, in both lives. warnings: regular expressions; a line of the kernel's log that matches
-    one is a failure. available_mib, slab_mib: how much less memory may be available, and how much
-    more slab in use, after a stressor than before it. exclude: stressor -> why it is not run;
-    process: stressor -> why it is not run as a Linux process.
+    stressor, in both lives; unikernel_options: in the guest. unprivileged: stressors that the guest
+    runs as nobody, since they will not run as root. warnings: regular expressions; a line of the
+    kernel's log that matches one is a failure. available_mib, slab_mib: how much less memory may be
+    available, and how much more slab in use, after a stressor than before it. exclude: stressor ->
+    why it is not run; process: stressor -> why it is not run as a Linux process.
     """
 
     classes: tuple[str, ...]
     options: tuple[str, ...]
+    unikernel_options: tuple[str, ...]
+    unprivileged: tuple[str, ...]
     warnings: tuple[str, ...]
     available_mib: int
     slab_mib: int
@@ -58,24 +63,26 @@ def load(path: Path = PLAN) -> Plan:
 
 def parse(table: Mapping[str, Any], where: str) -> Plan:
     """The table as a plan. Raises UkccError for a key too many or too few, or of a wrong kind."""
-    wrong = sorted(_KEYS ^ table.keys())
+    wrong = sorted({*_LISTS, *_NUMBERS, *_TABLES} ^ table.keys())
     if wrong:
         raise UkccError(f"{where}: missing, or not known: {', '.join(wrong)}")
-    lists = {key: table[key] for key in ("classes", "options", "warnings")}
-    tables = {key: table[key] for key in ("exclude", "process")}
+    lists = {key: table[key] for key in _LISTS}
+    tables = {key: table[key] for key in _TABLES}
     for key, value in lists.items():
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise UkccError(f"{where}: {key}: it takes a list of strings")
     for key, value in tables.items():
         if not isinstance(value, dict) or not all(v and isinstance(v, str) for v in value.values()):
             raise UkccError(f"{where}: {key}: it takes a table, stressor = reason")
-    numbers = {key: table[key] for key in ("available_mib", "slab_mib")}
+    numbers = {key: table[key] for key in _NUMBERS}
     for key, value in numbers.items():
         if type(value) is not int:
             raise UkccError(f"{where}: {key}: it takes a number of MiB")
     return Plan(
         classes=tuple(lists["classes"]),
         options=tuple(lists["options"]),
+        unikernel_options=tuple(lists["unikernel_options"]),
+        unprivileged=tuple(lists["unprivileged"]),
         warnings=tuple(lists["warnings"]),
         available_mib=numbers["available_mib"],
         slab_mib=numbers["slab_mib"],
@@ -102,7 +109,7 @@ def parse_class(text: str, name: str) -> tuple[str, ...]:
 
 
 def stressors(program: str, plan: Plan) -> tuple[Stressor, ...]:
-    """All of the plan's classes, each once. Raises UkccError, also for a stale exclusion."""
+    """All of the plan's classes, each once. Raises UkccError, also for a stale name in the plan."""
     by_class = {
         name: parse_class(proc.output([program, "--class", f"{name}?"]), name)
         for name in plan.classes
@@ -111,14 +118,15 @@ def stressors(program: str, plan: Plan) -> tuple[Stressor, ...]:
 
 
 def ordered(by_class: Mapping[str, Iterable[str]], plan: Plan) -> tuple[Stressor, ...]:
-    """Each stressor in its first class. Raises UkccError for an exclusion of what is not there."""
+    """Each stressor in its first class. Raises UkccError for a name that is not there."""
     groups: dict[str, str] = {}
     for group, names in by_class.items():
         for name in names:
             groups.setdefault(name, group)
-    stale = sorted((plan.exclude.keys() | plan.process.keys()) - groups.keys())
+    named = plan.exclude.keys() | plan.process.keys() | set(plan.unprivileged)
+    stale = sorted(named - groups.keys())
     if stale:
-        raise UkccError(f"excluded, but in none of the classes: {', '.join(stale)}")
+        raise UkccError(f"named in the plan, but in none of its classes: {', '.join(stale)}")
     return tuple(
         Stressor(group, name, plan.exclude.get(name, "")) for name, group in groups.items()
     )

@@ -3,7 +3,7 @@
  * each as a process of its own in a session of its own, and tells the host how
  * each ended and what the kernel had to say meanwhile.
  *
- * Standard input: lines `NAME SECONDS PROGRAM ARGUMENT…`, words divided by one
+ * Standard input: lines `NAME SECONDS UID PROGRAM ARGUMENT…`, words divided by one
  * space; SECONDS is the limit.  Standard error: lines that begin with `UKS`:
  *
  *	UKS start NAME
@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@
 struct job {
 	char *name;
 	long limit;		/* seconds */
+	uid_t uid;		/* and gid */
 	char **argv;
 };
 
@@ -51,11 +53,12 @@ static int parse(char *line, struct job *job, char **words)
 	for (word = strtok(line, " \n"); word && nr < MAX_WORDS - 1; word = strtok(NULL, " \n"))
 		words[nr++] = word;
 	words[nr] = NULL;
-	if (nr < 3)
+	if (nr < 4)
 		return -1;
 	job->name = words[0];
 	job->limit = strtol(words[1], NULL, 10);
-	job->argv = words + 2;
+	job->uid = strtoul(words[2], NULL, 10);
+	job->argv = words + 3;
 	return 0;
 }
 
@@ -71,7 +74,7 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
 static void empty_place(void)
 {
 	nftw(PLACE, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	mkdir(PLACE, 01777);
+	mkdir(PLACE, 0777);
 	chmod(PLACE, 01777);
 }
 
@@ -86,7 +89,8 @@ static void become(const struct job *job, const sigset_t *mask)
 	dup2(null, STDIN_FILENO);
 	dup2(said, STDOUT_FILENO);
 	dup2(said, STDERR_FILENO);
-	if (chdir(PLACE) == 0)
+	if (chdir(PLACE) == 0 && setgroups(0, NULL) == 0 && setgid(job->uid) == 0 &&
+	    setuid(job->uid) == 0)
 		execvp(job->argv[0], job->argv);
 	dprintf(STDERR_FILENO, "%s: %s\n", job->argv[0], strerror(errno));
 	_exit(127);

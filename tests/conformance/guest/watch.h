@@ -2,7 +2,7 @@
 #ifndef UKCC_WATCH_H
 #define UKCC_WATCH_H
 
-/* kB as in /proc/meminfo; tasks: threads of the machine, kernel threads too */
+/* kB; available: MemAvailable, and the CPUs' own free lists; tasks: kernel threads too */
 struct memory {
 	long available;
 	long slab;
@@ -22,7 +22,7 @@ void watch_kernel(void);
 /* `UKS kmsg <name> <text>` for each new record of the level of a warning, or worse. */
 void tell_kernel_log(const char *name);
 
-/* Clean caches dropped, so that what is used is used by somebody. */
+/* Clean caches dropped, the CPUs' free lists counted: what is used is used by somebody. */
 struct memory measure(void);
 
 /* measure(), again and again until so much is available, in kB, or some seconds are over. */
