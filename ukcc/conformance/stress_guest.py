@@ -38,19 +38,23 @@ class Order:
 
 @dataclass(frozen=True)
 class Guest:
-    """The machine: image, MiB of memory, CPUs, accelerator, and further options of `ukcc run`."""
+    """The machine: image, MiB of memory, CPUs, accelerator, further options of `ukcc run`.
+
+    companion: the command in the guest that the runner starts first, and keeps.
+    """
 
     image: Path
     memory_mib: int
     cpus: int
     accel: str
     options: tuple[str, ...] = ("--net", "none")
+    companion: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         """`ukcc run …` by this interpreter, so that it works where no PATH was set up."""
         launcher = [sys.executable, "-c", "from ukcc.cli import main; main()", "run"]
         machine = ["-m", str(self.memory_mib), "--smp", str(self.cpus), "--accel", self.accel]
-        return [*launcher, *machine, *self.options, str(self.image)]
+        return [*launcher, *machine, *self.options, str(self.image), *self.companion]
 
 
 def run(guest: Guest, orders: Sequence[Order], work: Path) -> Iterator[Job]:

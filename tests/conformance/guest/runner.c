@@ -3,6 +3,9 @@
  * each as a process of its own in a session of its own, and tells the host how
  * each ended and what the kernel had to say meanwhile.
  *
+ * The arguments, if there are any, are the command of a companion, which is
+ * started first and is there as long as the machine is.
+ *
  * Standard input: lines `NAME SECONDS UID PROGRAM ARGUMENT…`, words divided by one
  * space; SECONDS is the limit.  Standard error: lines that begin with `UKS`:
  *
@@ -34,9 +37,12 @@
 #define MAX_WORDS 64
 #define PLACE "/tmp/job"	/* a job's working directory */
 #define SAID "/run/said"	/* not in PLACE: a job may fill or remove that */
+#define COMPANION_SAID "/run/companion"
 #define SAID_TAIL 3000		/* bytes */
 #define KILL_MS 10000		/* for killed processes to be gone */
 #define SLACK_KB 1024
+
+static pid_t companion;
 
 struct job {
 	char *name;
@@ -78,22 +84,43 @@ static void empty_place(void)
 	chmod(PLACE, 01777);
 }
 
-static void become(const struct job *job, const sigset_t *mask)
+/* In the child: runs the command in the directory, its output in the file. */
+static void become(char **argv, uid_t uid, const char *place, const char *said,
+		   const sigset_t *mask)
 {
 	int null = open("/dev/null", O_RDONLY);
-	int said = open(SAID, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+	int out = open(said, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
 
 	setsid();
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	put_text("/proc/self/oom_score_adj", "0");
 	dup2(null, STDIN_FILENO);
-	dup2(said, STDOUT_FILENO);
-	dup2(said, STDERR_FILENO);
-	if (chdir(PLACE) == 0 && setgroups(0, NULL) == 0 && setgid(job->uid) == 0 &&
-	    setuid(job->uid) == 0)
-		execvp(job->argv[0], job->argv);
-	dprintf(STDERR_FILENO, "%s: %s\n", job->argv[0], strerror(errno));
+	dup2(out, STDOUT_FILENO);
+	dup2(out, STDERR_FILENO);
+	if (chdir(place) == 0 && setgroups(0, NULL) == 0 && setgid(uid) == 0 && setuid(uid) == 0)
+		execvp(argv[0], argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);
+}
+
+/* The last lines of what was said, into a file, by a job or the companion. */
+static void tell_said(const char *name, const char *said)
+{
+	char text[SAID_TAIL + 1];
+	int fd = open(said, O_RDONLY | O_CLOEXEC);
+	char *line, *rest = text;
+	ssize_t len;
+
+	if (fd < 0)
+		return;
+	if (lseek(fd, -SAID_TAIL, SEEK_END) < 0)
+		lseek(fd, 0, SEEK_SET);
+	len = read(fd, text, SAID_TAIL);
+	close(fd);
+	text[len < 0 ? 0 : len] = '\0';
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			tell("said %s %s", name, line);
 }
 
 /* Reaps whatever ended; tells whether `wanted` was among it, and how it ended. */
@@ -103,6 +130,11 @@ static int reap(pid_t wanted, int *status)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &one, WNOHANG)) > 0) {
+		if (pid == companion) {
+			tell_said("companion", COMPANION_SAID);
+			tell("broken the companion ended, wait status %#x", one);
+			exit(125);
+		}
 		if (pid == wanted) {
 			*status = one;
 			found = 1;
@@ -121,68 +153,56 @@ static void wait_a_moment(long ms)
 	sigtimedwait(&child, NULL, &time);
 }
 
-/* Processes that are neither init, nor this one, nor threads of the kernel. */
-static int count_others(void)
+/*
+ * Counts the processes that are neither init, nor this one, nor the companion,
+ * nor threads of the kernel; sends them a signal, if it is not 0.
+ */
+static int others(int sig)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 	int nr = 0;
 
 	while (proc && (entry = readdir(proc))) {
-		char path[300], line[16];
-		long pid = strtol(entry->d_name, NULL, 10);
+		char path[300], byte;
+		pid_t pid = strtol(entry->d_name, NULL, 10);
 		int fd;
 
-		if (pid <= 1 || pid == getpid())
+		if (pid <= 1 || pid == getpid() || pid == companion)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, line, sizeof(line)) > 0)
-			nr++;	/* kernel threads and zombies have an empty one */
-		if (fd >= 0)
-			close(fd);
+		if (fd < 0)
+			continue;
+		/* kernel threads and zombies have an empty one */
+		if (read(fd, &byte, 1) > 0) {
+			nr++;
+			if (sig)
+				kill(pid, sig);
+		}
+		close(fd);
 	}
 	if (proc)
 		closedir(proc);
 	return nr;
 }
 
-/* All but init, this process and the kernel's threads; -1: some would not go. */
+/* Returns -1 when some would not go. */
 static int kill_others(const char *name)
 {
 	long end = now_ms() + KILL_MS;
-	int left = count_others(), status;
+	int left = others(0), status;
 
-	if (!left) {
-		reap(0, &status);
-		return 0;
-	}
-	tell("left %s %d", name, left);
-	do {
-		kill(-1, SIGKILL);
+	if (left)
+		tell("left %s %d", name, left);
+	while (left && now_ms() < end) {
+		others(SIGKILL);
 		wait_a_moment(50);
-		reap(0, &status);
-	} while (count_others() && now_ms() < end);
-	return count_others() ? -1 : 0;
-}
-
-static void tell_said(const char *name)
-{
-	char text[SAID_TAIL + 1];
-	int fd = open(SAID, O_RDONLY | O_CLOEXEC);
-	char *line, *rest = text;
-	ssize_t len;
-
-	if (fd < 0)
-		return;
-	if (lseek(fd, -SAID_TAIL, SEEK_END) < 0)
-		lseek(fd, 0, SEEK_SET);
-	len = read(fd, text, SAID_TAIL);
-	close(fd);
-	text[len < 0 ? 0 : len] = '\0';
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			tell("said %s %s", name, line);
+		reap(-1, &status);
+		left = others(0);
+	}
+	reap(-1, &status);
+	return left ? -1 : 0;
 }
 
 static void tell_end(const char *name, int ended, int status)
@@ -209,7 +229,7 @@ static void run(const struct job *job, const sigset_t *mask)
 	end = now_ms() + job->limit * 1000;
 	pid = fork();
 	if (pid == 0)
-		become(job, mask);
+		become(job->argv, job->uid, PLACE, SAID, mask);
 	do {
 		wait_a_moment(500);
 		ended = reap(pid, &status);
@@ -217,7 +237,7 @@ static void run(const struct job *job, const sigset_t *mask)
 	} while (!ended && now_ms() < end);
 	stuck = kill_others(job->name);
 	empty_place();
-	tell_said(job->name);
+	tell_said(job->name, SAID);
 	unlink(SAID);
 	after = measure_settled(before.available - SLACK_KB);
 	tell_kernel_log(job->name);
@@ -229,7 +249,14 @@ static void run(const struct job *job, const sigset_t *mask)
 	}
 }
 
-int main(void)
+static void start_companion(char **argv, const sigset_t *mask)
+{
+	companion = fork();
+	if (companion == 0)
+		become(argv, 0, "/run", COMPANION_SAID, mask);
+}
+
+int main(int argc, char **argv)
 {
 	char line[4096], *words[MAX_WORDS];
 	sigset_t child, mask;
@@ -241,6 +268,8 @@ int main(void)
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, &mask);
 	watch_kernel();
+	if (argc > 1)
+		start_companion(argv + 1, &mask);
 	while (fgets(line, sizeof(line), stdin)) {
 		if (parse(line, &job, words)) {
 			tell("broken no job: %s", line);
