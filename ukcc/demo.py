@@ -22,7 +22,7 @@ from ukcc.vm.options import LOOPBACK
 
 _READY = 120.0  # seconds until the server answers
 _BENCHMARK = 600.0  # seconds
-_REQUESTS = 5000
+REQUESTS = 5000  # of each kind, in one benchmark
 _GUEST_PORT = 6379
 # --save "": no snapshots; the machine has no disk to keep them on
 _SERVER_WORDS = ("--protected-mode", "no", "--save", "", "--loglevel", "warning")
@@ -124,13 +124,13 @@ def wait_until_ready(cli: Path, port: int, machine: "subprocess.Popen[bytes]") -
     while time.monotonic() < end:
         if machine.poll() is not None:
             raise UkccError(f"the machine ended with status {machine.returncode} before it served")
-        if _ping(cli, port):
+        if ping(cli, port):
             return
         time.sleep(0.05)
     raise UkccError(f"no answer from the server in {_READY:.0f} s")
 
 
-def _ping(cli: Path, port: int) -> bool:
+def ping(cli: Path, port: int) -> bool:
     """One PING. QEMU takes the connection before the guest is up, and then nothing comes back."""
     command = [str(cli), "-h", LOOPBACK, "-p", str(port), "ping"]
     try:
@@ -148,7 +148,7 @@ def _talk(redis: Redis, port: int, used: str) -> None:
     )
     server = _info(_cli(redis.cli, port, "INFO", "server"))
     _fact(f"INFO server: os {server.get('os', '?')}, process_id {server.get('process_id', '?')}")
-    _say(f"redis-benchmark as a Linux process, {_REQUESTS} requests each")
+    _say(f"redis-benchmark as a Linux process, {REQUESTS} requests each")
     for test, rate in benchmark(redis.benchmark, port).items():
         _fact(f"{test}: {rate:.0f} requests/s under {used}, through user-mode networking")
 
@@ -156,7 +156,7 @@ def _talk(redis: Redis, port: int, used: str) -> None:
 def benchmark(program: Path, port: int) -> dict[str, float]:
     """Test -> requests per second of wall time, from redis-benchmark's CSV."""
     words = [str(program), "-h", LOOPBACK, "-p", str(port)]
-    words += ["-t", "set,get", "-n", str(_REQUESTS), "--csv"]
+    words += ["-t", "set,get", "-n", str(REQUESTS), "--csv"]
     # not -q: nothing of it is for people; the limit is for a guest that hangs
     text = proc.output(["timeout", str(int(_BENCHMARK)), *words])
     rates = {name: float(rate) for name, rate in re.findall(r'^"(\w+)","([\d.]+)"', text, re.M)}
