@@ -91,6 +91,23 @@ def test_a_stressor_that_skips_itself_did_not_pass() -> None:
     )
     root = ("stress-ng: warn:  [8] exec stressor must not run as root, skipping the stressor",)
     assert judge_process(job(said=root))[0] == "skip"
+    # as stress-ng said it in a guest, with status 0
+    nobody = (
+        "stress-ng: info:  [2] smi stressor will be skipped, need to be running as root",
+        "stress-ng: error: [2] No stress workers invoked (one or more were unsupported)",
+    )
+    assert judge_process(job(said=nobody))[0] == "skip"
+    assert judge_process(job(said=nobody[1:]))[0] == "skip"
+    assert judge_process(job("exit 1", said=nobody[1:]))[0] == "skip"
+    # ended long before its time, and counted no work
+    early = (
+        "stress-ng: info:  [2] setting to a 10 second run per stressor",
+        "stress-ng: info:  [3] rtc: cannot open /dev/rtc",
+        "stress-ng: info:  [2] successful run completed in 0.04s",
+    )
+    assert judge_process(job(said=early)) == ("skip", "rtc: cannot open /dev/rtc")
+    slow = (early[0], "stress-ng: info:  [2] successful run completed in 10.2s")
+    assert judge_process(job(said=slow)) == ("pass", "")
     # one method of several, and the others did their work
     method = "stress-ng: info:  [8] misaligned: skipping method int128, misaligned operations"
     assert judge_process(job(said=(method, *SAID))) == ("pass", "")

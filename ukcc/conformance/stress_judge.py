@@ -19,8 +19,13 @@ _FAILED = {
 }
 # A stressor that finds that it cannot run says so and ends with 0 (0.15 and before); it spells the
 # word in many ways, and one method of several that is left out is no skip.
-_SKIPPED = re.compile(r"skip\w* (?:the |this )?(?:stress\w*|stes+or)(?! test will)\b|: skipped, ")
+_SKIPPED = re.compile(
+    r"skip\w* (?:the |this )?(?:stress\w*|stes+or)\b|stressor will be skipped|: skipped, "
+)
+_NOTHING = "No stress workers invoked"
 _LINE = re.compile(r"stress-ng: (?P<kind>\w+): *\[\d+\] (?P<text>.*)")
+_ASKED = re.compile(r"setting to a (\d+) second run per stressor")
+_TOOK = re.compile(r"successful run completed in ([\d.]+)s")
 _BOGO_OPS = re.compile(r"stress-ng: metrc: *\[\d+\] (?P<name>[a-z0-9-]+) +(?P<count>\d+) ")
 _KIB_PER_MIB = 1024
 
@@ -47,13 +52,15 @@ def judge_process(job: Job) -> Verdict:
     if how == "signal":
         return "fail", f"stress-ng was killed by signal {number}"
     status = int(number)
-    if status in _NOT_RUN:
-        return "skip", _complaint(job.said) or _NOT_RUN[status]
+    if status in _NOT_RUN or (status == 1 and _NOTHING in "\n".join(job.said)):
+        return "skip", _complaint(job.said) or _NOT_RUN.get(status, _NOTHING)
     if status:
         return "fail", _complaint(job.said) or _FAILED.get(status, f"exit status {status}")
+    if _did_something(job):
+        return "pass", ""
     skipped = [_text(line) for line in job.said if _SKIPPED.search(line)]
-    if skipped and not _did_something(job):
-        return "skip", skipped[-1]
+    if skipped or _gave_up(job):
+        return "skip", (skipped or [_last_but_summary(job)])[-1]
     return "pass", ""
 
 
@@ -81,6 +88,20 @@ def _did_something(job: Job) -> bool:
     """Whether stress-ng counted work of the stressor."""
     counts = (_BOGO_OPS.search(line) for line in job.said)
     return any(found and int(found["count"]) > 0 for found in counts)
+
+
+def _gave_up(job: Job) -> bool:
+    """Whether stress-ng had nobody to do the work, or all were done in less than half the time."""
+    text = "\n".join(job.said)
+    asked, took = _ASKED.search(text), _TOOK.search(text)
+    early = asked and took and float(took[1]) < int(asked[1]) / 2
+    return _NOTHING in text or bool(early)
+
+
+def _last_but_summary(job: Job) -> str:
+    """What was said before stress-ng summed up."""
+    lines = [line for line in job.said if not (_TOOK.search(line) or "stress-ng: metrc" in line)]
+    return _text(lines[-1]) if lines else "it did nothing"
 
 
 def _complaint(said: Iterable[str]) -> str:
