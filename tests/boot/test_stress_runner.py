@@ -84,6 +84,7 @@ def test_a_companion_stays_and_its_end_is_told(image: Path, tmp_path: Path) -> N
     jobs = list(stress_guest.run(guest, [order("leave"), order("uid")], tmp_path / "stays"))
     # it is not among those that outlived the job
     assert [(job.how, job.left) for job in jobs] == [("exit 0", 1), ("exit 0", 0)]
+    assert len(list((tmp_path / "stays").glob("*.log"))) == 1
     guest = Guest(image, 256, 2, accelerator, companion=(PROGRAM, "warn"))
     (job,) = stress_guest.run(guest, [order("sleep")], tmp_path / "ends")
     assert job.how == "died"
