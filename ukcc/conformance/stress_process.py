@@ -13,7 +13,7 @@ from ukcc import proc
 from ukcc.conformance.stress_lines import Job
 
 _NOBODY = 65534
-_ADDRESS_SPACE = 2 << 30  # bytes for one process: the host has other work
+_ADDRESS_SPACE = 4 << 30  # bytes for one process: the host has other work
 _PROCESSES = 4000  # of this user; the unikernel has no such limit
 _TIMED_OUT = 124  # timeout(1)'s own
 _KILLED = 137  # 128 + SIGKILL: timeout(1) had to
