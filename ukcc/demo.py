@@ -22,7 +22,7 @@ from ukcc.vm.options import LOOPBACK
 
 _READY = 120.0  # seconds until the server answers
 _BENCHMARK = 600.0  # seconds
-REQUESTS = 5000  # of each kind, in one benchmark
+_REQUESTS = 5000
 _GUEST_PORT = 6379
 # --save "": no snapshots; the machine has no disk to keep them on
 _SERVER_WORDS = ("--protected-mode", "no", "--save", "", "--loglevel", "warning")
@@ -148,15 +148,15 @@ def _talk(redis: Redis, port: int, used: str) -> None:
     )
     server = _info(_cli(redis.cli, port, "INFO", "server"))
     _fact(f"INFO server: os {server.get('os', '?')}, process_id {server.get('process_id', '?')}")
-    _say(f"redis-benchmark as a Linux process, {REQUESTS} requests each")
+    _say(f"redis-benchmark as a Linux process, {_REQUESTS} requests each")
     for test, rate in benchmark(redis.benchmark, port).items():
         _fact(f"{test}: {rate:.0f} requests/s under {used}, through user-mode networking")
 
 
-def benchmark(program: Path, port: int) -> dict[str, float]:
-    """Test -> requests per second of wall time, from redis-benchmark's CSV."""
+def benchmark(program: Path, port: int, requests: int = _REQUESTS) -> dict[str, float]:
+    """Test -> requests per second of wall time, from redis-benchmark's CSV. requests: of each."""
     words = [str(program), "-h", LOOPBACK, "-p", str(port)]
-    words += ["-t", "set,get", "-n", str(REQUESTS), "--csv"]
+    words += ["-t", "set,get", "-n", str(requests), "--csv"]
     # not -q: nothing of it is for people; the limit is for a guest that hangs
     text = proc.output(["timeout", str(int(_BENCHMARK)), *words])
     rates = {name: float(rate) for name, rate in re.findall(r'^"(\w+)","([\d.]+)"', text, re.M)}
