@@ -1,5 +1,6 @@
 """The stress suite's plan, the runner's lines, the verdicts: all without a machine."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from ukcc.conformance import stress, stress_list, stress_process
 from ukcc.conformance.results import Row
 from ukcc.conformance.stress_guest import Order
-from ukcc.conformance.stress_judge import judge, judge_process
+from ukcc.conformance.stress_judge import drift, judge, judge_process, machines
 from ukcc.conformance.stress_lines import Job, Memory, Reader
 from ukcc.errors import UkccError
 
@@ -168,6 +169,20 @@ def test_memory_must_come_back() -> None:
     assert judge(job("exit 2", after=lost), plan)[0] == "fail"
 
 
+def test_small_losses_of_many_stressors_add_up() -> None:
+    plan = replace(PLAN, available_mib=8, machine_mib=24)
+    steps = [replace(CALM, available=CALM.available - 1024 * 5 * n) for n in range(8)]
+    jobs = [job(before=one, after=other) for one, other in itertools.pairwise(steps)]
+    assert {judge(one, plan)[0] for one in jobs} == {"pass"}
+    (machine,) = machines(jobs)
+    words, too_much = drift(machine, plan)
+    assert too_much and "7 stressors in one machine: 35.0 MiB less available" in words
+    # a fresh machine begins anew
+    died = Job("opcode", "died")
+    first, second = machines([*jobs[:4], died, *jobs[4:]])
+    assert [drift(one, plan)[1] for one in (first, second)] == [False, False]
+
+
 def test_classes_are_read_and_each_stressor_has_the_first() -> None:
     text = "class 'pipe' stressors: fifo pipe vm-splice\n"
     assert stress_list.parse_class(text, "pipe") == ("fifo", "pipe", "vm-splice")
@@ -202,6 +217,7 @@ def test_a_wrong_plan_is_told(change: dict[str, object], what: str) -> None:
         "warnings": ["Oops"],
         "available_mib": 8,
         "slab_mib": 4,
+        "machine_mib": 9,
         "exclude": {},
         "process": {},
     }

@@ -11,7 +11,7 @@ import click
 from ukcc.conformance import results, stress_guest, stress_image, stress_list, stress_process
 from ukcc.conformance.results import Row, Suite
 from ukcc.conformance.stress_guest import Guest, Order
-from ukcc.conformance.stress_judge import Verdict, judge, judge_process
+from ukcc.conformance.stress_judge import Verdict, drift, judge, judge_process, machines
 from ukcc.conformance.stress_lines import Job
 from ukcc.conformance.stress_list import Plan, Stressor
 from ukcc.errors import UkccError
@@ -47,7 +47,8 @@ class Slots:
 def main(seconds: int, process_seconds: int, only_list: bool, names: Sequence[str]) -> None:
     """Run stress-ng's stressors in booted unikernels and as Linux processes.
 
-    The exit status is 1 when one failed as a unikernel that does not fail as a process.
+    The exit status is 1 when one failed as a unikernel that does not fail as a process,
+    or when all of them together left too much memory in use.
     """
     try:
         program = stress_image.stress_ng()
@@ -56,13 +57,16 @@ def main(seconds: int, process_seconds: int, only_list: bool, names: Sequence[st
         if only_list:
             click.echo("\n".join(stressor.name for stressor in chosen))
             return
-        rows = _run(program, plan, chosen, Slots(seconds, process_seconds))
+        jobs: list[Job] = []
+        rows = _run(program, plan, chosen, Slots(seconds, process_seconds), jobs)
+        drifts = [drift(machine, plan) for machine in machines(jobs)]
     except UkccError as error:
         print(error.line("stress"), file=sys.stderr)
         sys.exit(error.status)
-    for line in summary(rows):
-        click.echo(line)
-    sys.exit(1 if any(worse(row) for row in rows) else 0)
+    for text in [*(words for words, _ in drifts), *summary(rows)]:
+        click.echo(text)
+    grown = any(too_much for _, too_much in drifts)
+    sys.exit(1 if grown or any(worse(row) for row in rows) else 0)
 
 
 def select(all_of_them: Sequence[Stressor], names: Iterable[str]) -> tuple[Stressor, ...]:
@@ -80,12 +84,17 @@ def command(program: str, name: str, seconds: int, plan: Plan) -> tuple[str, ...
     return (program, f"--{name}", str(_INSTANCES), "--timeout", f"{seconds}s", *plan.options)
 
 
-def _run(program: str, plan: Plan, chosen: Sequence[Stressor], slots: Slots) -> list[Row]:
-    """Runs them, and keeps the suite's file as each is done: a run may be broken off."""
+def _run(
+    program: str, plan: Plan, chosen: Sequence[Stressor], slots: Slots, jobs: list[Job]
+) -> list[Row]:
+    """Runs them, and keeps the suite's file as each is done: a run may be broken off.
+
+    jobs: gets those of the guest.
+    """
     progress = for_stderr(quiet=not sys.stderr.isatty())
     version = f"{stress_list.version(program)} (the distribution's binary, packed)"
     known = {row.name: row for row in _kept()}
-    for row in _rows(program, plan, chosen, slots, known, progress):
+    for row in _rows(program, plan, chosen, slots, known, progress, jobs):
         known[row.name] = row
         print(line(row), flush=True)
         results.keep(Suite(SUITE, version, tuple(known.values())))
@@ -99,6 +108,7 @@ def _rows(
     slots: Slots,
     known: "dict[str, Row]",
     progress: Progress,
+    jobs: list[Job],
 ) -> Iterator[Row]:
     by_name = {stressor.name: stressor for stressor in chosen if not stressor.excluded}
     for stressor in chosen:
@@ -111,6 +121,7 @@ def _rows(
             step.advance()
     with progress.step("as a unikernel", len(by_name)) as step:
         for job in _jobs(program, plan, list(by_name), slots.unikernel):
+            jobs.append(job)
             yield combined(by_name[job.name], judge(job, plan), processes[job.name])
             step.advance()
 

@@ -1,7 +1,7 @@
 """Verdicts on jobs of stress-ng: pure functions."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ukcc.conformance.stress_lines import Job
 from ukcc.conformance.stress_list import Plan
@@ -82,6 +82,31 @@ def memory_lost(job: Job, plan: Plan) -> str:
     if slab > plan.slab_mib:
         lost.append(f"{slab:.0f} MiB more slab (tolerance {plan.slab_mib})")
     return f"memory did not come back: {'; '.join(lost)}" if lost else ""
+
+
+def machines(jobs: Iterable[Job]) -> list[list[Job]]:
+    """The jobs that had both measurements, machine by machine: one ends with what ended it."""
+    found: list[list[Job]] = [[]]
+    for job in jobs:
+        if job.before and job.after:
+            found[-1].append(job)
+        if job.how in ("died", "silent"):
+            found.append([])
+    return [machine for machine in found if machine]
+
+
+def drift(machine: Sequence[Job], plan: Plan) -> tuple[str, bool]:
+    """What many stressors together left behind in one machine, in words; whether it is too much."""
+    first, last = machine[0].before, machine[-1].after
+    assert first is not None and last is not None  # machines() takes no others
+    available = (first.available - last.available) / _KIB_PER_MIB
+    slab = (last.slab - first.slab) / _KIB_PER_MIB
+    words = (
+        f"{machine[0].name} to {machine[-1].name}, {len(machine)} stressors in one machine: "
+        f"{available:.1f} MiB less available, {slab:.1f} MiB more slab (tolerance for each: "
+        f"{plan.machine_mib})"
+    )
+    return words, max(available, slab) > plan.machine_mib
 
 
 def _did_something(job: Job) -> bool:

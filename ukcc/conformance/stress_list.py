@@ -13,7 +13,7 @@ from ukcc.errors import UkccError
 
 PLAN = Path(__file__).parents[2] / "tests" / "conformance" / "stress-ng.toml"
 _LISTS = ("classes", "options", "unikernel_options", "unprivileged", "warnings")
-_NUMBERS = ("available_mib", "slab_mib")
+_NUMBERS = ("available_mib", "slab_mib", "machine_mib")
 _TABLES = ("exclude", "process")
 # `class 'vm' stressors: bad-altstack bigheap …`, one line
 _CLASS = re.compile(r"class '\S+' stressors:((?: [a-z0-9-]+)+)")
@@ -28,8 +28,9 @@ class Plan:
     stressor, in both lives; unikernel_options: in the guest. unprivileged: stressors that the guest
     runs as nobody, since they will not run as root. warnings: regular expressions; a line of the
     kernel's log that matches one is a failure. available_mib, slab_mib: how much less memory may be
-    available, and how much more slab in use, after a stressor than before it. exclude: stressor ->
-    why it is not run; process: stressor -> why it is not run as a Linux process.
+    available, and how much more slab in use, after a stressor than before it; machine_mib: the same
+    of both, after all stressors of one machine. exclude: stressor -> why it is not run; process:
+    stressor -> why it is not run as a Linux process.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +40,7 @@ class Plan:
     warnings: tuple[str, ...]
     available_mib: int
     slab_mib: int
+    machine_mib: int
     exclude: Mapping[str, str]
     process: Mapping[str, str]
 
@@ -86,6 +88,7 @@ def parse(table: Mapping[str, Any], where: str) -> Plan:
         warnings=tuple(lists["warnings"]),
         available_mib=numbers["available_mib"],
         slab_mib=numbers["slab_mib"],
+        machine_mib=numbers["machine_mib"],
         exclude=tables["exclude"],
         process=tables["process"],
     )
