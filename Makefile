@@ -2,8 +2,9 @@
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
+# make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
 
-.PHONY: setup demo test lint bench compat compat-ci compat-packages venv
+.PHONY: setup demo test lint bench compat compat-ci compat-packages stress soak stress-packages venv
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python
@@ -39,3 +40,13 @@ compat: compat-packages
 # The trees of rows that passed are removed: some have gigabytes of test programs.
 compat-ci: compat-packages
 	@$(PYTHON) -m ukcc.compat --ci --discard
+
+stress-packages: setup
+	@scripts/setup stress-packages
+
+# ARGS narrows it: make stress ARGS="--seconds 2 fork vm".
+stress: stress-packages
+	@$(PYTHON) -m ukcc.conformance.stress $(ARGS)
+
+soak: stress-packages
+	@$(PYTHON) -m ukcc.conformance.soak $(ARGS)

@@ -124,13 +124,13 @@ def wait_until_ready(cli: Path, port: int, machine: "subprocess.Popen[bytes]") -
     while time.monotonic() < end:
         if machine.poll() is not None:
             raise UkccError(f"the machine ended with status {machine.returncode} before it served")
-        if _ping(cli, port):
+        if ping(cli, port):
             return
         time.sleep(0.05)
     raise UkccError(f"no answer from the server in {_READY:.0f} s")
 
 
-def _ping(cli: Path, port: int) -> bool:
+def ping(cli: Path, port: int) -> bool:
     """One PING. QEMU takes the connection before the guest is up, and then nothing comes back."""
     command = [str(cli), "-h", LOOPBACK, "-p", str(port), "ping"]
     try:
@@ -153,10 +153,10 @@ def _talk(redis: Redis, port: int, used: str) -> None:
         _fact(f"{test}: {rate:.0f} requests/s under {used}, through user-mode networking")
 
 
-def benchmark(program: Path, port: int) -> dict[str, float]:
-    """Test -> requests per second of wall time, from redis-benchmark's CSV."""
+def benchmark(program: Path, port: int, requests: int = _REQUESTS) -> dict[str, float]:
+    """Test -> requests per second of wall time, from redis-benchmark's CSV. requests: of each."""
     words = [str(program), "-h", LOOPBACK, "-p", str(port)]
-    words += ["-t", "set,get", "-n", str(_REQUESTS), "--csv"]
+    words += ["-t", "set,get", "-n", str(requests), "--csv"]
     # not -q: nothing of it is for people; the limit is for a guest that hangs
     text = proc.output(["timeout", str(int(_BENCHMARK)), *words])
     rates = {name: float(rate) for name, rate in re.findall(r'^"(\w+)","([\d.]+)"', text, re.M)}
