@@ -56,16 +56,18 @@ void take_outputs(void)
 			dup2(relay[i].theirs, STDOUT_FILENO + i);
 }
 
-static void write_all(int fd, const char *data, size_t len)
+void write_all(int fd, const void *data, size_t len)
 {
+	const char *at = data;
+
 	while (len) {
-		ssize_t done = write(fd, data, len);
+		ssize_t done = write(fd, at, len);
 
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
 			return;
-		data += done;
+		at += done;
 		len -= done;
 	}
 }
@@ -99,22 +101,31 @@ static int children(void)
 }
 
 /*
- * Waits for output or for a child.  To be called before the first child is
- * made, too, so that no SIGCHLD is missed.
+ * Waits for output, for a child, for a word of the kernel or of the host, and
+ * sees to the last two.  To be called before the first child is made, too, so
+ * that no SIGCHLD is missed.
  */
 void wait_for_news(int timeout)
 {
-	struct pollfd news[NR_OUTPUTS + 1] = {
+	struct pollfd news[3 + NR_OUTPUTS] = {
 		{ .fd = children(), .events = POLLIN },
+		{ .fd = watch_messages(), .events = POLLIN },
+		{ .fd = watch_requests(), .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
 	int i;
 
 	for (i = 0; i < NR_OUTPUTS; i++) {
-		news[i + 1].fd = relay[i].from;
-		news[i + 1].events = POLLIN;
+		news[3 + i].fd = relay[i].from;
+		news[3 + i].events = POLLIN;
 	}
-	if (poll(news, NR_OUTPUTS + 1, timeout) > 0 && news[0].revents)
+	if (poll(news, 3 + NR_OUTPUTS, timeout) <= 0)
+		return;
+	if (news[0].revents)
 		while (read(news[0].fd, &info, sizeof(info)) > 0)
 			;
+	if (news[1].revents)
+		report_killed();
+	if (news[2].revents)
+		serve_requests();
 }

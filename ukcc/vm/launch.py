@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.vm import backlog, process
 from ukcc.vm.accel import choose
@@ -58,6 +59,9 @@ def run(options: RunOptions) -> int:
         output_ports=machine.output_ports,
         timeout=options.timeout,
         on_start=_lengthen_queues(options),
+        on_report=Shower(
+            image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares)
+        ),
     )
     return exit_status(outcome, options)
 

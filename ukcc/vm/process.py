@@ -20,7 +20,9 @@ from typing import Any
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
+from ukcc.failures.reports import Report
 from ukcc.vm.qemu import Endpoints
+from ukcc.vm.watch import Watch
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
@@ -69,32 +71,43 @@ def execute(
     timeout: "float | None" = None,
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
+    on_report: "Callable[[Report], None] | None" = None,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
     interactive: QEMU has the terminal itself; else its output is copied to our stdout if it is to
     be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
     standard output joins the console, and its standard error is copied to ours. `on_start` is
-    called with QEMU's process id in a thread of its own.
+    called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
+    one at a time, in another thread; with it, a machine that is over its time is asked what it is
+    doing before it is ended, and so is one when we get SIGQUIT.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
         record_fd = _memory_file(stack, "record", b"")
         port = _StdinPort(stack) if stdin_port else None
         errors = _Pipe(stack) if output_ports else None
+        watch = Watch(stack, on_report) if on_report else None
         endpoints = Endpoints(
             initrd=_own_path(initrd_fd),
             record=_own_path(record_fd),
             stdin_fd=port.guest_end.fileno() if port else None,
             stdout=_own_path(STDOUT),
             stderr=_own_path(errors.write_end.fileno()) if errors else "",
+            reports=_own_path(watch.reports_end) if watch else "",
+            requests_fd=watch.requests_end if watch else None,
+            monitor_fd=watch.monitor_end if watch else None,
         )
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
         passed += [errors.write_end.fileno()] if errors else []
+        passed += watch.passed if watch else []
         if interactive:
             stack.enter_context(_terminal_restored())
         stack.enter_context(_stop_signals())
         machine = _start(make_argv(endpoints), passed, interactive)
+        if watch:
+            watch.start()
+            stack.enter_context(_asked_by_sigquit(watch))
         try:
             copies = _Copies(machine, STDOUT if shown else None, errors)
             if port:
@@ -102,11 +115,15 @@ def execute(
             if on_start:
                 threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
             ending = _wait(machine, timeout)
+            if ending.timed_out and watch:
+                watch.look()
         except _Stopped as stopped:
             ending = _Ending(stopped_by=stopped.signum)
         finally:
             _end(machine)
         copies.finish(patient=not (ending.timed_out or ending.stopped_by))
+        if watch:
+            watch.finish(patient=not ending.stopped_by)
         return Outcome(
             returncode=machine.returncode,
             record=os.pread(record_fd, _CHUNK, 0),
@@ -160,11 +177,17 @@ def _start(
         stdout=None if interactive else subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=passed,
-        preexec_fn=die_with_parent,
+        preexec_fn=_as_our_child,
     )
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _as_our_child() -> None:
+    """In QEMU: Ctrl-\\ is for us, and both get it."""
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    die_with_parent()
 
 
 def die_with_parent() -> None:
@@ -197,6 +220,16 @@ def _stop_signals() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _asked_by_sigquit(watch: Watch) -> Iterator[None]:
+    """SIGQUIT shows the stacks, and the run goes on."""
+    before = signal.signal(signal.SIGQUIT, lambda signum, frame: watch.ask())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGQUIT, before)
 
 
 @contextlib.contextmanager

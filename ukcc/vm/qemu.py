@@ -11,10 +11,12 @@ PROGRAM = "qemu-system-x86_64"
 # Measured under TCG with a network: q35 is ahead of pc, and microvm hangs in timer calibration.
 MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off"
 
-# The ports' names are what sysroot/init/ looks for (launch.c, relay.c).
+# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, report.c).
 STDIN_PORT = "ukcc.stdin"
 STDOUT_PORT = "ukcc.stdout"
 STDERR_PORT = "ukcc.stderr"
+REPORTS_PORT = "ukcc.reports"
+REQUESTS_PORT = "ukcc.requests"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,9 @@ class Endpoints:
 
     initrd: path of the settings archive; record: path that gets the exit record;
     stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it;
-    stdout, stderr: paths that get the application's output, if it has ports for that.
+    stdout, stderr: paths that get the application's output, if it has ports for that;
+    reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
+    by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP).
     """
 
     initrd: str
@@ -31,6 +35,9 @@ class Endpoints:
     stdin_fd: "int | None" = None
     stdout: str = ""
     stderr: str = ""
+    reports: str = ""
+    requests_fd: "int | None" = None
+    monitor_fd: "int | None" = None
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -46,6 +53,7 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *("-serial", "chardev:record"),
         *("-device", "virtio-rng-pci"),
         *_ports(machine, endpoints),
+        *_monitor(endpoints),
         *_network(machine.network),
         *_shares(machine),
         *_gdb(machine),
@@ -71,7 +79,7 @@ def _base(machine: Machine) -> list[str]:
 
 
 def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
-    """The application's standard streams, as far as they are not the console."""
+    """The application's standard streams, as far as they are not the console; then reports."""
     chardevs = []
     if machine.stdin_port and endpoints.stdin_fd is not None:
         chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))
@@ -79,13 +87,24 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
         out, err = _quote(endpoints.stdout), _quote(endpoints.stderr)
         chardevs.append((STDOUT_PORT, "stdout", f"file,id=stdout,path={out}"))
         chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
+    if endpoints.reports:
+        chardevs.append((REPORTS_PORT, "reports", f"file,id=reports,path={_quote(endpoints.reports)}"))
+    if endpoints.requests_fd is not None:
+        chardevs.append((REQUESTS_PORT, "requests", f"socket,id=requests,fd={endpoints.requests_fd}"))
     if not chardevs:
         return []
-    words = ["-device", "virtio-serial-pci,max_ports=4"]
+    words = ["-device", "virtio-serial-pci,max_ports=8"]
     for name, identity, chardev in chardevs:
         words += ["-chardev", chardev]
         words += ["-device", f"virtserialport,chardev={identity},name={name}"]
     return words
+
+
+def _monitor(endpoints: Endpoints) -> list[str]:
+    if endpoints.monitor_fd is None:
+        return []
+    chardev = f"socket,id=monitor,fd={endpoints.monitor_fd}"
+    return ["-chardev", chardev, "-mon", "chardev=monitor,mode=control"]
 
 
 def _network(network: "Network | None") -> list[str]:
