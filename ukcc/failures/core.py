@@ -19,11 +19,12 @@ _NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV = 1, 3, 6
 _NT_FILE, _NT_SIGINFO = 0x46494C45, 0x53494749
 _THREADS = 2
 _AT_SYSINFO_EHDR = 33
+_PAGE = 4096
 _WORD = struct.Struct("<Q")
 _NOTE = struct.Struct("<III")
 
-# struct user_regs_struct, in its order.
-_REGISTERS = (
+# struct user_regs_struct, in its order; the first 21 are struct pt_regs.
+REGISTERS = (
     "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx",
     "rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base",
 )  # fmt: skip
@@ -82,6 +83,12 @@ class Memory:
         data = self.read(address, _WORD.size)
         return None if data is None else int(_WORD.unpack(data)[0])
 
+    def pages(self) -> "Iterator[tuple[int, bytes]]":
+        """Whole pages, with their addresses."""
+        for start, data in self._pieces:
+            for at in range(-start % _PAGE, len(data) - _PAGE + 1, _PAGE):
+                yield start + at, data[at : at + _PAGE]
+
     def piece(self, address: int) -> bytes:
         """The whole stretch that begins at an address; empty if none does."""
         return next((data for start, data in self._pieces if start == address), b"")
@@ -108,9 +115,7 @@ def parse_core(data: bytes) -> Core:
         segments = list(ELFFile(BytesIO(data)).iter_segments())
     except (ELFError, ValueError, struct.error) as error:
         raise UkccError(f"a damaged report of a failure: {error}") from None
-    pieces = [
-        (int(s["p_vaddr"]), bytes(s.data())) for s in segments if s["p_type"] == "PT_LOAD"
-    ]
+    pieces = [(int(s["p_vaddr"]), bytes(s.data())) for s in segments if s["p_type"] == "PT_LOAD"]
     notes = [n for s in segments if s["p_type"] == "PT_NOTE" for n in _notes(bytes(s.data()))]
     try:
         return _core(notes, Memory(pieces))
@@ -160,8 +165,8 @@ def _threads(statuses: "list[bytes]", states: "list[bytes]") -> Iterator[Thread]
     known = dict(line.split() for text in states for line in text.decode().splitlines())
     for status in statuses:
         tid = struct.unpack_from("<i", status, _PID_AT)[0]
-        words = struct.unpack_from(f"<{len(_REGISTERS)}Q", status, _REGISTERS_AT)
-        registers = dict(zip(_REGISTERS, words, strict=True))
+        words = struct.unpack_from(f"<{len(REGISTERS)}Q", status, _REGISTERS_AT)
+        registers = dict(zip(REGISTERS, words, strict=True))
         yield Thread(tid, registers, known.pop(str(tid), ""))
     for word, state in known.items():
         yield Thread(int(word), {}, state)

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ukcc import paths
-from ukcc.errors import UkccError
 from ukcc.failures import libdw, text
 from ukcc.failures.core import Core, Thread, parse_core
-from ukcc.failures.libdw import Module, Place, Session
+from ukcc.failures.libdw import Module, Session
 from ukcc.failures.modules import Files, modules_of
 from ukcc.failures.signals import reason
-from ukcc.image.elf import Function, open_elf
+from ukcc.failures.symbols import symbol_place
 from ukcc.vm.facts import read_metadata
 
 _MOST_FRAMES = 4096
@@ -101,30 +100,5 @@ def _without_library(core: Core, modules: "list[Module]") -> Iterator[str]:
         if thread.registers:
             address = thread.registers["rip"]
             yield f"  thread {thread.tid}:"
-            yield from text.frame_lines([(address, _symbol(address, modules))], 1)
+            yield from text.frame_lines([(address, symbol_place(address, modules))], 1)
     yield f"  for whole stacks with lines: apt-get install {libdw.PACKAGE}"
-
-
-def _symbol(address: int, modules: "list[Module]") -> "list[Place]":
-    for module in modules:
-        try:
-            with open_elf(Path(module.path)) as elf:
-                functions = elf.functions()
-        except UkccError:
-            continue
-        found = symbol_at(address - module.bias, functions)
-        if found is not None:
-            offset = address - module.bias - found.addr
-            return [Place(libdw.demangled(found.name.encode()), offset, module=module.name)]
-    return []
-
-
-def symbol_at(address: int, functions: "list[Function]") -> "Function | None":
-    """The function of a sorted list that an address lies in; one without a size reaches on."""
-    best = None
-    for function in functions:
-        if function.addr > address:
-            break
-        if address < function.addr + function.size or not function.size:
-            best = function
-    return best

@@ -9,9 +9,8 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from ctypes import (
-    CDLL, CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_uint64, c_void_p, cast,
-)  # fmt: skip
+from ctypes import CDLL, CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_void_p
+from ctypes import c_uint64 as c_word
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -41,7 +40,7 @@ class _Callbacks(Structure):
 
 _NEXT = CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(c_void_p))
 _GET = CFUNCTYPE(c_bool, c_void_p, c_int, c_void_p, POINTER(c_void_p))
-_READ = CFUNCTYPE(c_bool, c_void_p, c_uint64, POINTER(c_uint64), c_void_p)
+_READ = CFUNCTYPE(c_bool, c_void_p, c_word, POINTER(c_word), c_void_p)
 _INITIAL = CFUNCTYPE(c_bool, c_void_p, c_void_p)
 _FRAME = CFUNCTYPE(c_int, c_void_p, c_void_p)
 
@@ -58,7 +57,7 @@ class _ThreadCallbacks(Structure):
 
 
 class _Die(Structure):
-    _fields_ = (("addr", c_void_p), ("cu", c_void_p), ("abbrev", c_void_p), ("padding", c_uint64))
+    _fields_ = (("addr", c_void_p), ("cu", c_void_p), ("abbrev", c_void_p), ("padding", c_word))
 
 
 class _Attribute(Structure):
@@ -71,26 +70,26 @@ _FUNCTIONS: "dict[str, tuple[Any, ...]]" = {
     "dwfl_end": (None, c_void_p),
     "dwfl_errmsg": (c_char_p, c_int),
     "dwfl_report_begin": (None, c_void_p),
-    "dwfl_report_elf": (c_void_p, c_void_p, c_char_p, c_char_p, c_int, c_uint64, c_bool),
+    "dwfl_report_elf": (c_void_p, c_void_p, c_char_p, c_char_p, c_int, c_word, c_bool),
     "dwfl_report_end": (c_int, c_void_p, c_void_p, c_void_p),
     "dwfl_attach_state": (c_bool, c_void_p, c_void_p, c_int, POINTER(_ThreadCallbacks), c_void_p),
-    "dwfl_thread_state_registers": (c_bool, c_void_p, c_int, ctypes.c_uint, POINTER(c_uint64)),
+    "dwfl_thread_state_registers": (c_bool, c_void_p, c_int, ctypes.c_uint, POINTER(c_word)),
     "dwfl_getthread_frames": (c_int, c_void_p, c_int, _FRAME, c_void_p),
-    "dwfl_frame_pc": (c_bool, c_void_p, POINTER(c_uint64), POINTER(c_bool)),
-    "dwfl_addrmodule": (c_void_p, c_void_p, c_uint64),
+    "dwfl_frame_pc": (c_bool, c_void_p, POINTER(c_word), POINTER(c_bool)),
+    "dwfl_addrmodule": (c_void_p, c_void_p, c_word),
     "dwfl_module_addrinfo": (
-        c_char_p, c_void_p, c_uint64, POINTER(c_uint64), c_void_p, c_void_p, c_void_p, c_void_p,
+        c_char_p, c_void_p, c_word, POINTER(c_word), c_void_p, c_void_p, c_void_p, c_void_p,
     ),
     "dwfl_module_info": (c_char_p, c_void_p, *[c_void_p] * 7),
-    "dwfl_module_getsrc": (c_void_p, c_void_p, c_uint64),
+    "dwfl_module_getsrc": (c_void_p, c_void_p, c_word),
     "dwfl_lineinfo": (c_char_p, c_void_p, c_void_p, POINTER(c_int), c_void_p, c_void_p, c_void_p),
-    "dwfl_module_addrdie": (POINTER(_Die), c_void_p, c_uint64, POINTER(c_uint64)),
-    "dwarf_getscopes": (c_int, POINTER(_Die), c_uint64, POINTER(POINTER(_Die))),
+    "dwfl_module_addrdie": (POINTER(_Die), c_void_p, c_word, POINTER(c_word)),
+    "dwarf_getscopes": (c_int, POINTER(_Die), c_word, POINTER(POINTER(_Die))),
     "dwarf_getscopes_die": (c_int, POINTER(_Die), POINTER(POINTER(_Die))),
     "dwarf_tag": (c_int, POINTER(_Die)),
     "dwarf_diename": (c_char_p, POINTER(_Die)),
     "dwarf_attr_integrate": (c_void_p, POINTER(_Die), ctypes.c_uint, POINTER(_Attribute)),
-    "dwarf_formudata": (c_int, c_void_p, POINTER(c_uint64)),
+    "dwarf_formudata": (c_int, c_void_p, POINTER(c_word)),
     "dwarf_formstring": (c_char_p, c_void_p),
     "dwarf_getsrcfiles": (c_int, POINTER(_Die), POINTER(c_void_p), c_void_p),
     "dwarf_filesrc": (c_char_p, c_void_p, ctypes.c_size_t, c_void_p, c_void_p),
@@ -143,8 +142,8 @@ class Session:
 
     def __init__(self, modules: "list[Module]") -> None:
         self._lib = _library()
-        finder = cast(self._lib.dwfl_standard_find_debuginfo, c_void_p)
-        section = cast(self._lib.dwfl_offline_section_address, c_void_p)
+        finder = ctypes.cast(self._lib.dwfl_standard_find_debuginfo, c_void_p)
+        section = ctypes.cast(self._lib.dwfl_offline_section_address, c_void_p)
         self._callbacks = _Callbacks(None, finder, section, None)
         self._dwfl = self._lib.dwfl_begin(byref(self._callbacks))
         self._lib.dwfl_report_begin(self._dwfl)
@@ -185,7 +184,7 @@ class Session:
 
         def initial(thread: int, tid: int) -> bool:
             words = [registers[tid][name] for name in _DWARF_ORDER]
-            array = (c_uint64 * len(words))(*words)
+            array = (c_word * len(words))(*words)
             return bool(self._lib.dwfl_thread_state_registers(thread, 0, len(words), array))
 
         self._attached = _ThreadCallbacks(
@@ -198,7 +197,7 @@ class Session:
         found: list[int] = []
 
         def frame(state: int, arg: int) -> int:
-            pc, exact = c_uint64(), c_bool()
+            pc, exact = c_word(), c_bool()
             if not self._lib.dwfl_frame_pc(state, byref(pc), byref(exact)):
                 return _DWARF_CB_ABORT
             # the return address may already belong to the next line, or function
@@ -213,7 +212,7 @@ class Session:
         module = self._lib.dwfl_addrmodule(self._dwfl, address)
         if not module:
             return []
-        offset, line = c_uint64(), c_int()
+        offset, line = c_word(), c_int()
         symbol = self._lib.dwfl_module_addrinfo(
             module, address, byref(offset), self._symbol, None, None, None
         )
@@ -233,7 +232,7 @@ class Session:
     def _with_inlined(self, module: Any, address: int, real: Place) -> Iterator[Place]:
         """Each call that was inlined is at the line where the next outer one makes it."""
         file, line = real.file, real.line
-        bias = c_uint64()
+        bias = c_word()
         unit = self._lib.dwfl_module_addrdie(module, address, byref(bias))
         for die in self._nested(unit, address - bias.value) if unit else []:
             tag = self._lib.dwarf_tag(die)
@@ -249,7 +248,7 @@ class Session:
         yield Place(real.function, real.offset, file, line, real.module)
 
     def _nested(self, unit: Any, address: int) -> "list[Any]":
-        """The scopes around an address as the code is nested, inlined functions in their callers."""
+        """The scopes around an address as the code is nested: inlined ones in their callers."""
         scopes, nested = POINTER(_Die)(), POINTER(_Die)()
         if self._lib.dwarf_getscopes(unit, address, byref(scopes)) <= 0:
             return []
@@ -266,7 +265,7 @@ class Session:
         return os.fsdecode(self._lib.dwarf_diename(die) or b"")
 
     def _number(self, die: Any, name: int) -> int:
-        attribute, value = _Attribute(), c_uint64()
+        attribute, value = _Attribute(), c_word()
         if self._lib.dwarf_attr_integrate(die, name, byref(attribute)):
             self._lib.dwarf_formudata(byref(attribute), byref(value))
         return value.value
@@ -285,7 +284,7 @@ def _demangler() -> "Callable[..., Any] | None":
         function = CDLL("libstdc++.so.6").__cxa_demangle
         function.restype = c_void_p
         function.argtypes = [c_char_p, c_void_p, c_void_p, c_void_p]
-        return function  # type: ignore[no-any-return]
+        return function
     return None
 
 

@@ -35,6 +35,14 @@ class Files:
             archive = elf.section_bytes(_ARCHIVE)
         self._members = {f"/{member.path}": member.data for member in cpio.members(archive)}
 
+    def programs(self) -> "list[str]":
+        """Paths of the ELF files in the image, ours left out."""
+        return [
+            path
+            for path, data in self._members.items()
+            if data.startswith(b"\x7fELF") and path != "/init"
+        ]
+
     def locate(self, path: str) -> "str | None":
         """The host's file with the same code as the guest's `path`, if there is one.
 

@@ -8,11 +8,13 @@ _HEADER = re.compile(rb"UKCC1 ([a-z]+) (\d{1,10})\n")
 _LONGEST_HEADER = 64
 
 CRASH, STACKS, MEMORY, DONE = "crash", "stacks", "memory", "done"
+# Made on the host: what QEMU's monitor said, and the console of a panic.
+CPUS, PANIC = "cpus", "panic"
 
 
 @dataclass(frozen=True)
 class Report:
-    """kind: one of the words above; data: a trimmed core, or text."""
+    """kind: one of the words above; data: a trimmed core, text, or JSON."""
 
     kind: str
     data: bytes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ukcc import proc
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.failures.core import parse_core
-from ukcc.failures.reports import CRASH, MEMORY, STACKS, Report
+from ukcc.failures.reports import CPUS, CRASH, MEMORY, PANIC, STACKS, Report
 from ukcc.failures.signals import reason
 from ukcc.failures.text import register_lines
 from ukcc.failures.view import memory_file
@@ -48,35 +48,39 @@ class Shower:
     def _lines(self, report: Report) -> "list[str]":
         if report.kind == MEMORY:
             return [killed_line(report.data.decode(errors="replace"), self.memory_mib)]
-        if report.kind not in (CRASH, STACKS):
-            return report.data.decode(errors="replace").splitlines()
+        if report.kind in (CPUS, PANIC):
+            return self._machine(report)
         if report.kind == CRASH:
             self.crashes += 1
             if self.crashes > _MOST:
                 return _short(report.data)[:1]
-        return self._explained(report.data)
+        return self._explained(report.data) if report.kind in (CRASH, STACKS) else []
+
+    def _machine(self, report: Report) -> "list[str]":
+        try:
+            return resolve(report.kind, report.data, self.image)
+        except ToolFailed as error:
+            return [f"no names for the kernel's addresses: {error.message}"]
 
     def _explained(self, data: bytes) -> "list[str]":
         try:
-            return resolve(["core", data], self.image, self.shares)
+            return resolve("core", data, self.image, self.shares)
         except ToolFailed as error:
             return [*_short(data), f"  its stacks cannot be read: {error.message}"]
 
 
-def resolve(what: "list[str | bytes]", image: str, shares: Iterable["tuple[str, str]"]) -> "list[str]":
-    """The lines of `python -m ukcc.failures`, to which bytes go as a file. Raises ToolFailed."""
-    files = [memory_file(word, "report") for word in what if isinstance(word, bytes)]
-    places = iter([f"/proc/{os.getpid()}/fd/{fd}" for fd, _ in files])
-    words = [next(places) if isinstance(word, bytes) else word for word in what]
-    argv = [sys.executable, "-m", "ukcc.failures", *words, image]
+def resolve(
+    kind: str, data: bytes, image: str, shares: Iterable["tuple[str, str]"] = ()
+) -> "list[str]":
+    """The lines of `python -m ukcc.failures`, a process of its own. Raises ToolFailed."""
+    fd, _ = memory_file(data, "report")
+    argv = [sys.executable, "-m", "ukcc.failures", kind, f"/proc/{os.getpid()}/fd/{fd}", image]
     argv += [path for pair in shares for path in pair]
     try:
         # nothing is fetched from the network to explain a crash
-        said = proc.output(argv, env={"DEBUGINFOD_URLS": ""}, timeout=_PATIENCE)
+        return proc.output(argv, env={"DEBUGINFOD_URLS": ""}, timeout=_PATIENCE).splitlines()
     finally:
-        for fd, _ in files:
-            os.close(fd)
-    return said.splitlines()
+        os.close(fd)
 
 
 def _short(data: bytes) -> "list[str]":

@@ -7,7 +7,7 @@ from ukcc.failures.core import Core, Signal
 _SI_USER, _SI_QUEUE, _SI_TKILL, _SI_KERNEL = 0, -1, -6, 0x80
 
 # (signal, si_code): the kernel's name for it, and what it says about the address.
-_REASONS = {
+_REASONS: dict[tuple[int, int], tuple[str, str]] = {
     (signal.SIGSEGV, 1): ("SEGV_MAPERR", "no memory is mapped at {}"),
     (signal.SIGSEGV, 2): ("SEGV_ACCERR", "the memory at {} does not permit this access"),
     (signal.SIGSEGV, 4): ("SEGV_PKUERR", "a protection key forbids the access to {}"),
@@ -54,7 +54,7 @@ def reason(core: Core) -> str:
     name = signal_name(what.number)
     if _overflow(core, what):
         return f"{name}: the stack is full, endless recursion perhaps (at {what.address:#x})"
-    known = _REASONS.get((what.number, what.code))  # type: ignore[call-overload]
+    known = _REASONS.get((what.number, what.code))
     if known is not None:
         code, text = known
         return f"{name}: {text.format(hex(what.address))} ({code})"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.vm import backlog, process
@@ -29,12 +30,13 @@ from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 
 TIMED_OUT = 124  # as timeout(1)
+PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
 
 _PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
 
 
 def run(options: RunOptions) -> int:
-    """Boots the image; the exit status is the application's, or 124, 125 or 128 + n."""
+    """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
     image = completed(options.image)
     facts = read_facts(image)
     terminal = host_terminal()
@@ -51,6 +53,7 @@ def run(options: RunOptions) -> int:
     machine = replace(machine, image=image)
     if options.gdb_port is not None:
         _say(gdb_line(options.image, options.gdb_port, facts))
+    shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
     outcome = process.execute(
         lambda endpoints: qemu_argv(machine, endpoints),
         settings_archive(machine, terminal, options, facts.program),
@@ -59,10 +62,10 @@ def run(options: RunOptions) -> int:
         output_ports=machine.output_ports,
         timeout=options.timeout,
         on_start=_lengthen_queues(options),
-        on_report=Shower(
-            image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares)
-        ),
+        on_report=shower,
     )
+    if _PANIC.search(outcome.console):
+        shower(Report(PANIC, outcome.console))
     return exit_status(outcome, options)
 
 
@@ -163,16 +166,17 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
             "--timeout gives it longer",
             TIMED_OUT,
         )
-    if record.status is None:
-        raise MachineError(f"{options.image}: {_what_happened(outcome)}")
-    return record.status
+    if record.status is not None:
+        return record.status
+    panic = _PANIC.search(outcome.console)
+    if panic:
+        why = panic[1].decode(errors="replace")
+        raise MachineError(f"{options.image}: the kernel panicked: {why}", status=PANICKED)
+    raise MachineError(f"{options.image}: {_what_happened(outcome)}")
 
 
 def _what_happened(outcome: Outcome) -> str:
     """One line on a machine that ended without telling the application's status."""
-    panic = _PANIC.search(outcome.console)
-    if panic:
-        return f"the kernel panicked: {panic[1].decode(errors='replace')}"
     said = outcome.stderr.strip().splitlines()
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"

@@ -88,9 +88,13 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
         chardevs.append((STDOUT_PORT, "stdout", f"file,id=stdout,path={out}"))
         chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
     if endpoints.reports:
-        chardevs.append((REPORTS_PORT, "reports", f"file,id=reports,path={_quote(endpoints.reports)}"))
+        chardevs.append(
+            (REPORTS_PORT, "reports", f"file,id=reports,path={_quote(endpoints.reports)}")
+        )
     if endpoints.requests_fd is not None:
-        chardevs.append((REQUESTS_PORT, "requests", f"socket,id=requests,fd={endpoints.requests_fd}"))
+        chardevs.append(
+            (REQUESTS_PORT, "requests", f"socket,id=requests,fd={endpoints.requests_fd}")
+        )
     if not chardevs:
         return []
     words = ["-device", "virtio-serial-pci,max_ports=8"]

@@ -11,15 +11,13 @@ import socket
 import threading
 from collections.abc import Callable
 
-from ukcc.failures.reports import DONE, Parser, Report
+from ukcc.failures.reports import CPUS, DONE, Parser, Report
 
 _CHUNK = 65536
 _REQUEST = b"stacks\n"
 _BEGINNING = 4.0  # seconds in which a living guest begins to answer, slow emulation included
 _ANSWER = 20.0  # and in which it has answered
 _EXPLAINING = 60.0  # seconds that the reports may still take when the machine has ended
-
-CPUS = "cpus"  # kind of the report that we make ourselves, from what QEMU's monitor says
 
 
 class Watch:
@@ -32,7 +30,7 @@ class Watch:
         self._requests, self._guest_requests = (stack.enter_context(s) for s in socket.socketpair())
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
         self._on_report = on_report
-        self._queue: "queue.SimpleQueue[Report | None]" = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
         self._heard, self._done = threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=t, daemon=True) for t in (self._read, self._show)]
 

@@ -1,0 +1,105 @@
+"""The kernel's side of a failure: names for its addresses, and its own traces made readable."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ukcc.failures import libdw, text
+from ukcc.failures.core import REGISTERS, Memory
+from ukcc.failures.libdw import Place, Session
+from ukcc.failures.symbols import symbol_place
+from ukcc.image.headers import PF_X, PT_LOAD, open_headers
+
+KERNEL_STACK = 16384  # bytes, and its alignment (arch/x86/include/asm/page_64_types.h)
+LOW_END = 1 << 47  # the application's half of the addresses ends here
+USER_CS = 0x33  # what the kernel shows as the application's code segment (docs/kernel.md)
+_FRAME_SIZE = 21 * 8  # struct pt_regs
+
+_RIP = re.compile(r"^RIP: [0-9a-f]{4}:0x([0-9a-f]{16})", re.MULTILINE)
+_TRACE = re.compile(r"^Call Trace:\n((?: .*\n)*)", re.MULTILINE)
+_TRACED = re.compile(r"^ (\? )?0x([0-9a-f]{16})$", re.MULTILINE)
+_STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?", re.MULTILINE)
+
+_CALL_NEAR, _CALL_GROUP = 0xE8, 0xFF
+
+
+def traced(console: str) -> "list[int]":
+    """Addresses of the first oops or panic on a console: where it was, then what had called."""
+    plain = _STAMP.sub("", console.replace("\r\n", "\n"))
+    rip = _RIP.search(plain)
+    trace = _TRACE.search(plain, rip.start() if rip else 0)
+    found = [int(rip[1], 16)] if rip else []
+    if trace:
+        found += [int(address, 16) for _, address in _TRACED.findall(trace[1])]
+    return found
+
+
+class Kernel:
+    """A vmlinux with its symbols."""
+
+    def __init__(self, vmlinux: Path) -> None:
+        self.path = str(vmlinux)
+        fd, headers = open_headers(self.path)
+        try:
+            self._code = [
+                (p.vaddr, os.pread(fd, p.filesz, p.offset))
+                for p in headers.phdrs
+                if p.type == PT_LOAD and p.flags & PF_X
+            ]
+        finally:
+            os.close(fd)
+
+    def is_return(self, address: int) -> bool:
+        """Whether a call stands before this address of the kernel's text.
+
+        `call rel32` has 5 bytes; an indirect one is `ff /2` with operands of up to 5 bytes, and
+        perhaps a prefix before it.
+        """
+        for start, code in self._code:
+            at = address - start
+            if 7 <= at <= len(code):
+                return code[at - 5] == _CALL_NEAR or any(
+                    code[at - n] == _CALL_GROUP and code[at - n + 1] & 0x38 == 0x10
+                    for n in (2, 3, 4, 6, 7)
+                )
+        return False
+
+    def returns(self, memory: Memory, sp: int) -> Iterator[int]:
+        """Words of a kernel stack that may be return addresses: the kernel has no unwind tables.
+
+        Some are left over from earlier calls.
+        """
+        for at in range(sp & -8, -(-(sp + 1) // KERNEL_STACK) * KERNEL_STACK, 8):
+            word = memory.word(at)
+            if word is None:
+                return
+            if word >= LOW_END and self.is_return(word):
+                yield word - 1
+
+
+def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
+    """The application's registers, as its entry into the kernel left them at the stack's top.
+
+    rbx, rbp and r12 to r15 may be old ones: the gate does not store them (docs/kernel.md).
+    """
+    top = -(-(sp + 1) // KERNEL_STACK) * KERNEL_STACK
+    words = [memory.word(at) for at in range(top - _FRAME_SIZE, top, 8)]
+    registers = {
+        name: word for name, word in zip(REGISTERS, words, strict=False) if word is not None
+    }
+    if registers.get("cs") != USER_CS or registers["rsp"] >= LOW_END:
+        return None
+    return registers
+
+
+def address_lines(
+    addresses: "list[int]", session: "Session | None", modules: "list[libdw.Module]"
+) -> Iterator[str]:
+    """A line, or more where functions are inlined, for each; the first is exact."""
+
+    def places(address: int) -> "list[Place]":
+        return session.places(address) if session else symbol_place(address, modules)
+
+    frames = [(address, places(address)) for address in addresses]
+    yield from text.frame_lines(frames, text.FRAMES)
