@@ -11,7 +11,7 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.failures import libdw, text
 from ukcc.failures.core import Core, Thread, parse_core
-from ukcc.failures.libdw import Module, Session
+from ukcc.failures.libdw import Address, Module, Session
 from ukcc.failures.modules import Files, modules_of
 from ukcc.failures.signals import reason
 from ukcc.failures.symbols import symbol_place
@@ -53,7 +53,8 @@ def _stacks(core: Core, modules: "list[Module]", calls: "dict[int, str]") -> Ite
                 continue
             before, _ = starts[thread.tid]
             addresses = before + session.frames(thread.tid, _MOST_FRAMES)
-            frames = [(address, session.places(address)) for address in addresses]
+            known = {address: session.places(address) for address in set(addresses)}
+            frames = [(address, known[address]) for address in addresses]
             first = thread is threads[0]
             whole = len(addresses) < _MOST_FRAMES
             yield from text.frame_lines(frames, text.FRAMES if first else text.OTHER_FRAMES, whole)
@@ -69,7 +70,7 @@ def _what(core: Core, thread: Thread, calls: "dict[int, str]") -> str:
     return f", {text.thread_state(thread, call)}"
 
 
-def _start(core: Core, session: Session, thread: Thread) -> "tuple[list[int], dict[str, int]]":
+def _start(core: Core, session: Session, thread: Thread) -> "tuple[list[Address], dict[str, int]]":
     """(frames that cannot be unwound, registers to begin with).
 
     A call through a wrong pointer arrives where there is no code: its return address lies on top
@@ -80,7 +81,7 @@ def _start(core: Core, session: Session, thread: Thread) -> "tuple[list[int], di
     if session.knows(registers["rip"]) or back is None or not session.knows(back):
         return [], registers
     outer = {**registers, "rip": back - 1, "rsp": registers["rsp"] + 8}
-    return [registers["rip"]], outer
+    return [Address(registers["rip"], exact=True)], outer
 
 
 def _syscall_names(image: str) -> "dict[int, str]":
@@ -98,7 +99,7 @@ def _without_library(core: Core, modules: "list[Module]") -> Iterator[str]:
     threads, _ = text.shown_threads(core)
     for thread in threads:
         if thread.registers:
-            address = thread.registers["rip"]
+            address = Address(thread.registers["rip"], exact=True)
             yield f"  thread {thread.tid}:"
             yield from text.frame_lines([(address, symbol_place(address, modules))], 1)
     yield f"  for whole stacks with lines: apt-get install {libdw.PACKAGE}"

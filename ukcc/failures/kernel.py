@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.failures import libdw, text
 from ukcc.failures.core import REGISTERS, Memory
-from ukcc.failures.libdw import Place, Session
+from ukcc.failures.libdw import Address, Place, Session
 from ukcc.failures.symbols import symbol_place
 from ukcc.image.headers import PF_X, PT_LOAD, open_headers
 
@@ -17,6 +18,7 @@ USER_CS = 0x33  # what the kernel shows as the application's code segment (docs/
 _FRAME_SIZE = 21 * 8  # struct pt_regs
 
 _RIP = re.compile(r"^RIP: [0-9a-f]{4}:0x([0-9a-f]{16})", re.MULTILINE)
+_RSP = re.compile(r"^RSP: [0-9a-f]{4}:([0-9a-f]{16})", re.MULTILINE)
 _TRACE = re.compile(r"^Call Trace:\n((?: .*\n)*)", re.MULTILINE)
 _TRACED = re.compile(r"^ (\? )?0x([0-9a-f]{16})$", re.MULTILINE)
 _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?", re.MULTILINE)
@@ -24,15 +26,24 @@ _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?", re.MULTILINE)
 _CALL_NEAR, _CALL_GROUP = 0xE8, 0xFF
 
 
-def traced(console: str) -> "list[int]":
-    """Addresses of the first oops or panic on a console: where it was, then what had called."""
+@dataclass(frozen=True)
+class Trace:
+    """addresses: where it happened, then what had called; sp: the stack pointer there, or 0."""
+
+    addresses: "list[Address]"
+    sp: int
+
+
+def traced(console: str) -> Trace:
+    """The first oops on a console, or the trace of a panic without one."""
     plain = _STAMP.sub("", console.replace("\r\n", "\n"))
     rip = _RIP.search(plain)
+    sp = _RSP.search(plain, rip.start() if rip else 0)
     trace = _TRACE.search(plain, rip.start() if rip else 0)
-    found = [int(rip[1], 16)] if rip else []
+    found = [Address(int(rip[1], 16), exact=True)] if rip else []
     if trace:
-        found += [int(address, 16) for _, address in _TRACED.findall(trace[1])]
-    return found
+        found += [Address(int(address, 16)) for _, address in _TRACED.findall(trace[1])]
+    return Trace(found, int(sp[1], 16) if sp else 0)
 
 
 class Kernel:
@@ -65,7 +76,7 @@ class Kernel:
                 )
         return False
 
-    def returns(self, memory: Memory, sp: int) -> Iterator[int]:
+    def returns(self, memory: Memory, sp: int) -> Iterator[Address]:
         """Words of a kernel stack that may be return addresses: the kernel has no unwind tables.
 
         Some are left over from earlier calls.
@@ -75,7 +86,7 @@ class Kernel:
             if word is None:
                 return
             if word >= LOW_END and self.is_return(word):
-                yield word - 1
+                yield Address(word)
 
 
 def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
@@ -94,11 +105,11 @@ def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
 
 
 def address_lines(
-    addresses: "list[int]", session: "Session | None", modules: "list[libdw.Module]"
+    addresses: "list[Address]", session: "Session | None", modules: "list[libdw.Module]"
 ) -> Iterator[str]:
-    """A line, or more where functions are inlined, for each; the first is exact."""
+    """A line for each, or more where functions are inlined."""
 
-    def places(address: int) -> "list[Place]":
+    def places(address: Address) -> "list[Place]":
         return session.places(address) if session else symbol_place(address, modules)
 
     frames = [(address, places(address)) for address in addresses]

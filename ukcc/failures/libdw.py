@@ -124,6 +124,19 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Address:
+    """Of an instruction if `exact`, else of the one behind a call."""
+
+    value: int
+    exact: bool = False
+
+    @property
+    def looked_up(self) -> int:
+        """The call itself: behind it another line, or another function, may begin."""
+        return self.value if self.exact or not self.value else self.value - 1
+
+
+@dataclass(frozen=True)
 class Place:
     """Where an address is. function, file: empty if unknown; offset: from the function's start,
     bytes; line: 0 if unknown; inlined: compiled into the place that follows.
@@ -192,23 +205,23 @@ class Session:
         )
         self._lib.dwfl_attach_state(self._dwfl, None, 1, byref(self._attached), None)
 
-    def frames(self, tid: int, most: int) -> "list[int]":
-        """Addresses to look up, innermost first: that of the instruction, then of each call."""
-        found: list[int] = []
+    def frames(self, tid: int, most: int) -> "list[Address]":
+        """Where the thread is, innermost first: the instruction, then where each call returns."""
+        found: list[Address] = []
 
         def frame(state: int, arg: int) -> int:
             pc, exact = c_word(), c_bool()
             if not self._lib.dwfl_frame_pc(state, byref(pc), byref(exact)):
                 return _DWARF_CB_ABORT
-            # the return address may already belong to the next line, or function
-            found.append(pc.value if exact.value or not pc.value else pc.value - 1)
+            found.append(Address(pc.value, exact.value))
             return _DWARF_CB_OK if len(found) < most else _DWARF_CB_ABORT
 
         self._lib.dwfl_getthread_frames(self._dwfl, tid, _FRAME(frame), None)
         return found
 
-    def places(self, address: int) -> "list[Place]":
+    def places(self, where: Address) -> "list[Place]":
         """Where an address is: inlined functions first, the real one last. Empty if unknown."""
+        address = where.looked_up
         module = self._lib.dwfl_addrmodule(self._dwfl, address)
         if not module:
             return []
@@ -222,7 +235,11 @@ class Session:
             file = self._lib.dwfl_lineinfo(source, None, byref(line), None, None, None) or b""
         name = self._lib.dwfl_module_info(module, *[None] * 7) or b""
         real = Place(
-            demangled(symbol or b""), offset.value, os.fsdecode(file), line.value, os.fsdecode(name)
+            demangled(symbol or b""),
+            offset.value + where.value - address,
+            os.fsdecode(file),
+            line.value,
+            os.fsdecode(name),
         )
         return list(self._with_inlined(module, address, real))
 

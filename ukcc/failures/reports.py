@@ -8,7 +8,8 @@ _HEADER = re.compile(rb"UKCC1 ([a-z]+) (\d{1,10})\n")
 _LONGEST_HEADER = 64
 
 CRASH, STACKS, MEMORY, DONE = "crash", "stacks", "memory", "done"
-# Made on the host: what QEMU's monitor said, and the console of a panic.
+# Made on the host: what QEMU's monitor said; the same with the console of a panic before it, and
+# a NUL between them.
 CPUS, PANIC = "cpus", "panic"
 
 

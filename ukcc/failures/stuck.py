@@ -13,7 +13,7 @@ from ukcc.failures import libdw
 from ukcc.failures.core import Memory
 from ukcc.failures.cpus import unpack
 from ukcc.failures.kernel import LOW_END, Kernel, address_lines, entry_frame, traced
-from ukcc.failures.libdw import Module, Session
+from ukcc.failures.libdw import Address, Module, Session
 from ukcc.failures.modules import Files
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
 from ukcc.vm.facts import read_facts
@@ -32,17 +32,23 @@ def explain_cpus(data: bytes, image: str) -> "list[str]":
     return lines
 
 
-def explain_panic(console: bytes, image: str) -> "list[str]":
-    """The kernel's own trace; empty if there is none on the console."""
-    addresses = traced(console.decode(errors="replace"))
-    if not addresses:
-        return []
+def explain_panic(data: bytes, image: str) -> "list[str]":
+    """The kernel's own trace, with names; then the application that had called it.
+
+    data: the console, a NUL, and what QEMU's monitor said of the CPUs, or nothing.
+    """
+    console, _, cpus = data.partition(b"\0")
+    trace = traced(console.decode(errors="replace"))
     machine = _Machine(image)
-    return [
-        "the kernel's trace (of its callers some may be left over from earlier calls):",
-        *machine.missing(),
-        *machine.lines(addresses, Memory([])),
-    ]
+    memories = unpack(cpus) if cpus else []
+    mine = [memory for _, memory in memories if trace.sp and memory.word(trace.sp) is not None]
+    memory = mine[0] if mine else Memory([])
+    lines = ["the kernel's trace (some of the callers may be left over from earlier calls):"]
+    lines += [*machine.missing(), *machine.lines(trace.addresses, memory)]
+    caller = entry_frame(memory, trace.sp) if mine and trace.sp >= LOW_END else None
+    if caller:
+        lines += ["  called by the application:", *machine.unwound_lines(caller, memory)]
+    return lines
 
 
 def _state(registers: "dict[str, int]") -> str:
@@ -70,7 +76,7 @@ class _Machine:
             " `ukcc sysroot build` by the ukcc that linked it"
         ]
 
-    def lines(self, addresses: "list[int]", memory: Memory) -> Iterator[str]:
+    def lines(self, addresses: "list[Address]", memory: Memory) -> Iterator[str]:
         """Frames of these addresses."""
         modules = self._modules(memory)
         with ExitStack() as stack:
@@ -82,16 +88,20 @@ class _Machine:
         addresses = []
         outer: dict[str, int] | None = registers
         if registers["rsp"] >= LOW_END:
-            addresses = [registers["rip"]]
+            addresses = [Address(registers["rip"], exact=True)]
             addresses += self._kernel.returns(memory, registers["rsp"]) if self._kernel else []
             outer = entry_frame(memory, registers["rsp"])
         if outer is not None:
             addresses += self._unwound(outer, memory)
         return self.lines(addresses, memory)
 
-    def _unwound(self, registers: "dict[str, int]", memory: Memory) -> "list[int]":
+    def unwound_lines(self, registers: "dict[str, int]", memory: Memory) -> Iterator[str]:
+        """The application's frames."""
+        return self.lines(self._unwound(registers, memory), memory)
+
+    def _unwound(self, registers: "dict[str, int]", memory: Memory) -> "list[Address]":
         if not libdw.available():
-            return [registers["rip"]]
+            return [Address(registers["rip"], exact=True)]
         with Session(self._modules(memory)) as session:
             session.attach(memory, {1: registers})
             return session.frames(1, _MOST_FRAMES)

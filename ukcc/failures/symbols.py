@@ -4,16 +4,16 @@ from functools import cache
 from pathlib import Path
 
 from ukcc.errors import UkccError
-from ukcc.failures.libdw import Module, Place, demangled
+from ukcc.failures.libdw import Address, Module, Place, demangled
 from ukcc.image.elf import Function, open_elf
 
 
-def symbol_place(address: int, modules: "list[Module]") -> "list[Place]":
+def symbol_place(where: Address, modules: "list[Module]") -> "list[Place]":
     """The function around an address; empty if none is known."""
     for module in modules:
-        found = symbol_at(address - module.bias, _functions(module.path))
+        found = symbol_at(where.looked_up - module.bias, _functions(module.path))
         if found is not None:
-            offset = address - module.bias - found.addr
+            offset = where.value - module.bias - found.addr
             return [Place(demangled(found.name.encode()), offset, module=module.name)]
     return []
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ukcc.failures.core import Core, Thread
-from ukcc.failures.libdw import Place
+from ukcc.failures.libdw import Address, Place
 
 # Of the thread in question so many frames are shown, of others so many; and from the end.
 FRAMES, OTHER_FRAMES, LAST_FRAMES = 48, 16, 4
@@ -23,7 +23,7 @@ _SHOWN_REGISTERS = (
 _STATES = {"R": "running", "S": "blocked", "D": "blocked, not to be interrupted",
            "T": "stopped", "t": "stopped by a debugger", "I": "idle"}  # fmt: skip
 
-Frame = tuple[int, "list[Place]"]
+Frame = tuple[Address, "list[Place]"]
 
 
 def register_lines(registers: "dict[str, int]") -> "list[str]":
@@ -62,7 +62,7 @@ def _folded(numbered: "Iterable[tuple[int, Frame]]") -> Iterator[str]:
 
 def _one(number: int, frame: Frame) -> Iterator[str]:
     address, places = frame
-    head = f"    #{number:<3} {address:#018x}  "
+    head = f"    #{number:<3} {address.value:#018x}  "
     if not places:
         yield f"{head}(no function is known there)"
     for place in places:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shlex
 import signal
 import socket
@@ -31,8 +30,6 @@ from ukcc.vm.settings import Terminal, settings_files
 
 TIMED_OUT = 124  # as timeout(1)
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
-
-_PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
 
 
 def run(options: RunOptions) -> int:
@@ -64,8 +61,8 @@ def run(options: RunOptions) -> int:
         on_start=_lengthen_queues(options),
         on_report=shower,
     )
-    if _PANIC.search(outcome.console):
-        shower(Report(PANIC, outcome.console))
+    if process.PANIC.search(outcome.console):
+        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
     return exit_status(outcome, options)
 
 
@@ -168,7 +165,7 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
         )
     if record.status is not None:
         return record.status
-    panic = _PANIC.search(outcome.console)
+    panic = process.PANIC.search(outcome.console)
     if panic:
         why = panic[1].decode(errors="replace")
         raise MachineError(f"{options.image}: the kernel panicked: {why}", status=PANICKED)

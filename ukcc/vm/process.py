@@ -9,11 +9,13 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +29,13 @@ from ukcc.vm.watch import Watch
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _CHUNK = 65536
+_LAST_WORDS = 0.5  # seconds from the line of a panic until the kernel has said all
 _TAIL = 65536  # bytes of the console that are kept to explain a failure
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
 
 # Makes the argv, given where the channels end.
 ArgvMaker = Callable[[Endpoints], Sequence[str]]
@@ -42,13 +47,15 @@ class Outcome:
 
     returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
     serial port; console: the last bytes shown; stderr: what QEMU itself said;
-    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0.
+    cpus: what they were at in a panic, or empty (ukcc/failures/cpus.py); timed_out: we ended it;
+    stopped_by: the signal to us that ended it, or 0.
     """
 
     returncode: int
     record: bytes
     console: bytes = b""
     stderr: str = ""
+    cpus: bytes = b""
     timed_out: bool = False
     stopped_by: int = 0
 
@@ -87,6 +94,7 @@ def execute(
         record_fd = _memory_file(stack, "record", b"")
         port = _StdinPort(stack) if stdin_port else None
         errors = _Pipe(stack) if output_ports else None
+        log = _Pipe(stack) if interactive else None
         watch = Watch(stack, on_report) if on_report else None
         endpoints = Endpoints(
             initrd=_own_path(initrd_fd),
@@ -97,9 +105,11 @@ def execute(
             reports=_own_path(watch.reports_end) if watch else "",
             requests_fd=watch.requests_end if watch else None,
             monitor_fd=watch.monitor_end if watch else None,
+            console_log=_own_path(log.write_end.fileno()) if log else "",
         )
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
         passed += [errors.write_end.fileno()] if errors else []
+        passed += [log.write_end.fileno()] if log else []
         passed += watch.passed if watch else []
         if interactive:
             stack.enter_context(_terminal_restored())
@@ -109,7 +119,9 @@ def execute(
             watch.start()
             stack.enter_context(_asked_by_sigquit(watch))
         try:
-            copies = _Copies(machine, STDOUT if shown else None, errors)
+            copies = _Copies(machine, STDOUT if shown else None, errors, log)
+            if watch:
+                copies.console.on_panic = lambda: _look_at_panic(machine, watch)
             if port:
                 port.start()
             if on_start:
@@ -129,9 +141,17 @@ def execute(
             record=os.pread(record_fd, _CHUNK, 0),
             console=copies.console.tail,
             stderr=copies.messages.tail.decode(errors="replace"),
+            cpus=watch.cpus if watch else b"",
             timed_out=ending.timed_out,
             stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.console.broken else 0),
         )
+
+
+def _look_at_panic(machine: "subprocess.Popen[bytes]", watch: Watch) -> None:
+    """The kernel waits some seconds before it resets; QEMU is asked as soon as it has spoken."""
+    time.sleep(_LAST_WORDS)
+    watch.look_at_cpus()
+    machine.terminate()
 
 
 @dataclass(frozen=True)
@@ -282,6 +302,7 @@ class _Copy:
     def __init__(self, source: int, target: "int | None", on_broken: Callable[[], None]) -> None:
         self.tail = b""
         self.broken = False
+        self.on_panic: Callable[[], None] | None = None
         self._source, self._target, self._on_broken = source, target, on_broken
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -289,6 +310,9 @@ class _Copy:
     def _run(self) -> None:
         while data := os.read(self._source, _CHUNK):
             self.tail = (self.tail + data)[-_TAIL:]
+            if self.on_panic and PANIC.search(self.tail):
+                threading.Thread(target=self.on_panic, daemon=True).start()
+                self.on_panic = None
             if self._target is not None and not self.broken:
                 self._write(memoryview(data), self._target)
 
@@ -306,7 +330,11 @@ class _Copies:
     """The console to our stdout, the application's errors to our stderr, QEMU's own to memory."""
 
     def __init__(
-        self, machine: "subprocess.Popen[bytes]", target: "int | None", errors: "_Pipe | None"
+        self,
+        machine: "subprocess.Popen[bytes]",
+        target: "int | None",
+        errors: "_Pipe | None",
+        log: "_Pipe | None",
     ) -> None:
         assert machine.stderr is not None  # it is a pipe
         self.messages = _Copy(machine.stderr.fileno(), None, machine.terminate)
@@ -314,6 +342,10 @@ class _Copies:
         self._all = [self.messages]
         if machine.stdout is not None:
             self.console = _Copy(machine.stdout.fileno(), target, machine.terminate)
+            self._all.append(self.console)
+        if log is not None:
+            log.write_end.close()
+            self.console = _Copy(log.read_end.fileno(), None, machine.terminate)
             self._all.append(self.console)
         if errors is not None:
             errors.write_end.close()  # QEMU's is the only one now, and its end is the end of file

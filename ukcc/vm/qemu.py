@@ -18,6 +18,8 @@ STDERR_PORT = "ukcc.stderr"
 REPORTS_PORT = "ukcc.reports"
 REQUESTS_PORT = "ukcc.requests"
 
+PANIC_SECONDS = 5
+
 
 @dataclass(frozen=True)
 class Endpoints:
@@ -27,7 +29,8 @@ class Endpoints:
     stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it;
     stdout, stderr: paths that get the application's output, if it has ports for that;
     reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
-    by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP).
+    by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP);
+    console_log: path that gets a copy of the console.
     """
 
     initrd: str
@@ -38,6 +41,7 @@ class Endpoints:
     reports: str = ""
     requests_fd: "int | None" = None
     monitor_fd: "int | None" = None
+    console_log: str = ""
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -46,9 +50,10 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         PROGRAM,
         *_base(machine),
         *("-kernel", machine.image, "-initrd", endpoints.initrd),
-        *("-append", " ".join(machine.kernel_arguments)),
+        *("-append", " ".join([*machine.kernel_arguments, *_patience(endpoints)])),
         # signal=off: Ctrl-C is a byte for the guest, not a signal for QEMU
-        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-chardev", f"stdio,id=console,signal=off{_log(endpoints)}"),
+        *("-serial", "chardev:console"),
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
         *("-serial", "chardev:record"),
         *("-device", "virtio-rng-pci"),
@@ -58,6 +63,16 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_shares(machine),
         *_gdb(machine),
     ]
+
+
+def _patience(endpoints: Endpoints) -> list[str]:
+    """A panic waits some seconds where somebody may ask the monitor what the CPUs were at."""
+    return [] if endpoints.monitor_fd is None else [f"panic={PANIC_SECONDS}"]
+
+
+def _log(endpoints: Endpoints) -> str:
+    log = endpoints.console_log
+    return f",logfile={_quote(log)},logappend=on" if log else ""
 
 
 def accel_words(accel: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The machine's channels for failures: reports that come, and questions that we ask.
 
 The guest's init answers as long as the kernel runs. Where it does not, QEMU's own monitor tells
-what the CPUs are at (ukcc/failures/cpus.py).
+what the CPUs are at (ukcc/failures/monitor.py).
 """
 
 import contextlib
@@ -29,6 +29,7 @@ class Watch:
         self._guest_reports = stack.enter_context(os.fdopen(write_end, "wb", 0))
         self._requests, self._guest_requests = (stack.enter_context(s) for s in socket.socketpair())
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
+        self.cpus = b""
         self._on_report = on_report
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
         self._heard, self._done = threading.Event(), threading.Event()
@@ -73,11 +74,15 @@ class Watch:
         self.ask()
         if self._heard.wait(_BEGINNING) and self._done.wait(_ANSWER):
             return
-        from ukcc.failures.cpus import ask_monitor  # loads asyncio: for this case only
+        self.look_at_cpus()
+        if self.cpus:
+            self._queue.put(Report(CPUS, self.cpus))
 
-        found = ask_monitor(self._monitor)
-        if found:
-            self._queue.put(Report(CPUS, found))
+    def look_at_cpus(self) -> None:
+        """Stops the machine and keeps what QEMU's monitor says of its CPUs in `cpus`."""
+        from ukcc.failures.monitor import ask_monitor  # loads asyncio: for this case only
+
+        self.cpus = ask_monitor(self._monitor)
 
     def finish(self, patient: bool) -> None:
         """Waits until the last report has been shown; not when somebody has stopped us."""
