@@ -17,7 +17,7 @@
 #include <sys/user.h>
 #include <unistd.h>
 
-#define FIRST_STACK	(1UL << 20)	/* bytes of the thread that crashed */
+#define FIRST_STACK	(9UL << 20)	/* bytes of the thread that crashed */
 #define OTHER_STACKS	(32UL << 10)	/* and of each other one */
 #define MOST_NOTES	(16UL << 20)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ukcc import proc
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.failures.core import parse_core
-from ukcc.failures.reports import CPUS, CRASH, MEMORY, PANIC, STACKS, Report
+from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, PANIC, STACKS, Report
 from ukcc.failures.signals import reason
 from ukcc.failures.text import register_lines
 from ukcc.failures.view import memory_file
@@ -37,6 +37,7 @@ class Shower:
     memory_mib: int
     shares: "tuple[tuple[str, str], ...]" = ()
     crashes: int = 0
+    stacks: int = 0
 
     def __call__(self, report: Report) -> None:
         lines = self._lines(report)
@@ -48,6 +49,10 @@ class Shower:
     def _lines(self, report: Report) -> "list[str]":
         if report.kind == MEMORY:
             return [killed_line(report.data.decode(errors="replace"), self.memory_mib)]
+        if report.kind == DONE:
+            seen, self.stacks = self.stacks, 0
+            return [] if seen else ["no process of the application is there, perhaps not yet"]
+        self.stacks += report.kind == STACKS
         if report.kind in (CPUS, PANIC):
             return self._machine(report)
         if report.kind == CRASH:

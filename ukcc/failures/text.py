@@ -1,7 +1,8 @@
 """A failure as lines for a reader."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -36,28 +37,41 @@ def register_lines(registers: "dict[str, int]") -> "list[str]":
 
 
 def frame_lines(frames: "list[Frame]", most: int, whole: bool = True) -> "list[str]":
-    """Frames, the middle left out where there are more than `most`.
+    """Frames, the middle left out where there are more than `most`; repeated ones are counted.
 
     whole: the outermost frame is among them; if not, more is known to follow.
     """
-    numbered = list(enumerate(frames))
-    if len(numbered) <= most:
-        lines = list(_folded(numbered))
-        return lines if whole else [*lines, "      … and more"]
-    last = numbered[-LAST_FRAMES:] if whole else []
-    left = len(numbered) - most
-    gap = f"      … {left} frames" if whole else f"      … more than {left} frames"
-    return [*_folded(numbered[: most - len(last)]), gap, *_folded(last)]
+    entries = list(_folded(frames))
+    last = entries[-LAST_FRAMES:] if whole and len(entries) > most else []
+    first = entries[: most - len(last)]
+    left = sum(entry.count for entry in entries[len(first) : len(entries) - len(last)])
+    gap = []
+    if not whole:
+        gap = [f"      … and more than {left} frames" if left else "      … and more"]
+    elif left:
+        gap = [f"      … {left} frames"]
+    return [line for entry in first for line in entry.lines] + [
+        *gap,
+        *(line for entry in last for line in entry.lines),
+    ]
 
 
-def _folded(numbered: "Iterable[tuple[int, Frame]]") -> Iterator[str]:
+@dataclass(frozen=True)
+class _Entry:
+    """What stands for `count` frames."""
+
+    count: int
+    lines: "list[str]"
+
+
+def _folded(frames: "list[Frame]") -> Iterator[_Entry]:
     """A call that repeats itself is shown twice, and counted."""
-    for _, group in groupby(numbered, lambda item: item[1]):
+    for _, group in groupby(enumerate(frames), lambda item: item[1]):
         run = list(group)
         for number, frame in run[:2]:
-            yield from _one(number, frame)
+            yield _Entry(1, list(_one(number, frame)))
         if len(run) > 2:
-            yield f"      … {len(run) - 2} times the same"
+            yield _Entry(len(run) - 2, [f"      … {len(run) - 2} times the same"])
 
 
 def _one(number: int, frame: Frame) -> Iterator[str]:

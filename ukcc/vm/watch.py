@@ -96,10 +96,9 @@ class Watch:
         while data := self._reports.read(_CHUNK):
             self._heard.set()
             for report in parser.feed(data):
+                self._queue.put(report)
                 if report.kind == DONE:
                     self._done.set()
-                else:
-                    self._queue.put(report)
 
     def _show(self) -> None:
         while report := self._queue.get():
