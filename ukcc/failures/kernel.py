@@ -46,6 +46,18 @@ def traced(console: str) -> Trace:
     return Trace(found, int(sp[1], 16) if sp else 0)
 
 
+def call_before(code: bytes, at: int) -> bool:
+    """Whether a call ends at this offset of code.
+
+    `call rel32` has 5 bytes; an indirect one is `ff /2` with operands of up to 5 bytes.
+    """
+    if at < 7:
+        return False
+    return code[at - 5] == _CALL_NEAR or any(
+        code[at - n] == _CALL_GROUP and code[at - n + 1] & 0x38 == 0x10 for n in (2, 3, 4, 6, 7)
+    )
+
+
 class Kernel:
     """A vmlinux with its symbols."""
 
@@ -62,18 +74,10 @@ class Kernel:
             os.close(fd)
 
     def is_return(self, address: int) -> bool:
-        """Whether a call stands before this address of the kernel's text.
-
-        `call rel32` has 5 bytes; an indirect one is `ff /2` with operands of up to 5 bytes, and
-        perhaps a prefix before it.
-        """
+        """Whether a call stands before this address of the kernel's text."""
         for start, code in self._code:
-            at = address - start
-            if 7 <= at <= len(code):
-                return code[at - 5] == _CALL_NEAR or any(
-                    code[at - n] == _CALL_GROUP and code[at - n + 1] & 0x38 == 0x10
-                    for n in (2, 3, 4, 6, 7)
-                )
+            if start < address <= start + len(code):
+                return call_before(code, address - start)
         return False
 
     def returns(self, memory: Memory, sp: int) -> Iterator[Address]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from ctypes import CDLL, CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_void_p
 from ctypes import c_uint64 as c_word
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -86,6 +86,7 @@ _FUNCTIONS: "dict[str, tuple[Any, ...]]" = {
     "dwfl_module_addrdie": (POINTER(_Die), c_void_p, c_word, POINTER(c_word)),
     "dwarf_getscopes": (c_int, POINTER(_Die), c_word, POINTER(POINTER(_Die))),
     "dwarf_getscopes_die": (c_int, POINTER(_Die), POINTER(POINTER(_Die))),
+    "dwarf_haspc": (c_int, POINTER(_Die), c_word),
     "dwarf_tag": (c_int, POINTER(_Die)),
     "dwarf_diename": (c_char_p, POINTER(_Die)),
     "dwarf_attr_integrate": (c_void_p, POINTER(_Die), ctypes.c_uint, POINTER(_Attribute)),
@@ -225,11 +226,15 @@ class Session:
         module = self._lib.dwfl_addrmodule(self._dwfl, address)
         if not module:
             return []
-        offset, line = c_word(), c_int()
+        offset, line, bias = c_word(), c_int(), c_word()
         symbol = self._lib.dwfl_module_addrinfo(
             module, address, byref(offset), self._symbol, None, None, None
         )
-        source = self._lib.dwfl_module_getsrc(module, address)
+        unit = self._lib.dwfl_module_addrdie(module, address, byref(bias))
+        # between the pieces of a unit lies code of others, for which the last line is not theirs
+        if unit and self._lib.dwarf_haspc(unit, address - bias.value) <= 0:
+            unit = None
+        source = self._lib.dwfl_module_getsrc(module, address) if unit else None
         file = b""
         if source:
             file = self._lib.dwfl_lineinfo(source, None, byref(line), None, None, None) or b""
@@ -241,28 +246,28 @@ class Session:
             line.value,
             os.fsdecode(name),
         )
-        return list(self._with_inlined(module, address, real))
+        nested = self._nested(unit, address - bias.value) if unit else []
+        return list(self._with_inlined(unit, nested, real))
 
     # GElf_Sym, which the library fills and we do not read
     _symbol = ctypes.create_string_buffer(24)
 
-    def _with_inlined(self, module: Any, address: int, real: Place) -> Iterator[Place]:
+    def _with_inlined(self, unit: Any, nested: "list[Any]", real: Place) -> Iterator[Place]:
         """Each call that was inlined is at the line where the next outer one makes it."""
         file, line = real.file, real.line
-        bias = c_word()
-        unit = self._lib.dwfl_module_addrdie(module, address, byref(bias))
-        for die in self._nested(unit, address - bias.value) if unit else []:
+        for die in nested:
             tag = self._lib.dwarf_tag(die)
             if tag == _DW_TAG_subprogram:
-                function = real.function or self._name(die)
-                yield Place(function, real.offset, file, line, real.module)
+                # the source's name: a symbol may end in .constprop.0
+                function = self._name(die) or real.function
+                yield replace(real, function=function, file=file, line=line)
                 return
             if tag != _DW_TAG_inlined_subroutine:
                 continue
             yield Place(self._name(die), 0, file, line, real.module, inlined=True)
             line = self._number(die, _DW_AT_call_line)
             file = self._file(unit, self._number(die, _DW_AT_call_file))
-        yield Place(real.function, real.offset, file, line, real.module)
+        yield replace(real, file=file, line=line)
 
     def _nested(self, unit: Any, address: int) -> "list[Any]":
         """The scopes around an address as the code is nested: inlined ones in their callers."""

@@ -39,15 +39,16 @@ def explain_panic(data: bytes, image: str) -> "list[str]":
     """
     console, _, cpus = data.partition(b"\0")
     trace = traced(console.decode(errors="replace"))
+    if not trace.addresses:
+        return explain_cpus(cpus, image) if cpus else []
     machine = _Machine(image)
-    memories = unpack(cpus) if cpus else []
-    mine = [memory for _, memory in memories if trace.sp and memory.word(trace.sp) is not None]
-    memory = mine[0] if mine else Memory([])
+    memories = [memory for _, memory in unpack(cpus)] if cpus else []
+    mine = next((m for m in memories if m.word(trace.sp) is not None), Memory([]))
     lines = ["the kernel's trace (some of the callers may be left over from earlier calls):"]
-    lines += [*machine.missing(), *machine.lines(trace.addresses, memory)]
-    caller = entry_frame(memory, trace.sp) if mine and trace.sp >= LOW_END else None
+    lines += [*machine.missing(), *machine.lines(trace.addresses, mine)]
+    caller = entry_frame(mine, trace.sp) if trace.sp >= LOW_END else None
     if caller:
-        lines += ["  called by the application:", *machine.unwound_lines(caller, memory)]
+        lines += ["  called by the application:", *machine.unwound_lines(caller, mine)]
     return lines
 
 
