@@ -163,8 +163,10 @@ int report_crash(const char *pid)
 
 	/* the report of a machine short of memory counts more than most */
 	write_text("/proc/self/oom_score_adj", "-1000");
-	if (open_dump(&dump, atoi(pid)) || read_notes(STDIN_FILENO, &dump.notes))
+	if (open_dump(&dump, atoi(pid)) || read_notes(STDIN_FILENO, &dump.notes)) {
+		complain("a process crashed, and its core cannot be read:", pid, errno);
 		return 1;
+	}
 	port = open_reports();
 	if (port < 0) {
 		tell_console(&dump);

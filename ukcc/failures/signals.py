@@ -32,6 +32,9 @@ _REASONS: dict[tuple[int, int], tuple[str, str]] = {
     (signal.SIGTRAP, 1): ("TRAP_BRKPT", "a breakpoint at {}"),
     (signal.SIGTRAP, 2): ("TRAP_TRACE", "a single step at {}"),
     (signal.SIGTRAP, _SI_KERNEL): ("SI_KERNEL", "a breakpoint that no debugger has set"),
+    (signal.SIGQUIT, _SI_KERNEL): ("SI_KERNEL", "asked for at the terminal"),
+    (signal.SIGXCPU, _SI_KERNEL): ("SI_KERNEL", "its limit of CPU time is used up"),
+    (signal.SIGXFSZ, _SI_KERNEL): ("SI_KERNEL", "a file would exceed the limit of its size"),
     (signal.SIGSYS, 1): ("SYS_SECCOMP", "a system call at {} that seccomp forbids"),
 }  # fmt: skip
 
