@@ -8,7 +8,8 @@ from core_samples import auxv, core, files, process, prstatus, siginfo, states
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.failures import show
 from ukcc.failures.core import Mapping, Memory, parse_core
-from ukcc.failures.libdw import Address, Place, demangled
+from ukcc.failures.libdw import demangled
+from ukcc.failures.places import Address, Place
 from ukcc.failures.reports import CRASH, DONE, MEMORY, STACKS, Parser, Report
 from ukcc.failures.show import Shower, killed_line
 from ukcc.failures.signals import reason

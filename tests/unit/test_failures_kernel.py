@@ -8,7 +8,7 @@ import pytest
 from ukcc.failures.core import REGISTERS, Memory
 from ukcc.failures.cpus import parse_registers, unpack
 from ukcc.failures.kernel import KERNEL_STACK, call_before, entry_frame, traced
-from ukcc.failures.libdw import Address
+from ukcc.failures.places import Address
 
 CONSOLE = """out of the application\r
 [    1.234567] BUG: unable to handle page fault for address: 0000000000123450\r

@@ -11,8 +11,9 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.failures import libdw, text
 from ukcc.failures.core import Core, Thread, parse_core
-from ukcc.failures.libdw import Address, Module, Session
+from ukcc.failures.libdw import Session
 from ukcc.failures.modules import Files, modules_of
+from ukcc.failures.places import Address, Module
 from ukcc.failures.signals import reason
 from ukcc.failures.symbols import symbol_place
 from ukcc.vm.facts import read_metadata

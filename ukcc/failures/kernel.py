@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc.failures import libdw, text
+from ukcc.failures import text
 from ukcc.failures.core import REGISTERS, Memory
-from ukcc.failures.libdw import Address, Place, Session
+from ukcc.failures.libdw import Session
+from ukcc.failures.places import Address, Module, Place
 from ukcc.failures.symbols import symbol_place
 from ukcc.image.headers import PF_X, PT_LOAD, open_headers
 
@@ -109,7 +110,7 @@ def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
 
 
 def address_lines(
-    addresses: "list[Address]", session: "Session | None", modules: "list[libdw.Module]"
+    addresses: "list[Address]", session: "Session | None", modules: "list[Module]"
 ) -> Iterator[str]:
     """A line for each, or more where functions are inlined."""
 

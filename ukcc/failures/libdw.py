@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable, Iterator
 from ctypes import CDLL, CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_void_p
 from ctypes import c_uint64 as c_word
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from ukcc.failures.core import Memory
+from ukcc.failures.places import Address, Module, Place
 
 LIBRARY, PACKAGE = "libdw.so.1", "libdw1"
 
@@ -113,42 +114,6 @@ def available() -> bool:
     except (OSError, AttributeError):
         return False
     return True
-
-
-@dataclass(frozen=True)
-class Module:
-    """A file whose segments were loaded at their addresses plus `bias`."""
-
-    name: str
-    path: str
-    bias: int
-
-
-@dataclass(frozen=True)
-class Address:
-    """Of an instruction if `exact`, else of the one behind a call."""
-
-    value: int
-    exact: bool = False
-
-    @property
-    def looked_up(self) -> int:
-        """The call itself: behind it another line, or another function, may begin."""
-        return self.value if self.exact or not self.value else self.value - 1
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an address is. function, file: empty if unknown; offset: from the function's start,
-    bytes; line: 0 if unknown; inlined: compiled into the place that follows.
-    """
-
-    function: str = ""
-    offset: int = 0
-    file: str = ""
-    line: int = 0
-    module: str = ""
-    inlined: bool = False
 
 
 class Session:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.failures.core import Core
-from ukcc.failures.libdw import Module
+from ukcc.failures.places import Module
 from ukcc.failures.view import application_view, memory_file
 from ukcc.image import cpio
 from ukcc.image.elf import elf_in_memory, open_elf

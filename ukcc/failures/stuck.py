@@ -13,8 +13,9 @@ from ukcc.failures import libdw
 from ukcc.failures.core import Memory
 from ukcc.failures.cpus import unpack
 from ukcc.failures.kernel import LOW_END, Kernel, address_lines, entry_frame, traced
-from ukcc.failures.libdw import Address, Module, Session
+from ukcc.failures.libdw import Session
 from ukcc.failures.modules import Files
+from ukcc.failures.places import Address, Module
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
 from ukcc.vm.facts import read_facts
 

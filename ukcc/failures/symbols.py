@@ -4,7 +4,8 @@ from functools import cache
 from pathlib import Path
 
 from ukcc.errors import UkccError
-from ukcc.failures.libdw import Address, Module, Place, demangled
+from ukcc.failures.libdw import demangled
+from ukcc.failures.places import Address, Module, Place
 from ukcc.image.elf import Function, open_elf
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ukcc.failures.core import Core, Thread
-from ukcc.failures.libdw import Address, Place
+from ukcc.failures.places import Address, Place
 
 # Of the thread in question so many frames are shown, of others so many; and from the end.
 FRAMES, OTHER_FRAMES, LAST_FRAMES = 48, 16, 4
