@@ -186,7 +186,7 @@ int report_crash(const char *pid)
 void catch_crashes(void)
 {
 	write_text("/proc/sys/kernel/core_pattern", "|/init core %P");
-	write_text("/proc/sys/kernel/core_pipe_limit", "8");
+	write_text("/proc/sys/kernel/core_pipe_limit", "64");
 	/* daemons that have given up root's rights are dumped as well, to us */
 	write_text("/proc/sys/fs/suid_dumpable", "2");
 }

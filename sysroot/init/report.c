@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* One process at a time has the port; the next one waits this long for it. */
-#define PATIENCE	500	/* of 10 ms */
+#define PATIENCE	1000	/* of 10 ms */
 
 /* The port, or -1 where there is none. */
 int open_reports(void)

@@ -16,7 +16,7 @@ from ukcc.failures.text import register_lines
 from ukcc.failures.view import memory_file
 
 # So many crashes of one run are explained; more are a storm, of which one line each is enough.
-_MOST = 16
+_MOST = 8
 _PATIENCE = 30.0  # seconds for one explanation
 
 _KILLED = re.compile(

@@ -122,7 +122,8 @@ def _bias_by_code(path: str, memory: Memory) -> "int | None":
     """How far a file was moved, going by pages of its code; None if it is not there."""
     fd, headers = open_headers(path)
     try:
-        if headers.ehdr.type == ET_EXEC:
+        fixed = headers.ehdr.type == ET_EXEC
+        if fixed and next(memory.pages(), None) is None:
             return 0
         for phdr in headers.phdrs:
             if phdr.type != PT_LOAD or not phdr.flags & PF_X:
@@ -133,7 +134,9 @@ def _bias_by_code(path: str, memory: Memory) -> "int | None":
             pages = {code[at : at + PAGE]: first + at for at in range(0, len(code) - PAGE, PAGE)}
             for address, page in memory.pages():
                 if page in pages and address < LOW_END:
-                    return address - pages[page]
+                    bias = address - pages[page]
+                    # another process may have other code where this one would be
+                    return None if fixed and bias else bias
     finally:
         os.close(fd)
     return None
