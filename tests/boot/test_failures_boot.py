@@ -336,6 +336,34 @@ def test_crash_in_a_library_of_a_dynamic_image(tmp_path: Path, boot: Boot) -> No
     assert b"in libc.so.6" in stderr
 
 
+CXX = """
+#include <vector>
+
+namespace shop {
+struct Cart {
+	std::vector<int> items;
+	int price(unsigned i) const { return items.at(i); } /* price */
+	template <typename T> __attribute__((noipa)) T sum(T start) const {
+		return start + price(5); /* sum */
+	}
+};
+}
+
+int main() { return (int)shop::Cart().sum<long>(1) + 1; /* cart */ }
+"""
+
+
+def test_names_of_cxx(build_image: Build, boot: Boot) -> None:
+    """An exception that nobody catches; templates and inlined members by their whole names."""
+    image = build_image(CXX, name="cart", language="c++")
+    status, _, stderr = boot(image)
+    assert status == 134 and b"std::terminate()" in stderr
+    text = re.sub(r"/\S*/", "", stderr.decode())
+    assert f"shop::Cart::price(unsigned int) const at cart.cc:{line('price', CXX)}, inlin" in text
+    assert f"long shop::Cart::sum<long>(long) const at cart.cc:{line('sum', CXX)}\n" in text
+    assert f"main at cart.cc:{line('cart', CXX)}\n" in text
+
+
 def test_without_a_host_that_listens(static: Path, tmp_path: Path) -> None:
     """A bare QEMU: a line on the console, and the record."""
     record = tmp_path / "record"

@@ -12,6 +12,7 @@ from ukcc.failures import libdw
 from ukcc.failures.core import parse_core
 from ukcc.failures.explain import explain
 from ukcc.failures.modules import Files, modules_of
+from ukcc.failures.show import resolve
 from ukcc.failures.stuck import explain_panic
 from ukcc.image.elf import open_elf
 from ukcc.vm.complete import completed
@@ -130,6 +131,19 @@ def test_a_kernel_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("UKCC_HOME", str(tmp_path))
     lines = explain_panic(console, str(image))
     assert any("is not in the store" in line for line in lines)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH")
+def test_modules_of_the_users_directory_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = link(tmp_path, "-g")
+    (tmp_path / "struct.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    lines = resolve("core", crash(image), "app")
+    assert lines[0].startswith("app (process 9) crashed: SIGSEGV")
+    # relative to where the user is
+    assert any(line.endswith("  main at code.c:11") for line in lines)
 
 
 def test_what_is_mapped_but_not_on_the_host(tmp_path: Path) -> None:

@@ -25,6 +25,10 @@ _KILLED = re.compile(
 )
 _STDERR = 2
 
+# Nothing is fetched from the network to explain a crash, and no module taken from the directory
+# where the user happens to be (Python 3.11 and later).
+_ENVIRONMENT = {"DEBUGINFOD_URLS": "", "PYTHONSAFEPATH": "1"}
+
 
 @dataclass
 class Shower:
@@ -82,8 +86,7 @@ def resolve(
     argv = [sys.executable, "-m", "ukcc.failures", kind, f"/proc/{os.getpid()}/fd/{fd}", image]
     argv += [path for pair in shares for path in pair]
     try:
-        # nothing is fetched from the network to explain a crash
-        return proc.output(argv, env={"DEBUGINFOD_URLS": ""}, timeout=_PATIENCE).splitlines()
+        return proc.output(argv, env=_ENVIRONMENT, timeout=_PATIENCE).splitlines()
     finally:
         os.close(fd)
 
