@@ -9,10 +9,7 @@ from dataclasses import dataclass
 
 from ukcc import proc
 from ukcc.errors import ToolFailed, UkccError
-from ukcc.failures.core import parse_core
 from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, PANIC, STACKS, Report
-from ukcc.failures.signals import reason
-from ukcc.failures.text import register_lines
 from ukcc.failures.view import memory_file
 
 # So many crashes of one run are explained; more are a storm, of which one line each is enough.
@@ -93,6 +90,11 @@ def resolve(
 
 def _short(data: bytes) -> "list[str]":
     """Signal and registers, without any file."""
+    # they load pyelftools, which a run without a failure does not need
+    from ukcc.failures.core import parse_core
+    from ukcc.failures.signals import reason
+    from ukcc.failures.text import register_lines
+
     try:
         core = parse_core(data)
     except UkccError as error:
