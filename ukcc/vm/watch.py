@@ -15,7 +15,7 @@ from ukcc.failures.reports import CPUS, DONE, Parser, Report
 
 _CHUNK = 65536
 _REQUEST = b"stacks\n"
-_BEGINNING = 4.0  # seconds in which a living guest begins to answer, slow emulation included
+_BEGINNING = 8.0  # seconds in which a living guest begins to answer, slow emulation included
 _ANSWER = 12.0  # and in which it has answered
 _EXPLAINING = 60.0  # seconds that the reports may still take when the machine has ended
 
