@@ -38,6 +38,7 @@ def examine(store: Store) -> list[Finding]:
         *_store(store),
         _program("QEMU", "qemu-system-x86_64", needed=True),
         _kvm(),
+        _unwinder(),
     ]
 
 
@@ -108,6 +109,15 @@ def _kvm() -> Finding:
     if verdict.works:
         return Finding("KVM", True, False, "works")
     return Finding("KVM", False, False, f"{verdict.reason}; TCG serves instead, more slowly")
+
+
+def _unwinder() -> Finding:
+    from ukcc.failures import libdw
+
+    if libdw.available():
+        return Finding("unwinder", True, False, libdw.LIBRARY)
+    found = f"no {libdw.LIBRARY}: crashes are shown without their callers and lines"
+    return Finding("unwinder", False, False, found, f"apt-get install {libdw.PACKAGE}")
 
 
 def _program(name: str, command: str, needed: bool) -> Finding:

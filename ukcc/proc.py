@@ -144,12 +144,19 @@ def output(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    timeout: float | None = None,
 ) -> str:
-    """What the program writes to stdout, as text. Raises ProgramFailed with its stderr."""
+    """What the program writes to stdout, as text. Raises ProgramFailed with its stderr.
+
+    timeout: seconds after which it is ended, which is a ToolFailed.
+    """
     additions = dict(env or {})
     process = _start(argv, additions, cwd, stderr=subprocess.PIPE)
-    with _killed_on_exception(process):
-        stdout, stderr = process.communicate()
+    try:
+        with _killed_on_exception(process):
+            stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(f"{argv[0]} did not end within {timeout:g} s") from None
     if process.returncode != 0:
         said = stderr.decode(errors="replace").splitlines()[-_TAIL:]
         raise _failure(argv, additions, cwd, None, process.returncode, said)

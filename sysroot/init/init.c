@@ -125,16 +125,6 @@ static int wait_for(pid_t application)
 	}
 }
 
-/* Has the kernel killed for lack of memory?  A line `oom_kill N` says so. */
-static int ran_out_of_memory(void)
-{
-	size_t len;
-	char *text = read_file("/proc/vmstat", &len);
-	char *line = text ? strstr(text, "\noom_kill ") : NULL;
-
-	return line && line[strlen("\noom_kill ")] != '0';
-}
-
 static void report(int status)
 {
 	char number[24];
@@ -143,9 +133,7 @@ static void report(int status)
 		record("exit", decimal(WEXITSTATUS(status), number));
 		return;
 	}
-	if (WTERMSIG(status) == SIGKILL && ran_out_of_memory())
-		complain("the kernel killed the application:",
-			 "out of memory (-m gives more)", 0);
+	report_killed();
 	record("signal", decimal(WTERMSIG(status), number));
 }
 
@@ -170,12 +158,13 @@ static void power_off(void)
 static void finish(int status)
 {
 	pass_outputs();
+	settle_outputs();
 	drain(STDOUT_FILENO);
 	report(status);
 	power_off();
 }
 
-int main(void)
+int main(int argc, char **given)
 {
 	struct settings settings;
 	char *program, *name;
@@ -185,6 +174,9 @@ int main(void)
 	pid_t child;
 	int status;
 
+	/* the kernel's own words may be arguments of PID 1 */
+	if (getpid() != 1)
+		return argc == 3 ? report_crash(given[2]) : 1;
 	mount_system();
 	open_console();
 	load_settings(&settings);
@@ -208,6 +200,7 @@ int main(void)
 	env = load_env(&settings);
 	if (settings.output_ports)
 		open_outputs();
+	catch_crashes();
 	wait_for_news(0);
 	child = fork();
 	if (child == 0)

@@ -72,6 +72,23 @@ void open_outputs(void);
 void take_outputs(void);
 void pass_outputs(void);
 void wait_for_news(int timeout);
+void settle_outputs(void);
+void write_all(int fd, const void *data, size_t len);
+
+/* report.c: what the host hears of while the run goes on. */
+int open_reports(void);
+void begin_report(int port, const char *kind, size_t len);
+int send_report(const char *kind, const char *text);
+int watch_requests(void);
+void serve_requests(void);
+int all_is_taken(void);
+
+/* crash.c, memory.c, stacks.c: what is reported. */
+void catch_crashes(void);
+int report_crash(const char *pid);
+int watch_messages(void);
+void report_killed(void);
+void report_stacks(void);
 
 /* network.c */
 void bring_up_network(const struct settings *settings);

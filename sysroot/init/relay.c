@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@ static struct {
 	int from;	/* our end of the pipe */
 	int to;		/* the port, or -1: the console has the output */
 	int theirs;	/* the application's end; kept open, so no end of file */
-} relay[NR_OUTPUTS] = { { -1, -1, -1 }, { -1, -1, -1 } };
+	unsigned long sent;	/* bytes */
+} relay[NR_OUTPUTS] = { { -1, -1, -1, 0 }, { -1, -1, -1, 0 } };
 
 /* Makes the pipes; an output whose port is missing stays the console's. */
 void open_outputs(void)
@@ -56,21 +58,23 @@ void take_outputs(void)
 			dup2(relay[i].theirs, STDOUT_FILENO + i);
 }
 
-static void write_all(int fd, const char *data, size_t len)
+void write_all(int fd, const void *data, size_t len)
 {
+	const char *at = data;
+
 	while (len) {
-		ssize_t done = write(fd, data, len);
+		ssize_t done = write(fd, at, len);
 
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
 			return;
-		data += done;
+		at += done;
 		len -= done;
 	}
 }
 
-/* Passes on what there is.  A write ends when the host has the bytes. */
+/* Passes on what there is. */
 void pass_outputs(void)
 {
 	static char buffer[65536];
@@ -79,8 +83,32 @@ void pass_outputs(void)
 
 	for (i = 0; i < NR_OUTPUTS; i++)
 		while (relay[i].to >= 0 &&
-		       (got = read(relay[i].from, buffer, sizeof(buffer))) > 0)
+		       (got = read(relay[i].from, buffer, sizeof(buffer))) > 0) {
 			write_all(relay[i].to, buffer, got);
+			relay[i].sent += got;
+		}
+}
+
+/*
+ * A write to a port ends when the bytes are queued, and the end of the machine
+ * takes from the queue what a slow reader has not taken yet.  So the host says
+ * when it has passed on all; a host that knows nothing of it has no such port.
+ */
+void settle_outputs(void)
+{
+	char counts[64] = "", number[24];
+	int i;
+
+	for (i = 0; i < NR_OUTPUTS; i++) {
+		if (relay[i].to < 0)
+			return;
+		strcat(counts, decimal(relay[i].sent, number));
+		strcat(counts, i + 1 < NR_OUTPUTS ? " " : "");
+	}
+	if (watch_requests() < 0 || send_report("sent", counts))
+		return;
+	while (!all_is_taken() && watch_requests() >= 0)
+		wait_for_news(-1);
 }
 
 /* A descriptor that is readable when a child has changed its state. */
@@ -99,22 +127,31 @@ static int children(void)
 }
 
 /*
- * Waits for output or for a child.  To be called before the first child is
- * made, too, so that no SIGCHLD is missed.
+ * Waits for output, for a child, for a word of the kernel or of the host, and
+ * sees to the last two.  To be called before the first child is made, too, so
+ * that no SIGCHLD is missed.
  */
 void wait_for_news(int timeout)
 {
-	struct pollfd news[NR_OUTPUTS + 1] = {
+	struct pollfd news[3 + NR_OUTPUTS] = {
 		{ .fd = children(), .events = POLLIN },
+		{ .fd = watch_messages(), .events = POLLIN },
+		{ .fd = watch_requests(), .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
 	int i;
 
 	for (i = 0; i < NR_OUTPUTS; i++) {
-		news[i + 1].fd = relay[i].from;
-		news[i + 1].events = POLLIN;
+		news[3 + i].fd = relay[i].from;
+		news[3 + i].events = POLLIN;
 	}
-	if (poll(news, NR_OUTPUTS + 1, timeout) > 0 && news[0].revents)
+	if (poll(news, 3 + NR_OUTPUTS, timeout) <= 0)
+		return;
+	if (news[0].revents)
 		while (read(news[0].fd, &info, sizeof(info)) > 0)
 			;
+	if (news[1].revents)
+		report_killed();
+	if (news[2].revents)
+		serve_requests();
 }

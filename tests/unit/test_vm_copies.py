@@ -2,14 +2,14 @@
 
 import os
 
-from ukcc.vm.process import _Copy
+from ukcc.vm.copies import Copy
 
 
 def copied(by_lines: bool, *pieces: bytes) -> bytes:
     """What a reader gets after each piece, joined by `|`."""
     source, target = os.pipe(), os.pipe()
     os.set_blocking(target[0], False)
-    copy = _Copy(source[0], target[1], lambda: None, by_lines)
+    copy = Copy(source[0], target[1], lambda: None, by_lines)
     seen = []
     for piece in pieces:
         os.write(source[1], piece)
@@ -32,3 +32,20 @@ def test_bytes_pass_as_they_come() -> None:
 
 def test_only_whole_lines_and_the_rest_at_the_end() -> None:
     assert copied(True, b"half ", b"a line\nand", b" more") == b"half a line\n|and more"
+
+
+def test_who_waits_for_bytes_gets_on_when_they_have_arrived() -> None:
+    source, target = os.pipe(), os.pipe()
+    copy = Copy(source[0], target[1], lambda: None)
+    os.write(source[1], b"x" * 100)
+    copy.wait_for(100)
+    assert os.read(target[0], 1000) == b"x" * 100
+    # a reader that has gone takes nothing any more, and nobody waits for it
+    os.close(target[0])
+    os.write(source[1], b"y")
+    copy.wait_for(1_000_000)
+    assert copy.broken
+    os.close(source[1])
+    copy.thread.join()
+    for fd in (source[0], target[1]):
+        os.close(fd)

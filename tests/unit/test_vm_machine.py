@@ -112,6 +112,20 @@ def test_argv_with_every_port() -> None:
     assert f"virtio-serial-pci,max_ports={len(ports) + 1}" in values(argv, "-device")
 
 
+def test_argv_of_the_channels_for_failures() -> None:
+    endpoints = Endpoints("/i", "/r", reports="/x,y", requests_fd=5, monitor_fd=6, console_log="/l")
+    argv = qemu_argv(machine(), endpoints)
+    chardevs = values(argv, "-chardev")
+    assert {"file,id=reports,path=/x,,y", "socket,id=requests,fd=5"} <= set(chardevs)
+    assert "stdio,id=console,signal=off,logfile=/l,logappend=on" in chardevs
+    assert "virtserialport,chardev=reports,name=ukcc.reports" in values(argv, "-device")
+    assert "virtserialport,chardev=requests,name=ukcc.requests" in values(argv, "-device")
+    assert values(argv, "-mon") == ["chardev=monitor,mode=control"]
+    # with nobody at the monitor a panic resets at once
+    assert values(argv, "-append")[0].endswith(" panic=-1 panic=5")
+    assert values(qemu_argv(machine(), ENDPOINTS), "-append")[0].endswith(" panic=-1")
+
+
 def test_argv_for_gdb_is_on_loopback() -> None:
     argv = qemu_argv(machine(gdb_port=1234), ENDPOINTS)
     assert values(argv, "-gdb") == ["tcp:127.0.0.1:1234"] and "-S" in argv

@@ -50,7 +50,7 @@ def test_status_of_an_outcome() -> None:
     ("changes", "status", "words"),
     [
         ({}, 125, "without saying"),
-        ({"console": b"x\r\nKernel panic - not syncing: no init\r\n"}, 125, "panicked: no init"),
+        ({"console": b"x\r\nKernel panic - not syncing: no init\r\n"}, 123, "panicked: no init"),
         ({"returncode": 1, "stderr": "a\nqemu: cannot\n"}, 125, "qemu: cannot"),
         ({"returncode": -9}, 125, "SIGKILL"),
         ({"timed_out": True}, 124, "2 s"),

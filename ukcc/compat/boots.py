@@ -18,7 +18,9 @@ from ukcc.errors import UkccError
 from ukcc.image.closure import interpreter_of
 from ukcc.vm.facts import read_facts
 
-_STOP = 20.0  # seconds for a server to end after it was told to
+# Seconds for a server to end after it was told to, and for a run that is over its time to say what
+# it was at.
+_STOP = 45.0
 
 
 def check_image(made: Place, program: str) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shlex
 import signal
 import socket
@@ -14,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.failures.reports import PANIC, Report
+from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, process, trace
+from ukcc.vm import backlog, copies, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
@@ -29,12 +30,11 @@ from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 
 TIMED_OUT = 124  # as timeout(1)
-
-_PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
+PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
 
 
 def run(options: RunOptions) -> int:
-    """Boots the image; the exit status is the application's, or 124, 125 or 128 + n."""
+    """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
@@ -52,6 +52,7 @@ def run(options: RunOptions) -> int:
     machine = replace(machine, image=image)
     if options.gdb_port is not None:
         _say(gdb_line(options.image, image, options.gdb_port, facts))
+    shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
     with trace.opened(options.trace) as trace_to:
         outcome = process.execute(
             lambda endpoints: qemu_argv(machine, endpoints),
@@ -62,7 +63,10 @@ def run(options: RunOptions) -> int:
             trace_to=trace_to,
             timeout=options.timeout,
             on_start=_lengthen_queues(options),
+            on_report=shower,
         )
+    if copies.PANIC.search(outcome.console):
+        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
     return exit_status(outcome, options)
 
 
@@ -184,19 +188,20 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
             "--timeout gives it longer",
             TIMED_OUT,
         )
-    if record.status is None:
-        raise MachineError(f"{options.image}: {_what_happened(outcome)}")
-    if options.trace and not outcome.traced and not record.notes:
-        # init says why it traces nothing; one that knows nothing of it says nothing
-        _say("nothing was traced: the image's init is older than --trace; link the image again")
-    return record.status
+    if record.status is not None:
+        if options.trace and not outcome.traced and not record.notes:
+            # init says why it traces nothing; one that knows nothing of it says nothing
+            _say("nothing was traced: the image's init is older than --trace; link the image again")
+        return record.status
+    panic = copies.PANIC.search(outcome.console)
+    if panic:
+        why = panic[1].decode(errors="replace")
+        raise MachineError(f"{options.image}: the kernel panicked: {why}", status=PANICKED)
+    raise MachineError(f"{options.image}: {_what_happened(outcome)}")
 
 
 def _what_happened(outcome: Outcome) -> str:
     """One line on a machine that ended without telling the application's status."""
-    panic = _PANIC.search(outcome.console)
-    if panic:
-        return f"the kernel panicked: {panic[1].decode(errors='replace')}"
     said = outcome.stderr.strip().splitlines()
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"

@@ -14,18 +14,22 @@ import socket
 import subprocess
 import termios
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
+from ukcc.failures.reports import Report
+from ukcc.vm.copies import Copies, Copy, Pipe
 from ukcc.vm.qemu import Endpoints
+from ukcc.vm.watch import Watch
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _CHUNK = 65536
-_TAIL = 65536  # bytes of the console that are kept to explain a failure
+_LAST_WORDS = 0.5  # seconds from the line of a panic until the kernel has said all
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -40,14 +44,15 @@ class Outcome:
 
     returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
     serial port; console: the last bytes shown; stderr: what QEMU itself said;
-    timed_out: we ended it; stopped_by: the signal to us that ended it, or 0; traced: whether
-    anything came of a trace.
+    cpus: what they were at in a panic, or empty (ukcc/failures/cpus.py); timed_out: we ended it;
+    stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace.
     """
 
     returncode: int
     record: bytes
     console: bytes = b""
     stderr: str = ""
+    cpus: bytes = b""
     timed_out: bool = False
     stopped_by: int = 0
     traced: bool = False
@@ -72,6 +77,7 @@ def execute(
     timeout: "float | None" = None,
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
+    on_report: "Callable[[Report], None] | None" = None,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -80,53 +86,90 @@ def execute(
     standard output joins the console, and its standard error is copied to ours. `trace_to`: the
     descriptor that gets the trace, if there is one; where that is our standard error, the
     application's comes there in whole lines, too. `on_start` is
-    called with QEMU's process id in a thread of its own.
+    called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
+    one at a time, in another thread; with it, a machine that is over its time is asked what it is
+    doing before it is ended, and so is one when we get SIGQUIT.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
         record_fd = _memory_file(stack, "record", b"")
         port = _StdinPort(stack) if stdin_port else None
-        errors = _Pipe(stack) if output_ports else None
-        trace = None if trace_to is None else _Pipe(stack)
+        output = Pipe(stack) if output_ports else None
+        errors = Pipe(stack) if output_ports else None
+        trace = None if trace_to is None else Pipe(stack)
+        log = Pipe(stack) if interactive else None
+        watch = Watch(stack, on_report) if on_report else None
         endpoints = Endpoints(
             initrd=_own_path(initrd_fd),
             record=_own_path(record_fd),
             stdin_fd=port.guest_end.fileno() if port else None,
-            stdout=_own_path(STDOUT),
+            stdout=_own_path(output.write_end.fileno()) if output else "",
             stderr=_own_path(errors.write_end.fileno()) if errors else "",
             trace=_own_path(trace.write_end.fileno()) if trace else "",
+            reports=_own_path(watch.reports_end) if watch else "",
+            requests_fd=watch.requests_end if watch else None,
+            monitor_fd=watch.monitor_end if watch else None,
+            console_log=_own_path(log.write_end.fileno()) if log else "",
         )
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
-        passed += [pipe.write_end.fileno() for pipe in (errors, trace) if pipe]
+        passed += [pipe.write_end.fileno() for pipe in (output, errors, trace, log) if pipe]
+        passed += watch.passed if watch else []
         if interactive:
             stack.enter_context(_terminal_restored())
         stack.enter_context(_stop_signals())
         machine = _start(make_argv(endpoints), passed, interactive)
+        if watch:
+            watch.start()
+            stack.enter_context(_asked_by_sigquit(watch))
         try:
-            copies = _Copies(machine, STDOUT if shown else None)
+            copies = Copies(machine, STDOUT if shown else None)
+            if log:
+                copies.console = copies.add(log, None)
             by_lines = trace_to == STDERR
-            if errors:
-                copies.add(errors, STDERR, by_lines)
+            if output and errors:
+                streams = copies.add(output, STDOUT), copies.add(errors, STDERR, by_lines)
+                if watch:
+                    watch.on_sent = lambda counts: _wait_for_copies(streams, counts)
             traced = copies.add(trace, trace_to, by_lines) if trace else None
+            if watch:
+                copies.console.on_panic = lambda: _look_at_panic(machine, watch)
             if port:
                 port.start()
             if on_start:
                 threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
             ending = _wait(machine, timeout)
+            if ending.timed_out and watch:
+                watch.look()
         except _Stopped as stopped:
             ending = _Ending(stopped_by=stopped.signum)
         finally:
             _end(machine)
         copies.finish(patient=not (ending.timed_out or ending.stopped_by))
+        if watch:
+            watch.finish(patient=not ending.stopped_by)
         return Outcome(
             returncode=machine.returncode,
             record=os.pread(record_fd, _CHUNK, 0),
             console=copies.console.tail,
             stderr=copies.messages.tail.decode(errors="replace"),
+            cpus=watch.cpus if watch else b"",
             timed_out=ending.timed_out,
-            stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.console.broken else 0),
+            stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.broken else 0),
             traced=bool(traced and traced.tail),
         )
+
+
+def _wait_for_copies(streams: Iterable[Copy], counts: Iterable[int]) -> None:
+    """Until our readers have what the guest has sent to each of its two outputs."""
+    for stream, count in zip(streams, counts, strict=False):
+        stream.wait_for(count)
+
+
+def _look_at_panic(machine: "subprocess.Popen[bytes]", watch: Watch) -> None:
+    """The kernel waits some seconds before it resets; QEMU is asked as soon as it has spoken."""
+    time.sleep(_LAST_WORDS)
+    watch.look_at_cpus()
+    machine.terminate()
 
 
 @dataclass(frozen=True)
@@ -172,11 +215,17 @@ def _start(
         stdout=None if interactive else subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=passed,
-        preexec_fn=die_with_parent,
+        preexec_fn=_as_our_child,
     )
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _as_our_child() -> None:
+    """In QEMU: Ctrl-\\ is for us, and both get it."""
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    die_with_parent()
 
 
 def die_with_parent() -> None:
@@ -201,6 +250,9 @@ def _stop_signals() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP become an exception in the main thread."""
 
     def stop(signum: int, frame: Any) -> None:
+        # the machine is being ended already; a second exception would leave it half-way
+        for other in _STOPPING:
+            signal.signal(other, signal.SIG_IGN)
         raise _Stopped(signum)
 
     before = {signum: signal.signal(signum, stop) for signum in _STOPPING}
@@ -209,6 +261,16 @@ def _stop_signals() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _asked_by_sigquit(watch: Watch) -> Iterator[None]:
+    """SIGQUIT shows the stacks, and the run goes on."""
+    before = signal.signal(signal.SIGQUIT, lambda signum, frame: watch.ask())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGQUIT, before)
 
 
 @contextlib.contextmanager
@@ -244,89 +306,3 @@ class _StdinPort:
         with contextlib.suppress(OSError):
             # not close(): QEMU drops what it has not read yet when the other end has hung up
             self._ours.shutdown(socket.SHUT_WR)
-
-
-# The application's errors and the trace may end in the same place.
-_ONE_AT_A_TIME = threading.Lock()
-
-
-class _Pipe:
-    """A pipe of which QEMU gets the end to write to."""
-
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        read_end, write_end = os.pipe()
-        self.read_end = stack.enter_context(os.fdopen(read_end, "rb", 0))
-        self.write_end = stack.enter_context(os.fdopen(write_end, "wb", 0))
-
-
-class _Copy:
-    """Copies a pipe to a descriptor (or nowhere), keeping the last bytes.
-
-    by_lines: writes whole lines only, for a target that others write to as well.
-    """
-
-    def __init__(
-        self,
-        source: int,
-        target: "int | None",
-        on_broken: Callable[[], None],
-        by_lines: bool = False,
-    ) -> None:
-        self.tail = b""
-        self.broken = False
-        self._source, self._target, self._on_broken = source, target, on_broken
-        self._by_lines = by_lines
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        for data in self._pieces():
-            if self._target is not None and not self.broken:
-                with _ONE_AT_A_TIME if self._by_lines else contextlib.nullcontext():
-                    self._write(memoryview(data), self._target)
-
-    def _pieces(self) -> Iterator[bytes]:
-        """What comes in, as it comes or, `by_lines`, up to the last line's end."""
-        rest = b""
-        while data := os.read(self._source, _CHUNK):
-            self.tail = (self.tail + data)[-_TAIL:]
-            lines, end, rest = (rest + data).rpartition(b"\n")
-            if not self._by_lines:
-                end, rest = end + rest, b""
-            yield lines + end
-        yield rest
-
-    def _write(self, view: memoryview, target: int) -> None:
-        try:
-            while view:
-                view = view[os.write(target, view) :]
-        except OSError:
-            # whoever read our output has gone: a process would die of SIGPIPE
-            self.broken = True
-            self._on_broken()
-
-
-class _Copies:
-    """The console to our stdout, QEMU's own messages to memory; pipes that are added."""
-
-    def __init__(self, machine: "subprocess.Popen[bytes]", target: "int | None") -> None:
-        assert machine.stderr is not None  # it is a pipe
-        self._machine = machine
-        self.messages = _Copy(machine.stderr.fileno(), None, machine.terminate)
-        self.console = self.messages
-        self._all = [self.messages]
-        if machine.stdout is not None:
-            self.console = _Copy(machine.stdout.fileno(), target, machine.terminate)
-            self._all.append(self.console)
-
-    def add(self, pipe: _Pipe, target: "int | None", by_lines: bool) -> _Copy:
-        """Copies what QEMU writes to that pipe."""
-        pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
-        copy = _Copy(pipe.read_end.fileno(), target, self._machine.terminate, by_lines)
-        self._all.append(copy)
-        return copy
-
-    def finish(self, patient: bool) -> None:
-        """Waits until all is copied; not for ever on a reader who takes nothing any more."""
-        for copy in self._all:
-            copy.thread.join(None if patient else _GRACE)

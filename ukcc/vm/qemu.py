@@ -13,11 +13,15 @@ PROGRAM = "qemu-system-x86_64"
 # that has no handler there is lost.
 MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off,smm=off"
 
-# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c).
+# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c, report.c).
 STDIN_PORT = "ukcc.stdin"
 STDOUT_PORT = "ukcc.stdout"
 STDERR_PORT = "ukcc.stderr"
 TRACE_PORT = "ukcc.trace"
+REPORTS_PORT = "ukcc.reports"
+REQUESTS_PORT = "ukcc.requests"
+
+PANIC_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,10 @@ class Endpoints:
     initrd: path of the settings archive; record: path that gets the exit record;
     stdin_fd: QEMU's end of the socket that brings standard input, if the machine has a port for it;
     stdout, stderr: paths that get the application's output, if it has ports for that;
-    trace: path that gets strace's output, if there is a port for it.
+    trace: path that gets strace's output, if there is a port for it;
+    reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
+    by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP);
+    console_log: path that gets a copy of the console.
     """
 
     initrd: str
@@ -36,6 +43,10 @@ class Endpoints:
     stdout: str = ""
     stderr: str = ""
     trace: str = ""
+    reports: str = ""
+    requests_fd: "int | None" = None
+    monitor_fd: "int | None" = None
+    console_log: str = ""
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -44,17 +55,29 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         PROGRAM,
         *_base(machine),
         *("-kernel", machine.image, "-initrd", endpoints.initrd),
-        *("-append", " ".join(machine.kernel_arguments)),
+        *("-append", " ".join([*machine.kernel_arguments, *_patience(endpoints)])),
         # signal=off: Ctrl-C is a byte for the guest, not a signal for QEMU
-        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-chardev", f"stdio,id=console,signal=off{_log(endpoints)}"),
+        *("-serial", "chardev:console"),
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
         *("-serial", "chardev:record"),
         *("-device", "virtio-rng-pci"),
         *_ports(machine, endpoints),
+        *_monitor(endpoints),
         *_network(machine.network),
         *_shares(machine),
         *_gdb(machine),
     ]
+
+
+def _patience(endpoints: Endpoints) -> list[str]:
+    """A panic waits some seconds where somebody may ask the monitor what the CPUs were at."""
+    return [] if endpoints.monitor_fd is None else [f"panic={PANIC_SECONDS}"]
+
+
+def _log(endpoints: Endpoints) -> str:
+    log = endpoints.console_log
+    return f",logfile={_quote(log)},logappend=on" if log else ""
 
 
 def accel_words(accel: str) -> list[str]:
@@ -76,7 +99,7 @@ def _base(machine: Machine) -> list[str]:
 
 
 def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
-    """The application's standard streams, as far as they are not the console; its trace."""
+    """The application's standard streams, as far as they are not the console; trace; reports."""
     chardevs = []
     if machine.stdin_port and endpoints.stdin_fd is not None:
         chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))
@@ -86,6 +109,12 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
         chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
     if machine.trace_port and endpoints.trace:
         chardevs.append((TRACE_PORT, "trace", f"file,id=trace,path={_quote(endpoints.trace)}"))
+    if endpoints.reports:
+        reports = f"file,id=reports,path={_quote(endpoints.reports)}"
+        chardevs.append((REPORTS_PORT, "reports", reports))
+    if endpoints.requests_fd is not None:
+        requests = f"socket,id=requests,fd={endpoints.requests_fd}"
+        chardevs.append((REQUESTS_PORT, "requests", requests))
     if not chardevs:
         return []
     # one more than there are ports: number 0 is kept for a console
@@ -94,6 +123,13 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
         words += ["-chardev", chardev]
         words += ["-device", f"virtserialport,chardev={identity},name={name}"]
     return words
+
+
+def _monitor(endpoints: Endpoints) -> list[str]:
+    if endpoints.monitor_fd is None:
+        return []
+    chardev = f"socket,id=monitor,fd={endpoints.monitor_fd}"
+    return ["-chardev", chardev, "-mon", "chardev=monitor,mode=control"]
 
 
 def _network(network: "Network | None") -> list[str]:

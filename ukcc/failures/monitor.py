@@ -1,0 +1,120 @@
+"""Asks QEMU's monitor (QMP) what the CPUs of a machine are at whose kernel does not answer.
+
+Collected as data, since the machine ends soon; ukcc/failures/stuck.py makes sense of it.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import socket
+from typing import Any
+
+from qemu.qmp import QMPClient, QMPError
+
+from ukcc.failures.core import Memory
+from ukcc.failures.cpus import parse_registers
+from ukcc.failures.kernel import KERNEL_STACK, LOW_END, entry_frame
+
+_PATIENCE = 10.0  # seconds for all of it
+_PAGE = 4096
+_STACK_PAGES = 16
+_CODE_PAGES = 64  # of the application, to find out which file is mapped where
+_LOWEST = 65536
+
+
+def ask_monitor(channel: socket.socket) -> bytes:
+    """Stops the machine and asks; JSON for `unpack`, or nothing where QEMU does not answer."""
+    try:
+        cpus = asyncio.run(asyncio.wait_for(_ask(channel), _PATIENCE))
+    except (QMPError, OSError, EOFError, asyncio.TimeoutError):
+        return b""
+    return json.dumps(cpus).encode()
+
+
+async def _ask(channel: socket.socket) -> "list[dict[str, Any]]":
+    client = QMPClient("ukcc")
+    await client.connect(channel)
+    try:
+        await client.execute("stop")
+        cpus = await client.execute("query-cpus-fast")
+        assert isinstance(cpus, list)
+        return [await _cpu(client, cpu["cpu-index"]) for cpu in cpus]
+    finally:
+        with contextlib.suppress(QMPError, OSError, EOFError):
+            await client.disconnect()
+
+
+async def _cpu(client: QMPClient, index: int) -> "dict[str, Any]":
+    arguments = {"command-line": "info registers", "cpu-index": index}
+    registers = parse_registers(str(await client.execute("human-monitor-command", arguments)))
+    pages: dict[int, bytes] = {}
+    reader = _Reader(client, index, pages)
+    await reader.stack(registers["rsp"])
+    inner = entry_frame(Memory(list(pages.items())), registers["rsp"])
+    if registers["rsp"] >= LOW_END and inner is not None:
+        await reader.stack(inner["rsp"])
+        await reader.code(inner["rip"])
+    await reader.code(registers["rip"])
+    joined = _joined(pages)
+    encoded = {at: base64.b64encode(data).decode() for at, data in joined.items()}
+    return {"registers": registers, "pages": encoded}
+
+
+class _Reader:
+    """Pages of memory as a CPU sees them, into a dictionary by their address."""
+
+    def __init__(self, client: QMPClient, index: int, pages: "dict[int, bytes]") -> None:
+        self._client, self._index, self._pages = client, index, pages
+
+    async def page(self, address: int) -> bool:
+        """Reads one; False where none is mapped."""
+        if address in self._pages:
+            return True
+        fd = os.memfd_create("page")
+        try:
+            place = f"/proc/{os.getpid()}/fd/{fd}"
+            arguments = {
+                "val": address - (address >> 63 << 64),  # QMP's integers have a sign
+                "size": _PAGE,
+                "filename": place,
+                "cpu-index": self._index,
+            }
+            await self._client.execute("memsave", arguments)
+            self._pages[address] = os.pread(fd, _PAGE, 0)
+        except QMPError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    async def stack(self, sp: int) -> None:
+        """From a stack pointer on, as far as there is memory; a kernel's ends at its alignment."""
+        at = sp & -_PAGE
+        end = at + _STACK_PAGES * _PAGE
+        if sp >= LOW_END:
+            end = min(end, -(-(sp + 1) // KERNEL_STACK) * KERNEL_STACK)
+        while at < end and await self.page(at):
+            at += _PAGE
+
+    async def code(self, rip: int) -> None:
+        """The pages to which words on the stack may return."""
+        words = [rip]
+        for page in list(self._pages.values()):
+            words += memoryview(page).cast("Q").tolist()
+        wanted = dict.fromkeys(w & -_PAGE for w in words if _LOWEST <= w < LOW_END)
+        for address in list(wanted)[:_CODE_PAGES]:
+            await self.page(address)
+
+
+def _joined(pages: "dict[int, bytes]") -> "dict[int, bytes]":
+    """Neighbours in one stretch."""
+    joined: dict[int, bytes] = {}
+    last = 0
+    for address in sorted(pages):
+        if joined and last + len(joined[last]) == address:
+            joined[last] += pages[address]
+        else:
+            joined[address], last = pages[address], address
+    return joined

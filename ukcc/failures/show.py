@@ -1,0 +1,119 @@
+"""Prints reports while a run goes on, each as soon as it has come."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ukcc import proc
+from ukcc.errors import ToolFailed, UkccError
+from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, PANIC, STACKS, Report
+from ukcc.failures.view import memory_file
+
+# So many crashes of one run are explained; more are a storm, of which one line each is enough.
+_MOST = 8
+_PATIENCE = 30.0  # seconds for one explanation
+
+_KILLED = re.compile(
+    r"Killed process (?P<pid>\d+) \((?P<name>.*)\) total-vm:(?P<asked>\d+)kB,"
+    r" anon-rss:(?P<held>\d+)kB"
+)
+_STDERR = 2
+
+# Nothing is fetched from the network to explain a crash, and no module taken from the directory
+# where the user happens to be (Python 3.11 and later).
+_ENVIRONMENT = {"DEBUGINFOD_URLS": "", "PYTHONSAFEPATH": "1"}
+
+
+@dataclass
+class Shower:
+    """Turns reports into lines on standard error.
+
+    image: the whole image; shares: (host's directory, guest's); memory_mib: the machine's.
+    """
+
+    image: str
+    memory_mib: int
+    shares: "tuple[tuple[str, str], ...]" = ()
+    crashes: int = 0
+    stacks: int = 0
+
+    def __call__(self, report: Report) -> None:
+        lines = self._lines(report)
+        if lines:
+            text = "\n".join([f"ukcc run: {lines[0]}", *lines[1:], ""])
+            sys.stderr.flush()
+            os.write(_STDERR, text.encode(errors="replace"))
+
+    def _lines(self, report: Report) -> "list[str]":
+        if report.kind == MEMORY:
+            return [killed_line(report.data.decode(errors="replace"), self.memory_mib)]
+        if report.kind == DONE:
+            seen, self.stacks = self.stacks, 0
+            return [] if seen else ["no process of the application is there, perhaps not yet"]
+        self.stacks += report.kind == STACKS
+        if report.kind in (CPUS, PANIC):
+            return self._machine(report)
+        if report.kind == CRASH:
+            self.crashes += 1
+            if self.crashes > _MOST:
+                return _short(report.data)[:1]
+        return self._explained(report.data) if report.kind in (CRASH, STACKS) else []
+
+    def _machine(self, report: Report) -> "list[str]":
+        try:
+            return resolve(report.kind, report.data, self.image)
+        except ToolFailed as error:
+            return [f"no names for the kernel's addresses: {error.message}"]
+
+    def _explained(self, data: bytes) -> "list[str]":
+        try:
+            return resolve("core", data, self.image, self.shares)
+        except ToolFailed as error:
+            return [*_short(data), f"  its stacks cannot be read: {error.message}"]
+
+
+def resolve(
+    kind: str, data: bytes, image: str, shares: Iterable["tuple[str, str]"] = ()
+) -> "list[str]":
+    """The lines of `python -m ukcc.failures`, a process of its own. Raises ToolFailed."""
+    fd, _ = memory_file(data, "report")
+    argv = [sys.executable, "-m", "ukcc.failures", kind, f"/proc/{os.getpid()}/fd/{fd}", image]
+    argv += [path for pair in shares for path in pair]
+    try:
+        return proc.output(argv, env=_ENVIRONMENT, timeout=_PATIENCE).splitlines()
+    finally:
+        os.close(fd)
+
+
+def _short(data: bytes) -> "list[str]":
+    """Signal and registers, without any file."""
+    # they load pyelftools, which a run without a failure does not need
+    from ukcc.failures.core import parse_core
+    from ukcc.failures.signals import reason
+    from ukcc.failures.text import register_lines
+
+    try:
+        core = parse_core(data)
+    except UkccError as error:
+        return [error.message]
+    head = f"{core.name} (process {core.pid})"
+    if core.signal is None:
+        return [head]
+    registers = register_lines(core.threads[0].registers) if core.threads else []
+    return [f"{head} crashed: {reason(core)}", *registers]
+
+
+def killed_line(message: str, memory_mib: int) -> str:
+    """The kernel's `Killed process 45 (app) total-vm:…kB, anon-rss:…kB, …` for a reader."""
+    found = _KILLED.search(message)
+    if found is None:
+        return f"out of memory (-m {memory_mib} is in use): {message}"
+    asked, held = (-(-int(found[key]) // 1024) for key in ("asked", "held"))
+    return (
+        f"out of memory: the kernel killed {found['name']} (process {found['pid']}) by"
+        f" {signal.SIGKILL.name}: it had mapped {asked} MiB and used {held} MiB;"
+        f" -m {memory_mib} is in use, a higher one gives more"
+    )

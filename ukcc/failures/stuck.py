@@ -1,0 +1,142 @@
+"""CPUs that were found stuck, and kernels that panicked, with names and lines.
+
+Nobody says here what is mapped where, so the application's files are found by their code: a page
+that a stack returns to is the same in the machine and in the file.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from ukcc.failures import libdw
+from ukcc.failures.core import Memory
+from ukcc.failures.cpus import unpack
+from ukcc.failures.kernel import LOW_END, Kernel, address_lines, entry_frame, traced
+from ukcc.failures.libdw import Session
+from ukcc.failures.modules import Files
+from ukcc.failures.places import Address, Module
+from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
+from ukcc.vm.facts import read_facts
+
+_IF = 0x200  # the flag that lets interrupts in
+_MOST_FRAMES = 256
+
+
+def explain_cpus(data: bytes, image: str) -> "list[str]":
+    """What each CPU is at."""
+    machine = _Machine(image)
+    lines = ["what the CPUs are at, by QEMU's monitor:", *machine.missing()]
+    for number, (registers, memory) in enumerate(unpack(data)):
+        lines.append(f"  CPU {number}, {_state(registers)}:")
+        lines += machine.cpu_lines(registers, memory)
+    return lines
+
+
+def explain_panic(data: bytes, image: str) -> "list[str]":
+    """The kernel's own trace, with names; then the application that had called it.
+
+    data: the console, a NUL, and what QEMU's monitor said of the CPUs, or nothing.
+    """
+    console, _, cpus = data.partition(b"\0")
+    trace = traced(console.decode(errors="replace"))
+    if not trace.addresses:
+        return explain_cpus(cpus, image) if cpus else []
+    machine = _Machine(image)
+    memories = [memory for _, memory in unpack(cpus)] if cpus else []
+    mine = next((m for m in memories if m.word(trace.sp) is not None), Memory([]))
+    lines = ["the kernel's trace (some of the callers may be left over from earlier calls):"]
+    lines += [*machine.missing(), *machine.lines(trace.addresses, mine)]
+    caller = entry_frame(mine, trace.sp) if trace.sp >= LOW_END else None
+    if caller:
+        lines += ["  called by the application:", *machine.unwound_lines(caller, mine)]
+    return lines
+
+
+def _state(registers: "dict[str, int]") -> str:
+    if registers["halted"]:
+        return "halted"
+    half = "kernel" if registers["rsp"] >= LOW_END else "application"
+    return f"in the {half}, interrupts {'on' if registers['eflags'] & _IF else 'off'}"
+
+
+class _Machine:
+    """Kernel and application of an image."""
+
+    def __init__(self, image: str) -> None:
+        facts = read_facts(image)
+        self._sysroot = facts.sysroot
+        self._kernel = Kernel(facts.vmlinux) if facts.vmlinux else None
+        self._files = Files(image)
+
+    def missing(self) -> "list[str]":
+        """A line if the kernel's symbols are not here."""
+        if self._kernel:
+            return []
+        return [
+            f"  no names for the kernel: the image's sysroot {self._sysroot} is not in the store;"
+            " `ukcc sysroot build` by the ukcc that linked it"
+        ]
+
+    def lines(self, addresses: "list[Address]", memory: Memory) -> Iterator[str]:
+        """Frames of these addresses."""
+        modules = self._modules(memory)
+        with ExitStack() as stack:
+            session = stack.enter_context(Session(modules)) if libdw.available() else None
+            yield from address_lines(addresses, session, modules)
+
+    def cpu_lines(self, registers: "dict[str, int]", memory: Memory) -> Iterator[str]:
+        """The kernel's frames, then those of the application that called it."""
+        addresses = []
+        outer: dict[str, int] | None = registers
+        if registers["rsp"] >= LOW_END:
+            addresses = [Address(registers["rip"], exact=True)]
+            addresses += self._kernel.returns(memory, registers["rsp"]) if self._kernel else []
+            outer = entry_frame(memory, registers["rsp"])
+        if outer is not None:
+            addresses += self._unwound(outer, memory)
+        return self.lines(addresses, memory)
+
+    def unwound_lines(self, registers: "dict[str, int]", memory: Memory) -> Iterator[str]:
+        """The application's frames."""
+        return self.lines(self._unwound(registers, memory), memory)
+
+    def _unwound(self, registers: "dict[str, int]", memory: Memory) -> "list[Address]":
+        if not libdw.available():
+            return [Address(registers["rip"], exact=True)]
+        with Session(self._modules(memory)) as session:
+            session.attach(memory, {1: registers})
+            return session.frames(1, _MOST_FRAMES)
+
+    def _modules(self, memory: Memory) -> "list[Module]":
+        found = [Module("vmlinux", self._kernel.path, 0)] if self._kernel else []
+        for path in self._files.programs():
+            place = self._files.locate(path)
+            bias = _bias_by_code(place, memory) if place else None
+            if place and bias is not None:
+                found.append(Module(Path(path).name, place, bias))
+        return found
+
+
+def _bias_by_code(path: str, memory: Memory) -> "int | None":
+    """How far a file was moved, going by pages of its code; None if it is not there."""
+    fd, headers = open_headers(path)
+    try:
+        fixed = headers.ehdr.type == ET_EXEC
+        if fixed and next(memory.pages(), None) is None:
+            return 0
+        for phdr in headers.phdrs:
+            if phdr.type != PT_LOAD or not phdr.flags & PF_X:
+                continue
+            first = phdr.vaddr // PAGE * PAGE
+            code = os.pread(fd, phdr.filesz, phdr.offset)
+            # the bytes before the segment in its first page are of no use
+            pages = {code[at : at + PAGE]: first + at for at in range(0, len(code) - PAGE, PAGE)}
+            for address, page in memory.pages():
+                if page in pages and address < LOW_END:
+                    bias = address - pages[page]
+                    # another process may have other code where this one would be
+                    return None if fixed and bias else bias
+    finally:
+        os.close(fd)
+    return None

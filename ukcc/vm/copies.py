@@ -1,0 +1,121 @@
+"""What the machine says, from QEMU's pipes to our own descriptors."""
+
+import contextlib
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+
+_CHUNK = 65536
+_TAIL = 65536  # bytes that are kept of what was said
+_GRACE = 5.0  # seconds for a reader who may never come
+
+PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
+
+# The application's errors and the trace may end in the same place.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class Pipe:
+    """A pipe of which QEMU gets the end to write to."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        read_end, write_end = os.pipe()
+        self.read_end = stack.enter_context(os.fdopen(read_end, "rb", 0))
+        self.write_end = stack.enter_context(os.fdopen(write_end, "wb", 0))
+
+
+class Copy:
+    """Copies a pipe to a descriptor (or nowhere), keeping the last bytes.
+
+    by_lines: writes whole lines only, for a target that others write to as well.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        target: "int | None",
+        on_broken: Callable[[], None],
+        by_lines: bool = False,
+    ) -> None:
+        self.tail = b""
+        self.broken = False
+        self.on_panic: Callable[[], None] | None = None
+        self._source, self._target, self._on_broken = source, target, on_broken
+        self._by_lines = by_lines
+        self._passed_on = 0
+        self._progress = threading.Condition()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def wait_for(self, count: int) -> None:
+        """Until so many bytes have been passed on, or nobody is there to take them."""
+        with self._progress:
+            self._progress.wait_for(lambda: self.broken or self._passed_on >= count)
+
+    def _run(self) -> None:
+        for data in self._pieces():
+            if self._target is not None and not self.broken:
+                with _ONE_AT_A_TIME if self._by_lines else contextlib.nullcontext():
+                    self._write(memoryview(data), self._target)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """What comes in, as it comes or, `by_lines`, up to the last line's end."""
+        rest = b""
+        while data := os.read(self._source, _CHUNK):
+            self.tail = (self.tail + data)[-_TAIL:]
+            if self.on_panic and PANIC.search(self.tail):
+                threading.Thread(target=self.on_panic, daemon=True).start()
+                self.on_panic = None
+            lines, end, rest = (rest + data).rpartition(b"\n")
+            if not self._by_lines:
+                end, rest = end + rest, b""
+            yield lines + end
+            with self._progress:
+                # half a line that waits for its end has arrived, too
+                self._passed_on += len(data)
+                self._progress.notify_all()
+        yield rest
+
+    def _write(self, view: memoryview, target: int) -> None:
+        try:
+            while view:
+                view = view[os.write(target, view) :]
+        except OSError:
+            # whoever read our output has gone: a process would die of SIGPIPE
+            with self._progress:
+                self.broken = True
+                self._progress.notify_all()
+            self._on_broken()
+
+
+class Copies:
+    """The console to our stdout, QEMU's own messages to memory; pipes that are added."""
+
+    def __init__(self, machine: "subprocess.Popen[bytes]", target: "int | None") -> None:
+        assert machine.stderr is not None  # it is a pipe
+        self._machine = machine
+        self.messages = Copy(machine.stderr.fileno(), None, machine.terminate)
+        self.console = self.messages
+        self._all = [self.messages]
+        if machine.stdout is not None:
+            self.console = Copy(machine.stdout.fileno(), target, machine.terminate)
+            self._all.append(self.console)
+
+    @property
+    def broken(self) -> bool:
+        """Whether somebody has stopped to read."""
+        return any(copy.broken for copy in self._all)
+
+    def add(self, pipe: Pipe, target: "int | None", by_lines: bool = False) -> Copy:
+        """Copies what QEMU writes to that pipe."""
+        pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
+        copy = Copy(pipe.read_end.fileno(), target, self._machine.terminate, by_lines)
+        self._all.append(copy)
+        return copy
+
+    def finish(self, patient: bool) -> None:
+        """Waits until all is copied; not for ever on a reader who takes nothing any more."""
+        for copy in self._all:
+            copy.thread.join(None if patient else _GRACE)
