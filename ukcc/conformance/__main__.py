@@ -38,6 +38,9 @@ def main(only_list: bool, last: bool, markdown: bool, names: Sequence[str]) -> N
     except UkccError as error:
         print(error.line("conformance"), file=sys.stderr)
         sys.exit(error.status)
+    except OSError as error:  # a full disk, for one
+        print(f"conformance: error: {error}", file=sys.stderr)
+        sys.exit(1)
     click.echo(report.markdown(annotated) if markdown else report.plain(annotated), nl=False)
     sys.exit(1 if any(suite.unexplained for suite in annotated) else 0)
 
