@@ -2,8 +2,9 @@
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
+# make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 
-.PHONY: setup demo test lint bench compat compat-ci compat-packages venv
+.PHONY: setup demo test lint bench compat compat-ci compat-packages conformance conformance-packages venv
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python
@@ -39,3 +40,10 @@ compat: compat-packages
 # The trees of rows that passed are removed: some have gigabytes of test programs.
 compat-ci: compat-packages
 	@$(PYTHON) -m ukcc.compat --ci --discard
+
+conformance-packages: setup
+	@scripts/setup conformance-packages
+
+# SUITES narrows it: make conformance SUITES="glibc-signal". ARGS="--markdown" is for docs/conformance.md.
+conformance: conformance-packages
+	@$(PYTHON) -m ukcc.conformance $(ARGS) $(SUITES)

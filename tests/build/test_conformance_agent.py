@@ -179,7 +179,11 @@ def test_no_descendant_survives(wrapped: Wrapped, tmp_path: Path, end: str, stat
 def test_output_up_to_the_deadline_is_there(wrapped: Wrapped) -> None:
     done = wrapped.run(*sh("echo early; sleep 1000"), env={keeping.LIMIT: "1"})
     said = f"{wrapper.MARK}: /bin/sh: killed after 1 s\n".encode()
-    assert (done.returncode, done.stdout, done.stderr) == (wrapper.TIMED_OUT, b"early\n", said)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        wrapper.TIMED_OUT,
+        b"early\n" + said,
+        said,
+    )
 
 
 def test_several_at_once(wrapped: Wrapped, tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ STATUS = "original exit status 1\n"
             "Timed out: killed the child process\n",
             Result("timeout", "Timed out: killed the child process"),
         ),
+        (
+            "FAIL: a/b\noriginal exit status 124\n",
+            "error: x\nconformance wrapper: t: killed after 9 s\n",
+            Result("timeout", "conformance wrapper: t: killed after 9 s"),
+        ),
         ("XFAIL: a/b\n", "error: x\n", Result("fail", "the suite expects it; error: x")),
         ("UNSUPPORTED: a/b\n", "no ns\n", Result("unsupported", "no ns")),
         ("nonsense", "", Result("fail", "the result is not readable")),
@@ -78,7 +83,12 @@ def test_a_glibc_row(
         (124, "", "timeout", "status 124"),
         (1, "TAP version 13\nok 1\nnot ok 2 at 0x7ffe12\nbye\n", "fail", "not ok 2 at 0x…"),
         (139, "", "fail", "status 139"),
-        (125, "conformance wrapper: the guest died: x\n", "fail", "conformance wrapper: the gu"),
+        (
+            125,
+            "FAIL\nconformance wrapper: the guest died: x\n",
+            "fail",
+            "conformance wrapper: the gu",
+        ),
     ],
 )
 def test_a_kselftest(status: int, output: str, verdict: str, words: str) -> None:

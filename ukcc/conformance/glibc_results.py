@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ukcc.conformance.wrapper import MARK, TIMED_OUT
+
 # `PASS: signal/tst-raise`, the first line of a .test-result (glibc's scripts/evaluate-test.sh).
 _RESULT = re.compile(r"(PASS|FAIL|XPASS|XFAIL|UNSUPPORTED): ")
 _VERDICTS = {
@@ -51,7 +53,7 @@ def judge(result: str, output: str) -> Result:
     verdict = _VERDICTS[found[1]]
     if verdict == "pass":
         return Result("pass")
-    if verdict == "fail" and _TIMED_OUT.search(output):
+    if verdict == "fail" and (_TIMED_OUT.search(output) or f"status {TIMED_OUT}" in result):
         verdict = "timeout"
     expected = "the suite expects it; " if found[1] == "XFAIL" else ""
     return Result(verdict, expected + last_words(output, result))
@@ -64,7 +66,8 @@ def last_words(output: str, result: str) -> str:
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"\b(error|FAIL|fail|Timed out|died)", line)]
-    chosen = (telling or lines[-1:])[:1]
+    ours = [line for line in lines if line.startswith(MARK)]
+    chosen = (ours or telling or lines[-1:])[:1]
     if not chosen:
         status = re.search(r"status (\d+)", result)
         return f"status {status[1]}" if status else ""

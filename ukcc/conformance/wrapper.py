@@ -123,7 +123,11 @@ def _soft(number: int) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"{MARK}: {text}", file=sys.stderr, flush=True)
+    """On both streams: a suite may keep only one of them."""
+    line = f"{MARK}: {text}\n".encode()
+    for descriptor in (2,) if client.same_file(1, 2) else (2, 1):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, line)
 
 
 if __name__ == "__main__":
