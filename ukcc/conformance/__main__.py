@@ -11,6 +11,7 @@ from ukcc.conformance.schema import SuiteData
 from ukcc.errors import UkccError
 from ukcc.progress import for_stderr
 from ukcc.sysroot.build import cpus
+from ukcc.sysroot.store import default_store
 
 _RUNNERS = {"glibc": glibc_suite.run, "kselftest": kselftest.run}
 
@@ -57,8 +58,12 @@ def select(suites: dict[str, SuiteData], names: Sequence[str]) -> list[SuiteData
 def run_all(wanted: Sequence[SuiteData]) -> None:
     """One suite after the other; each is kept as soon as it is done. Raises UkccError."""
     progress = for_stderr(quiet=not sys.stderr.isatty())
+    store = default_store()
     for data in wanted:
-        suite = _RUNNERS[data.kind](data, schema.notes(data.name), progress, cpus())
+        # Suites of one kind share a tree.
+        waiting = progress.step(f"waiting for another run of {data.kind}")
+        with store.locked(f"conformance-{data.kind}", waiting):
+            suite = _RUNNERS[data.kind](data, schema.notes(data.name), progress, cpus())
         results.keep(suite)
 
 

@@ -4,6 +4,7 @@ The tests are linked with the libraries of that tree, whose system calls go by t
 built anew when what the sysroot's glibc is made from has changed.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ _BUILD_LIMIT = 3600  # seconds for one make
 # What tests of many directories are linked with or need to run: the libsupport that they share,
 # and the program that makes locales.
 _HELPERS = ("locale", "support")
+
+# The compiler's libraries: the tree's loader knows no directory of the distribution's. Without the
+# first no thread can be cancelled.
+_COMPILERS = ("libgcc_s.so.1", "libstdc++.so.6")
 
 # Headers are checked by the compiler, not by what runs: not ours to run twice.
 _VARIABLES = ("headers=",)
@@ -131,6 +136,8 @@ def _build(tree: Tree, wanted: inputs.Inputs, store: Store, jobs: int, step: Ste
     )
     for directory in _HELPERS:
         make(tree, tree.make(directory, jobs, "others"), directory, lambda _: step.advance())
+    for name in _COMPILERS:
+        shutil.copy(proc.output(["gcc", f"-print-file-name={name}"]).strip(), tree.build)
     library = tree.build / "libc.so"
     with open_elf(library) as elf:
         if not any(section.name == _SITES and section.size for section in elf.sections()):
