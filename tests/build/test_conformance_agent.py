@@ -138,6 +138,12 @@ def test_input_that_nobody_reads(wrapped: Wrapped) -> None:
     assert wrapped.run(*sh("exec <&-; echo done"), send=b"x" * 3_000_000).stdout == b"done\n"
 
 
+def test_output_that_is_there_at_the_end_is_not_lost(wrapped: Wrapped) -> None:
+    """A pipe may hold more than one read takes."""
+    code = "import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, b'x' * 1_000_000)"
+    assert len(wrapped.run(sys.executable, "-c", code).stdout) == 1_000_000
+
+
 def test_what_does_not_start(wrapped: Wrapped, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
     for program, status, why in (
