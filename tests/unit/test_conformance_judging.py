@@ -177,3 +177,17 @@ def test_wrong_notes_are_refused(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "s.toml").write_text(text)
     with pytest.raises(UkccError, match=rf"s\.toml: .*({why})"):
         schema.notes("s", tmp_path)
+
+
+def test_a_second_chance_is_named() -> None:
+    process, crowded, alone = kselftest.Ran("pass"), kselftest.Ran("fail", "x"), "passes alone"
+    row = kselftest.row("timers", "lat", process, crowded, kselftest.Ran("pass"))
+    assert row.unikernel == "pass" and row.why == f"{alone}; beside others: x"
+    assert kselftest.row("timers", "lat", process, crowded).unikernel == "fail"
+
+
+def test_what_fails_in_both_lives_is_listed() -> None:
+    both = Suite("s", "1", (Row("g", "n", "fail", "fail", "words"),))
+    text = report.markdown([report.annotate(both, Notes())])
+    assert "### s: fails in both lives" in text and "| g/n | words |" in text
+    assert not report.annotate(both, Notes()).unexplained

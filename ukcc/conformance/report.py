@@ -7,6 +7,7 @@ from ukcc.conformance.results import Row, Suite
 from ukcc.conformance.schema import Notes
 
 _UNEXPLAINED = "not explained yet"
+_FAILED = ("fail", "timeout")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Annotated:
         return tuple(
             row
             for row in self.differences
-            if row.unikernel in ("fail", "timeout")
+            if row.unikernel in _FAILED
             and row.process != "fail"
             and (row.group, row.name) not in self.explanations
         )
@@ -107,6 +108,11 @@ def _details(annotated: Annotated) -> list[str]:
         why = annotated.explanations.get((row.group, row.name))
         said = why or ": ".join(word for word in (_UNEXPLAINED, row.why) if word)
         lines.append(_cells([f"{row.group}/{row.name}", row.unikernel, row.process, said]))
+    both = [row for row in annotated.suite.rows if not row.differs and row.unikernel in _FAILED]
+    if both:
+        lines += ["", f"### {annotated.suite.name}: fails in both lives", ""]
+        lines += ["| test | what it says |", "|---|---|"]
+        lines += [_cells([f"{row.group}/{row.name}", row.why]) for row in both]
     if excluded:
         lines += ["", f"### {annotated.suite.name}: excluded", "", "| tests | why |", "|---|---|"]
     for why in dict.fromkeys(row.why for row in excluded):
