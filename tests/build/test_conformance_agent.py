@@ -140,7 +140,9 @@ def test_input_that_nobody_reads(wrapped: Wrapped) -> None:
 
 def test_output_that_is_there_at_the_end_is_not_lost(wrapped: Wrapped) -> None:
     """A pipe may hold more than one read takes."""
-    code = "import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, b'x' * 1_000_000); os._exit(0)"
+    code = (
+        "import os, fcntl as f; f.fcntl(1, 1031, 1 << 20); os.write(1, b'x' * 10**6); os._exit(0)"
+    )
     assert len(wrapped.run(sys.executable, "-c", code).stdout) == 1_000_000
 
 
