@@ -191,3 +191,10 @@ def test_what_fails_in_both_lives_is_listed() -> None:
     text = report.markdown([report.annotate(both, Notes())])
     assert "### s: fails in both lives" in text and "| g/n | words |" in text
     assert not report.annotate(both, Notes()).unexplained
+
+
+def test_an_exclusion_holds_for_earlier_results() -> None:
+    earlier = Suite("s", "1", (Row("x86", "iopl_64", "timeout", "pass", "late"),))
+    annotated = report.annotate(earlier, NOTES)
+    assert annotated.suite.rows == (Row("x86", "iopl_64", "excluded", "excluded", "ring 0"),)
+    assert not annotated.unexplained and "late" not in report.markdown([annotated])

@@ -53,9 +53,19 @@ class Annotated:
 
 
 def annotate(suite: Suite, notes: Notes) -> Annotated:
-    """The suite with what the notes know of its differences."""
+    """The suite with what the notes know of its differences.
+
+    An exclusion holds for results from before it, too.
+    """
+    rows = tuple(_excluded(row, notes) for row in suite.rows)
+    suite = Suite(suite.name, suite.version, rows)
     known = {(row.group, row.name): notes.explanation(row) for row in suite.rows if row.differs}
     return Annotated(suite, {key: why for key, why in known.items() if why})
+
+
+def _excluded(row: Row, notes: Notes) -> Row:
+    why = notes.exclusion(row.group, row.name)
+    return Row(row.group, row.name, "excluded", "excluded", why) if why else row
 
 
 def count(rows: Iterable[Row], life: str) -> Count:
