@@ -22,8 +22,9 @@ _SITES = "uk_sites_v1"  # where the gate's sites are listed (docs/syscalls.md)
 _BUILD_LIMIT = 3600  # seconds for one make
 
 # What tests of many directories are linked with or need to run: the libsupport that they share,
-# the program that makes locales, the script that reads traces of malloc, gdb's library for threads.
-_HELPERS = ("locale", "support", "malloc", "nptl_db")
+# the program that makes locales, the script that reads traces of malloc, gdb's library for
+# threads, and the libraries that libc took in, for programs that open them by name.
+_HELPERS = ("locale", "support", "malloc", "nptl_db", "nptl")
 
 # The compiler's libraries: the tree's loader knows no directory of the distribution's. Without the
 # first no thread can be cancelled.
