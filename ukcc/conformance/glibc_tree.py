@@ -24,7 +24,7 @@ _BUILD_LIMIT = 3600  # seconds for one make
 # What tests of many directories are linked with or need to run: the libsupport that they share,
 # the program that makes locales, the script that reads traces of malloc, gdb's library for
 # threads, and the libraries that libc took in, for programs that open them by name.
-_HELPERS = ("locale", "support", "malloc", "nptl_db", "nptl")
+_HELPERS = ("locale", "support", "malloc", "nptl_db", "nptl", "nss")
 
 # The compiler's libraries: the tree's loader knows no directory of the distribution's. Without the
 # first no thread can be cancelled.
