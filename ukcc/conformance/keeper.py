@@ -41,7 +41,7 @@ class Setting:
     image: Path
     shares: tuple[Path, ...]
     directory: Path
-    memory_mib: int = 1024
+    memory_mib: int = 2048  # four of malloc's tests at once take more than 1 GiB
     cpus: int = 2
 
 
