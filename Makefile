@@ -3,8 +3,11 @@
 # make test    all tests;  make lint  style and types;  make bench  measurements
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
 # make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
+# make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
+# make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test lint bench compat compat-ci compat-packages stress soak stress-packages venv
+.PHONY: setup demo test lint bench compat compat-ci compat-packages stress soak stress-packages \
+	conformance conformance-packages kernel-check venv
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python
@@ -50,3 +53,13 @@ stress: stress-packages
 
 soak: stress-packages
 	@$(PYTHON) -m ukcc.conformance.soak $(ARGS)
+
+conformance-packages: setup
+	@scripts/setup conformance-packages
+
+# SUITES narrows it: make conformance SUITES="glibc-signal". ARGS="--markdown" is for docs/conformance.md.
+conformance: conformance-packages
+	@$(PYTHON) -m ukcc.conformance $(ARGS) $(SUITES)
+
+kernel-check: venv
+	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

@@ -137,6 +137,11 @@ def test_the_kernel_asks_for_an_address_only_by_dhcp() -> None:
     assert "ip=dhcp" not in machine(network=Network("user", STATIC)).kernel_arguments
 
 
+def test_a_busy_host_is_no_broken_timer() -> None:
+    """Seen on a host at a load of 20: `IO-APIC + timer doesn't work!`, and no boot."""
+    assert "no_timer_check" in machine().kernel_arguments
+
+
 def test_plan_defaults() -> None:
     planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
     assert planned == machine(network=Network("user", STATIC))
