@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build
+from conftest import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
 
 # One program that does what its first argument says.
 SOURCE = r"""
@@ -123,6 +123,21 @@ def test_output_and_errors_are_pipes_of_their_own(app: Path, boot: Boot) -> None
 
 def test_one_write_of_a_megabyte(app: Path, boot: Boot) -> None:
     assert boot(app, "huge") == (0, b"y" * 1000000, b"")
+
+
+def test_a_slow_reader_gets_all(app: Path) -> None:
+    """The machine must not end before QEMU has handed on what it still holds."""
+    machine = subprocess.Popen(run_argv(app, ["huge"], []), stdout=subprocess.PIPE)
+    try:
+        assert machine.stdout
+        # long enough for the program to end; on a slower machine the test says less
+        with pytest.raises(subprocess.TimeoutExpired):
+            machine.wait(8)
+        assert machine.stdout.read() == b"y" * 1000000
+        assert machine.wait(DEADLINE * FACTOR) == 0
+    finally:
+        machine.terminate()
+        machine.wait()
 
 
 def test_time_limit(app: Path, boot: Boot) -> None:
