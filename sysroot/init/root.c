@@ -114,11 +114,13 @@ void mount_system(void)
 void mount_shares(const struct settings *settings)
 {
 	/*
-	 * cache=mmap: nothing is cached but what shared writable mappings
-	 * need, so the host and the guest see each other's writes.
+	 * Nothing is cached but mappings, so the host and the guest see each
+	 * other's writes, and none waits in the guest.  cache=mmap alone would
+	 * also write back late, and what another descriptor wrote before
+	 * through one with O_APPEND, which the host would append.
 	 */
 	static const char options[] =
-		"trans=virtio,version=9p2000.L,msize=262144,cache=mmap";
+		"trans=virtio,version=9p2000.L,msize=262144,cache=mmap,directio";
 	const struct share *share;
 
 	for (share = settings->share;

@@ -61,6 +61,36 @@ int main(void)
 }
 """
 
+# Two descriptors write to a file one after the other, one of them at its end; then a shared mapping
+# and write() see each other's bytes.
+APPENDER = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int main(void)
+{
+	FILE *file = fopen("/data/file", "w");
+	char *map;
+	int fd;
+
+	if (!file || fputs("one\n", file) < 0)
+		return 1;
+	file = freopen("/data/file", "a+", file);
+	if (!file || fputs("two\n", file) < 0 || fclose(file))
+		return 2;
+	fd = open("/data/file", O_RDWR);
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return 3;
+	map[0] = 'O';
+	if (msync(map, 4096, MS_SYNC) || pwrite(fd, "TWO", 3, 4) != 3)
+		return 4;
+	return map[4] == 'T' ? 0 : 5;
+}
+"""
+
 
 @contextlib.contextmanager
 def running(image: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
@@ -97,6 +127,12 @@ def test_port_in_use(server: Path, boot: Boot) -> None:
         status, stdout, stderr = boot(server, options=["-p", f"{port}:7777"], timeout=5)
     assert (status, stdout) == (125, b"")
     assert f"port {port}".encode() in stderr and stderr.count(b"\n") == 1
+
+
+def test_writes_of_several_descriptors(build_image: Build, boot: Boot, tmp_path: Path) -> None:
+    image = build_image(APPENDER, name="appender")
+    assert boot(image, options=["-v", f"{tmp_path}:/data"]).status == 0
+    assert (tmp_path / "file").read_text() == "One\nTWO\n"
 
 
 @pytest.mark.parametrize("mode", ["", ":ro"])
