@@ -86,8 +86,11 @@ def _one_machine(guest: Guest, orders: Sequence[Order], log: Path) -> Iterator[J
     reader, how = Reader(), "died"
     with (
         log.with_suffix(".log").open("w", buffering=1, errors="replace") as record,
-        machine(guest.command(), [order.line() for order in orders], console) as (process, lines),
+        machine(guest.command(), console) as (process, lines),
     ):
+        # one at a time: what a machine says of a job must have left it before the next can end it
+        to_do = iter(orders)
+        _feed(process, next(to_do))
         patience = _BOOT
         while True:
             try:
@@ -101,6 +104,7 @@ def _one_machine(guest: Guest, orders: Sequence[Order], log: Path) -> Iterator[J
             job = reader.feed(line)
             if job:
                 yield job
+                _feed(process, next(to_do, None))
             patience = limits.get(reader.running, 0) + _MARGIN
         if reader.done:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -112,7 +116,7 @@ def _one_machine(guest: Guest, orders: Sequence[Order], log: Path) -> Iterator[J
 
 @contextlib.contextmanager
 def machine(
-    command: Sequence[str], lines: Sequence[str], console: Path
+    command: Sequence[str], console: Path
 ) -> "Iterator[tuple[subprocess.Popen[bytes], queue.Queue[str | None]]]":
     """A running machine, and the lines of its standard error, then None; its console in a file."""
     with console.open("wb") as out:
@@ -121,23 +125,25 @@ def machine(
         )
     assert process.stdin is not None and process.stderr is not None  # they are pipes
     said: queue.Queue[str | None] = queue.Queue()
-    threads = [
-        threading.Thread(target=_feed, args=(process.stdin, lines), daemon=True),
-        threading.Thread(target=_collect, args=(process.stderr, said), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
+    collector = threading.Thread(target=_collect, args=(process.stderr, said), daemon=True)
+    collector.start()
     try:
         yield process, said
     finally:
         process.terminate()
         process.wait()
-        threads[1].join(5)
+        collector.join(5)
 
 
-def _feed(pipe: IO[bytes], lines: Sequence[str]) -> None:
-    with contextlib.suppress(BrokenPipeError), pipe:
-        pipe.write("".join(lines).encode())
+def _feed(process: "subprocess.Popen[bytes]", order: "Order | None") -> None:
+    """The next job for the runner, or the end of them. A machine that has ended takes none."""
+    assert process.stdin is not None  # it is a pipe
+    with contextlib.suppress(BrokenPipeError):
+        if order is None:
+            process.stdin.close()
+        else:
+            process.stdin.write(order.line().encode())
+            process.stdin.flush()
 
 
 def _collect(pipe: IO[bytes], said: "queue.Queue[str | None]") -> None:
