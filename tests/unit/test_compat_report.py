@@ -1,10 +1,13 @@
 """The table, which rows are in it, and how boots' words are expanded."""
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ukcc.compat import __main__ as compat
 from ukcc.compat import report, results
 from ukcc.compat.__main__ import select
 from ukcc.compat.row import Outcome
@@ -82,3 +85,14 @@ def test_outcomes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "compat" / "a" / "outcome.json").write_text("{}")
     with pytest.raises(UkccError, match="not by this version"):
         results.kept(rows)
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compat, "run_all", full)
+    monkeypatch.setenv("UKCC_HOME", "/the/store")
+    done = CliRunner().invoke(compat.main, ["zlib"])
+    assert done.exit_code == 1
+    assert done.output == "compat: error: /the/store: No space left on device\n"

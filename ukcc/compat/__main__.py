@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ukcc import paths
 from ukcc.compat import report, results, row
 from ukcc.compat.schema import Row, load_all
 from ukcc.errors import UkccError
@@ -46,7 +47,13 @@ def main(
     if only_list:
         click.echo("\n".join(chosen.name for chosen in rows))
         return
-    outcomes = earlier if last else run_all(rows, discard=discard)
+    try:
+        outcomes = earlier if last else run_all(rows, discard=discard)
+    except OSError as error:  # a full disk, for one
+        print(
+            f"compat: error: {error.filename or paths.store()}: {error.strerror}", file=sys.stderr
+        )
+        sys.exit(1)
     if form == "json":
         click.echo(report.as_json(outcomes))
     elif form == "markdown":
