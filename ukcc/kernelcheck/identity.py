@@ -99,5 +99,7 @@ def _code(elf: ELFFile) -> Iterator[bytes]:
             for entry in section.iter_relocations():
                 symbol = symbols.get_symbol(entry["r_info_sym"])
                 target = symbol.name or elf.get_section(symbol["st_shndx"]).name
-                words = (entry["r_offset"], entry["r_info_type"], target, entry["r_addend"])
+                # the 16-bit code of the start is linked with addends in place
+                addend = entry["r_addend"] if entry.is_RELA() else None
+                words = (entry["r_offset"], entry["r_info_type"], target, addend)
                 yield repr(words).encode()
