@@ -6,8 +6,7 @@ import pytest
 
 from ukcc.conformance import glibc_results, glibc_suite, kselftest, report, schema
 from ukcc.conformance.__main__ import select
-from ukcc.conformance.glibc_results import Result
-from ukcc.conformance.results import Row, Suite
+from ukcc.conformance.results import Result, Row, Suite
 from ukcc.conformance.schema import Excluded, Explained, Notes
 from ukcc.errors import UkccError
 
@@ -180,8 +179,8 @@ def test_wrong_notes_are_refused(tmp_path: Path, text: str, why: str) -> None:
 
 
 def test_a_second_chance_is_named() -> None:
-    process, crowded, alone = kselftest.Ran("pass"), kselftest.Ran("fail", "x"), "passes alone"
-    row = kselftest.row("timers", "lat", process, crowded, kselftest.Ran("pass"))
+    process, crowded, alone = Result("pass"), Result("fail", "x"), "passes alone"
+    row = kselftest.row("timers", "lat", process, crowded, Result("pass"))
     assert row.unikernel == "pass" and row.why == f"{alone}; beside others: x"
     assert kselftest.row("timers", "lat", process, crowded).unikernel == "fail"
 

@@ -168,7 +168,7 @@ def _answer(steps: Plan, trial: _Trial) -> "tuple[tuple[str, ...], str]":
 
 
 def _defines_twice(said: "list[bytes]") -> bool:
-    """Whether a symbol of the program's met one of an archive's member: no clash in a library."""
+    """Whether the linker met a symbol twice: the program's own and libc.a's, or a mistake."""
     return any(b"multiple definition of " in line for line in said)
 
 

@@ -1,9 +1,9 @@
 """What glibc's test machinery left of a test: its result, and its last words."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from ukcc.conformance.results import Result
 from ukcc.conformance.wrapper import MARK, TIMED_OUT
 
 # `PASS: signal/tst-raise`, the first line of a .test-result (glibc's scripts/evaluate-test.sh).
@@ -20,14 +20,6 @@ _VERDICTS = {
 _TIMED_OUT = re.compile(r"^Timed out: ", re.MULTILINE)
 
 _WORDS = 200  # characters of last words that a row keeps
-
-
-@dataclass(frozen=True)
-class Result:
-    """One test in one life. verdict: as in results.VERDICTS; words: its last ones, one line."""
-
-    verdict: str
-    words: str = ""
 
 
 NOT_BUILT = Result("unsupported", "does not build")

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ukcc.conformance import agent, glibc_results, glibc_tree, keeper, keeping, results
-from ukcc.conformance.glibc_results import Result
 from ukcc.conformance.glibc_tree import Tree
-from ukcc.conformance.results import Row, Suite
+from ukcc.conformance.results import Result, Row, Suite
 from ukcc.conformance.schema import Notes, SuiteData
 from ukcc.progress import Progress, Step
 
@@ -68,13 +67,8 @@ def row(
     directory: str, name: str, process: Result, unikernel: Result, alone: "Result | None" = None
 ) -> Row:
     """The row of a test, and of its second chance."""
-    final = alone or unikernel
-    why = final.words
-    if alone and alone.verdict == "pass":
-        why = f"passes alone; beside others: {unikernel.verdict}: {unikernel.words}"
-    elif not why and process.words:
-        why = f"as process: {process.words}"
-    return Row(directory, name, final.verdict, process.verdict, why)
+    beside = f"{unikernel.verdict}: {unikernel.words}"
+    return results.row_of(directory, name, process, unikernel, alone, beside)
 
 
 def _counter(step: Step) -> Callable[[str], None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ukcc import paths, proc
 from ukcc.conformance import agent, keeper, keeping, results, wrapper
-from ukcc.conformance.results import Row, Suite
+from ukcc.conformance.results import Result, Row, Suite
 from ukcc.conformance.schema import Notes, SuiteData
 from ukcc.errors import UkccError
 from ukcc.progress import Progress
@@ -104,28 +104,16 @@ def run(data: SuiteData, notes: Notes, progress: Progress, jobs: int) -> Suite:
     return Suite(data.name, tests.version, tuple(rows))
 
 
-@dataclass(frozen=True)
-class Ran:
-    """One test in one life: its verdict and what it said last, one line."""
-
-    verdict: str
-    words: str = ""
-
-
-def _doubtful(process: Ran, unikernel: Ran) -> bool:
+def _doubtful(process: Result, unikernel: Result) -> bool:
     """Whether the test has another chance. One that took all its time would do so again."""
     return process.verdict == "pass" and unikernel.verdict == "fail"
 
 
-def row(group: str, name: str, process: Ran, unikernel: Ran, alone: "Ran | None" = None) -> Row:
+def row(
+    group: str, name: str, process: Result, unikernel: Result, alone: "Result | None" = None
+) -> Row:
     """The row of a test, and of its second chance."""
-    final = alone or unikernel
-    why = final.words
-    if alone and alone.verdict == "pass":
-        why = f"passes alone; beside others: {unikernel.words}"
-    elif not why and process.words:
-        why = f"as process: {process.words}"
-    return Row(group, name, final.verdict, process.verdict, why)
+    return results.row_of(group, name, process, unikernel, alone, unikernel.words)
 
 
 def _ensure(groups: Iterable[str], progress: Progress, jobs: int) -> Tests:
@@ -167,13 +155,13 @@ def _run_all(
     progress: Progress,
     socket: str = "",
     at_once: int = _AT_ONCE,
-) -> dict[tuple[str, str], Ran]:
+) -> dict[tuple[str, str], Result]:
     with (
         progress.step(f"kselftest: run as {life}", len(wanted)) as step,
         ThreadPoolExecutor(at_once) as pool,
     ):
 
-        def run(test: tuple[str, str]) -> Ran:
+        def run(test: tuple[str, str]) -> Result:
             ran = _run(tests, life, *test, socket=socket)
             step.advance()
             return ran
@@ -181,10 +169,10 @@ def _run_all(
         return dict(zip(wanted, pool.map(run, wanted), strict=True))
 
 
-def _run(tests: Tests, life: str, group: str, name: str, socket: str) -> Ran:
+def _run(tests: Tests, life: str, group: str, name: str, socket: str) -> Result:
     """One test, in its directory, as the kernel's runner.sh does it."""
     if not (tests.directory(group) / name).exists():
-        return Ran("unsupported", "does not build")
+        return Result("unsupported", "does not build")
     log = tests.log(group, name, life)
     log.unlink(missing_ok=True)
     command = [f"./{name}"]
@@ -201,13 +189,13 @@ def _run(tests: Tests, life: str, group: str, name: str, socket: str) -> Ran:
     return judge(status, log.read_text().partition("\n")[2])
 
 
-def judge(status: int, output: str) -> Ran:
+def judge(status: int, output: str) -> Result:
     """A verdict from the exit status (kselftest.h) and what was written."""
     verdict = {0: "pass", _SKIPPED: "skip", _TIMED_OUT: "timeout"}.get(status, "fail")
     if verdict == "pass":
-        return Ran("pass")
+        return Result("pass")
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"not ok|FAIL|SKIP|rror|died|killed", line)]
     ours = [line for line in lines if line.startswith(wrapper.MARK)]
     words = (ours or telling or lines[-1:] or [f"status {status}"])[0]
-    return Ran(verdict, re.sub(r"0x[0-9a-f]+", "0x…", words)[:_WORDS])
+    return Result(verdict, re.sub(r"0x[0-9a-f]+", "0x…", words)[:_WORDS])

@@ -23,6 +23,14 @@ VERDICTS = ("pass", "fail", "skip", "unsupported", "timeout", "excluded")
 
 
 @dataclass(frozen=True)
+class Result:
+    """One test in one life. verdict: one of VERDICTS; words: its last ones, one line."""
+
+    verdict: str
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """One test in both lives.
 
@@ -54,6 +62,24 @@ class Suite:
     name: str
     version: str
     rows: tuple[Row, ...]
+
+
+def row_of(
+    group: str,
+    name: str,
+    process: Result,
+    unikernel: Result,
+    alone: "Result | None" = None,
+    beside: str = "",
+) -> Row:
+    """The row of a test. alone: its second chance, which counts; beside: the first, in words."""
+    final = alone or unikernel
+    why = final.words
+    if alone and alone.verdict == "pass":
+        why = f"passes alone; beside others: {beside}"
+    elif not why and process.words:
+        why = f"as process: {process.words}"
+    return Row(group, name, final.verdict, process.verdict, why)
 
 
 def directory() -> Path:

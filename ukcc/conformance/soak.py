@@ -109,8 +109,9 @@ def main(minutes: int) -> None:
     try:
         if minutes < 4:
             raise UkccError(f"--minutes {minutes}: growth takes 4 or more to be seen")
-        measured = _soak(load(), stress_list.load().warnings, minutes)
-        found = growths(measured, load().growth)
+        plan = load()
+        measured = _soak(plan, stress_list.load().warnings, minutes)
+        found = growths(measured, plan.growth)
     except UkccError as error:
         print(error.line("soak"), file=sys.stderr)
         sys.exit(error.status)

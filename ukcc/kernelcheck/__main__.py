@@ -1,37 +1,17 @@
 """`make kernel-check`: see the package. Takes two builds of the kernel, some ten minutes."""
 
-import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import click
 
 from ukcc.errors import UkccError
 from ukcc.kernelcheck import identity, revisions, style
 from ukcc.progress import for_stderr
 from ukcc.sysroot import build, inputs, sources, store, tree
 from ukcc.sysroot.inputs import Inputs
-
-
-def main() -> int:
-    """Runs the checks that are named, by default all. 0: the series passes."""
-    parser = argparse.ArgumentParser(prog="python -m ukcc.kernelcheck", description=__doc__)
-    parser.add_argument("checks", nargs="*", metavar="CHECK", help=", ".join(_CHECKS))
-    wanted = parser.parse_args().checks or list(_CHECKS)
-    unknown = [name for name in wanted if name not in _CHECKS]
-    if unknown:
-        parser.error(f"{unknown[0]}: there are {', '.join(_CHECKS)}")
-    here = store.default_store()
-    work = here.root / "build" / "kernel-check"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        given = inputs.gather(here)
-        good = [_CHECKS[name](given, work, work / f"{name}.log") for name in wanted]
-    except UkccError as error:
-        print(f"kernel-check: {error.message}", file=sys.stderr)
-        return 1
-    shutil.rmtree(work)
-    return 0 if all(good) else 1
 
 
 def _style(given: Inputs, work: Path, log: Path) -> bool:
@@ -71,5 +51,23 @@ def _identity(given: Inputs, work: Path, log: Path) -> bool:
 _CHECKS = {"style": _style, "revisions": _revisions, "identity": _identity}
 
 
+@click.command()
+@click.argument("names", nargs=-1, metavar="[CHECK]…", type=click.Choice(list(_CHECKS)))
+def main(names: Sequence[str]) -> None:
+    """Run the checks that are named, by default all. 0: the series passes."""
+    here = store.default_store()
+    work = here.root / "build" / "kernel-check"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        given = inputs.gather(here)
+        good = [_CHECKS[name](given, work, work / f"{name}.log") for name in names or _CHECKS]
+    except UkccError as error:
+        print(error.line("kernel-check"), file=sys.stderr)
+        sys.exit(error.status)
+    shutil.rmtree(work)
+    sys.exit(0 if all(good) else 1)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,6 +10,7 @@ from ukcc.errors import UkccError
 from ukcc.sysroot import tree
 
 _TARGET = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
+_CREATED = re.compile(r"^--- /dev/null\n\+\+\+ b/(\S+)", re.MULTILINE)
 
 
 def parse_madison(text: str) -> tuple[str, ...]:
@@ -56,13 +57,13 @@ def _apply(
     (deb,) = work.glob("*.deb")
     proc.run(["dpkg-deb", "-x", str(deb), str(work / "package")], log=log)
     source = work / "source"
-    new = _created(patches)
-    wanted = [name for name in touched_files([p.read_text() for p in patches]) if name not in new]
+    texts = [patch.read_text() for patch in patches]
+    new = _created(texts)
+    wanted = [name for name in touched_files(texts) if name not in new]
     tree.unpack(work / "package" / tarball, source, log, only=wanted)
     tree.patch(source, patches, log)
 
 
-def _created(patches: Sequence[Path]) -> set[str]:
-    """Files that the series makes: no tarball has them."""
-    made = re.compile(r"^--- /dev/null\n\+\+\+ b/(\S+)", re.MULTILINE)
-    return {name for patch in patches for name in made.findall(patch.read_text())}
+def _created(patches: Sequence[str]) -> set[str]:
+    """Files that these patches make: no tarball has them."""
+    return {name for patch in patches for name in _CREATED.findall(patch)}

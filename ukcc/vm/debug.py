@@ -10,7 +10,7 @@ from ukcc import paths
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.elf import elf_in_memory, open_elf
-from ukcc.sysroot.store import Store, discard
+from ukcc.sysroot.store import default_store, discard
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.options import LOOPBACK
 
@@ -82,7 +82,7 @@ def _unpacked(members: list[cpio.Entry], program: str) -> str:
         file = made / library.path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(library.data)
-    Store(Path(paths.store())).publish(made, place)
+    default_store().publish(made, place)
     _forget_old(cache)
     return str(place)
 
