@@ -1,5 +1,6 @@
 /* Tracers that come while a thread is blocked in a redirected call, and that go, or die. */
 #include "marked.h"
+#include "process_state.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -93,6 +94,14 @@ static void wait_until_blocked(pid_t child, const struct blocked *kind)
 		unsigned long stack, place;
 		long number;
 
+		/*
+		 * While a tracer's PTRACE_CONT wakes it up, /proc/PID/syscall still shows the
+		 * call that it was stopped in, though it is on its way to make that call again.
+		 */
+		if (state_of(child) != 'S') {
+			usleep(1000);
+			continue;
+		}
 		fd = open(path, O_RDONLY);
 		CHECK(fd >= 0);
 		len = read(fd, text, sizeof(text) - 1);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "cases.h"
+#include "process_state.h"
 
 enum how { WITH_RESTART, WITHOUT_RESTART, STOPPED };
 enum end { GOES_ON, GIVES_UP };	/* GIVES_UP: EINTR */
@@ -42,22 +43,6 @@ static void count_signal(int number)
 {
 	(void)number;
 	scene->handled++;
-}
-
-/* The state letter of /proc/PID/stat. */
-static char state_of(pid_t pid)
-{
-	char path[32], text[256] = "", *after;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY);
-	CHECK(fd >= 0);
-	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	after = strrchr(text, ')');
-	CHECK(after);
-	return after[2];
 }
 
 /* Waits until the victim sleeps in its call, or has returned from it; says which. */
