@@ -28,6 +28,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.tsc import host_tsc_khz
 
 TIMED_OUT = 124  # as timeout(1)
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
@@ -49,7 +50,7 @@ def run(options: RunOptions) -> int:
         stdin_port=not terminal.interactive and not _stdin_is_empty(),
         output_ports=not os.isatty(process.STDOUT),
     )
-    machine = replace(machine, image=image)
+    machine = _with_host(machine, image)
     if options.gdb_port is not None:
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
@@ -70,6 +71,11 @@ def run(options: RunOptions) -> int:
     return exit_status(outcome, options)
 
 
+def _with_host(machine: Machine, image: str) -> Machine:
+    """With the whole image, and the host's counter. KVM tells its guests the latter itself."""
+    return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
+
+
 def _lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
     """What to do to a QEMU that forwards TCP ports, by its process id."""
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
@@ -86,7 +92,7 @@ def dry_run(options: RunOptions) -> str:
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
-    machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
+    machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
