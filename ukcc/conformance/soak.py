@@ -99,7 +99,10 @@ class Load:
 
 @click.command()
 @click.option(
-    "--minutes", default=60, show_default=True, help="Rounds, of a minute of stress each; 4 or more."
+    "--minutes",
+    default=60,
+    show_default=True,
+    help="Rounds, of a minute of stress each; 4 or more.",
 )
 def main(minutes: int) -> None:
     """Soak one guest of 2 CPUs: Redis under load beside stress-ng.
