@@ -1,7 +1,8 @@
 """`ukcc inspect`: what is inside an image."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
         yield _row("", f"{sizes[part]:>12,} {part}")
     if not report.thin:
         yield _row("memory", f"at least {report.memory_min_mib} MiB")
+    for label, setting in _labelled("settings", tuple(_settings(report.settings))):
+        yield _row(label, setting)
     yield _row("linked by", " ".join(report.link_command))
 
 
@@ -91,6 +94,12 @@ def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
             yield from _tree(key, inner, depth + 1)
     else:
         yield f"{indent}{name}: {value}"
+
+
+def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What the image carries of a uk.toml: `key = value`, values as TOML has them, in the main."""
+    for key, value in sorted(settings.items()):
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
 
 
 def _labelled(label: str, values: "tuple[str, ...]") -> Iterator[tuple[str, str]]:

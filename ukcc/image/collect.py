@@ -1,4 +1,4 @@
-"""Further files for an image, read from the host: `HOST:GUEST` words → archive members."""
+"""Files and directories of the host as archive members."""
 
 import os
 import stat
@@ -9,37 +9,34 @@ from ukcc.errors import UkccError
 from ukcc.image import cpio
 
 
-def collect(words: "tuple[str, ...]") -> list[cpio.Entry]:
-    """The members for `HOST[:GUEST]` words; a directory comes with all that is in it, sorted.
+def parse_word(word: str) -> tuple[str, str]:
+    """`HOST[:GUEST]` -> both paths, GUEST normal and absolute. Raises UkccError."""
+    host, colon, guest = word.rpartition(":")
+    if not colon:
+        host, guest = word, str(Path(word).absolute())
+    if not host or not guest.startswith("/"):
+        raise UkccError(f"{word}: the path in the image must begin with /")
+    return host, os.path.normpath(guest)
 
-    GUEST is an absolute path in the image, by default the host's own. Raises UkccError.
-    """
-    members: list[cpio.Entry] = []
-    for word in words:
-        host, colon, guest = word.rpartition(":")
-        if not colon:
-            host, guest = word, str(Path(word).absolute())
-        if not guest.startswith("/"):
-            raise UkccError(f"{word}: the path in the image must begin with /")
-        try:
-            members += _walk(Path(host), os.path.normpath(guest))
-        except OSError as error:
-            raise UkccError(f"{error.filename}: {error.strerror}") from None
-    return members
+
+def walk(source: str, guest: str) -> Iterator[cpio.Entry]:
+    """The members for a file or a whole directory, with its owners and modes. Raises OSError."""
+    yield from _walk(Path(source), guest)
 
 
 def _walk(host: Path, guest: str) -> Iterator[cpio.Entry]:
     status = host.lstat()
+    owner = (status.st_uid, status.st_gid)
     path = guest.lstrip("/")
     mode = stat.S_IFMT(status.st_mode) | stat.S_IMODE(status.st_mode)
     if stat.S_ISLNK(status.st_mode):
-        yield cpio.Entry(path, stat.S_IFLNK | 0o777, os.fsencode(host.readlink()))
+        yield cpio.Entry(path, stat.S_IFLNK | 0o777, os.fsencode(host.readlink()), *owner)
     elif stat.S_ISDIR(status.st_mode):
         if path:
-            yield cpio.Entry(path, mode)
+            yield cpio.Entry(path, mode, b"", *owner)
         for child in sorted(host.iterdir()):
             yield from _walk(child, f"{guest.rstrip('/')}/{child.name}")
     elif stat.S_ISREG(status.st_mode):
-        yield cpio.Entry(path, mode, host.read_bytes())
+        yield cpio.Entry(path, mode, host.read_bytes(), *owner)
     else:
         raise UkccError(f"{host}: neither file, directory nor symbolic link")

@@ -69,6 +69,7 @@ class Report:
     sites_raw: tuple[RawCall, ...]
     sizes: Mapping[str, int]
     memory_min_mib: int
+    settings: Mapping[str, Any]
     link_command: tuple[str, ...]
 
     def as_json(self) -> str:
@@ -107,6 +108,7 @@ def inspect_image(path: Path) -> Report:
             sites_raw=_raw_calls(sites, list(_archives(used, path.parent, sysroot))),
             sizes=_sizes(elf, path),
             memory_min_mib=int(metadata.get("memory_min_mib", 0)),
+            settings=metadata.get("settings", {}),
             link_command=tuple(metadata.get("link_command", ())),
         )
 
