@@ -40,20 +40,37 @@ static void load_step(unsigned int number, const struct settings *settings,
 		complain("setting of a step not understood:", bad, 0);
 }
 
-/* Says how the step failed; whether the machine may go on. */
-static int judge(unsigned int number, const char *program, int status,
-		 int optional)
+/* Says why the step is no success, if it is none; 0 if it is one. */
+static int judge(unsigned int number, const char *program, int status)
 {
 	char what[512];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 1;
-	snprintf(what, sizeof(what), "%u (%.256s) %s %d%s", number, program,
+		return 0;
+	snprintf(what, sizeof(what), "%u (%.256s) %s %d", number, program,
 		 WIFEXITED(status) ? "ended with status" : "was ended by signal",
-		 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-		 optional ? ", which is optional" : "");
+		 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	complain("the initialisation's step", what, 0);
-	return optional;
+	return -1;
+}
+
+/* Runs it to its end; 0, or -1 after a word on its failure. */
+static int run_step(unsigned int number, char **argv, char **env,
+		    const struct settings *step)
+{
+	char what[512];
+	pid_t child;
+
+	snprintf(what, sizeof(what), "%u (%.256s) cannot be run", number,
+		 argv[0]);
+	child = access(argv[0], X_OK) ? -1 : fork();
+	if (child == 0)
+		launch_step(argv, env, step);
+	if (child < 0) {
+		complain("the initialisation's step", what, errno);
+		return -1;
+	}
+	return judge(number, argv[0], wait_for(child));
 }
 
 /* 0, or -1 after a word on the first step that failed. */
@@ -63,7 +80,6 @@ int run_steps(const struct settings *settings)
 	struct settings step;
 	char **argv, **more, **env, *args, *data;
 	size_t len;
-	pid_t child;
 
 	for (number = 1; (args = read_part(number, "args", &len)); number++) {
 		argv = split_entries(args, len);
@@ -73,14 +89,7 @@ int run_steps(const struct settings *settings)
 		env = load_env(&step, more);
 		if (!argv || !argv[0] || !env)
 			return -1;
-		child = fork();
-		if (child == 0)
-			launch_step(argv, env, &step);
-		if (child < 0) {
-			complain("cannot start", argv[0], errno);
-			return -1;
-		}
-		if (!judge(number, argv[0], wait_for(child), step.optional))
+		if (run_step(number, argv, env, &step) && !step.optional)
 			return -1;
 	}
 	return 0;

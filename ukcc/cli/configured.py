@@ -26,8 +26,8 @@ _MERGED = "ukcc.settings"
 _COMMAND_LINE = "command line"
 _DEFAULT = "default"
 
-# What of the command's parameters is no option, or merges by name.
-_ARGUMENTS, _ENV = "arguments", "env"
+# What of the command's parameters is no option, or joins what files say.
+_ARGUMENTS, _ENV, _FILES = "arguments", "env", "files"
 
 
 def keys_of(command: click.Command) -> dict[str, Key]:
@@ -159,19 +159,25 @@ def shown(ctx: click.Context) -> dict[str, dict[str, Any]]:
     place = _COMMAND_LINE if given else merged.sources.get(keys.ARGUMENTS, _DEFAULT)
     found[keys.ARGUMENTS] = {"value": ctx.params[_ARGUMENTS], "from": place}
     steps = [" ".join(step.run) for step in merged.steps or ()]
+    found[keys.STEPS] = {"value": steps, "from": merged.sources.get(keys.STEPS, _DEFAULT)}
     files = [f"{spec.source}:{spec.target}" for spec in merged.files]
-    for key, value in ((keys.STEPS, steps), (keys.FILES, files)):
-        found[key] = {"value": value, "from": merged.sources.get(key, _DEFAULT)}
+    words = ctx.params[_FILES]
+    below = merged.sources.get(keys.FILES, _DEFAULT)
+    found[keys.FILES] = {"value": [*files, *words], "from": _both(below) if words else below}
     return found
+
+
+def _both(below: str) -> str:
+    """The command line, for what does not replace but join what is said below."""
+    return _COMMAND_LINE if below == _DEFAULT else f"{_COMMAND_LINE}, {below}"
 
 
 def _origin(ctx: click.Context, option: click.Parameter, merged: Merged) -> str:
     source, key = ctx.get_parameter_source(str(option.name)), long_name(option)
-    below = merged.sources.get(key)
+    below = merged.sources.get(key, _DEFAULT)
     if source == ParameterSource.COMMANDLINE:
-        # the only one that merges by name
-        return f"{_COMMAND_LINE}, {below}" if key == _ENV and below else _COMMAND_LINE
-    return below or _DEFAULT
+        return _both(below) if key == _ENV else _COMMAND_LINE
+    return below
 
 
 def shown_lines(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -61,6 +61,7 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
             limits=tuple(parse_limit(word) for word in ulimit),
             zone="" if tz is None else guest.parse_zone(tz),
             files=_files(merged.files, files),
+            files_from="--file" if files else f"{merged.sources.get('files', '')}: files",
             steps=_steps(merged),
         )
         return command(init=init, **others)

@@ -36,7 +36,8 @@ _USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 class Guest:
     """What init is told beside the machine's own shape. An empty text: init's default.
 
-    user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name below ZONES.
+    user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name below ZONES; files_from: who asked for
+    the files, as an error names it.
     """
 
     hostname: str = ""
@@ -45,6 +46,7 @@ class Guest:
     limits: tuple[Limit, ...] = ()
     zone: str = ""
     files: tuple[FileSpec, ...] = ()
+    files_from: str = "--file"
     steps: tuple[Step, ...] = ()
 
 
@@ -108,7 +110,7 @@ def entries(guest: Guest, program: str, host: Mapping[bytes, bytes]) -> list[cpi
         files = file_entries(guest.files)
         check_places(files, program)
     except UkccError as error:
-        raise MachineError(f"--file: {error.message}", error.hint) from None
+        raise MachineError(f"{guest.files_from}: {error.message}", error.hint) from None
     if guest.zone:
         files.append(cpio.regular("etc/localtime", (ZONES / guest.zone).read_bytes()))
         files.append(cpio.regular("etc/timezone", f"{guest.zone}\n".encode()))
