@@ -1,10 +1,16 @@
 """Settings of an image, of a file and of the command line, and what is ready before main."""
 
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from conftest import DEADLINE, FACTOR, Boot, Build
+
+from ukcc.image import cpio
+from ukcc.image.inspect import inspect_image
+from ukcc.vm import guest
 
 PROGRAMS = Path(__file__).parent / "programs"
 SOURCE = (PROGRAMS / "server_setup.c").read_text()
@@ -89,7 +95,8 @@ def test_a_server_finds_all_as_it_was_set(linked: Path, boot: Boot, tmp_path: Pa
 
 def test_a_machine_without_settings(build_image: Build, boot: Boot) -> None:
     """A dynamic program: the C library takes the locale and the names from the same files."""
-    image = build_image(SOURCE, *FLAGS, "-Wl,-Bdynamic", "-rdynamic", "-ldl", name="setup")
+    image = build_image(SOURCE, *FLAGS, "-DDYNAMIC", "-rdynamic", name="setup")
+    assert inspect_image(image).kind.startswith("dynamic")
     status, stdout, stderr = boot(image, "defaults")
     assert stdout.endswith(b"defaults: all right\n") and (status, stderr) == (0, b"")
 
@@ -105,3 +112,25 @@ def test_an_unknown_user(setup: Path, boot: Boot) -> None:
     status, stdout, stderr = boot(setup, "server", options=["--user", "nobody:nothing"])
     assert (status, stdout) == (126, b"")
     assert stderr == b"ukcc run: no such group in the image's /etc/group: nothing\n"
+
+
+def test_randomness_without_a_device(setup: Path, boot: Boot, tmp_path: Path) -> None:
+    """A machine with neither virtio-rng nor RDRAND: getrandom() has the host's seed, and not waits.
+
+    The archive of --dry-run has no seed, since it may be used twice; one in a further archive, as
+    `ukcc run` has it, is what `defaults` needs to come through.
+    """
+    answer = boot(setup, "defaults", options=["--dry-run"], env={"TMPDIR": str(tmp_path)})
+    words = shlex.split(answer.stdout.decode())
+    at = words.index("virtio-rng-pci")
+    words[at - 1 : at + 1] = []
+    words[words.index("max")] = "max,-rdrand,-rdseed"
+    archive = Path(words[words.index("-initrd") + 1])
+    with archive.open("ab") as file:
+        file.write(cpio.archive(guest.seed()))
+    machine = subprocess.run(
+        ["timeout", str(DEADLINE * FACTOR), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert b"defaults: all right\n" in machine.stdout

@@ -6,6 +6,7 @@
 #include "check.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -138,6 +139,9 @@ static void check_defaults(int argc)
 {
 	char text[256];
 
+#ifdef DYNAMIC
+	CHECK(dlopen(NULL, RTLD_NOW));
+#endif
 	CHECK(argc == 2);
 	CHECK(getuid() == 0 && getgid() == 0);
 	CHECK(!strcmp(getenv("HOME"), "/"));
