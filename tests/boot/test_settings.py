@@ -81,7 +81,7 @@ def test_a_server_finds_all_as_it_was_set(linked: Path, boot: Boot, tmp_path: Pa
     (tree / "link").symlink_to("deep")
     (tmp_path / "run.toml").write_text(
         'hostname = "overruled-too"\nuser = "www-data"\nworkdir = "/srv/tree"\n'
-        '[env]\nMODE = "run"\n[files]\n"/srv/tree" = {source = "tree", owner = "0:0"}\n'
+        '[env]\nMODE = "run"\n[files]\n"/srv/tree" = {source = "tree", owner = "root:extra"}\n'
     )
     given = tree / "deep" / "leaf"
     options = [
@@ -112,6 +112,14 @@ def test_an_unknown_user(setup: Path, boot: Boot) -> None:
     status, stdout, stderr = boot(setup, "server", options=["--user", "nobody:nothing"])
     assert (status, stdout) == (126, b"")
     assert stderr == b"ukcc run: no such group in the image's /etc/group: nothing\n"
+
+
+def test_a_user_is_traced(setup: Path, boot: Boot, tmp_path: Path) -> None:
+    """strace has become the user when it opens its port."""
+    trace = tmp_path / "trace"
+    options = ["--user", "1000:1000", "--trace-filter", "exit_group", "--trace-output", str(trace)]
+    assert boot(setup, "fail", options=options) == (3, b"", b"")
+    assert "exit_group(3)" in trace.read_text()
 
 
 def test_randomness_without_a_device(setup: Path, boot: Boot, tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def test_owners_are_those_of_the_image(tmp_path: Path) -> None:
     own = FileSpec(str(tmp_path / "passwd"), "/etc/passwd")
     entry = file_entries([own, FileSpec(str(tmp_path / "f"), "/f", owner="redis")])[1]
     assert (entry.uid, entry.gid) == (7, 8)
+    below = [cpio.regular("etc/passwd", b"redis:x:5:5::/:/bin/sh\n")]
+    f = FileSpec(str(tmp_path / "f"), "/f", owner="redis")
+    assert [e.uid for e in file_entries([f], below)] == [5]
+    assert [e.uid for e in file_entries([f, own], below)] == [7, os.getuid()]
     with pytest.raises(UkccError, match="no user 'www-data'"):
         file_entries([own, FileSpec(str(tmp_path / "f"), "/f", owner="www-data")])
 

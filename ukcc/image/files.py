@@ -37,14 +37,15 @@ class FileSpec(Record):
     owner: str = ""
 
 
-def file_entries(specs: Iterable[FileSpec]) -> list[cpio.Entry]:
+def file_entries(specs: Iterable[FileSpec], below: Iterable[cpio.Entry] = ()) -> list[cpio.Entry]:
     """The archive members of the files, each directory whole; sorted as the host's names sort.
 
-    Raises UkccError, in one line, for a source that cannot be read, an owner that the image does
-    not know, and two files for one place.
+    below: what is in the image already, which may have the accounts. Raises UkccError, in one line,
+    for a source that cannot be read, and an owner that the image does not know.
     """
     found = [(spec, entry) for spec in specs for entry in _read(spec)]
-    accounts = accounts_of({entry.path: entry.data for _, entry in found})
+    files = {entry.path: entry.data for entry in (*below, *(entry for _, entry in found))}
+    accounts = accounts_of(files)
     return [_owned(entry, spec.owner, accounts) for spec, entry in found]
 
 

@@ -101,13 +101,15 @@ def settings_lines(guest: Guest) -> list[str]:
     return [*lines, *(f"ulimit={limit.line}" for limit in guest.limits)]
 
 
-def entries(guest: Guest, program: str, host: Mapping[bytes, bytes]) -> list[cpio.Entry]:
+def entries(
+    guest: Guest, image: str, program: str, host: Mapping[bytes, bytes]
+) -> list[cpio.Entry]:
     """Members of the second archive. host: the environment, for variables that are passed on.
 
-    program: the application's path in the image. Raises MachineError.
+    image: the whole one; program: the application's path in it. Raises MachineError.
     """
     try:
-        files = file_entries(guest.files)
+        files = file_entries(guest.files, archive_of(image)) if guest.files else []
         check_places(files, program)
     except UkccError as error:
         raise MachineError(f"{guest.files_from}: {error.message}", error.hint) from None
@@ -175,12 +177,16 @@ def _step_environment(step: Step, host: Mapping[bytes, bytes]) -> list[tuple[byt
     return pairs
 
 
-def directories(image: str) -> dict[str, cpio.Entry]:
-    """The directories of an image's archive, by path, for a second one to leave as they are."""
+def archive_of(image: str) -> list[cpio.Entry]:
+    """The members of an image's own archive."""
     fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     try:
         section = read_headers(fd, os.fstat(fd).st_size, image).section(".uk.archive")
-        archive = os.pread(fd, section.size, section.offset) if section else b""
+        return list(cpio.members(os.pread(fd, section.size, section.offset) if section else b""))
     finally:
         os.close(fd)
-    return {member.path: member for member in cpio.members(archive) if stat.S_ISDIR(member.mode)}
+
+
+def directories(image: str) -> dict[str, cpio.Entry]:
+    """The directories of an image's archive, by path, for a second one to leave as they are."""
+    return {entry.path: entry for entry in archive_of(image) if stat.S_ISDIR(entry.mode)}

@@ -38,7 +38,10 @@ def run(options: RunOptions) -> int:
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = read_facts(image)
-    more = [*_tracer_entries(tracer), *guest.entries(options.guest, facts.program, os.environb)]
+    more = [
+        *_tracer_entries(tracer),
+        *guest.entries(options.guest, image, facts.program, os.environb),
+    ]
     facts = _with_more(facts, more)
     terminal = host_terminal()
     # the cheap mistakes are found before the probe, which takes its time
@@ -87,7 +90,10 @@ def dry_run(options: RunOptions) -> str:
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = read_facts(image)
-    more = [*_tracer_entries(tracer), *guest.entries(options.guest, facts.program, os.environb)]
+    more = [
+        *_tracer_entries(tracer),
+        *guest.entries(options.guest, image, facts.program, os.environb),
+    ]
     facts = _with_more(facts, more)
     terminal = host_terminal()
     machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
