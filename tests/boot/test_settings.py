@@ -77,7 +77,7 @@ def test_a_server_finds_all_as_it_was_set(linked: Path, boot: Boot, tmp_path: Pa
     tree = tmp_path / "tree"
     (tree / "deep").mkdir(parents=True)
     (tree / "deep" / "leaf").write_text("given\n")
-    (tree / "deep" / "leaf").chmod(0o604)
+    (tree / "deep" / "leaf").chmod(0o654)
     (tree / "link").symlink_to("deep")
     (tmp_path / "run.toml").write_text(
         'hostname = "overruled-too"\nuser = "www-data"\nworkdir = "/srv/tree"\n'

@@ -123,7 +123,7 @@ static void check_server(int argc, char **argv)
 	CHECK(is("/etc/app.conf", S_IFREG | 0640, 33, 77));
 	CHECK(holds("/srv/tree/deep/leaf", "given\n"));
 	/* a group that only the image's own /etc/group has */
-	CHECK(is("/srv/tree/deep/leaf", S_IFREG | 0604, 0, 77));
+	CHECK(is("/srv/tree/deep/leaf", S_IFREG | 0654, 0, 77));
 	CHECK(is("/srv/tree/link", S_IFLNK | 0777, 0, 77));
 	CHECK(holds("/data/linked", "linked\n"));
 	CHECK(holds("/data/given", "given\n"));
