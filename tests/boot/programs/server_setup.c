@@ -93,6 +93,7 @@ static void check_system(void)
 	CHECK(is("/dev/mqueue", S_IFDIR | 01777, 0, 0));
 	CHECK(is("/run", S_IFDIR | 0755, 0, 0));
 	CHECK(is("/etc/passwd", S_IFREG | 0644, 0, 0));
+	CHECK(is("/etc/localtime", S_IFREG | 0644, 0, 0));
 	CHECK(mq_open("/queue", O_CREAT | O_RDWR, 0600, &attributes) >= 0);
 	CHECK(shm_open("/memory", O_CREAT | O_RDWR, 0600) >= 0);
 	CHECK(posix_openpt(O_RDWR) >= 0);
