@@ -76,6 +76,7 @@ def test_an_image_carries_its_settings(link: Link, tmp_path: Path) -> None:
     shown = subprocess.run(
         [str(BIN / "ukcc"), "inspect", str(tmp_path / "p")], capture_output=True, text=True
     )
+    assert "  files        /etc/app\n               /srv/site/a\n" in shown.stdout
     assert '  settings     args = ["a"]\n               memory = 64\n' in shown.stdout
 
 

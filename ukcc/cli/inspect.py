@@ -10,6 +10,8 @@ import click
 
 from ukcc.image.inspect import Report, inspect_image
 
+_SHOWN_FILES = 10
+
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
@@ -51,6 +53,8 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
         yield _row("", f"{sizes[part]:>12,} {part}")
     if not report.thin:
         yield _row("memory", f"at least {report.memory_min_mib} MiB")
+    for label, path in _labelled("files", _first(report.files)):
+        yield _row(label, path)
     for label, setting in _labelled("settings", tuple(_settings(report.settings))):
         yield _row(label, setting)
     yield _row("linked by", " ".join(report.link_command))
@@ -94,6 +98,12 @@ def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
             yield from _tree(key, inner, depth + 1)
     else:
         yield f"{indent}{name}: {value}"
+
+
+def _first(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Some of them, and how many more there are; --json has all."""
+    more = len(paths) - _SHOWN_FILES
+    return paths if more <= 0 else (*paths[:_SHOWN_FILES], f"and {more} more")
 
 
 def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
