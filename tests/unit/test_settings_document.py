@@ -143,6 +143,16 @@ OCTAL = 'it takes octal digits, like "0640"'
             "init: step 1: optional: it takes true or false, not an integer",
             "",
         ),
+        (
+            {"init": [{"run": ["/a"], "workdir": "b"}]},
+            "init: step 1: workdir: it takes an absolute directory of the guest",
+            "",
+        ),
+        (
+            {"init": [{"run": ["/a"], "workdir": "/b\nuser=root"}]},
+            "init: step 1: workdir: it takes an absolute directory of the guest",
+            "",
+        ),
     ],
 )
 def test_refused(document: dict[str, Any], message: str, hint: str) -> None:

@@ -84,9 +84,6 @@ def _files(lower: tuple[FileSpec, ...], words: tuple[str, ...]) -> tuple[FileSpe
 def _steps(merged: Merged) -> tuple[Step, ...]:
     steps = merged.steps or ()
     for number, step in enumerate(steps, start=1):
-        place = f"{merged.sources['init']}: init: step {number}:"
         if step.user:
-            guest.parse_user(step.user, f"{place} user")
-        if step.workdir:
-            guest.parse_workdir(step.workdir, f"{place} workdir")
+            guest.parse_user(step.user, f"{merged.sources['init']}: init: step {number}: user")
     return steps

@@ -208,10 +208,13 @@ def _step(value: Any, where: str) -> Step:
     run = shapes.texts(entry.get("run", ()), f"{where}: run")
     if not run or not run[0].startswith("/"):
         raise UkccError(f"{where}: run: it takes the absolute path of a program, then its words")
+    workdir = shapes.text(entry.get("workdir", ""), f"{where}: workdir")
+    if workdir and (not workdir.startswith("/") or "\n" in workdir):
+        raise UkccError(f"{where}: workdir: it takes an absolute directory of the guest")
     return Step(
         run=run,
         user=shapes.text(entry.get("user", ""), f"{where}: user"),
-        workdir=shapes.text(entry.get("workdir", ""), f"{where}: workdir"),
+        workdir=workdir,
         env=shapes.environment(entry.get("env", ()), f"{where}: env"),
         optional=shapes.value(entry.get("optional", False), Key(FLAG), f"{where}: optional"),
     )

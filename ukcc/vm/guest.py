@@ -70,10 +70,10 @@ def parse_user(text: str, option: str = "--user") -> str:
     return text
 
 
-def parse_workdir(text: str, option: str = "--workdir") -> str:
+def parse_workdir(text: str) -> str:
     """An absolute directory of the guest. Raises MachineError."""
     if not text.startswith("/") or "\n" in text:
-        raise MachineError(f"{option} {text!r}: it takes an absolute directory of the guest")
+        raise MachineError(f"--workdir {text!r}: it takes an absolute directory of the guest")
     return text
 
 
