@@ -55,19 +55,20 @@ static int judge(unsigned int number, const char *program, int status)
 }
 
 /* Runs it to its end; 0, or -1 after a word on its failure. */
-static int run_step(unsigned int number, char **argv, char **env,
+static int run_step(unsigned int number, char **argv, char **more,
 		    const struct settings *step)
 {
-	char what[512];
+	char **env = load_env(step, more), what[512];
 	pid_t child;
 
 	snprintf(what, sizeof(what), "%u (%.256s) cannot be run", number,
 		 argv[0]);
-	child = access(argv[0], X_OK) ? -1 : fork();
+	child = !env || access(argv[0], X_OK) ? -1 : fork();
 	if (child == 0)
 		launch_step(argv, env, step);
 	if (child < 0) {
-		complain("the initialisation's step", what, errno);
+		/* of its user load_env() has said all */
+		complain("the initialisation's step", what, env ? errno : 0);
 		return -1;
 	}
 	return judge(number, argv[0], wait_for(child));
@@ -78,7 +79,7 @@ int run_steps(const struct settings *settings)
 {
 	unsigned int number;
 	struct settings step;
-	char **argv, **more, **env, *args, *data;
+	char **argv, **more, *args, *data;
 	size_t len;
 
 	for (number = 1; (args = read_part(number, "args", &len)); number++) {
@@ -86,10 +87,9 @@ int run_steps(const struct settings *settings)
 		data = read_part(number, "env", &len);
 		more = data ? split_entries(data, len) : NULL;
 		load_step(number, settings, &step);
-		env = load_env(&step, more);
-		if (!argv || !argv[0] || !env)
+		if (!argv || !argv[0])
 			return -1;
-		if (run_step(number, argv, env, &step) && !step.optional)
+		if (run_step(number, argv, more, &step) && !step.optional)
 			return -1;
 	}
 	return 0;

@@ -50,6 +50,13 @@ STEPS = """
 [[init]]
 run = ["/app/setup", "first"]
 [[init]]
+run = ["/nowhere"]
+optional = true
+[[init]]
+run = ["/app/setup", "second"]
+user = "nosuch"
+optional = true
+[[init]]
 run = ["/app/setup", "fail"]
 [[init]]
 run = ["/app/setup", "first"]
@@ -105,7 +112,13 @@ def test_a_failed_step_ends_the_machine(setup: Path, boot: Boot, tmp_path: Path)
     (tmp_path / "uk.toml").write_text(STEPS)
     status, stdout, stderr = boot(setup, "server", options=["--config", str(tmp_path / "uk.toml")])
     assert (status, stdout) == (126, b"")
-    assert stderr == b"ukcc run: the initialisation's step 2 (/app/setup) ended with status 3\n"
+    said = b"ukcc run: the initialisation's step"
+    assert stderr.splitlines() == [
+        said + b" 2 (/nowhere) cannot be run: No such file or directory",
+        b"ukcc run: no such user in the image's /etc/passwd: nosuch",
+        said + b" 3 (/app/setup) cannot be run",
+        said + b" 4 (/app/setup) ended with status 3",
+    ]
 
 
 def test_an_unknown_user(setup: Path, boot: Boot) -> None:
