@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Users and groups by the image's /etc/passwd and /etc/group, read here: the
- * C library's own functions would bring all its name services along.
+ * C library's own functions would bring all its name services along (0.16 MB).
  */
 #define _GNU_SOURCE
 #include "init.h"

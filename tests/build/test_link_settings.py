@@ -101,6 +101,7 @@ def test_the_file_is_found_above(link: Link, tmp_path: Path) -> None:
     [
         ("memry = 1", "uk.toml: unknown key 'memry'; did you mean 'memory'?"),
         ("memory = '1'", "uk.toml: memory: it takes an integer, not a string"),
+        ("ulimit = ['cpu']", "uk.toml: ulimit: 'cpu' is not understood; it takes NAME=SOFT"),
         ("memory =", "uk.toml: Invalid value"),
         ("[files]\n'/x' = 'nowhere'", "uk.toml: files: nowhere: No such file or directory"),
         ("[files]\n'/app/p' = 'app'", "uk.toml: files: /app/p: this place in the image is taken"),

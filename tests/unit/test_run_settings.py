@@ -13,8 +13,8 @@ from image_samples import SAMPLES, make_sysroot, program
 
 from ukcc import cli
 from ukcc.image.pack import pack_image
+from ukcc.settings.limits import Limit
 from ukcc.vm import launch
-from ukcc.vm.limits import Limit
 from ukcc.vm.options import RunOptions
 
 Run = Callable[..., RunOptions]
@@ -131,7 +131,7 @@ def test_files_of_both(run: Run, image: Path) -> None:
         ("hostname = '-'", "hostname: '-' is no name of a host"),
         ("tz = '../passwd'", "tz: '../passwd': no such time zone here"),
         ("[files]\n'/init' = '.'", "files: /init: this place in the image is taken"),
-        ("[[init]]\nrun = ['/a']\nuser = ':'", "init: step 1: user ':' is not understood"),
+        ("[[init]]\nrun = ['/a']\nuser = ':'", "init: step 1: user: ':' is not understood"),
     ],
 )
 def test_a_wrong_value_is_said_with_file_and_key(
@@ -151,7 +151,7 @@ def test_a_wrong_option_is_said_as_one(refused: Callable[..., str], image: Path)
 
 def test_an_image_that_asks_for_too_much(refused: Callable[..., str], tmp_path: Path) -> None:
     image = make_image(tmp_path, volume=["/:/host"])
-    assert "(as linked): volume: an image cannot ask for files of the host" in refused(image)
+    assert ", as linked: volume: an image cannot ask for files of the host" in refused(image)
 
 
 def test_the_dry_run_says_who_said_what(

@@ -144,13 +144,23 @@ OCTAL = 'it takes octal digits, like "0640"'
             "",
         ),
         (
+            {"ulimit": ["cpu=1", "cpu=2:1"]},
+            "ulimit: 'cpu=2:1': the soft limit is above the hard one",
+            "",
+        ),
+        (
+            {"user": ":"},
+            "user: ':' is not understood",
+            "it takes NAME|UID[:GROUP]",
+        ),
+        (
             {"init": [{"run": ["/a"], "workdir": "b"}]},
-            "init: step 1: workdir: it takes an absolute directory of the guest",
+            "init: step 1: workdir: 'b': it takes an absolute directory of the guest",
             "",
         ),
         (
             {"init": [{"run": ["/a"], "workdir": "/b\nuser=root"}]},
-            "init: step 1: workdir: it takes an absolute directory of the guest",
+            "init: step 1: workdir: '/b\\nuser=root': it takes an absolute directory of the guest",
             "",
         ),
     ],

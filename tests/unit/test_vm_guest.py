@@ -7,10 +7,11 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.image.files import FileSpec
+from ukcc.settings import words
 from ukcc.settings.document import Step
+from ukcc.settings.limits import Limit, parse_limit
 from ukcc.vm import guest
 from ukcc.vm.guest import Guest
-from ukcc.vm.limits import Limit, parse_limit
 
 UNLIMITED = (1 << 64) - 1
 
@@ -50,25 +51,25 @@ def test_limit_refused(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize("text", ["a", "a-b.example", "1", "x" * 64])
 def test_hostname(text: str) -> None:
-    assert guest.parse_hostname(text) == text
+    assert words.parse_hostname(text) == text
 
 
 @pytest.mark.parametrize("text", ["", "-a", "a-", "a..b", "a b", "a\nuser=root", "x" * 65, "ü"])
 def test_hostname_refused(text: str) -> None:
     with pytest.raises(MachineError):
-        guest.parse_hostname(text)
+        words.parse_hostname(text)
 
 
 @pytest.mark.parametrize("text", ["", ":", "a:", ":b", "a:b:c", "a b", "a\ncwd=/"])
 def test_user_refused(text: str) -> None:
     with pytest.raises(MachineError):
-        guest.parse_user(text)
+        words.parse_user(text)
 
 
 @pytest.mark.parametrize("text", ["", "x", "/a\nb"])
 def test_workdir_refused(text: str) -> None:
     with pytest.raises(MachineError):
-        guest.parse_workdir(text)
+        words.parse_workdir(text)
 
 
 def test_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

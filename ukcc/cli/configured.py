@@ -134,7 +134,7 @@ def _carried(image: str, known: Mapping[str, Key]) -> list[Settings]:
     with contextlib.suppress(MachineError):
         document = read_metadata(image).get("settings")
         if isinstance(document, dict):
-            return [parse_carried(document, f"{image} (as linked)", known)]
+            return [parse_carried(document, f"{image}, as linked", known)]
     return []
 
 

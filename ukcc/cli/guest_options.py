@@ -10,11 +10,10 @@ from ukcc.cli import configured
 from ukcc.errors import MachineError, UkccError
 from ukcc.image.collect import parse_word
 from ukcc.image.files import FileSpec
-from ukcc.settings.document import Step
-from ukcc.settings.layers import Merged
+from ukcc.settings.limits import parse_limit
+from ukcc.settings.words import parse_hostname, parse_user, parse_workdir
 from ukcc.vm import guest
 from ukcc.vm.guest import Guest
-from ukcc.vm.limits import parse_limit
 
 _OPTIONS = (
     click.option("--hostname", metavar="NAME", help="The machine's name."),
@@ -55,14 +54,14 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         merged = configured.current()
         init = Guest(
-            hostname="" if hostname is None else guest.parse_hostname(hostname),
-            user="" if user is None else guest.parse_user(user),
-            workdir="" if workdir is None else guest.parse_workdir(workdir),
+            hostname="" if hostname is None else parse_hostname(hostname),
+            user="" if user is None else parse_user(user),
+            workdir="" if workdir is None else parse_workdir(workdir),
             limits=tuple(parse_limit(word) for word in ulimit),
             zone="" if tz is None else guest.parse_zone(tz),
             files=_files(merged.files, files),
             files_from="--file" if files else f"{merged.sources.get('files', '')}: files",
-            steps=_steps(merged),
+            steps=merged.steps or (),
         )
         return command(init=init, **others)
 
@@ -79,11 +78,3 @@ def _files(lower: tuple[FileSpec, ...], words: tuple[str, ...]) -> tuple[FileSpe
         raise MachineError(f"--file {error.message}", error.hint) from None
     targets = {spec.target for spec in given}
     return (*(spec for spec in lower if spec.target not in targets), *given)
-
-
-def _steps(merged: Merged) -> tuple[Step, ...]:
-    steps = merged.steps or ()
-    for number, step in enumerate(steps, start=1):
-        if step.user:
-            guest.parse_user(step.user, f"{merged.sources['init']}: init: step {number}: user")
-    return steps

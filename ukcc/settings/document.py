@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import sys
 
-from ukcc.errors import UkccError
+from ukcc.errors import MachineError, UkccError
 from ukcc.image.files import FileSpec
 from ukcc.record import Record
 from ukcc.settings import keys, shapes
 from ukcc.settings.keys import FLAG, KEYS, Key
+from ukcc.settings.words import PARSERS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,6 +92,8 @@ def parse_settings(
         for key, value in document.items()
         if key not in keys.FURTHER
     }
+    for key, value in values.items():
+        _check_words(key, value, f"{source}: {key}")
     arguments = document.get(keys.ARGUMENTS)
     steps = document.get(keys.STEPS)
     return Settings(
@@ -160,6 +163,18 @@ def _check_keys(document: Mapping[str, Any], source: str, known: Mapping[str, Ke
             raise shapes.unknown(source, key, [*known, *keys.FURTHER])
 
 
+def _check_words(key: str, value: Any, where: str) -> None:
+    """Raises UkccError for what the option of that name would not take."""
+    parse = PARSERS.get(key)
+    for word in value if isinstance(value, list) else [value]:
+        try:
+            if parse:
+                parse(word)
+        except MachineError as error:
+            message = error.message.removeprefix(f"--{key} ")
+            raise UkccError(f"{where}: {message}", error.hint) from None
+
+
 def _based(key: str, value: Any, directory: str) -> Any:
     if key not in keys.OF_HOST:
         return value
@@ -208,13 +223,16 @@ def _step(value: Any, where: str) -> Step:
     run = shapes.texts(entry.get("run", ()), f"{where}: run")
     if not run or not run[0].startswith("/"):
         raise UkccError(f"{where}: run: it takes the absolute path of a program, then its words")
-    workdir = shapes.text(entry.get("workdir", ""), f"{where}: workdir")
-    if workdir and (not workdir.startswith("/") or "\n" in workdir):
-        raise UkccError(f"{where}: workdir: it takes an absolute directory of the guest")
+    own = {
+        key: shapes.text(entry[key], f"{where}: {key}")
+        for key in ("user", "workdir")
+        if key in entry
+    }
+    for key, text in own.items():
+        _check_words(key, text, f"{where}: {key}")
     return Step(
         run=run,
-        user=shapes.text(entry.get("user", ""), f"{where}: user"),
-        workdir=workdir,
+        **own,
         env=shapes.environment(entry.get("env", ()), f"{where}: env"),
         optional=shapes.value(entry.get("optional", False), Key(FLAG), f"{where}: optional"),
     )

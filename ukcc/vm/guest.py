@@ -4,7 +4,6 @@ The reader of all this is sysroot/init/ (config.c, account.c, limits.c, steps.c,
 """
 
 import os
-import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from ukcc.image import cpio
 from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.headers import read_headers
 from ukcc.settings.document import Step
-from ukcc.vm.limits import Limit
+from ukcc.settings.limits import Limit
 from ukcc.vm.settings import encode_entries, encode_environment
 
 ZONES = Path("/usr/share/zoneinfo")
@@ -25,11 +24,6 @@ LOCALE = Path("/usr/lib/locale/C.utf8")
 
 _MIB = 1 << 20
 _SEED_BYTES = 64
-
-# RFC 1123, 2.1; the length is the kernel's (__NEW_UTS_LEN)
-_HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(?<!-)")
-_MOST_HOSTNAME = 64
-_USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 
 
 @dataclass(frozen=True)
@@ -51,30 +45,6 @@ class Guest:
 
 
 PLAIN = Guest()
-
-
-def parse_hostname(text: str) -> str:
-    """A name for the machine. Raises MachineError."""
-    if len(text) > _MOST_HOSTNAME or not _HOSTNAME.fullmatch(text):
-        raise MachineError(
-            f"--hostname {text!r} is no name of a host",
-            f"it takes letters, digits, hyphens and dots, {_MOST_HOSTNAME} at most",
-        )
-    return text
-
-
-def parse_user(text: str, option: str = "--user") -> str:
-    """`NAME|UID[:GROUP]`; the machine looks the names up. Raises MachineError."""
-    if not _USER.fullmatch(text):
-        raise MachineError(f"{option} {text!r} is not understood", "it takes NAME|UID[:GROUP]")
-    return text
-
-
-def parse_workdir(text: str) -> str:
-    """An absolute directory of the guest. Raises MachineError."""
-    if not text.startswith("/") or "\n" in text:
-        raise MachineError(f"--workdir {text!r}: it takes an absolute directory of the guest")
-    return text
 
 
 def parse_zone(text: str) -> str:
