@@ -1,8 +1,9 @@
 """`--ulimit`: resource limits by the names that prlimit(1) and docker use."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
 from ukcc.errors import MachineError
+from ukcc.record import Record
 
 # Linux, include/uapi/asm-generic/resource.h
 _NUMBERS = {
@@ -27,8 +28,7 @@ _UNLIMITED = (1 << 64) - 1  # RLIM_INFINITY
 _MOST_FILES = 1 << 20  # the kernel's fs.nr_open
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Record):
     """A resource's limits in its own unit (bytes, seconds, a count), RLIM_INFINITY for none."""
 
     name: str
@@ -61,7 +61,7 @@ def parse_limit(text: str) -> Limit:
     return limit
 
 
-def _number(word: str) -> "int | None":
+def _number(word: str) -> int | None:
     if word in ("unlimited", "-1"):
         return _UNLIMITED
     if not word.isascii() or not word.isdigit() or int(word) > _UNLIMITED:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from ukcc.errors import UkccError
 from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
 
 def unknown(where: str, key: str, known: Iterable[str]) -> UkccError:
     """Names the nearest of the known keys, or all if none is near."""
+    import difflib  # only for a mistake: it costs a link some ms
+
     near = difflib.get_close_matches(key, known, 1, 0.5)
     mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
     return UkccError(f"{where}: unknown key {key!r}", mend)
