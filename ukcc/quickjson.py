@@ -46,7 +46,7 @@ def loads(text: str) -> "Any":
 
 
 def dumps(value: "Any") -> str:
-    """Objects, lists, strings, integers, booleans and None in their shortest form, keys sorted.
+    """Objects, lists, strings, finite numbers, booleans, None; in their shortest form, keys sorted.
 
     As json.dumps(value, sort_keys=True, separators=(",", ":")).
     """
@@ -58,8 +58,8 @@ def dumps(value: "Any") -> str:
         return _quoted(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{dumps(k)}:{dumps(value[k])}" for k in sorted(value)) + "}"
     if isinstance(value, list | tuple):

@@ -176,6 +176,37 @@ static int parse_output(char *value, struct settings *settings)
 	return settings->output_ports || !strcmp(value, "tty") ? 0 : -1;
 }
 
+/* `NAME:RESOURCE:SOFT:HARD`, numbers but the name; the last two: rlim_t. */
+static int parse_limit(char *value, struct limit *limit)
+{
+	char *end, *soft, *hard;
+
+	limit->name = value;
+	value = strchr(value, ':');
+	if (!value)
+		return -1;
+	*value++ = '\0';
+	limit->resource = strtol(value, &end, 10);
+	if (*end != ':' || end == value)
+		return -1;
+	soft = end + 1;
+	limit->soft = strtoul(soft, &end, 10);
+	if (*end != ':' || end == soft)
+		return -1;
+	hard = end + 1;
+	limit->hard = strtoul(hard, &end, 10);
+	return *end || end == hard ? -1 : 0;
+}
+
+static int parse_ulimit(char *value, struct settings *settings)
+{
+	if (settings->nr_limits == MAX_LIMITS ||
+	    parse_limit(value, &settings->limit[settings->nr_limits]))
+		return -1;
+	settings->nr_limits++;
+	return 0;
+}
+
 enum kind { TEXT, SMALL_NUMBER, FUNCTION };
 
 static const struct key {
@@ -191,11 +222,14 @@ static const struct key {
 	{ "hostname",	TEXT, offsetof(struct settings, hostname), NULL },
 	{ "mount",	FUNCTION, 0, parse_share },
 	{ "nameserver",	FUNCTION, 0, parse_nameserver },
+	{ "optional",	SMALL_NUMBER, offsetof(struct settings, optional), NULL },
 	{ "output",	FUNCTION, 0, parse_output },
 	{ "rows",	SMALL_NUMBER, offsetof(struct settings, rows), NULL },
 	{ "stdin",	FUNCTION, 0, parse_stdin },
 	{ "term",	TEXT, offsetof(struct settings, term), NULL },
 	{ "tty",	FUNCTION, 0, parse_tty },
+	{ "ulimit",	FUNCTION, 0, parse_ulimit },
+	{ "user",	TEXT, offsetof(struct settings, user), NULL },
 };
 
 static int set_number(const char *value, unsigned short *number)

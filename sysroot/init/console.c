@@ -211,6 +211,14 @@ static int open_record_port(void)
 	return fd;
 }
 
+static int kept_port = -1;
+
+/* For a child that will not be allowed to open the port any more. */
+void keep_record_port(void)
+{
+	kept_port = open_record_port();
+}
+
 /* Writes `UKCC1 what value` and waits until it is out. */
 void record(const char *what, const char *value)
 {
@@ -234,7 +242,7 @@ void record(const char *what, const char *value)
  */
 void complain(const char *what, const char *which, int error)
 {
-	int fd = open_record_port();
+	int fd = kept_port < 0 ? open_record_port() : dup(kept_port);
 	const struct iovec line[] = {
 		text_part(fd < 0 ? "ukcc init: " : "UKCC1 note "),
 		text_part(what), text_part(" "), text_part(which),

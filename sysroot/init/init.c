@@ -22,8 +22,11 @@ static char *default_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/app",
 	"HOME=/",
 	"TERM=linux",
+	NULL,	/* LANG, if there is the locale */
 	NULL,
 };
+
+static const char locale[] = "/usr/lib/locale/C.utf8/LC_CTYPE";
 
 static char *no_words[] = { NULL };
 
@@ -57,22 +60,38 @@ static char **load_arguments(void)
 	return words ? words : no_words;
 }
 
-static char **load_env(const struct settings *settings)
+/* Puts `NAME=value` in a place of the defaults, if there is memory for it. */
+static void set_default(size_t index, const char *name, const char *value)
+{
+	char *entry = malloc(strlen(name) + strlen(value) + 1);
+
+	if (entry)
+		default_env[index] = strcat(strcpy(entry, name), value);
+}
+
+/*
+ * The defaults, what the user has set, and what a step has set beside it.
+ * NULL after a word on a user who is not known.
+ */
+char **load_env(const struct settings *settings, char **more)
 {
 	size_t len;
 	char *data = read_file("/.uk/env", &len);
 	char **given = data ? split_entries(data, len) : NULL;
-	char *term, **env;
+	struct account account;
+	char **env;
 
-	if (settings->term) {
-		term = malloc(strlen("TERM=") + strlen(settings->term) + 1);
-		if (term) {
-			strcpy(term, "TERM=");
-			strcat(term, settings->term);
-			default_env[2] = term;
-		}
-	}
+	account.home = "/";
+	if (settings->user && find_account(settings->user, &account))
+		return NULL;
+	set_default(1, "HOME=", account.home);
+	if (settings->term)
+		set_default(2, "TERM=", settings->term);
+	if (access(locale, R_OK) == 0)
+		default_env[3] = "LANG=C.UTF-8";
 	env = merge_env(default_env, given);
+	if (env && more)
+		env = merge_env(env, more);
 	return env ? env : default_env;
 }
 
@@ -106,7 +125,7 @@ static int stopped_by_terminal(int status)
  * Nobody is there to continue it when the terminal has stopped it, so that
  * happens at once.
  */
-static int wait_for(pid_t application)
+int wait_for(pid_t application)
 {
 	int status;
 	pid_t pid;
@@ -179,6 +198,7 @@ int main(int argc, char **given)
 		return argc == 3 ? report_crash(given[2]) : 1;
 	mount_system();
 	open_console();
+	seed_random();
 	load_settings(&settings);
 	set_terminal(&settings);
 
@@ -197,11 +217,15 @@ int main(int argc, char **given)
 	mount_shares(&settings);
 
 	argv = make_argv(name, load_arguments());
-	env = load_env(&settings);
 	if (settings.output_ports)
 		open_outputs();
 	catch_crashes();
 	wait_for_news(0);
+	if (run_steps(&settings))
+		finish(126 << 8);
+	env = load_env(&settings, NULL);
+	if (!env)
+		finish(126 << 8);
 	child = fork();
 	if (child == 0)
 		launch(program, argv, env, &settings);

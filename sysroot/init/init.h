@@ -9,9 +9,12 @@
 
 #include <netinet/in.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define MAX_MOUNTS		16
 #define MAX_NAMESERVERS		3	/* as many as resolv.conf(5) reads */
+#define MAX_LIMITS		16	/* as many as there are resources */
+#define MAX_GROUPS		64
 #define NR_OUTPUTS		2	/* standard output and error */
 #define PORT_NODE_SIZE		sizeof("/dev/vport0p0")
 
@@ -20,6 +23,24 @@ struct share {
 	const char *tag;
 	const char *path;
 	int readonly;
+};
+
+/* One `ulimit=name:resource:soft:hard` line. */
+struct limit {
+	const char *name;
+	int resource;
+	unsigned long soft;
+	unsigned long hard;
+};
+
+/* A user, as far as becoming one needs it; name: NULL if it has none. */
+struct account {
+	const char *name;
+	const char *home;
+	uid_t uid;
+	gid_t gid;
+	gid_t group[MAX_GROUPS];
+	size_t nr_groups;
 };
 
 /* Where standard input comes from: the console, a virtio port, nowhere. */
@@ -33,6 +54,10 @@ struct settings {
 	const char *nameserver[MAX_NAMESERVERS];
 	size_t nr_nameservers;
 	const char *cwd;
+	const char *user;		/* NAME|UID[:NAME|GID] */
+	struct limit limit[MAX_LIMITS];
+	size_t nr_limits;
+	unsigned short optional;	/* a step: its failure is none */
 	const char *term;
 	int cooked;
 	enum input input;
@@ -51,6 +76,26 @@ const char *parse_settings(char *text, struct settings *settings);
 char **merge_env(char **defaults, char **given);
 int parse_cidr(const char *text, struct in_addr *addr, struct in_addr *mask);
 
+/* etc.c: the files of /etc that an image may do without. */
+void write_etc_files(void);
+
+/* account.c: who the application runs as. */
+int find_account(const char *text, struct account *account);
+int become(const struct account *account);
+
+/* limits.c */
+int set_limits(const struct settings *settings);
+
+/* seed.c */
+void seed_random(void);
+
+/* steps.c: what the user wants done before. */
+int run_steps(const struct settings *settings);
+
+/* init.c */
+char **load_env(const struct settings *settings, char **more);
+int wait_for(pid_t process);
+
 /* root.c: mounts, directories and the files that libraries look for. */
 void mount_system(void);
 void mount_shares(const struct settings *settings);
@@ -63,6 +108,7 @@ void set_terminal(const struct settings *settings);
 int find_port(const char *name, char node[PORT_NODE_SIZE]);
 int open_port(const char *name, int flags);
 void drain(int fd);
+void keep_record_port(void);
 void record(const char *what, const char *value);
 void complain(const char *what, const char *which, int error);
 char *decimal(unsigned long n, char buffer[24]);
@@ -95,11 +141,14 @@ void bring_up_network(const struct settings *settings);
 
 /* trace.c: the application under strace. */
 int is_traced(void);
+void give_trace_port(uid_t uid);
 void launch_traced(const char *program, char **argv, char **env);
 void finish_trace(void);
 
 /* launch.c: the child; does not return. */
 void launch(const char *program, char **argv, char **env,
 	    const struct settings *settings) __attribute__((noreturn));
+void launch_step(char **argv, char **env, const struct settings *settings)
+	__attribute__((noreturn));
 
 #endif

@@ -10,30 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define MIB (1024 * 1024)
-
-/* Soft and hard as on a distribution with systemd; the rest is the kernel's. */
-static const struct {
-	int resource;
-	struct rlimit limit;
-} limits[] = {
-	/* a soft limit above FD_SETSIZE breaks programs that use select() */
-	{ RLIMIT_NOFILE, { 1024, 524288 } },
-	{ RLIMIT_NPROC, { RLIM_INFINITY, RLIM_INFINITY } },
-	{ RLIMIT_MEMLOCK, { RLIM_INFINITY, RLIM_INFINITY } },
-};
-
-static void set_limits(void)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(limits) / sizeof(*limits); i++)
-		setrlimit(limits[i].resource, &limits[i].limit);
-}
 
 /*
  * NULL must stay unmapped, in a ring where the kernel would follow a null
@@ -150,27 +130,58 @@ static void complain_of_exec(const char *program, int error)
 		complain("cannot run", program, error);
 }
 
-/* Becomes the application, or ends with 127 or 126 as a shell would. */
-void launch(const char *program, char **argv, char **env,
-	    const struct settings *settings)
+/* What both have in common, up to the user and the directory. */
+static void prepare(const struct settings *settings)
 {
 	const char *cwd = settings->cwd ? settings->cwd : "/";
-	int error;
+	struct account account;
 
 	take_terminal();
 	take_input(settings->input);
 	take_outputs();
-	set_limits();
+	if (set_limits(settings))
+		_exit(126);
 	keep_null_unmapped();
+	if (settings->user) {
+		keep_record_port();
+		if (find_account(settings->user, &account))
+			_exit(126);
+		if (become(&account)) {
+			complain("cannot become", settings->user, errno);
+			_exit(126);
+		}
+	}
 	if (chdir(cwd)) {
 		complain("cannot change to the directory", cwd, errno);
 		_exit(126);
 	}
 	reset_signals();
-	if (is_traced())
-		launch_traced(program, argv, env);
+}
+
+static void __attribute__((noreturn)) execute(const char *program, char **argv,
+					      char **env)
+{
+	int error;
+
 	execve(program, argv, env);
 	error = errno;
 	complain_of_exec(program, error);
 	_exit(error == ENOENT ? 127 : 126);
+}
+
+/* Becomes the application, or ends with 127 or 126 as a shell would. */
+void launch(const char *program, char **argv, char **env,
+	    const struct settings *settings)
+{
+	prepare(settings);
+	if (is_traced())
+		launch_traced(program, argv, env);
+	execute(program, argv, env);
+}
+
+/* The same for a step of the initialisation, which nobody traces. */
+void launch_step(char **argv, char **env, const struct settings *settings)
+{
+	prepare(settings);
+	execute(argv[0], argv, env);
 }

@@ -25,6 +25,7 @@ static const struct {
 	{ "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
 	  "gid=5,mode=0620,ptmxmode=0666" },
 	{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777" },
+	{ "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
 	{ "tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777" },
 	{ "tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755" },
 };
@@ -39,20 +40,6 @@ static const struct {
 	{ "/proc/self/fd/2", "/dev/stderr" },
 	{ "/run", "/var/run" },
 	{ "/proc/self/mounts", "/etc/mtab" },
-};
-
-static const struct {
-	const char *path;
-	const char *text;
-} etc_files[] = {
-	{ "/etc/passwd",
-	  "root:x:0:0:root:/:/bin/sh\n"
-	  "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" },
-	{ "/etc/group",
-	  "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n" },
-	{ "/etc/nsswitch.conf",
-	  "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
-	  "services: files\nprotocols: files\nnetworks: files\n" },
 };
 
 static int exists(const char *path)
@@ -197,11 +184,8 @@ void write_etc(const struct settings *settings, const char *hostname)
 {
 	char text[512], *at = text;
 	const char *end = text + sizeof(text);
-	size_t i;
 
-	for (i = 0; i < sizeof(etc_files) / sizeof(*etc_files); i++)
-		write_if_absent(etc_files[i].path, etc_files[i].text);
-
+	write_etc_files();
 	at = append(at, end, "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 ");
 	at = append(at, end, hostname);
 	append(at, end, "\n");

@@ -26,6 +26,15 @@ int is_traced(void)
 	return access(tracer, X_OK) == 0;
 }
 
+/* strace opens it when it is the user already. */
+void give_trace_port(uid_t uid)
+{
+	char node[PORT_NODE_SIZE];
+
+	if (is_traced() && !find_port(trace_port, node) && chown(node, uid, -1))
+		complain("cannot give away", node, errno);
+}
+
 static size_t count(char **vector)
 {
 	size_t n = 0;

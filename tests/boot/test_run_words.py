@@ -27,6 +27,7 @@ DEFAULTS = [
     b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/app",
     b"HOME=/",
     b"TERM=linux",
+    b"LANG=C.UTF-8",
 ]
 
 

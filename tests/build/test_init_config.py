@@ -41,6 +41,10 @@ static void show_settings(char *text)
 	show("address", s.address);
 	show("gateway", s.gateway);
 	show("cwd", s.cwd);
+	show("user", s.user);
+	for (i = 0; i < s.nr_limits; i++)
+		printf("limit<%s> %d %lu %lu\n", s.limit[i].name, s.limit[i].resource,
+			s.limit[i].soft, s.limit[i].hard);
 	show("term", s.term);
 	for (i = 0; i < s.nr_nameservers; i++)
 		show("nameserver", s.nameserver[i]);
@@ -138,6 +142,8 @@ def test_environment(driver: Path) -> None:
     ("text", "shown"),
     [
         (b"", b"0 0 0x0\n"),
+        (b"ulimit=nofile:7:10\n", b"bad<ulimit=nofile>\n0 0 0x0\n"),
+        (b"ulimit=7\n", b"bad<ulimit=7>\n0 0 0x0\n"),
         (b"tty=cooked\nrows=24\ncolumns=80\n", b"1 0 24x80\n"),
         (b"tty=raw\nstdin=port\n", b"0 1 0x0\n"),
         (b"stdin=null\nhostname=h\nterm=xterm\n", b"hostname<h>\nterm<xterm>\n0 2 0x0\n"),
@@ -152,6 +158,11 @@ def test_environment(driver: Path) -> None:
         (b"tty\n", b"bad<tty>\n0 0 0x0\n"),
         (b"tty=other\n", b"bad<tty=other>\n0 0 0x0\n"),
         (b"row=1\n", b"bad<row=1>\n0 0 0x0\n"),
+        (b"user=redis:1\n", b"user<redis:1>\n0 0 0x0\n"),
+        (
+            b"ulimit=nofile:7:10:18446744073709551615\nulimit=core:4:0:1\n",
+            b"limit<nofile> 7 10 18446744073709551615\nlimit<core> 4 0 1\n0 0 0x0\n",
+        ),
     ],
 )
 def test_settings(driver: Path, text: bytes, shown: bytes) -> None:
@@ -178,4 +189,5 @@ def test_cidr_refused(driver: Path, text: bytes) -> None:
 def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
     sources = [str(path) for path in sorted(INIT.glob("*.c"))]
     flags = ["-Os", "-static", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *flags, *sources, "-o", str(tmp_path / "init")], check=True)
+    argv = ["gcc", *flags, *sources, "-o", str(tmp_path / "init")]
+    subprocess.run(argv, check=True, cwd=INIT)  # where the texts of /etc are

@@ -12,7 +12,6 @@ from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import archives
 from ukcc.image.closure import Library, parse_list
-from ukcc.image.collect import collect
 from ukcc.image.elf import open_elf
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import pack_image
@@ -164,23 +163,6 @@ def test_loader_list() -> None:
     assert parse_list(answer, "p") == (Library("libc.so.6", "/lib/libc.so.6"),)
     with pytest.raises(UkccError, match=r"libx\.so"):
         parse_list("\tlibx.so => not found\n", Path("p"))
-
-
-def test_collect(tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "b").write_bytes(b"2")
-    (tmp_path / "d" / "a").symlink_to("b")
-    (tmp_path / "d" / "b").chmod(0o640)
-    entries = collect((f"{tmp_path / 'd'}:/etc/d",))
-    assert [(e.path, oct(e.mode), e.data) for e in entries] == [
-        ("etc/d", oct((tmp_path / "d").stat().st_mode), b""),
-        ("etc/d/a", "0o120777", b"b"),
-        ("etc/d/b", "0o100640", b"2"),
-    ]
-    with pytest.raises(UkccError, match="begin with /"):
-        collect(("a:b",))
-    with pytest.raises(UkccError, match="No such file"):
-        collect((str(tmp_path / "nothing"),))
 
 
 def test_kinds(tmp_path: Path) -> None:

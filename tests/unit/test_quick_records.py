@@ -49,6 +49,7 @@ VALUES = [
     [],
     {"b": [1, -2, {"c": None}], "a": 'ü"\\\n\x01', "t": True, "f": False},
     {"big": 1 << 40, "nested": {"z": [], "y": {}}},
+    {"seconds": 1.5, "small": 1e-09, "whole": 2.0},
     "text",
     [["a"], ["b", "c"]],
 ]

@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping
+
+    from ukcc.settings.link import Carried
 else:
     import _signal as signal  # what is behind `signal`, which would import `enum`
 
@@ -217,22 +219,36 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
     log.record(environ, "pack", (output,))
     used = provenance.used_libraries(inputs)
     log.record(environ, "inputs", used)
+    name = os.path.basename(steps.output)  # noqa: PTH119
     try:
+        carried = _carried(environ, name, steps.thin)
         pack_program(
             output,
             output,
             sysroot=steps.sysroot,
             link_command=steps.words,
-            name=os.path.basename(steps.output),  # noqa: PTH119
+            name=name,
+            files=carried.entries if carried else (),
             libraries=used,
             directories=provenance.own_directories(used, steps.sysroot) or steps.directories,
             thin=steps.thin,
+            settings=carried.document if carried else None,
         )
     except BaseException as error:
         _remove(output)
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise
+
+
+def _carried(environ: "Mapping[str, str]", name: str, thin: bool) -> "Carried | None":
+    """What `UKCC_CONFIG` has the image carry."""
+    path = environ.get("UKCC_CONFIG", "")
+    if not path:
+        return None
+    from ukcc.settings.link import find_config, read_carried
+
+    return read_carried(find_config(path), name, thin)
 
 
 def _identity(path: str) -> "tuple[int, int, int] | None":

@@ -1,13 +1,16 @@
 """`ukcc inspect`: what is inside an image."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ukcc.image.inspect import Report, inspect_image
+
+_SHOWN_FILES = 10
 
 
 @click.command()
@@ -50,6 +53,10 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
         yield _row("", f"{sizes[part]:>12,} {part}")
     if not report.thin:
         yield _row("memory", f"at least {report.memory_min_mib} MiB")
+    for label, path in _labelled("files", _first(report.files)):
+        yield _row(label, path)
+    for label, setting in _labelled("settings", tuple(_settings(report.settings))):
+        yield _row(label, setting)
     yield _row("linked by", " ".join(report.link_command))
 
 
@@ -91,6 +98,18 @@ def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
             yield from _tree(key, inner, depth + 1)
     else:
         yield f"{indent}{name}: {value}"
+
+
+def _first(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Some of them, and how many more there are; --json has all."""
+    more = len(paths) - _SHOWN_FILES
+    return paths if more <= 0 else (*paths[:_SHOWN_FILES], f"and {more} more")
+
+
+def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What the image carries of a uk.toml: `key = value`, values as TOML has them, in the main."""
+    for key, value in sorted(settings.items()):
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
 
 
 def _labelled(label: str, values: "tuple[str, ...]") -> Iterator[tuple[str, str]]:

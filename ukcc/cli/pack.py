@@ -6,8 +6,10 @@ import click
 
 from ukcc import paths
 from ukcc.errors import SysrootMissing
-from ukcc.image.collect import collect
+from ukcc.image.collect import parse_word
+from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.pack import pack_program
+from ukcc.settings.link import read_carried
 
 
 @click.command()
@@ -22,7 +24,14 @@ from ukcc.image.pack import pack_program
     metavar="HOST[:GUEST]",
     help="A further file or directory for the image; may be repeated.",
 )
-def command(program: Path, output: Path, name: "str | None", words: tuple[str, ...]) -> None:
+@click.option("--config", metavar="FILE", help="Settings for the image to carry: a uk.toml.")
+def command(
+    program: Path,
+    output: Path,
+    name: "str | None",
+    words: tuple[str, ...],
+    config: "str | None",
+) -> None:
     """Make a bootable IMAGE of PROGRAM, static or dynamic, built for Linux on x86-64.
 
     A dynamic program takes its loader and its libraries along. What it opens by itself when it runs
@@ -31,12 +40,20 @@ def command(program: Path, output: Path, name: "str | None", words: tuple[str, .
     sysroot = paths.current_sysroot()
     if sysroot is None:
         raise SysrootMissing("there is no sysroot", "build one with: ukcc sysroot build")
+    name = name or program.name
     further = [part for word in words for part in ("-f", word)]
+    if config:
+        further += ["--config", config]
+    files = file_entries(FileSpec(*parse_word(word)) for word in words)
+    carried = read_carried(config, name) if config else None
+    files += carried.entries if carried else []
+    check_places(files, f"/app/{name}")
     pack_program(
         str(program),
         str(output),
         sysroot=sysroot,
         link_command=["ukcc", "pack", str(program), "-o", str(output), *further],
-        name=name or program.name,
-        files=collect(words),
+        name=name,
+        files=files,
+        settings=carried.document if carried else None,
     )

@@ -4,12 +4,16 @@ import os
 
 import click
 
+from ukcc.cli import configured
+from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.vm import launch, options
+from ukcc.vm.guest import Guest
 
 
 @click.command(
     name="run",
+    cls=configured.Configured,
     context_settings={
         # what follows the image is the application's, --help and all
         "ignore_unknown_options": False,
@@ -45,6 +49,7 @@ from ukcc.vm import launch, options
 @click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
 @click.option("--trace-filter", metavar="EXPR", help="Only these: strace's -e. Implies --trace.")
 @click.option("--trace-output", metavar="FILE", help="Not on standard error. Implies --trace.")
+@guest_options
 @click.option("--dry-run", is_flag=True, help="Print the VMM's command line.")
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -62,6 +67,8 @@ def command(
     trace: bool,
     trace_filter: "str | None",
     trace_output: "str | None",
+    init: Guest,
+    as_json: bool,
     dry_run: bool,
     image: str,
     arguments: tuple[str, ...],
@@ -89,8 +96,18 @@ def command(
         timeout=timeout,
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),
+        guest=init,
     )
+    if as_json and not dry_run:
+        raise MachineError("--json says how --dry-run answers", "add --dry-run")
     if dry_run:
-        click.echo(launch.dry_run(wanted))
+        settings = configured.shown(click.get_current_context())
+        line = launch.dry_run(wanted)
+        if as_json:
+            click.echo(configured.shown_json(settings, line))
+            return 0
+        for words in configured.shown_lines(settings):
+            click.echo(f"ukcc run: {words}", err=True)
+        click.echo(line)
         return 0
     return launch.run(wanted)

@@ -1,45 +1,48 @@
-"""Further files for an image, read from the host: `HOST:GUEST` words → archive members."""
+"""Files and directories of the host as archive members. Part of a link that adds files."""
 
+from __future__ import annotations
+
+# Importing pathlib would cost a link 5 ms:
+# ruff: noqa: PTH100, PTH115, PTH118, PTH123, PTH208
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
 
 from ukcc.errors import UkccError
 from ukcc.image import cpio
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def collect(words: "tuple[str, ...]") -> list[cpio.Entry]:
-    """The members for `HOST[:GUEST]` words; a directory comes with all that is in it, sorted.
 
-    GUEST is an absolute path in the image, by default the host's own. Raises UkccError.
+def parse_word(word: str) -> tuple[str, str]:
+    """`HOST[:GUEST]` -> both paths, GUEST normal and absolute. Raises UkccError."""
+    host, colon, guest = word.rpartition(":")
+    if not colon:
+        host, guest = word, os.path.abspath(word)
+    if not host or not guest.startswith("/"):
+        raise UkccError(f"{word}: the path in the image must begin with /")
+    return host, os.path.normpath(guest)
+
+
+def walk(host: str, guest: str) -> Iterator[cpio.Entry]:
+    """The members for a file, or for a directory and all that is in it, sorted by name.
+
+    With owners and modes. Raises OSError, and UkccError for what is no file.
     """
-    members: list[cpio.Entry] = []
-    for word in words:
-        host, colon, guest = word.rpartition(":")
-        if not colon:
-            host, guest = word, str(Path(word).absolute())
-        if not guest.startswith("/"):
-            raise UkccError(f"{word}: the path in the image must begin with /")
-        try:
-            members += _walk(Path(host), os.path.normpath(guest))
-        except OSError as error:
-            raise UkccError(f"{error.filename}: {error.strerror}") from None
-    return members
-
-
-def _walk(host: Path, guest: str) -> Iterator[cpio.Entry]:
-    status = host.lstat()
+    status = os.lstat(host)
     path = guest.lstrip("/")
     mode = stat.S_IFMT(status.st_mode) | stat.S_IMODE(status.st_mode)
+    owner = (status.st_uid, status.st_gid)
     if stat.S_ISLNK(status.st_mode):
-        yield cpio.Entry(path, stat.S_IFLNK | 0o777, os.fsencode(host.readlink()))
+        yield cpio.Entry(path, stat.S_IFLNK | 0o777, os.fsencode(os.readlink(host)), *owner)
     elif stat.S_ISDIR(status.st_mode):
         if path:
-            yield cpio.Entry(path, mode)
-        for child in sorted(host.iterdir()):
-            yield from _walk(child, f"{guest.rstrip('/')}/{child.name}")
+            yield cpio.Entry(path, mode, b"", *owner)
+        for name in sorted(os.listdir(host)):
+            yield from walk(os.path.join(host, name), f"{guest.rstrip('/')}/{name}")
     elif stat.S_ISREG(status.st_mode):
-        yield cpio.Entry(path, mode, host.read_bytes())
+        with open(host, "rb") as file:
+            yield cpio.Entry(path, mode, file.read(), *owner)
     else:
         raise UkccError(f"{host}: neither file, directory nor symbolic link")

@@ -1,7 +1,7 @@
 """A newc cpio archive, as the kernel unpacks it into its root file system.
 
 Format: cpio(5) "New ASCII Format" and the kernel's Documentation/driver-api/early-userspace/
-buffer-format.rst. Owner, times and inode numbers are fixed, so the same files give the same bytes.
+buffer-format.rst. Times and inode numbers are fixed, so the same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ukcc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _TRAILER = "TRAILER!!!"
 
@@ -21,12 +21,14 @@ _TRAILER = "TRAILER!!!"
 class Entry(Record):
     """One member: `path` without a leading slash, `mode` with its type bits, `data` as stored.
 
-    A directory has no data; a symbolic link's data is its target.
+    A directory has no data; a symbolic link's data is its target. uid, gid: the owner.
     """
 
     path: str
     mode: int
     data: bytes = b""
+    uid: int = 0
+    gid: int = 0
 
 
 def regular(path: str, data: bytes, permissions: int = 0o644) -> Entry:
@@ -34,10 +36,11 @@ def regular(path: str, data: bytes, permissions: int = 0o644) -> Entry:
     return Entry(path.lstrip("/"), stat.S_IFREG | permissions, data)
 
 
-def with_parents(entries: Iterable[Entry]) -> list[Entry]:
+def with_parents(entries: Iterable[Entry], known: Mapping[str, Entry] = {}) -> list[Entry]:
     """The entries, each directory they need put before its first use.
 
-    The kernel does not create a missing parent: it drops the file.
+    The kernel does not create a missing parent: it drops the file. known: directories by path that
+    are as they are there; others are root's, 0755.
     """
     seen: set[str] = set()
     result = []
@@ -47,7 +50,7 @@ def with_parents(entries: Iterable[Entry]) -> list[Entry]:
             parent = "/".join(parts[:depth])
             if parent not in seen:
                 seen.add(parent)
-                result.append(Entry(parent, stat.S_IFDIR | 0o755))
+                result.append(known.get(parent) or Entry(parent, stat.S_IFDIR | 0o755))
         if entry.path not in seen or not stat.S_ISDIR(entry.mode):
             result.append(entry)
         seen.add(entry.path)
@@ -66,18 +69,17 @@ def archive(entries: Iterable[Entry], mtime: int = 0) -> bytes:
     inode = 0
     for inode, entry in enumerate(entries, start=1):
         links = 2 if stat.S_ISDIR(entry.mode) else 1
-        out += _member(entry.path, entry.mode, entry.data, inode, links, mtime)
-    out += _member(_TRAILER, 0, b"", inode + 1, 1, 0)
+        out += _member(entry, inode, links, mtime)
+    out += _member(Entry(_TRAILER, 0), inode + 1, 1, 0)
     return b"".join(out)
 
 
-def _member(
-    path: str, mode: int, data: bytes, inode: int, links: int, mtime: int
-) -> tuple[bytes, ...]:
+def _member(entry: Entry, inode: int, links: int, mtime: int) -> tuple[bytes, ...]:
     """Header, name and data, name and data each padded so that what follows is 4-byte aligned."""
-    name = path.encode("utf-8", "surrogateescape") + b"\0"
+    name = entry.path.encode("utf-8", "surrogateescape") + b"\0"
+    data, owner = entry.data, (entry.uid, entry.gid)
     # ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-    fields = (inode, mode, 0, 0, links, mtime, len(data), 0, 0, 0, 0, len(name), 0)
+    fields = (inode, entry.mode, *owner, links, mtime, len(data), 0, 0, 0, 0, len(name), 0)
     header = b"070701" + b"".join(b"%08x" % field for field in fields)
     return header, name, b"\0" * (-(len(header) + len(name)) % 4), data, b"\0" * (-len(data) % 4)
 
@@ -93,5 +95,5 @@ def members(data: bytes) -> Iterator[Entry]:
         path = data[at + 110 : at + 110 + name_size - 1].decode("utf-8", "surrogateescape")
         if path == _TRAILER:
             return
-        yield Entry(path, mode, data[start : start + size])
+        yield Entry(path, mode, data[start : start + size], fields[2], fields[3])
         at = start + size + -size % 4

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +49,10 @@ class Module:
 
 @dataclass(frozen=True)
 class Report:
-    """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical."""
+    """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
+
+    files: paths of the user's own in the image; settings: what it carries of a uk.toml.
+    """
 
     path: str
     program: str
@@ -64,11 +68,13 @@ class Report:
     inputs: Mapping[str, Any]
     libraries: tuple[str, ...]
     modules: tuple[Module, ...]
+    files: tuple[str, ...]
     sites_redirected: int
     sites_listed: bool
     sites_raw: tuple[RawCall, ...]
     sizes: Mapping[str, int]
     memory_min_mib: int
+    settings: Mapping[str, Any]
     link_command: tuple[str, ...]
 
     def as_json(self) -> str:
@@ -85,6 +91,7 @@ def inspect_image(path: Path) -> Report:
         thin = "thin" in metadata
         if entry is None and not thin:
             raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
+        modules = _modules(elf, str(metadata.get("program", "")))
         used = tuple(str(p) for p in metadata.get("libraries", ()))
         sysroot = str(metadata.get("sysroot", ""))
         return Report(
@@ -101,12 +108,14 @@ def inspect_image(path: Path) -> Report:
             versions=metadata.get("versions", {}),
             inputs=metadata.get("inputs", {}),
             libraries=used,
-            modules=_modules(elf, str(metadata.get("program", ""))),
+            modules=modules,
+            files=_files(elf, str(metadata.get("program", "")), modules),
             sites_redirected=len(sites.redirected),
             sites_listed=sites.listed,
             sites_raw=_raw_calls(sites, list(_archives(used, path.parent, sysroot))),
             sizes=_sizes(elf, path),
             memory_min_mib=int(metadata.get("memory_min_mib", 0)),
+            settings=metadata.get("settings", {}),
             link_command=tuple(metadata.get("link_command", ())),
         )
 
@@ -145,6 +154,17 @@ def _modules(elf: Elf, program: str) -> tuple[Module, ...]:
             redirected = len(sites.redirected)
             found.append(Module(path, len(member.data), redirected, len(sites.raw)))
     return tuple(found)
+
+
+def _files(elf: Elf, program: str, modules: tuple[Module, ...]) -> tuple[str, ...]:
+    """The paths of what was added to the archive beside the program, its libraries and init."""
+    ours = {program, "/init", *(module.path for module in modules)}
+    paths = [
+        f"/{member.path}"
+        for member in cpio.members(elf.section_bytes(_ARCHIVE_SECTION))
+        if not stat.S_ISDIR(member.mode) and not member.path.startswith(".uk/")
+    ]
+    return tuple(path for path in paths if path not in ours)
 
 
 def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:

@@ -23,7 +23,7 @@ from ukcc.image.write import write_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
 # What the kernel and init need beside the archive and the unpacked files before the application's
@@ -42,13 +42,15 @@ def pack_program(
     libraries: Sequence[str] = (),
     directories: Sequence[str] = (),
     thin: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
 
     link_command: the user's argv; libraries: paths of what the link used (default: what the
     program loads); both are kept in the metadata as far as `provenance` lets them.
     directories: where shared libraries are looked for before all others. thin: carry neither
-    kernel nor archive, but name them; `complete_image` adds them.
+    kernel nor archive, but name them; `complete_image` adds them. settings: the document that the
+    image carries (`ukcc.settings.document`); files: further files of the user's.
     """
     here = os.getcwd()
     words = recorded_command(link_command, here)
@@ -61,6 +63,7 @@ def pack_program(
             name=name,
             libraries=recorded_paths(libraries, here, sysroot),
             directories=directories,
+            settings=settings,
         )
         return
     closure = find_closure(linked, sysroot, directories, os.environ)
@@ -73,6 +76,7 @@ def pack_program(
         name=name,
         files=[*closure.entries(), *files],
         libraries=recorded_paths(used, here, sysroot),
+        settings=settings,
     )
 
 
@@ -85,6 +89,7 @@ def pack_image(
     name: str,
     files: Iterable[cpio.Entry] = (),
     libraries: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Makes the image `output` of the program `linked`.
 
@@ -104,7 +109,7 @@ def pack_image(
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
-        metadata = _metadata(sysroot, kernel, link_command, name, libraries)
+        metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings)
         # The smallest memory depends on the layout, the layout on the length of the metadata, by a
         # few bytes at most: one more round is exact to the page, and the figure is in MiB.
         pvh = pvh_note(kernel.entry_paddr)
@@ -126,6 +131,7 @@ def pack_thin(
     name: str,
     libraries: Sequence[str] = (),
     directories: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Makes a thin image: the program, and a note that names the sysroot whose kernel it wants.
 
@@ -136,7 +142,7 @@ def pack_thin(
         return
     source, app = _open_program(linked)
     try:
-        metadata = _metadata(sysroot, kernel, link_command, name, libraries)
+        metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings)
         metadata["thin"] = {"directories": list(directories)}
         note = metadata_note(metadata)
         layout = plan_thin(app, len(note))
@@ -160,6 +166,7 @@ def complete_image(
         name=os.path.basename(metadata["program"]),
         files=files,
         libraries=metadata["libraries"],
+        settings=metadata.get("settings"),
     )
 
 
@@ -184,10 +191,16 @@ def _open_program(path: str) -> tuple[int, Headers]:
 
 
 def _metadata(
-    sysroot: str, kernel: Kernel, link_command: Sequence[str], name: str, libraries: Sequence[str]
+    sysroot: str,
+    kernel: Kernel,
+    link_command: Sequence[str],
+    name: str,
+    libraries: Sequence[str],
+    settings: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What docs/image.md lists, but for what only a whole image can say."""
     return {
+        **({"settings": dict(settings)} if settings else {}),
         **_sysroot_facts(sysroot),
         "kernel": {
             "release": kernel.release,

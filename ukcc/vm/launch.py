@@ -16,7 +16,7 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, copies, process, trace
+from ukcc.vm import backlog, copies, guest, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
@@ -38,7 +38,12 @@ def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
-    facts = _with_tracer(read_facts(image), tracer)
+    facts = read_facts(image)
+    more = [
+        *_tracer_entries(tracer),
+        *guest.entries(options.guest, image, facts.program, os.environb),
+    ]
+    facts = _with_more(facts, more)
     terminal = host_terminal()
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
@@ -57,7 +62,7 @@ def run(options: RunOptions) -> int:
     with trace.opened(options.trace) as trace_to:
         outcome = process.execute(
             lambda endpoints: qemu_argv(machine, endpoints),
-            settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer)),
+            settings_archive(machine, terminal, options, facts.program, [*more, *guest.seed()]),
             interactive=terminal.interactive,
             stdin_port=machine.stdin_port,
             output_ports=machine.output_ports,
@@ -90,10 +95,15 @@ def dry_run(options: RunOptions) -> str:
     """
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
-    facts = _with_tracer(read_facts(image), tracer)
+    facts = read_facts(image)
+    more = [
+        *_tracer_entries(tracer),
+        *guest.entries(options.guest, image, facts.program, os.environb),
+    ]
+    facts = _with_more(facts, more)
     terminal = host_terminal()
     machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
-    archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
+    archive = settings_archive(machine, terminal, options, facts.program, more)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
@@ -107,10 +117,10 @@ def dry_run(options: RunOptions) -> str:
     return shlex.join(qemu_argv(machine, endpoints))
 
 
-def _with_tracer(facts: ImageFacts, tracer: "trace.Tracer | None") -> ImageFacts:
-    if tracer is None or not facts.memory_min_mib:
+def _with_more(facts: ImageFacts, more: "list[cpio.Entry]") -> ImageFacts:
+    if not facts.memory_min_mib:
         return facts
-    return replace(facts, memory_min_mib=facts.memory_min_mib + tracer.memory_mib)
+    return replace(facts, memory_min_mib=facts.memory_min_mib + guest.memory_mib(more))
 
 
 def _tracer_entries(tracer: "trace.Tracer | None") -> list[cpio.Entry]:
@@ -125,11 +135,13 @@ def settings_archive(
     more: Iterable[cpio.Entry] = (),
 ) -> bytes:
     """The second archive, in bytes. program: its path in the image, where that is known."""
-    files = settings_files(machine, terminal, options.arguments, options.environment)
+    lines = guest.settings_lines(options.guest)
+    files = settings_files(machine, terminal, options.arguments, options.environment, lines)
     entries = [cpio.regular(path, data) for path, data in files.items()]
     entries += name_entries(Path(options.image).name, program)
     entries += more
-    return cpio.archive(cpio.with_parents(entries))
+    known = guest.directories(machine.image) if options.guest.files else {}
+    return cpio.archive(cpio.with_parents(entries, known))
 
 
 def name_entries(name: str, program: str) -> list[cpio.Entry]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.vm.guest import PLAIN, Guest
 from ukcc.vm.machine import Address, Forward, Share
 
 LOOPBACK = "127.0.0.1"
@@ -37,7 +38,7 @@ class RunOptions:
 
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
     arguments and environment: bytes, since they may be anything but NUL;
-    trace: None, or what to show of the system calls.
+    trace: None, or what to show of the system calls; guest: what init does before the application.
     """
 
     image: str
@@ -53,6 +54,7 @@ class RunOptions:
     timeout: "float | None" = None
     gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
+    guest: Guest = PLAIN
 
 
 def parse_forward(text: str) -> Forward:

@@ -62,9 +62,10 @@ def settings_files(
     terminal: Terminal,
     arguments: Iterable[bytes],
     environment: Iterable[tuple[bytes, bytes]],
+    more: Iterable[str] = (),
 ) -> dict[str, bytes]:
-    """The files of the archive: path without the leading slash -> contents."""
-    text = "".join(line + "\n" for line in settings_lines(machine, terminal))
+    """The files of the archive: path without the leading slash -> contents. more: further lines."""
+    text = "".join(line + "\n" for line in (*settings_lines(machine, terminal), *more))
     return {
         ".uk/args": encode_entries(arguments),
         ".uk/env": encode_environment(environment),

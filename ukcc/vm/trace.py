@@ -16,8 +16,6 @@ from ukcc.vm.options import TraceOption
 from ukcc.vm.process import STDERR
 from ukcc.vm.settings import encode_entries
 
-_MIB = 1 << 20
-
 
 @dataclass(frozen=True)
 class Tracer:
@@ -25,11 +23,6 @@ class Tracer:
 
     program: Path
     words: tuple[str, ...] = ()
-
-    @property
-    def memory_mib(self) -> int:
-        """What it adds to the memory that a machine needs to boot: packed and unpacked, in MiB."""
-        return -(-2 * self.program.stat().st_size // _MIB)
 
     def entries(self) -> list[cpio.Entry]:
         """Its members of the second archive; sysroot/init/trace.c reads them."""

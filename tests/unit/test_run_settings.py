@@ -1,0 +1,196 @@
+"""`ukcc run` with files of settings, up to the options that the machine is made of."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_samples import SAMPLES, make_sysroot, program
+
+from ukcc import cli
+from ukcc.image.pack import pack_image
+from ukcc.settings.limits import Limit
+from ukcc.vm import launch
+from ukcc.vm.options import RunOptions
+
+Run = Callable[..., RunOptions]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image, without settings of its own."""
+    return make_image(tmp_path)
+
+
+def make_image(directory: Path, **settings: Any) -> Path:
+    make_sysroot(directory / "sysroot")
+    (directory / "p").write_bytes(program(SAMPLES["static at 4 MiB"]))
+    pack_image(
+        str(directory / "p"),
+        str(directory / "app"),
+        sysroot=str(directory / "sysroot"),
+        link_command=["ukcc"],
+        name="app",
+        settings=settings,
+    )
+    return directory / "app"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `ukcc run WORDS`; returns the options that the machine would be made of."""
+    seen: list[RunOptions] = []
+
+    def note(options: RunOptions) -> int:
+        seen.append(options)
+        return 0
+
+    monkeypatch.setattr(launch, "run", note)
+
+    def run_words(*words: object) -> RunOptions:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["run", *map(str, words)])
+        assert caught.value.code == 0
+        return seen.pop()
+
+    return run_words
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs `ukcc run WORDS`, which fails with status 125; returns the line."""
+
+    def run_words(*words: object) -> str:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["run", *map(str, words)])
+        assert caught.value.code == 125
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1
+        return said.err
+
+    return run_words
+
+
+def test_a_file_beside_the_image(run: Run, image: Path) -> None:
+    (image.parent / "uk.toml").write_text(
+        'memory = 99\nsmp = 2\nargs = ["a", ""]\nvolume = ["data:/data"]\nulimit = ["core=0"]\n'
+        'env = ["A=1", "B=1"]\npublish = ["8080:80"]\ntimeout = 3\ntrace = true\n'
+    )
+    (image.parent / "data").mkdir()
+    options = run(image)
+    assert (options.memory_mib, options.cpus, options.timeout) == (99, 2, 3.0)
+    assert options.arguments == (b"a", b"")
+    assert options.shares[0].host == str(image.parent / "data")
+    assert options.environment == ((b"A", b"1"), (b"B", b"1"))
+    assert options.forwards[0].host_port == 8080
+    assert options.guest.limits == (Limit("core", 0, 0),)
+    assert options.trace is not None
+
+    options = run("-m", 50, "-p", "1:2", "-e", "B=2", "--ulimit", "cpu=1:2", image, "z")
+    assert (options.memory_mib, options.cpus) == (50, 2)
+    assert options.arguments == (b"z",)
+    assert [forward.host_port for forward in options.forwards] == [1]
+    assert options.environment == ((b"A", b"1"), (b"B", b"2"))
+    assert options.guest.limits == (Limit("cpu", 1, 2),)
+
+
+def test_which_file(run: Run, tmp_path: Path) -> None:
+    image = make_image(tmp_path, memory=70, hostname="own")
+    assert (run(image).memory_mib, run(image).guest.hostname) == (70, "own")
+    (tmp_path / "uk.toml").write_text("memory = 71\n")
+    (tmp_path / "other.toml").write_text("memory = 72\n")
+    assert (run(image).memory_mib, run(image).guest.hostname) == (71, "own")
+    assert run("--config", tmp_path / "other.toml", image).memory_mib == 72
+    assert run("--config", "", image).memory_mib == 70
+    options = run("--no-config", image)
+    assert (options.memory_mib, options.guest.hostname) == (None, "")
+
+
+def test_files_of_both(run: Run, image: Path) -> None:
+    (image.parent / "uk.toml").write_text('[files]\n"/a" = "x"\n"/b" = "y"\n')
+    specs = run("--file", "z:/b", image).guest.files
+    assert {spec.target: spec.source for spec in specs} == {
+        "/a": str(image.parent / "x"),
+        "/b": "z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("memory = 'x'", "memory: it takes an integer, not a string"),
+        ("publish = ['80']", "publish: '80' is not understood; it takes [ADDR:]"),
+        ("smp = 65", "smp: 65: the kernel takes 1 to 64 CPUs"),
+        ("timeout = 0", "timeout: 0: it takes a number of seconds above 0"),
+        ("ulimit = ['nofiles=1']", "ulimit: 'nofiles=1': no limit has that name; known are as,"),
+        ("workdir = 'x'", "workdir: 'x': it takes an absolute directory"),
+        ("hostname = '-'", "hostname: '-' is no name of a host"),
+        ("tz = '../passwd'", "tz: '../passwd': no such time zone here"),
+        ("[files]\n'/init' = '.'", "files: /init: this place in the image is taken"),
+        ("[[init]]\nrun = ['/a']\nuser = ':'", "init: step 1: user: ':' is not understood"),
+    ],
+)
+def test_a_wrong_value_is_said_with_file_and_key(
+    refused: Callable[..., str], image: Path, text: str, line: str
+) -> None:
+    path = image.parent / "uk.toml"
+    path.write_text(text)
+    assert refused(image).startswith(f"ukcc: error: {path}: {line}")
+
+
+def test_a_wrong_option_is_said_as_one(refused: Callable[..., str], image: Path) -> None:
+    (image.parent / "uk.toml").write_text("publish = ['1:1']\n")
+    assert refused("-p", "80", image).startswith("ukcc: error: -p '80' is not understood")
+    assert "--ulimit 'core=2:1': the soft limit" in refused("--ulimit", "core=2:1", image)
+    assert refused("--json", image).startswith("ukcc: error: --json says how --dry-run answers")
+
+
+def test_an_image_that_asks_for_too_much(refused: Callable[..., str], tmp_path: Path) -> None:
+    image = make_image(tmp_path, volume=["/:/host"])
+    assert ", as linked: volume: an image cannot ask for files of the host" in refused(image)
+
+
+def test_the_dry_run_says_who_said_what(
+    image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "dry_run", lambda options: "qemu -kernel 'a b'")
+    path = image.parent / "uk.toml"
+    path.write_text('memory = 99\n[env]\nA = "1 2"\n')
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--dry-run", "-e", "B=1", "--smp", "2", str(image), "x"])
+    said = capsys.readouterr()
+    assert said.out == "qemu -kernel 'a b'\n"
+    assert set(said.err.splitlines()) == {
+        f"ukcc run: memory: 99 ({path})",
+        "ukcc run: smp: 2 (command line)",
+        f"ukcc run: env: 'A=1 2' B=1 (command line, {path})",
+        "ukcc run: args: x (command line)",
+    }
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--dry-run", "--json", str(image)])
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["command"] == ["qemu", "-kernel", "a b"]
+    assert answer["settings"]["memory"] == {"value": 99, "from": str(path)}
+    assert answer["settings"]["accel"] == {"value": "auto", "from": "default"}
+
+
+def test_a_link_loads_no_library_of_others(tmp_path: Path) -> None:
+    """Checking a file is part of a link."""
+    (tmp_path / "uk.toml").write_text("memory = 1\n[files]\n'/x' = 'uk.toml'\n")
+    code = (
+        "import sys; from ukcc.settings.link import read_carried\n"
+        "read_carried(sys.argv[1], 'p')\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "uk.toml")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+    )
+    assert not set(done.stdout.split()) & {"click", "plumbum", "rich", "elftools", "capstone"}

@@ -1,0 +1,223 @@
+"""uk.toml read strictly: what it gives, and in which words it is refused."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ukcc.errors import UkccError
+from ukcc.image.files import FileSpec
+from ukcc.settings.document import (
+    Settings,
+    Step,
+    carried,
+    parse_carried,
+    parse_settings,
+    read_settings,
+)
+from ukcc.settings.keys import KEYS
+
+WHOLE = """
+memory = 256
+smp = 2
+timeout = 1.5
+trace = true
+publish = ["6379:6379", "53:53/udp"]
+volume = ["data:/data", "/srv:/srv:ro"]
+args = ["--port", "6379"]
+user = "www-data"
+
+[env]
+MODE = "fast"
+EMPTY = ""
+
+[files]
+"/etc/app.conf" = "conf/app.conf"
+"/etc//key" = {source = "/abs/key", mode = "0400", owner = "www-data:daemon"}
+
+[[init]]
+run = ["/bin/mkdir", "-p", "/data/x"]
+
+[[init]]
+run = ["/bin/fill"]
+user = "daemon"
+workdir = "/data"
+env = ["A=1", "HOME"]
+optional = true
+"""
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "uk.toml"
+    path.write_text(WHOLE)
+    assert read_settings(str(path)) == Settings(
+        source=str(path),
+        values={
+            "memory": 256,
+            "smp": 2,
+            "timeout": 1.5,
+            "trace": True,
+            "publish": ["6379:6379", "53:53/udp"],
+            # relative to the file, not to the working directory
+            "volume": [f"{tmp_path}/data:/data", "/srv:/srv:ro"],
+            "user": "www-data",
+        },
+        arguments=("--port", "6379"),
+        env=("MODE=fast", "EMPTY="),
+        files=(
+            FileSpec(f"{tmp_path}/conf/app.conf", "/etc/app.conf"),
+            FileSpec("/abs/key", "/etc/key", 0o400, "www-data:daemon"),
+        ),
+        steps=(
+            Step(("/bin/mkdir", "-p", "/data/x")),
+            Step(("/bin/fill",), "daemon", "/data", ("A=1", "HOME"), True),
+        ),
+    )
+
+
+def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "uk.toml").write_text("")
+    settings = read_settings(str(tmp_path / "uk.toml"))
+    assert settings[1:] == ({}, None, (), (), None)
+
+
+KNOWN = f"known are {', '.join(sorted([*KEYS, 'args', 'env', 'files', 'init']))}"
+WHY_NO_GDB = "it is for one run, which waits for a debugger"
+NO_PROGRAM = "run: it takes the absolute path of a program, then its words"
+OCTAL = 'it takes octal digits, like "0640"'
+
+
+@pytest.mark.parametrize(
+    ("document", "message", "hint"),
+    [
+        ({"memry": 1}, "unknown key 'memry'", "did you mean 'memory'?"),
+        ({"publsh": []}, "unknown key 'publsh'", "did you mean 'publish'?"),
+        ({"trace_filter": "x"}, "unknown key 'trace_filter'", "did you mean 'trace-filter'?"),
+        ({"zzzz": 1}, "unknown key 'zzzz'", KNOWN),
+        ({"gdb": 1}, "'gdb' has no place in a file of settings", WHY_NO_GDB),
+        ({"file": []}, "'file' has no place in a file of settings", "write the table [files]"),
+        ({"memory": "1"}, "memory: it takes an integer, not a string", ""),
+        ({"memory": True}, "memory: it takes an integer, not a boolean", ""),
+        ({"memory": 1.0}, "memory: it takes an integer, not a float", ""),
+        ({"trace": 1}, "trace: it takes true or false, not an integer", ""),
+        ({"timeout": "1"}, "timeout: it takes a number, not a string", ""),
+        ({"timeout": float("inf")}, "timeout: inf is no number to count with", ""),
+        ({"ip": ["dhcp"]}, "ip: it takes a string, not an array", ""),
+        ({"ip": datetime.date(2026, 1, 1)}, "ip: it takes a string, not a date or time", ""),
+        ({"publish": "80:80"}, "publish: it takes an array of strings, not a string", ""),
+        ({"publish": ["a", 80]}, "publish: item 2: it takes a string, not an integer", ""),
+        ({"accel": "kvmm"}, "accel: 'kvmm' is none of auto, kvm, tcg", ""),
+        ({"args": "x"}, "args: it takes an array of strings, not a string", ""),
+        ({"args": ["\0"]}, "args: item 1: '\\x00' has a NUL in it", ""),
+        ({"env": 1}, "env: it takes an array of strings, not an integer", ""),
+        ({"env": {"A": 1}}, "env.A: it takes a string, not an integer", ""),
+        ({"env": ["=1"]}, "env: '' is no name of a variable", ""),
+        ({"env": {"A=B": "1"}}, "env: 'A=B' is no name of a variable", ""),
+        ({"files": ["a"]}, "files: it takes a table, not an array", ""),
+        ({"files": {"etc": "a"}}, "files: etc: the path in the image must begin with /", ""),
+        ({"files": {"/a": 1}}, "files: /a: it takes a table, not an integer", ""),
+        ({"files": {"/a": {}}}, "files: /a: has no source", 'say source = "…", a file of the host'),
+        (
+            {"files": {"/a": {"sorce": "x"}}},
+            "files: /a: unknown key 'sorce'",
+            "did you mean 'source'?",
+        ),
+        (
+            {"files": {"/a": {"source": "x", "mode": 640}}},
+            "files: /a: mode: it takes a string, not an integer",
+            "",
+        ),
+        ({"files": {"/a": {"source": "x", "mode": "9"}}}, "files: /a: mode: '9' is no mode", OCTAL),
+        (
+            {"files": {"/a": {"source": "x", "mode": "17777"}}},
+            "files: /a: mode: '17777' is no mode",
+            OCTAL,
+        ),
+        ({"init": {"run": ["/a"]}}, "init: it takes tables", "write [[init]] above each step"),
+        ({"init": [{"run": ["/a"]}, {}]}, f"init: step 2: {NO_PROGRAM}", ""),
+        ({"init": [{"run": ["mkdir"]}]}, f"init: step 1: {NO_PROGRAM}", ""),
+        ({"init": [{"rum": ["/a"]}]}, "init: step 1: unknown key 'rum'", "did you mean 'run'?"),
+        (
+            {"init": [{"run": ["/a"], "optional": 1}]},
+            "init: step 1: optional: it takes true or false, not an integer",
+            "",
+        ),
+        (
+            {"ulimit": ["cpu=1", "cpu=2:1"]},
+            "ulimit: 'cpu=2:1': the soft limit is above the hard one",
+            "",
+        ),
+        (
+            {"user": ":"},
+            "user: ':' is not understood",
+            "it takes NAME|UID[:GROUP]",
+        ),
+        (
+            {"init": [{"run": ["/a"], "workdir": "b"}]},
+            "init: step 1: workdir: 'b': it takes an absolute directory of the guest",
+            "",
+        ),
+        (
+            {"init": [{"run": ["/a"], "workdir": "/b\nuser=root"}]},
+            "init: step 1: workdir: '/b\\nuser=root': it takes an absolute directory of the guest",
+            "",
+        ),
+    ],
+)
+def test_refused(document: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(UkccError) as caught:
+        parse_settings(document, "f.toml")
+    assert (caught.value.message, caught.value.hint) == (f"f.toml: {message}", hint)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"a = [", "(at end of document)"), (b"a = 1\na = 2\n", "line 2"), (b"a = '\xff'", "UTF-8")],
+)
+def test_no_toml(tmp_path: Path, data: bytes, reason: str) -> None:
+    path = tmp_path / "uk.toml"
+    path.write_bytes(data)
+    with pytest.raises(UkccError) as caught:
+        read_settings(str(path))
+    assert caught.value.message.startswith(f"{path}: ") and reason in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "no", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(UkccError, match=reason):
+            read_settings(str(path))
+
+
+def test_what_an_image_carries(tmp_path: Path) -> None:
+    """All but what is the host's own: paths, files, and variables that are passed on."""
+    (tmp_path / "uk.toml").write_text(WHOLE.replace("[env]", "trace-output = 'log'\n[env]"))
+    settings = read_settings(str(tmp_path / "uk.toml"))
+    document = carried(settings)
+    assert "volume" in settings.values and "trace-output" in settings.values
+    assert str(tmp_path) not in repr(document)
+    again = parse_carried(document, "image", KEYS)
+    kept = {k: v for k, v in settings.values.items() if k not in ("volume", "trace-output")}
+    assert again == settings._replace(
+        source="image",
+        values=kept,
+        files=(),
+        steps=(settings.steps[0], settings.steps[1]._replace(env=("A=1",))),
+    )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"volume": ["/:/host"]},
+        {"trace-output": "/etc/passwd"},
+        {"files": {"/x": "/etc/shadow"}},
+        {"env": ["SECRET"]},
+        {"init": [{"run": ["/a"], "env": ["SECRET"]}]},
+    ],
+)
+def test_an_image_cannot_ask_for_what_is_the_hosts(document: dict[str, Any]) -> None:
+    parse_settings(document, "file")
+    with pytest.raises(UkccError, match="an image cannot ask for"):
+        parse_carried(document, "image", KEYS)

@@ -1,0 +1,162 @@
+"""How the machine is initialised before the application: name, user, limits, files, steps.
+
+The reader of all this is sysroot/init/ (config.c, account.c, limits.c, steps.c, seed.c).
+"""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ukcc.errors import MachineError, UkccError
+from ukcc.image import cpio
+from ukcc.image.files import FileSpec, check_places, file_entries
+from ukcc.image.headers import read_headers
+from ukcc.settings.document import Step
+from ukcc.settings.limits import Limit
+from ukcc.vm.settings import encode_entries, encode_environment
+
+ZONES = Path("/usr/share/zoneinfo")
+
+# Since version 2.35 glibc has this locale, but not inside the C library.
+LOCALE = Path("/usr/lib/locale/C.utf8")
+
+_MIB = 1 << 20
+_SEED_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What init is told beside the machine's own shape. An empty text: init's default.
+
+    user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name below ZONES; files_from: who asked for
+    the files, as an error names it.
+    """
+
+    hostname: str = ""
+    user: str = ""
+    workdir: str = ""
+    limits: tuple[Limit, ...] = ()
+    zone: str = ""
+    files: tuple[FileSpec, ...] = ()
+    files_from: str = "--file"
+    steps: tuple[Step, ...] = ()
+
+
+PLAIN = Guest()
+
+
+def parse_zone(text: str) -> str:
+    """A time zone that the host has the rules of. Raises MachineError."""
+    if ".." in text.split("/") or text.startswith("/") or not _is_zone(ZONES / text):
+        mend = "it takes a name like Europe/Berlin or UTC"
+        if not ZONES.is_dir():
+            mend = f"there is no {ZONES}: install tzdata"
+        raise MachineError(f"--tz {text!r}: no such time zone here", mend)
+    return text
+
+
+def settings_lines(guest: Guest) -> list[str]:
+    """Lines for `/.uk/settings`."""
+    lines = [
+        f"{key}={value}"
+        for key, value in (
+            ("hostname", guest.hostname),
+            ("user", guest.user),
+            ("cwd", guest.workdir),
+        )
+        if value
+    ]
+    return [*lines, *(f"ulimit={limit.line}" for limit in guest.limits)]
+
+
+def entries(
+    guest: Guest, image: str, program: str, host: Mapping[bytes, bytes]
+) -> list[cpio.Entry]:
+    """Members of the second archive. host: the environment, for variables that are passed on.
+
+    image: the whole one; program: the application's path in it. Raises MachineError.
+    """
+    try:
+        files = file_entries(guest.files, archive_of(image)) if guest.files else []
+        check_places(files, program)
+    except UkccError as error:
+        raise MachineError(f"{guest.files_from}: {error.message}", error.hint) from None
+    if guest.zone:
+        files.append(cpio.regular("etc/localtime", (ZONES / guest.zone).read_bytes()))
+        files.append(cpio.regular("etc/timezone", f"{guest.zone}\n".encode()))
+    return [*_locale(), *files, *_steps(guest.steps, host)]
+
+
+def seed() -> list[cpio.Entry]:
+    """Randomness for the guest's kernel. Another one for each machine, or two would be alike."""
+    return [cpio.regular(".uk/seed", os.urandom(_SEED_BYTES), 0o600)]
+
+
+def memory_mib(members: Sequence[cpio.Entry]) -> int:
+    """What they add to the memory that a machine needs to boot: packed and unpacked, in MiB."""
+    return -(-2 * sum(len(member.data) for member in members) // _MIB)
+
+
+def _is_zone(path: Path) -> bool:
+    try:
+        return path.is_file() and path.read_bytes().startswith(b"TZif")  # tzfile(5)
+    except OSError:
+        return False
+
+
+def _locale() -> list[cpio.Entry]:
+    """C.UTF-8, where the host has it; init sets LANG only then."""
+    if not LOCALE.is_dir():
+        return []
+    return [
+        cpio.regular(str(path), path.read_bytes())
+        for path in sorted(LOCALE.rglob("*"))
+        if path.is_file()
+    ]
+
+
+def _steps(steps: Sequence[Step], host: Mapping[bytes, bytes]) -> list[cpio.Entry]:
+    """`/.uk/steps/N/{args,env,settings}`, N from 1."""
+    members = []
+    for number, step in enumerate(steps, start=1):
+        lines = [
+            f"{key}={value}\n"
+            for key, value in (("user", step.user), ("cwd", step.workdir))
+            if value
+        ]
+        if step.optional:
+            lines.append("optional=1\n")
+        parts = {
+            "args": encode_entries(os.fsencode(word) for word in step.run),
+            "env": encode_environment(_step_environment(step, host)),
+            "settings": os.fsencode("".join(lines)),
+        }
+        place = f".uk/steps/{number}"
+        members += [cpio.regular(f"{place}/{name}", data) for name, data in parts.items()]
+    return members
+
+
+def _step_environment(step: Step, host: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    pairs = []
+    for word in step.env:
+        name, equals, value = os.fsencode(word).partition(b"=")
+        if equals or name in host:
+            pairs.append((name, value if equals else host[name]))
+    return pairs
+
+
+def archive_of(image: str) -> list[cpio.Entry]:
+    """The members of an image's own archive."""
+    fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        section = read_headers(fd, os.fstat(fd).st_size, image).section(".uk.archive")
+        return list(cpio.members(os.pread(fd, section.size, section.offset) if section else b""))
+    finally:
+        os.close(fd)
+
+
+def directories(image: str) -> dict[str, cpio.Entry]:
+    """The directories of an image's archive, by path, for a second one to leave as they are."""
+    return {entry.path: entry for entry in archive_of(image) if stat.S_ISDIR(entry.mode)}
