@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc import proc
+from ukcc import paths, proc
 from ukcc.conformance import results
 from ukcc.errors import UkccError
 from ukcc.image.elf import open_elf
@@ -32,6 +32,9 @@ _COMPILERS = ("libgcc_s.so.1", "libstdc++.so.6")
 
 # Headers are checked by the compiler, not by what runs: not ours to run twice.
 _VARIABLES = ("headers=",)
+
+_ALL_PARTS = "sorted-subdirs := "
+_SKIPPED = Path(paths.data_dir("sysroot")) / "glibc" / "skip.subdirs"
 
 # Makes the list of a directory's tests: included behind its own Makefile.
 _LIST = (
@@ -61,7 +64,20 @@ class Tree:
     def make(self, directory: str, jobs: int, *words: str) -> list[str]:
         """The command that makes goals of a directory, with this build's variables."""
         place = ["-C", str(self.source(directory)), f"objdir={self.build}"]
-        return ["make", "-k", f"-j{jobs}", *place, *_VARIABLES, *words]
+        parts = f"subdirs={' '.join(self.parts())}"
+        return ["make", "-k", f"-j{jobs}", *place, parts, *_VARIABLES, *words]
+
+    def parts(self) -> list[str]:
+        """The directories that its libraries were made of, as sysroot/glibc/build.sh finds them.
+
+        Without the list, make takes all directories for parts of libc, and for libc out of date.
+        """
+        sorted_ = (self.build / "sysd-sorted").read_text()
+        found = [line for line in sorted_.splitlines() if line.startswith(_ALL_PARTS)]
+        if not found:
+            raise UkccError(f"{self.build}/sysd-sorted has no list of directories")
+        skipped = _SKIPPED.read_text().splitlines()
+        return [part for part in found[0].removeprefix(_ALL_PARTS).split() if part not in skipped]
 
     def tests(self, directory: str) -> list[str]:
         """The names of a directory's tests, xtests among them."""
