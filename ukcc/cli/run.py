@@ -45,6 +45,8 @@ from ukcc.vm import launch, options
 @click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
 @click.option("--trace-filter", metavar="EXPR", help="Only these: strace's -e. Implies --trace.")
 @click.option("--trace-output", metavar="FILE", help="Not on standard error. Implies --trace.")
+@click.option("-d", "--detach", is_flag=True, help="In the background; prints the name.")
+@click.option("--name", metavar="NAME", help="For ukcc ps, logs, stop, kill and wait.")
 @click.option("--dry-run", is_flag=True, help="Print the VMM's command line.")
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -62,6 +64,8 @@ def command(
     trace: bool,
     trace_filter: "str | None",
     trace_output: "str | None",
+    detach: bool,
+    name: "str | None",
     dry_run: bool,
     image: str,
     arguments: tuple[str, ...],
@@ -89,6 +93,8 @@ def command(
         timeout=timeout,
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),
+        detach=detach,
+        name=name,
     )
     if dry_run:
         click.echo(launch.dry_run(wanted))

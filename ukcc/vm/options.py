@@ -37,7 +37,8 @@ class RunOptions:
 
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
     arguments and environment: bytes, since they may be anything but NUL;
-    trace: None, or what to show of the system calls.
+    trace: None, or what to show of the system calls; detach: run in the background; name: None for
+    one that is made from the image's.
     """
 
     image: str
@@ -53,6 +54,8 @@ class RunOptions:
     timeout: "float | None" = None
     gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
+    detach: bool = False
+    name: "str | None" = None
 
 
 def parse_forward(text: str) -> Forward:
