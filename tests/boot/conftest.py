@@ -90,7 +90,7 @@ def boot() -> Boot:
         try:
             stdout, stderr = machine.communicate(stdin, timeout * FACTOR)
         except subprocess.TimeoutExpired:
-            machine.terminate()
+            machine.kill()
             _show(argv, *machine.communicate())
             pytest.fail(f"no end after {timeout * FACTOR:g} s")
         _show(argv, stdout, stderr)

@@ -59,10 +59,13 @@ async def _ask(channel: socket.socket) -> None:
             await client.disconnect()
 
 
-def tell(pipe: int, failure: "Failure | None") -> None:
-    """The supervisor's last words; nobody may be there to hear them."""
-    with contextlib.suppress(OSError):
+def tell(pipe: int, failure: "Failure | None") -> bool:
+    """The supervisor's last words. False when nobody is there any more to hear them."""
+    try:
         os.write(pipe, json.dumps(asdict(failure) if failure else None).encode())
+    except OSError:
+        return False
+    return True
 
 
 def hear(pipe: int) -> "Failure | None":

@@ -142,8 +142,10 @@ def _supervise(place: Path, facts: Facts, start: Run, started_fd: int, saying: i
             failure, status = Failure.of(error), error.status
         except SystemExit as stopped:
             status = stopped.code if isinstance(stopped.code, int) else 1
+        told = handshake.tell(saying, failure)
+        if failure is not None and not told:
+            print(UkccError(failure.message, failure.hint).line("ukcc"), file=sys.stderr)
         _finish(recorder, place, status, failure)
-        handshake.tell(saying, failure)
     except BaseException:
         # the log may be gone already
         with contextlib.suppress(BaseException):
@@ -178,8 +180,6 @@ def _leave_the_caller(place: Path) -> Recorder:
 
 def _finish(recorder: Recorder, place: Path, status: int, failure: "Failure | None") -> None:
     """The last output, then how it ended: who sees the end finds all output in the log."""
-    if failure is not None:
-        print(UkccError(failure.message, failure.hint).line("ukcc"), file=sys.stderr)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
