@@ -273,7 +273,7 @@ def test_cycles_leave_nothing(server: Path, host: Host) -> None:
         if number % 2:
             host.soon_in_log(name, "ready")
         assert host("stop", "-t", str(DEADLINE * FACTOR), name) == (0, f"{name}\n", "")
-        assert host("wait", name)[0] == (55 if number % 2 else 143)
+        assert host("wait", name)[0] in ((55,) if number % 2 else (55, 143))
     assert host("ps", "--prune")[1].split() == sorted({f"cycle{n % 3}" for n in range(CYCLES)})
     assert [path.name for path in host.machines.iterdir()] == [".lock"]
     assert host.processes() == [] and list(host.temporary.iterdir()) == []

@@ -173,11 +173,11 @@ def test_what_is_no_entry_is_unreadable_not_an_error(machines: Registry, text: s
 
 def test_only_who_looked_after_it_removes_it(machines: Registry) -> None:
     place = machines.claim(FACTS)
-    machines.remove(place, (1,))
+    machines.remove(place, 1)
     assert place.exists()
-    machines.remove(place, (os.getpid(),))
+    machines.remove(place, os.getpid())
     assert not place.exists()
-    machines.remove(place, (os.getpid(),))
+    machines.remove(place, os.getpid())
 
 
 @pytest.mark.parametrize(

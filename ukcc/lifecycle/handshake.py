@@ -5,7 +5,6 @@ CPUs run. Before that, an end of the monitor's socket means that the start has f
 supervisor says why on a pipe.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -36,6 +35,9 @@ def wait_until_running(channel: socket.socket) -> bool:
 
     Raises MachineError when QEMU says nothing for too long.
     """
+    # not for the supervisor, which would keep them in memory
+    import asyncio
+
     from qemu.qmp import QMPError
 
     try:

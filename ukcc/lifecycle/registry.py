@@ -12,9 +12,11 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from ukcc import paths
 from ukcc.errors import MachineError
@@ -118,11 +120,15 @@ class Registry:
             fresh.rename(place)
         return place
 
-    def remove(self, path: Path, pids: Collection[int]) -> None:
-        """The directory of a machine, if it is still one that these processes looked after."""
+    def looks_after(self, path: Path, pid: int) -> bool:
+        """Whether this process is, or was, the supervisor of the machine in this directory."""
+        supervisor = read_entry(path).supervisor
+        return supervisor is not None and supervisor.pid == pid
+
+    def remove(self, path: Path, pid: int) -> None:
+        """The directory of a machine, if it is still the one that this process looked after."""
         with self._locked():
-            supervisor = read_entry(path).supervisor
-            if supervisor is not None and supervisor.pid in pids:
+            if self.looks_after(path, pid):
                 self._remove(path)
 
     def prune(self) -> list[str]:
@@ -136,8 +142,6 @@ class Registry:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        from filelock import FileLock  # not for those who only look a name up
-
         with FileLock(self.root / _LOCK):
             yield
 

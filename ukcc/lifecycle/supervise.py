@@ -19,9 +19,8 @@ from typing import NoReturn
 
 from ukcc.errors import MachineError, UkccError
 from ukcc.lifecycle import control, handshake
-from ukcc.lifecycle.entry import End, Facts, write_end, write_machine
+from ukcc.lifecycle.entry import End, Facts, write_end
 from ukcc.lifecycle.handshake import Failure
-from ukcc.lifecycle.identity import own_identity
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
 from ukcc.vm.process import Running
@@ -58,15 +57,15 @@ def run(facts: Facts, named: bool, start: Run) -> int:
     named: the user has given the name, so it is an error if it cannot be noted.
     """
     registry = Registry(default_directory())
+    if facts.detached:
+        return _detached(registry, facts, start)
     try:
         place = registry.claim(facts)
     except MachineError as error:
-        if named or facts.detached:
+        if named:
             raise
         print(f"ukcc run: `ukcc ps` does not show this one: {error.message}", file=sys.stderr)
         return start(Hooks())
-    if facts.detached:
-        return _detached(registry, place, facts, start)
     end = End(None, 0.0)
     try:
         with _controlled(place) as hooks:
@@ -79,7 +78,7 @@ def run(facts: Facts, named: bool, start: Run) -> int:
     finally:
         with contextlib.suppress(OSError):
             write_end(place, end)
-            registry.remove(place, (os.getpid(),))
+            registry.remove(place, os.getpid())
 
 
 @contextlib.contextmanager
@@ -95,7 +94,7 @@ def _controlled(place: Path) -> Iterator[Hooks]:
         yield Hooks(on_running)
 
 
-def _detached(registry: Registry, place: Path, facts: Facts, start: Run) -> int:
+def _detached(registry: Registry, facts: Facts, start: Run) -> int:
     ours, theirs = socket.socketpair()
     said, saying = os.pipe()
     sys.stdout.flush()
@@ -104,16 +103,17 @@ def _detached(registry: Registry, place: Path, facts: Facts, start: Run) -> int:
     if child == 0:
         ours.close()
         os.close(said)
-        _supervise(place, facts, start, theirs.detach(), saying)
+        _supervise(registry, facts, start, theirs.detach(), saying)
     theirs.close()
     os.close(saying)
+    place = registry.root / facts.name
     try:
         failure = None if handshake.wait_until_running(ours) else handshake.hear(said)
     except BaseException:
         # Ctrl-C, or a QEMU that says nothing: QEMU ends with its supervisor
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        registry.remove(place, (os.getpid(), child))
+        registry.remove(place, child)
         raise
     finally:
         ours.close()
@@ -122,18 +122,22 @@ def _detached(registry: Registry, place: Path, facts: Facts, start: Run) -> int:
         print(facts.name, flush=True)
         return 0
     os.waitpid(child, 0)
-    # what it had to say besides
-    show(LogReader(place), write_to_stream, lambda: False)
-    registry.remove(place, (os.getpid(), child))
+    if registry.looks_after(place, child):
+        # what it had to say besides
+        show(LogReader(place), write_to_stream, lambda: False)
+        registry.remove(place, child)
     raise MachineError(failure.message, failure.hint, failure.status)
 
 
-def _supervise(place: Path, facts: Facts, start: Run, started_fd: int, saying: int) -> NoReturn:
+def _supervise(
+    registry: Registry, facts: Facts, start: Run, started_fd: int, saying: int
+) -> NoReturn:
     """The child. Never returns to the frames of its parent, whatever happens."""
     status = _BUG
+    place = None
     try:
+        place = registry.claim(facts)
         recorder = _leave_the_caller(place)
-        write_machine(place, facts, own_identity())
         failure = None
         try:
             with _controlled(place) as hooks:
@@ -146,12 +150,15 @@ def _supervise(place: Path, facts: Facts, start: Run, started_fd: int, saying: i
         if failure is not None and not told:
             print(UkccError(failure.message, failure.hint).line("ukcc"), file=sys.stderr)
         _finish(recorder, place, status, failure)
+    except UkccError as error:
+        handshake.tell(saying, Failure.of(error))
     except BaseException:
         # the log may be gone already
-        with contextlib.suppress(BaseException):
-            text = traceback.format_exc()
-            write_end(place, End(status, time.time(), text.splitlines()[-1]))
-            handshake.tell(saying, Failure(f"a bug in ukcc: {text}", "", status))
+        text = traceback.format_exc()
+        if place is not None:
+            with contextlib.suppress(OSError):
+                write_end(place, End(status, time.time(), text.splitlines()[-1]))
+        handshake.tell(saying, Failure(f"a bug in ukcc: {text}", "", status))
     finally:
         os._exit(status)
 
