@@ -204,9 +204,15 @@ def test_a_start_that_fails_says_so_in_the_foreground(
 
 
 def test_who_does_not_end_is_ended(server: Path, host: Host) -> None:
-    status, out, err = host.run("-d", server, "stubborn")
-    name = out.strip()
-    assert (status, err) == (0, "") and name.startswith("lifecycle-")
+    read_end, write_end = os.pipe()
+    starter = host.start("run", "--accel", "tcg", "-d", server, "stubborn", pass_fds=[write_end])
+    os.close(write_end)
+    out, errors = starter.communicate()
+    name = out.decode().strip()
+    assert (starter.returncode, errors) == (0, b"") and name.startswith("lifecycle-")
+    # nobody keeps what the starter was given
+    assert os.read(read_end, 1) == b""
+    os.close(read_end)
     host.soon_in_log(name, "ready")
     status, out, err = host("stop", "-t", "3", name)
     assert (status, out) == (0, f"{name}\n")
@@ -231,10 +237,11 @@ def test_a_machine_of_the_foreground_can_be_stopped_from_elsewhere(
 
 
 def test_the_second_signal_ends_the_machine(server: Path, host: Host) -> None:
-    front = host.start("run", "--accel", "tcg", server, "stubborn")
+    front = host.start("run", "--accel", "tcg", server, "stubborn", start_new_session=True)
     assert front.stdout and front.stdout.readline() == b"ready\n"
     (qemu,) = children(front.pid)
-    front.send_signal(signal.SIGHUP)
+    # as a terminal does it, to all of the group
+    os.killpg(front.pid, signal.SIGHUP)
     assert front.stdout.readline() == b"got HUP\n"
     assert front.poll() is None
     front.send_signal(signal.SIGINT)
