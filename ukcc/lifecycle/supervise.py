@@ -11,12 +11,12 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ukcc.cli import bug
 from ukcc.errors import MachineError, UkccError
 from ukcc.lifecycle import control, handshake
 from ukcc.lifecycle.entry import End, Facts, write_end
@@ -24,8 +24,6 @@ from ukcc.lifecycle.handshake import Failure
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
 from ukcc.vm.process import Running
-
-_BUG = 70  # EX_SOFTWARE
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,7 @@ def _supervise(
     registry: Registry, facts: Facts, start: Run, started_fd: int, saying: int
 ) -> NoReturn:
     """The child. Never returns to the frames of its parent, whatever happens."""
-    status = _BUG
-    place = None
+    status = bug.STATUS
     try:
         place = registry.claim(facts)
         recorder = _leave_the_caller(place)
@@ -146,21 +143,22 @@ def _supervise(
             failure, status = Failure.of(error), error.status
         except SystemExit as stopped:
             status = stopped.code if isinstance(stopped.code, int) else 1
+        except Exception as error:
+            failure = _bug(error)
         told = handshake.tell(saying, failure)
         if failure is not None and not told:
             print(UkccError(failure.message, failure.hint).line("ukcc"), file=sys.stderr)
         _finish(recorder, place, status, failure)
     except UkccError as error:
         handshake.tell(saying, Failure.of(error))
-    except BaseException:
-        # the log may be gone already
-        text = traceback.format_exc()
-        if place is not None:
-            with contextlib.suppress(OSError):
-                write_end(place, End(status, time.time(), text.splitlines()[-1]))
-        handshake.tell(saying, Failure(f"a bug in ukcc: {text}", "", status))
+    except Exception as error:
+        handshake.tell(saying, _bug(error))
     finally:
         os._exit(status)
+
+
+def _bug(error: Exception) -> Failure:
+    return Failure(bug.report(error).removeprefix("ukcc: "), "", bug.STATUS)
 
 
 def _leave_the_caller(place: Path) -> Recorder:
