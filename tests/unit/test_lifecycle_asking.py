@@ -155,6 +155,40 @@ def test_who_waits_gets_the_status_even_when_the_entry_has_gone(tmp_path: Path) 
     assert ends == [End(7, 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("deaf_to", "asked", "forced"),
+    [((), [15], False), ((15,), [15, 9], True), ((15, 9), [15, 9, "end"], True)],
+)
+def test_stop_asks_kindly_first(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deaf_to: tuple[int, ...],
+    asked: "list[object]",
+    forced: bool,
+) -> None:
+    monkeypatch.setattr(asking, "_KILLED", 0.2)
+    machines = Registry(tmp_path / "machines").prepared()
+    place = machines.claim(FACTS)
+    supervisor = subprocess.Popen(["sleep", "1000"])
+
+    class Deaf(Machine):
+        def signal(self, signum: int) -> bool:
+            if signum not in deaf_to:
+                supervisor.kill()
+            return super().signal(signum)
+
+        def end(self) -> None:
+            super().end()
+            supervisor.kill()
+
+    entry = replace(read_entry(place), supervisor=_identity(supervisor.pid))
+    machine = Deaf()
+    with control.serving(place, machine):
+        assert asking.stop([entry], 0.2) == [asking.Ending("web", forced)]
+    assert machine.asked == asked
+    supervisor.wait()
+
+
 def test_a_status_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
     machines = Registry(tmp_path / "machines").prepared()
     place = machines.claim(FACTS)

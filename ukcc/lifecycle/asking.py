@@ -13,6 +13,7 @@ from ukcc.lifecycle.entry import LOST, End, Entry, open_end, parse_end
 from ukcc.lifecycle.identity import has_ended, opened
 
 GRACE = 10.0  # seconds that `ukcc stop` gives an application
+_KILLED = 5.0  # seconds in which a guest powers off whose application was killed
 _ENDING = 15.0  # seconds in which a supervisor has ended its machine
 _HIGHEST_SIGNAL = 64
 _END_BYTES = 65536
@@ -47,7 +48,7 @@ def send(entry: Entry, signum: int) -> None:
 
 
 def stop(entries: Sequence[Entry], grace: float) -> list[Ending]:
-    """SIGTERM to all the applications, then `grace` seconds for them, then the machines' end."""
+    """SIGTERM to all the applications, `grace` seconds for them, SIGKILL, the machines' end."""
     with contextlib.ExitStack() as stack:
         pidfds = [stack.enter_context(_running(entry)) for entry in entries]
         for entry, pidfd in zip(entries, pidfds, strict=True):
@@ -57,8 +58,11 @@ def stop(entries: Sequence[Entry], grace: float) -> list[Ending]:
         for entry, pidfd in zip(entries, pidfds, strict=True):
             forced = not has_ended(pidfd, end - time.monotonic())
             if forced:
-                _ask(entry, pidfd, "end")
-                _wait_or_kill(pidfd)
+                # a guest that can still do so writes its files back before it powers off
+                _ask(entry, pidfd, f"signal {signal.SIGKILL.value}")
+                if not has_ended(pidfd, _KILLED):
+                    _ask(entry, pidfd, "end")
+                    _wait_or_kill(pidfd)
             endings.append(Ending(entry.name, forced))
     return endings
 
