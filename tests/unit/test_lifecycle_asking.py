@@ -222,9 +222,9 @@ def test_lines_on_a_raw_terminal_begin_at_its_edge() -> None:
 
     ours, theirs = pty.openpty()
     try:
-        assert with_line_ends(theirs, "a\nb\n") == "a\nb\n"
+        assert with_line_ends(theirs, b"a\nb\n") == b"a\nb\n"
         termios.tcsetattr(theirs, termios.TCSANOW, raw_mode(termios.tcgetattr(theirs)))
-        assert with_line_ends(theirs, "a\nb\n") == "a\r\nb\r\n"
+        assert with_line_ends(theirs, b"a\nb\n") == b"a\r\nb\r\n"
     finally:
         os.close(ours)
         os.close(theirs)

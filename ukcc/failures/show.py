@@ -46,7 +46,7 @@ class Shower:
         if lines:
             text = "\n".join([f"ukcc run: {lines[0]}", *lines[1:], ""])
             sys.stderr.flush()
-            os.write(_STDERR, with_line_ends(_STDERR, text).encode(errors="replace"))
+            os.write(_STDERR, with_line_ends(_STDERR, text.encode(errors="replace")))
 
     def _lines(self, report: Report) -> "list[str]":
         if report.kind == MEMORY:

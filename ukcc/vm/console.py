@@ -102,10 +102,10 @@ def raw_mode(mode: "list[Any]") -> "list[Any]":
     return raw
 
 
-def with_line_ends(fd: int, text: str) -> str:
+def with_line_ends(fd: int, text: bytes) -> bytes:
     """The text for a descriptor: on a raw terminal a new line begins where the last one ended."""
     try:
         raw = not termios.tcgetattr(fd)[_OFLAG] & termios.OPOST
     except termios.error:
         return text  # no terminal
-    return text.replace("\n", "\r\n") if raw else text
+    return text.replace(b"\n", b"\r\n") if raw else text

@@ -8,6 +8,8 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
+from ukcc.vm.console import with_line_ends
+
 _STDIN = 0
 _CHUNK = 65536
 _TAIL = 65536  # bytes that are kept of what was said
@@ -31,7 +33,8 @@ class Pipe:
 class Copy:
     """Copies a pipe to a descriptor (or nowhere), keeping the last bytes.
 
-    by_lines: writes whole lines only, for a target that others write to as well.
+    by_lines: writes whole lines only, for a target that others write to as well; it may be the
+    terminal that is the console.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Copy:
     def _run(self) -> None:
         for data in self._pieces():
             if self._target is not None and not self.broken:
+                if self._by_lines:
+                    data = with_line_ends(self._target, data)
                 with _ONE_AT_A_TIME if self._by_lines else contextlib.nullcontext():
                     self._write(memoryview(data), self._target)
 
