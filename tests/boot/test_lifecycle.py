@@ -233,7 +233,7 @@ def test_a_machine_of_the_foreground_can_be_stopped_from_elsewhere(
     assert host("stop", "-t", str(DEADLINE * FACTOR), "front") == (0, "front\n", "")
     assert front.communicate() == (b"got TERM\n", b"an error\n") and front.returncode == 55
     assert waiter.communicate() == (b"55\n", b"")
-    assert host.listed("-a") == []
+    assert [path.name for path in host.machines.iterdir()] == [".lock"]
 
 
 def test_the_second_signal_ends_the_machine(server: Path, host: Host) -> None:
@@ -246,7 +246,7 @@ def test_the_second_signal_ends_the_machine(server: Path, host: Host) -> None:
     assert front.poll() is None
     front.send_signal(signal.SIGINT)
     assert front.communicate()[0] == b"" and front.returncode == 130
-    assert has_gone(qemu) and host.listed("-a") == []
+    assert has_gone(qemu) and [path.name for path in host.machines.iterdir()] == [".lock"]
 
 
 def test_a_supervisor_that_is_killed_leaves_no_machine(server: Path, host: Host) -> None:

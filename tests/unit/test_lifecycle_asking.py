@@ -96,7 +96,8 @@ def test_what_is_no_signal(text: str) -> None:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    before = [(signum, signal.getsignal(signum)) for signum in STOPPING]
+    # whatever pytest was started with: nohup(1) has it ignore some
+    before = [(signum, signal.signal(signum, signal.SIG_DFL)) for signum in STOPPING]
     yield
     for signum, handler in before:
         signal.signal(signum, handler)
