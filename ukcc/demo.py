@@ -114,7 +114,7 @@ def booted(command: Sequence[str], console: Path) -> Iterator["subprocess.Popen[
         sys.stderr.write(console.read_text(errors="replace")[-4000:])
         raise
     finally:
-        machine.terminate()
+        machine.kill()
         machine.wait()
 
 

@@ -233,7 +233,9 @@ int main(int argc, char **given)
 		complain("cannot start", name, errno);
 		finish(126 << 8);
 	}
+	signals_go_to(child, settings.cooked);
 	status = wait_for(child);
+	signals_go_to(-1, 0);
 	if (is_traced())
 		finish_trace();
 	finish(status);

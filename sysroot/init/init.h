@@ -125,9 +125,12 @@ void write_all(int fd, const void *data, size_t len);
 int open_reports(void);
 void begin_report(int port, const char *kind, size_t len);
 int send_report(const char *kind, const char *text);
+
+/* requests.c: what the host asks for. */
 int watch_requests(void);
 void serve_requests(void);
 int all_is_taken(void);
+void signals_go_to(pid_t pid, int terminal);
 
 /* crash.c, memory.c, stacks.c: what is reported. */
 void catch_crashes(void);

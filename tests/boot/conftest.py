@@ -5,9 +5,10 @@ the console showed is printed, so that pytest has it for a failure.
 """
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,21 @@ Boot = Callable[..., Result]
 def accelerator() -> None:
     """What the probe has to say once, it says before the tests compare standard errors."""
     accel.probe()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_a_terminal() -> Iterator[None]:
+    """What nohup(1) or a script's `&` has us ignore, `ukcc run` would ignore as well.
+
+    A handler of ours is the default action in a child.
+    """
+    signals = (signal.SIGINT, signal.SIGHUP)
+    ignored = [s for s in signals if signal.getsignal(s) is signal.SIG_IGN]
+    for signum in ignored:
+        signal.signal(signum, lambda *_: None)
+    yield
+    for signum in ignored:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +106,7 @@ def boot() -> Boot:
         try:
             stdout, stderr = machine.communicate(stdin, timeout * FACTOR)
         except subprocess.TimeoutExpired:
-            machine.terminate()
+            machine.kill()
             _show(argv, *machine.communicate())
             pytest.fail(f"no end after {timeout * FACTOR:g} s")
         _show(argv, stdout, stderr)

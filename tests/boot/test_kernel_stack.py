@@ -43,7 +43,7 @@ def debug(image: Path, *commands: str) -> Debugged:
         print(done.stdout, done.stderr)
         out, err = machine.communicate(timeout=2 * DEADLINE * FACTOR)
     finally:
-        machine.terminate()
+        machine.kill()
         machine.wait()
     print(out, err)
     return Debugged(machine.returncode, out, err, done.stdout)

@@ -73,7 +73,7 @@ def debug(image: Path, words: "list[str]", *commands: str) -> "tuple[int, str, s
         print(shlex.join(argv), done.stdout, done.stderr, sep="\n")
         out, _ = machine.communicate(timeout=2 * DEADLINE * FACTOR)
     finally:
-        machine.terminate()
+        machine.kill()
         machine.wait()
     return machine.returncode, done.stdout, out
 

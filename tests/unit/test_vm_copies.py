@@ -1,7 +1,9 @@
 """How `ukcc run` copies what the machine says."""
 
 import os
+import termios
 
+from ukcc.vm.console import raw_mode
 from ukcc.vm.copies import Copy
 
 
@@ -48,4 +50,16 @@ def test_who_waits_for_bytes_gets_on_when_they_have_arrived() -> None:
     os.close(source[1])
     copy.thread.join()
     for fd in (source[0], target[1]):
+        os.close(fd)
+
+
+def test_lines_for_the_terminal_that_is_the_console() -> None:
+    source, (ours, theirs) = os.pipe(), os.openpty()
+    termios.tcsetattr(theirs, termios.TCSANOW, raw_mode(termios.tcgetattr(theirs)))
+    copy = Copy(source[0], theirs, lambda: None, by_lines=True)
+    os.write(source[1], b"one\ntwo\n")
+    os.close(source[1])
+    copy.thread.join()
+    assert os.read(ours, 100) == b"one\r\ntwo\r\n"
+    for fd in (source[0], ours, theirs):
         os.close(fd)

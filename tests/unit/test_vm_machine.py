@@ -115,17 +115,23 @@ def test_argv_with_every_port() -> None:
 
 
 def test_argv_of_the_channels_for_failures() -> None:
-    endpoints = Endpoints("/i", "/r", reports="/x,y", requests_fd=5, monitor_fd=6, console_log="/l")
+    endpoints = Endpoints("/i", "/r", reports="/x,y", requests_fd=5, monitor_fd=6, started_fd=7)
     argv = qemu_argv(machine(), endpoints)
     chardevs = values(argv, "-chardev")
     assert {"file,id=reports,path=/x,,y", "socket,id=requests,fd=5"} <= set(chardevs)
-    assert "stdio,id=console,signal=off,logfile=/l,logappend=on" in chardevs
+    assert "stdio,id=console,signal=off" in chardevs
     assert "virtserialport,chardev=reports,name=ukcc.reports" in values(argv, "-device")
     assert "virtserialport,chardev=requests,name=ukcc.requests" in values(argv, "-device")
-    assert values(argv, "-mon") == ["chardev=monitor,mode=control"]
+    monitors = ["chardev=monitor,mode=control", "chardev=started,mode=control"]
+    assert values(argv, "-mon") == monitors and "socket,id=started,fd=7" in chardevs
     # with nobody at the monitor a panic resets at once
     assert values(argv, "-append")[0].split()[-1] == "panic=5"
     assert "panic=5" not in values(qemu_argv(machine(), ENDPOINTS), "-append")[0]
+
+
+def test_argv_of_a_console_that_is_ours() -> None:
+    argv = qemu_argv(machine(), Endpoints("/i", "/r", console_fd=8))
+    assert values(argv, "-chardev")[0] == "socket,id=console,fd=8"
 
 
 def test_argv_for_gdb_is_on_loopback() -> None:

@@ -18,6 +18,11 @@ from ukcc.errors import UkccError
 # In the order in which `ukcc --help` shows them.
 SUBCOMMANDS = (
     "run",
+    "ps",
+    "logs",
+    "stop",
+    "kill",
+    "wait",
     "inspect",
     "pack",
     "explain",

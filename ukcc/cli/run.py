@@ -50,6 +50,8 @@ from ukcc.vm.guest import Guest
 @click.option("--trace-filter", metavar="EXPR", help="Only these: strace's -e. Implies --trace.")
 @click.option("--trace-output", metavar="FILE", help="Not on standard error. Implies --trace.")
 @guest_options
+@click.option("-d", "--detach", is_flag=True, help="In the background; prints the name.")
+@click.option("--name", metavar="NAME", help="For ukcc ps, logs, stop, kill and wait.")
 @click.option("--dry-run", is_flag=True, help="Print the VMM's command line.")
 @click.argument("image")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -69,6 +71,8 @@ def command(
     trace_output: "str | None",
     init: Guest,
     as_json: bool,
+    detach: bool,
+    name: "str | None",
     dry_run: bool,
     image: str,
     arguments: tuple[str, ...],
@@ -97,6 +101,8 @@ def command(
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),
         guest=init,
+        detach=detach,
+        name=name,
     )
     if as_json and not dry_run:
         raise MachineError("--json says how --dry-run answers", "add --dry-run")

@@ -89,7 +89,7 @@ def _machine(
     try:
         yield machine
     finally:
-        machine.terminate()
+        machine.kill()
         machine.wait()
 
 

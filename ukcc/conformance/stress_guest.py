@@ -130,7 +130,7 @@ def machine(
     try:
         yield process, said
     finally:
-        process.terminate()
+        process.kill()
         process.wait()
         collector.join(5)
 

@@ -11,6 +11,7 @@ from ukcc import proc
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, PANIC, STACKS, Report
 from ukcc.failures.view import memory_file
+from ukcc.vm.console import with_line_ends
 
 # So many crashes of one run are explained; more are a storm, of which one line each is enough.
 _MOST = 8
@@ -45,7 +46,7 @@ class Shower:
         if lines:
             text = "\n".join([f"ukcc run: {lines[0]}", *lines[1:], ""])
             sys.stderr.flush()
-            os.write(_STDERR, text.encode(errors="replace"))
+            os.write(_STDERR, with_line_ends(_STDERR, text.encode(errors="replace")))
 
     def _lines(self, report: Report) -> "list[str]":
         if report.kind == MEMORY:

@@ -29,6 +29,7 @@ KEYS = {
     "hostname": Key(TEXT),
     "ip": Key(TEXT),
     "memory": Key(INTEGER),
+    "name": Key(TEXT),
     "net": Key(TEXT),
     "publish": Key(TEXTS),
     "smp": Key(INTEGER),

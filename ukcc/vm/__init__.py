@@ -6,6 +6,8 @@ machine.py     Machine: what the virtual machine consists of, independent of the
 qemu.py        Machine -> QEMU's argv
 settings.py    what init is told, as the second archive
 process.py     runs QEMU: console, time limit, signals
+stopping.py    signals to us: the first is the application's, the second ends the machine
+console.py     a person's terminal as the machine's console
 trace.py       --trace: strace, and its options, for the second archive
 debug.py       --gdb: the line for gdb; in_gdb.py runs inside gdb
 backlog.py     longer queues for forwarded ports

@@ -1,12 +1,16 @@
-"""What the machine says, from QEMU's pipes to our own descriptors."""
+"""What the machine says, from QEMU's pipes to our own descriptors; and our standard input to it."""
 
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
+from ukcc.vm.console import with_line_ends
+
+_STDIN = 0
 _CHUNK = 65536
 _TAIL = 65536  # bytes that are kept of what was said
 _GRACE = 5.0  # seconds for a reader who may never come
@@ -29,7 +33,8 @@ class Pipe:
 class Copy:
     """Copies a pipe to a descriptor (or nowhere), keeping the last bytes.
 
-    by_lines: writes whole lines only, for a target that others write to as well.
+    by_lines: writes whole lines only, for a target that others write to as well; it may be the
+    terminal that is the console.
     """
 
     def __init__(
@@ -57,13 +62,15 @@ class Copy:
     def _run(self) -> None:
         for data in self._pieces():
             if self._target is not None and not self.broken:
+                if self._by_lines:
+                    data = with_line_ends(self._target, data)
                 with _ONE_AT_A_TIME if self._by_lines else contextlib.nullcontext():
                     self._write(memoryview(data), self._target)
 
     def _pieces(self) -> Iterator[bytes]:
         """What comes in, as it comes or, `by_lines`, up to the last line's end."""
         rest = b""
-        while data := os.read(self._source, _CHUNK):
+        while data := self._read():
             self.tail = (self.tail + data)[-_TAIL:]
             if self.on_panic and PANIC.search(self.tail):
                 threading.Thread(target=self.on_panic, daemon=True).start()
@@ -77,6 +84,12 @@ class Copy:
                 self._passed_on += len(data)
                 self._progress.notify_all()
         yield rest
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._source, _CHUNK)
+        except ConnectionResetError:
+            return b""  # a socket's other end has gone with bytes of ours unread
 
     def _write(self, view: memoryview, target: int) -> None:
         try:
@@ -111,7 +124,11 @@ class Copies:
     def add(self, pipe: Pipe, target: "int | None", by_lines: bool = False) -> Copy:
         """Copies what QEMU writes to that pipe."""
         pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
-        copy = Copy(pipe.read_end.fileno(), target, self._machine.terminate, by_lines)
+        return self.add_fd(pipe.read_end.fileno(), target, by_lines)
+
+    def add_fd(self, source: int, target: "int | None", by_lines: bool = False) -> Copy:
+        """The same of a descriptor that nobody but QEMU writes to."""
+        copy = Copy(source, target, self._machine.terminate, by_lines)
         self._all.append(copy)
         return copy
 
@@ -119,3 +136,25 @@ class Copies:
         """Waits until all is copied; not for ever on a reader who takes nothing any more."""
         for copy in self._all:
             copy.thread.join(None if patient else _GRACE)
+
+
+class StdinPort:
+    """Our standard input to the guest's port: a socket, which unlike a serial line has an end."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._ours, self.guest_end = socket.socketpair()
+        stack.callback(self._ours.close)
+        stack.callback(self.guest_end.close)
+
+    def start(self) -> None:
+        """Begins to copy, in a thread that a blocked read on our stdin cannot keep alive."""
+        self.guest_end.close()
+        threading.Thread(target=self._copy, daemon=True).start()
+
+    def _copy(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(_STDIN, _CHUNK):
+                self._ours.sendall(data)
+        with contextlib.suppress(OSError):
+            # not close(): QEMU drops what it has not read yet when the other end has hung up
+            self._ours.shutdown(socket.SHUT_WR)

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
+from ukcc.lifecycle import supervise
+from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
@@ -44,36 +47,58 @@ def run(options: RunOptions) -> int:
         *guest.entries(options.guest, image, facts.program, os.environb),
     ]
     facts = _with_more(facts, more)
-    terminal = host_terminal()
+    terminal = Terminal() if options.detach else host_terminal()
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
+    supervise.check(options.name)
     machine = plan_machine(
         options,
         facts,
         choose(options.accel),
-        stdin_port=not terminal.interactive and not _stdin_is_empty(),
-        output_ports=not os.isatty(process.STDOUT),
+        stdin_port=not options.detach and not terminal.interactive and not _stdin_is_empty(),
+        output_ports=options.detach or not os.isatty(process.STDOUT),
     )
     machine = _with_host(machine, image)
     if options.gdb_port is not None:
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
-    with trace.opened(options.trace) as trace_to:
-        outcome = process.execute(
-            lambda endpoints: qemu_argv(machine, endpoints),
-            settings_archive(machine, terminal, options, facts.program, [*more, *guest.seed()]),
-            interactive=terminal.interactive,
-            stdin_port=machine.stdin_port,
-            output_ports=machine.output_ports,
-            trace_to=trace_to,
-            timeout=options.timeout,
-            on_start=_lengthen_queues(options),
-            on_report=shower,
-        )
-    if copies.PANIC.search(outcome.console):
-        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
-    return exit_status(outcome, options)
+
+    def start(hooks: supervise.Hooks) -> int:
+        with trace.opened(options.trace) as trace_to:
+            outcome = process.execute(
+                lambda endpoints: qemu_argv(machine, endpoints),
+                settings_archive(machine, terminal, options, facts.program, [*more, *guest.seed()]),
+                interactive=terminal.interactive,
+                stdin_port=machine.stdin_port,
+                output_ports=machine.output_ports,
+                trace_to=trace_to,
+                timeout=options.timeout,
+                on_start=_lengthen_queues(options),
+                on_report=shower,
+                on_running=hooks.on_running,
+                started_fd=hooks.started_fd,
+            )
+        if copies.PANIC.search(outcome.console):
+            shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
+        return exit_status(outcome, options)
+
+    return supervise.run(_facts_to_list(options, machine), options.name is not None, start)
+
+
+def _facts_to_list(options: RunOptions, machine: Machine) -> Facts:
+    """What `ukcc ps` shows of a run."""
+    return Facts(
+        name=supervise.name_for(options.name, options.image),
+        image=str(Path(options.image).absolute()),
+        arguments=tuple(os.fsdecode(word) for word in options.arguments),
+        since=time.time(),
+        ports=tuple(str(forward) for forward in options.forwards),
+        accel=machine.accel,
+        memory_mib=machine.memory_mib,
+        cpus=machine.cpus,
+        detached=options.detach,
+    )
 
 
 def _with_host(machine: Machine, image: str) -> Machine:

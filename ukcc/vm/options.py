@@ -38,7 +38,8 @@ class RunOptions:
 
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
     arguments and environment: bytes, since they may be anything but NUL;
-    trace: None, or what to show of the system calls; guest: what init does before the application.
+    trace: None, or what to show of the system calls; guest: what init does before the application;
+    detach: run in the background; name: None for one that is made from the image's.
     """
 
     image: str
@@ -55,6 +56,8 @@ class RunOptions:
     gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
     guest: Guest = PLAIN
+    detach: bool = False
+    name: "str | None" = None
 
 
 def parse_forward(text: str) -> Forward:

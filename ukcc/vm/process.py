@@ -7,30 +7,27 @@ this process (memfd), and QEMU dies with it, whatever kills it.
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
-import socket
 import subprocess
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures.reports import Report
-from ukcc.vm.copies import Copies, Copy, Pipe
+from ukcc.vm.console import Console
+from ukcc.vm.copies import Copies, Copy, Pipe, StdinPort
 from ukcc.vm.qemu import Endpoints
+from ukcc.vm.stopping import Stopped, StopSignals
 from ukcc.vm.watch import Watch
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _CHUNK = 65536
 _LAST_WORDS = 0.5  # seconds from the line of a panic until the kernel has said all
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -58,12 +55,21 @@ class Outcome:
     traced: bool = False
 
 
-class _Stopped(BaseException):
-    """A signal asked us to end; not an Exception, so that no handler takes it for an error."""
+class Running:
+    """A machine that runs, for other threads that have something to ask of it."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+    def __init__(self, machine: "subprocess.Popen[bytes]", watch: "Watch | None") -> None:
+        self._machine, self._watch = machine, watch
+        self.ended_by = 0
+
+    def signal(self, signum: int) -> bool:
+        """A signal to the application. False where there is no way to the guest."""
+        return self._watch is not None and self._watch.signal(signum)
+
+    def end(self) -> None:
+        """Ends the machine at once."""
+        self.ended_by = signal.SIGKILL
+        _end(self._machine)
 
 
 def execute(
@@ -78,27 +84,32 @@ def execute(
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
     on_report: "Callable[[Report], None] | None" = None,
+    on_running: "Callable[[Running], None] | None" = None,
+    started_fd: "int | None" = None,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
-    interactive: QEMU has the terminal itself; else its output is copied to our stdout if it is to
+    interactive: our terminal is the console; else its output is copied to our stdout if it is to
     be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
     standard output joins the console, and its standard error is copied to ours. `trace_to`: the
     descriptor that gets the trace, if there is one; where that is our standard error, the
     application's comes there in whole lines, too. `on_start` is
     called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
     one at a time, in another thread; with it, a machine that is over its time is asked what it is
-    doing before it is ended, and so is one when we get SIGQUIT.
+    doing before it is ended, and so is one when we get SIGQUIT. `on_running` gets the machine as
+    soon as there is one. `started_fd`: a socket for QEMU's second monitor, closed here when QEMU
+    has it; there it answers as soon as the machine runs.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
         record_fd = _memory_file(stack, "record", b"")
-        port = _StdinPort(stack) if stdin_port else None
+        port = StdinPort(stack) if stdin_port else None
         output = Pipe(stack) if output_ports else None
         errors = Pipe(stack) if output_ports else None
         trace = None if trace_to is None else Pipe(stack)
-        log = Pipe(stack) if interactive else None
         watch = Watch(stack, on_report) if on_report else None
+        console = Console(stack, watch.resize if watch else _no_resize) if interactive else None
+        stopping = StopSignals(watch.signal if watch else _no_forward)
         endpoints = Endpoints(
             initrd=_own_path(initrd_fd),
             record=_own_path(record_fd),
@@ -109,22 +120,28 @@ def execute(
             reports=_own_path(watch.reports_end) if watch else "",
             requests_fd=watch.requests_end if watch else None,
             monitor_fd=watch.monitor_end if watch else None,
-            console_log=_own_path(log.write_end.fileno()) if log else "",
+            console_fd=console.guest_end.fileno() if console else None,
+            started_fd=started_fd,
         )
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
-        passed += [pipe.write_end.fileno() for pipe in (output, errors, trace, log) if pipe]
+        passed += [pipe.write_end.fileno() for pipe in (output, errors, trace) if pipe]
         passed += watch.passed if watch else []
-        if interactive:
-            stack.enter_context(_terminal_restored())
-        stack.enter_context(_stop_signals())
-        machine = _start(make_argv(endpoints), passed, interactive)
+        passed += [console.guest_end.fileno()] if console else []
+        passed += [] if started_fd is None else [started_fd]
+        stack.enter_context(stopping.caught())
+        machine = _start(make_argv(endpoints), passed)
+        running = Running(machine, watch)
+        if started_fd is not None:
+            os.close(started_fd)
         if watch:
             watch.start()
             stack.enter_context(_asked_by_sigquit(watch))
+        ending = _Ending()
+        copies = Copies(machine, STDOUT if shown else None)
         try:
-            copies = Copies(machine, STDOUT if shown else None)
-            if log:
-                copies.console = copies.add(log, None)
+            if console:
+                console.start(stack)
+                copies.console = copies.add_fd(console.output, STDOUT)
             by_lines = trace_to == STDERR
             if output and errors:
                 streams = copies.add(output, STDOUT), copies.add(errors, STDERR, by_lines)
@@ -137,16 +154,24 @@ def execute(
                 port.start()
             if on_start:
                 threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
+            if on_running:
+                on_running(running)
             ending = _wait(machine, timeout)
             if ending.timed_out and watch:
                 watch.look()
-        except _Stopped as stopped:
+            _end(machine)
+            stopping.machine_has_ended = True
+            copies.finish(patient=not ending.timed_out)
+            if watch:
+                watch.finish(patient=True)
+        except Stopped as stopped:
             ending = _Ending(stopped_by=stopped.signum)
         finally:
             _end(machine)
-        copies.finish(patient=not (ending.timed_out or ending.stopped_by))
-        if watch:
-            watch.finish(patient=not ending.stopped_by)
+            if ending.stopped_by:
+                copies.finish(patient=False)
+            if watch and ending.stopped_by:
+                watch.finish(patient=False)
         return Outcome(
             returncode=machine.returncode,
             record=os.pread(record_fd, _CHUNK, 0),
@@ -154,7 +179,9 @@ def execute(
             stderr=copies.messages.tail.decode(errors="replace"),
             cpus=watch.cpus if watch else b"",
             timed_out=ending.timed_out,
-            stopped_by=ending.stopped_by or (signal.SIGPIPE if copies.broken else 0),
+            stopped_by=ending.stopped_by
+            or running.ended_by
+            or (signal.SIGPIPE if copies.broken else 0),
             traced=bool(traced and traced.tail),
         )
 
@@ -163,6 +190,14 @@ def _wait_for_copies(streams: Iterable[Copy], counts: Iterable[int]) -> None:
     """Until our readers have what the guest has sent to each of its two outputs."""
     for stream, count in zip(streams, counts, strict=False):
         stream.wait_for(count)
+
+
+def _no_forward(signum: int) -> bool:
+    return False
+
+
+def _no_resize(rows: int, columns: int) -> None:
+    """A guest that listens to nobody keeps its terminal's size."""
 
 
 def _look_at_panic(machine: "subprocess.Popen[bytes]", watch: Watch) -> None:
@@ -201,9 +236,8 @@ def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
     return fd
 
 
-def _start(
-    argv: Sequence[str], passed: Sequence[int], interactive: bool
-) -> "subprocess.Popen[bytes]":
+def _start(argv: Sequence[str], passed: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """QEMU, in a session of its own: Ctrl-C is the application's before it is QEMU's."""
     try:
         program = proc.find(argv[0])
     except ToolFailed as error:
@@ -211,21 +245,16 @@ def _start(
     return subprocess.Popen(
         argv,
         executable=program,
-        stdin=None if interactive else subprocess.DEVNULL,
-        stdout=None if interactive else subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=passed,
-        preexec_fn=_as_our_child,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
     )
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def _as_our_child() -> None:
-    """In QEMU: Ctrl-\\ is for us, and both get it."""
-    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
-    die_with_parent()
 
 
 def die_with_parent() -> None:
@@ -246,24 +275,6 @@ def _end(machine: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become an exception in the main thread."""
-
-    def stop(signum: int, frame: Any) -> None:
-        # the machine is being ended already; a second exception would leave it half-way
-        for other in _STOPPING:
-            signal.signal(other, signal.SIG_IGN)
-        raise _Stopped(signum)
-
-    before = {signum: signal.signal(signum, stop) for signum in _STOPPING}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-@contextlib.contextmanager
 def _asked_by_sigquit(watch: Watch) -> Iterator[None]:
     """SIGQUIT shows the stacks, and the run goes on."""
     before = signal.signal(signal.SIGQUIT, lambda signum, frame: watch.ask())
@@ -271,38 +282,3 @@ def _asked_by_sigquit(watch: Watch) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGQUIT, before)
-
-
-@contextlib.contextmanager
-def _terminal_restored() -> Iterator[None]:
-    """QEMU makes the terminal raw and non-blocking; undone here in case it was killed."""
-    mode = termios.tcgetattr(STDIN)
-    flags = [(fd, fcntl.fcntl(fd, fcntl.F_GETFL)) for fd in (STDIN, STDOUT)]
-    try:
-        yield
-    finally:
-        for fd, flag in flags:
-            fcntl.fcntl(fd, fcntl.F_SETFL, flag)
-        termios.tcsetattr(STDIN, termios.TCSADRAIN, mode)
-
-
-class _StdinPort:
-    """Our standard input to the guest's port: a socket, which unlike a serial line has an end."""
-
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self._ours, self.guest_end = socket.socketpair()
-        stack.callback(self._ours.close)
-        stack.callback(self.guest_end.close)
-
-    def start(self) -> None:
-        """Begins to copy, in a thread that a blocked read on our stdin cannot keep alive."""
-        self.guest_end.close()
-        threading.Thread(target=self._copy, daemon=True).start()
-
-    def _copy(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := os.read(STDIN, _CHUNK):
-                self._ours.sendall(data)
-        with contextlib.suppress(OSError):
-            # not close(): QEMU drops what it has not read yet when the other end has hung up
-            self._ours.shutdown(socket.SHUT_WR)

@@ -13,7 +13,8 @@ PROGRAM = "qemu-system-x86_64"
 # that has no handler there is lost.
 MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off,smm=off"
 
-# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c, report.c).
+# The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c, report.c and
+# requests.c).
 STDIN_PORT = "ukcc.stdin"
 STDOUT_PORT = "ukcc.stdout"
 STDERR_PORT = "ukcc.stderr"
@@ -34,7 +35,8 @@ class Endpoints:
     trace: path that gets strace's output, if there is a port for it;
     reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
     by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP);
-    console_log: path that gets a copy of the console.
+    console_fd: QEMU's end of the console's socket; None for QEMU's stdio; started_fd: of a second
+    monitor, where it is asked whether the machine runs.
     """
 
     initrd: str
@@ -46,18 +48,18 @@ class Endpoints:
     reports: str = ""
     requests_fd: "int | None" = None
     monitor_fd: "int | None" = None
-    console_log: str = ""
+    console_fd: "int | None" = None
+    started_fd: "int | None" = None
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
-    """The whole command line, program first. The console is on QEMU's stdio."""
+    """The whole command line, program first."""
     return [
         PROGRAM,
         *_base(machine),
         *("-kernel", machine.image, "-initrd", endpoints.initrd),
         *("-append", " ".join([*machine.kernel_arguments, *_patience(endpoints)])),
-        # signal=off: Ctrl-C is a byte for the guest, not a signal for QEMU
-        *("-chardev", f"stdio,id=console,signal=off{_log(endpoints)}"),
+        *("-chardev", _console(endpoints)),
         *("-serial", "chardev:console"),
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
         *("-serial", "chardev:record"),
@@ -75,9 +77,11 @@ def _patience(endpoints: Endpoints) -> list[str]:
     return [] if endpoints.monitor_fd is None else [f"panic={PANIC_SECONDS}"]
 
 
-def _log(endpoints: Endpoints) -> str:
-    log = endpoints.console_log
-    return f",logfile={_quote(log)},logappend=on" if log else ""
+def _console(endpoints: Endpoints) -> str:
+    if endpoints.console_fd is not None:
+        return f"socket,id=console,fd={endpoints.console_fd}"
+    # signal=off: Ctrl-C is a byte for the guest, not a signal for QEMU
+    return "stdio,id=console,signal=off"
 
 
 def accel_words(accel: str) -> list[str]:
@@ -126,10 +130,13 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
 
 
 def _monitor(endpoints: Endpoints) -> list[str]:
-    if endpoints.monitor_fd is None:
-        return []
-    chardev = f"socket,id=monitor,fd={endpoints.monitor_fd}"
-    return ["-chardev", chardev, "-mon", "chardev=monitor,mode=control"]
+    words = []
+    ends = (("monitor", endpoints.monitor_fd), ("started", endpoints.started_fd))
+    for name, fd in ends:
+        if fd is not None:
+            words += ["-chardev", f"socket,id={name},fd={fd}"]
+            words += ["-mon", f"chardev={name},mode=control"]
+    return words
 
 
 def _network(network: "Network | None") -> list[str]:

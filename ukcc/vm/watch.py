@@ -67,8 +67,21 @@ class Watch:
 
     def ask(self) -> None:
         """Has the guest report what its threads do."""
-        with contextlib.suppress(OSError):
-            self._requests.send(_REQUEST, socket.MSG_DONTWAIT)
+        self._request(_REQUEST)
+
+    def signal(self, signum: int) -> bool:
+        """Has init send the application a signal. False if the machine listens to nobody."""
+        return self._request(b"signal %d\n" % signum)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tells the guest's terminal its size."""
+        self._request(b"resize %d %d\n" % (rows, columns))
+
+    def _request(self, line: bytes) -> bool:
+        try:
+            return self._requests.send(line, socket.MSG_DONTWAIT) == len(line)
+        except OSError:
+            return False
 
     def look(self) -> None:
         """The same, and waits for the answer; QEMU answers if the guest does not."""

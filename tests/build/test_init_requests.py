@@ -1,0 +1,154 @@
+"""What PID 1 makes of the words on `ukcc.requests` (sysroot/init/requests.c)."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ukcc import paths
+
+INIT = Path(paths.data_dir("sysroot")) / "init"
+
+# Runs it as a process: standard input is the port, the arguments are for signals_go_to(). Prints
+# what is done; the linker puts stand-ins for kill(), ioctl() and tcgetpgrp().
+DRIVER = r"""
+#include "init.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int open_port(const char *name, int flags)
+{
+	(void)flags;
+	return strcmp(name, "ukcc.requests") ? -1 : dup(0);
+}
+
+void report_stacks(void)
+{
+	(void)!write(1, "stacks\n", 7);
+}
+
+int __wrap_kill(pid_t pid, int sig)
+{
+	printf("kill %d %d\n", pid, sig);
+	return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long what, struct winsize *size)
+{
+	if (fd == 0 && what == TIOCSWINSZ)
+		printf("size %d %d\n", size->ws_row, size->ws_col);
+	return 0;
+}
+
+pid_t __wrap_tcgetpgrp(int fd)
+{
+	return fd == 0 ? 77 : -1;
+}
+
+int main(int argc, char **argv)
+{
+	int i;
+
+	setvbuf(stdout, NULL, _IONBF, 0);
+	for (i = 1; i + 1 < argc; i += 2)
+		signals_go_to(atoi(argv[i]), atoi(argv[i + 1]));
+	while (watch_requests() >= 0)
+		serve_requests();
+	while (wait(NULL) > 0)
+		;
+	if (all_is_taken())
+		puts("taken");
+	/* what came too early */
+	signals_go_to(55, 0);
+	return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("requests")
+    source, program = directory / "driver.c", directory / "driver"
+    source.write_text(DRIVER)
+    flags = ["-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", f"-I{INIT}"]
+    flags += [f"-Wl,--wrap={name}" for name in ("kill", "ioctl", "tcgetpgrp")]
+    files = [str(source), str(INIT / "requests.c")]
+    subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
+    return program
+
+
+def done(driver: Path, pieces: "list[bytes]", *who: str) -> str:
+    """What is done on these bytes, each piece in a read of its own as far as a pipe allows it."""
+    argv = [str(driver), *who]
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    )
+    assert process.stdin and process.stdout and process.stderr
+    for piece in pieces:
+        os.write(process.stdin.fileno(), piece)
+    process.stdin.close()
+    said, errors = process.stdout.read(), process.stderr.read()
+    assert (process.wait(), errors) == (0, b"")
+    return said.decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"signal 15", "kill 50 15\n"),
+        (b"signal 2", "kill 50 2\n"),
+        (b"signal 64", "kill 50 64\n"),
+        (b"resize 33 101", "size 33 101\n"),
+        (b"stacks", "stacks\n"),
+        (b"taken", "taken\n"),
+        # bad words
+        (b"", ""),
+        (b" ", ""),
+        (b"signal", ""),
+        (b"signal 0", ""),
+        (b"signal 65", ""),
+        (b"signal -9", ""),
+        (b"signal 9x", ""),
+        (b"signal 99999999999999999999", ""),
+        (b"signal 9 9", ""),
+        (b"signals 9", ""),
+        (b"resize 10", ""),
+        (b"resize 0 10", ""),
+        (b"resize 65536 10", ""),
+        (b"taken now", ""),
+        (b"x" * 63, ""),
+        (b"x" * 64, ""),
+        (b"y" * 5000, ""),
+        (bytes(set(range(256)) - {10}), ""),
+        (b"taken\0", "taken\n"),
+    ],
+)
+def test_a_line(driver: Path, line: bytes, what: str) -> None:
+    assert done(driver, [line + b"\n"], "50", "0") == what
+    # and the next one is understood whatever was before it
+    assert done(driver, [line + b"\nsignal 1\n"], "50", "0").count("kill 50 1\n") == 1
+
+
+def test_lines_in_pieces(driver: Path) -> None:
+    pieces = [b"sig", b"nal 1\nsignal ", b"10\n", b"signal 12"]
+    assert done(driver, pieces, "50", "0") == "kill 50 1\nkill 50 10\n"
+
+
+@pytest.mark.parametrize(("signum", "target"), [(2, -77), (3, -77), (20, -77), (15, 50), (1, 50)])
+def test_at_a_terminal_the_keyboard_s_signals_go_to_the_foreground_job(
+    driver: Path, signum: int, target: int
+) -> None:
+    assert done(driver, [b"signal %d\n" % signum], "50", "1") == f"kill {target} {signum}\n"
+
+
+def test_what_comes_too_early_waits_for_the_application(driver: Path) -> None:
+    assert done(driver, [b"signal 15\nsignal 1\n"]) == "kill 55 1\nkill 55 15\n"
+
+
+def test_who_has_ended_gets_no_signal(driver: Path) -> None:
+    assert done(driver, [b"signal 9\n"], "50", "0", "-1", "0") == ""

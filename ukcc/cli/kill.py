@@ -1,0 +1,17 @@
+"""`ukcc kill`: a signal to the application of a machine."""
+
+import click
+
+from ukcc.lifecycle import asking
+from ukcc.lifecycle.registry import Registry, default_directory
+
+
+@click.command()
+@click.option("-s", "--signal", "word", default="KILL", show_default=True, metavar="SIGNAL")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+def command(word: str, names: tuple[str, ...]) -> None:
+    """Send a signal to the application; KILL ends the machine."""
+    signum = asking.parse_signal(word)
+    registry = Registry(default_directory())
+    for entry in [registry.find(name) for name in dict.fromkeys(names)]:
+        asking.send(entry, signum)

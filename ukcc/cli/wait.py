@@ -1,0 +1,15 @@
+"""`ukcc wait`: until a machine ends."""
+
+import click
+
+from ukcc.lifecycle import asking
+from ukcc.lifecycle.registry import Registry, default_directory
+
+
+@click.command()
+@click.argument("name")
+def command(name: str) -> int:
+    """Wait for the end of the machine NAME; print its exit status, and return it."""
+    end = asking.wait(Registry(default_directory()).find(name))
+    click.echo(end.status)
+    return end.status or 0
