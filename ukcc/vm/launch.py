@@ -16,7 +16,7 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, copies, process, trace
+from ukcc.vm import backlog, copies, process, taps, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
@@ -53,7 +53,10 @@ def run(options: RunOptions) -> int:
     if options.gdb_port is not None:
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
-    with trace.opened(options.trace) as trace_to:
+    with (
+        taps.connected(machine, options.image) as machine,
+        trace.opened(options.trace) as trace_to,
+    ):
         outcome = process.execute(
             lambda endpoints: qemu_argv(machine, endpoints),
             settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer)),
@@ -64,6 +67,7 @@ def run(options: RunOptions) -> int:
             timeout=options.timeout,
             on_start=_lengthen_queues(options),
             on_report=shower,
+            passed_fds=taps.descriptors(machine),
         )
     if copies.PANIC.search(outcome.console):
         shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
@@ -87,6 +91,7 @@ def dry_run(options: RunOptions) -> str:
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
     machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
+    machine = taps.named(machine, options.image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"

@@ -78,6 +78,7 @@ def execute(
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
     on_report: "Callable[[Report], None] | None" = None,
+    passed_fds: Iterable[int] = (),
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -88,7 +89,8 @@ def execute(
     application's comes there in whole lines, too. `on_start` is
     called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
     one at a time, in another thread; with it, a machine that is over its time is asked what it is
-    doing before it is ended, and so is one when we get SIGQUIT.
+    doing before it is ended, and so is one when we get SIGQUIT. `passed_fds`: what else QEMU
+    inherits.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -111,7 +113,7 @@ def execute(
             monitor_fd=watch.monitor_end if watch else None,
             console_log=_own_path(log.write_end.fileno()) if log else "",
         )
-        passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
+        passed = [*passed_fds, initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
         passed += [pipe.write_end.fileno() for pipe in (output, errors, trace, log) if pipe]
         passed += watch.passed if watch else []
         if interactive:
