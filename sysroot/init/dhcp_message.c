@@ -197,7 +197,7 @@ static void complete_times(struct lease *lease)
 	if (lease->seconds == DHCP_FOREVER)
 		return;
 	if (!lease->rebind || lease->rebind >= lease->seconds)
-		lease->rebind = lease->seconds - lease->seconds / 8;
+		lease->rebind = (uint64_t)lease->seconds * 7 / 8;
 	if (!lease->renew || lease->renew >= lease->rebind)
 		lease->renew = lease->seconds / 2;
 }

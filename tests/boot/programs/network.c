@@ -103,9 +103,11 @@ static void serve(const char *port)
 		.sin6_family = AF_INET6, .sin6_port = htons(atoi(port)),
 	};
 	int listener = socket(AF_INET6, SOCK_STREAM, 0), fd;
+	const int yes = 1;
 	char data[64];
 	ssize_t len;
 
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 	if (bind(listener, (struct sockaddr *)&any, sizeof(any)) ||
 	    listen(listener, 4)) {
 		perror("listen");
