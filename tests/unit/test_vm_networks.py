@@ -1,11 +1,13 @@
 """Networks as they were asked for -> a machine's -> QEMU's words and init's lines."""
 
+import os
+import socket
 from typing import Any
 
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.vm import net_plan, taps
+from ukcc.vm import net_plan, ports, taps
 from ukcc.vm.machine import Address, Forward, Machine, Network, Resolver
 from ukcc.vm.net_options import NetOption, parse_networks
 from ukcc.vm.net_qemu import network_words
@@ -116,6 +118,8 @@ def test_a_name_server_that_is_given_is_the_only_one() -> None:
         (("none",), (FORWARD,), "-p 127.0.0.1:8080:80"),
         (("tap=t",), (FORWARD,), "-p 127.0.0.1:8080:80"),
         (("user,ip=slaac",), (FORWARD,), "-p 127.0.0.1:8080:80"),
+        (("user",), (FORWARD, Forward("0.0.0.0", 8080, 81)), "-p 0.0.0.0:8080:81"),
+        (("user",), (FORWARD, FORWARD), "the same port"),
         (("user,ip=10.0.0.1/30",), (), "10.0.0.1/30"),
         (("user,ip=fd00::1/127",), (), "fd00::1/127"),
         (("user,ip=10.0.0.2/24",), (), "10.0.0.2"),
@@ -133,6 +137,23 @@ def test_plan_refuses(nets: tuple[str, ...], forwards: tuple[Forward, ...], name
     with pytest.raises(MachineError) as caught:
         plan(*nets, forwards=forwards)
     assert named in caught.value.message
+
+
+def test_forwards_that_are_not_in_each_others_way() -> None:
+    others = (FORWARD, Forward("127.0.0.2", 8080, 80), Forward("127.0.0.1", 8080, 80, "udp"))
+    assert plan("user", forwards=others)[0].forwards == others
+
+
+def test_who_has_a_port() -> None:
+    own = f"(process {os.getpid()})"
+    with socket.socket() as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        other.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        assert ports.holder(port, socket.SOCK_STREAM).endswith(own)
+        assert ports.holder(other.getsockname()[1], socket.SOCK_DGRAM).endswith(own)
+    assert own not in ports.holder(port, socket.SOCK_STREAM)
 
 
 def test_what_init_is_told() -> None:

@@ -1,5 +1,6 @@
 """`ukcc run` from its options to its exit status."""
 
+import errno
 import hashlib
 import os
 import shlex
@@ -16,7 +17,7 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, copies, process, taps, trace
+from ukcc.vm import backlog, copies, ports, process, taps, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
@@ -174,8 +175,10 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
             if kind == socket.SOCK_STREAM:
                 trial.listen(1)
         except OSError as error:
+            who = ports.holder(port, kind) if error.errno == errno.EADDRINUSE else ""
             raise MachineError(
-                f"{option}: port {port} of {address}: {error.strerror}",
+                f"{option}: port {port} of {address}: {error.strerror}"
+                + (f" by {who}" if who else ""),
                 "choose another port of the host",
             ) from None
 

@@ -31,6 +31,7 @@ def plan_networks(
         if net.kind != "none"
     ]
     if forwards:
+        _check_forwards(forwards)
         index = _forwarding(networks, forwards[0])
         networks[index] = replace(networks[index], forwards=tuple(forwards))
     _check_apart(networks)
@@ -41,6 +42,15 @@ def plan_networks(
             f"a program asks {MOST_NAMESERVERS} at most",
         )
     return tuple(networks)
+
+
+def _check_forwards(forwards: Sequence[Forward]) -> None:
+    """A port of the host leads to one place; 0.0.0.0 is every address."""
+    for one, other in combinations(forwards, 2):
+        if (one.host_port, one.protocol) == (other.host_port, other.protocol) and (
+            one.address == other.address or "0.0.0.0" in (one.address, other.address)
+        ):
+            raise MachineError(f"-p {one} and -p {other}: the same port of the host")
 
 
 def _forwarding(networks: Sequence[Network], first: Forward) -> int:

@@ -179,6 +179,14 @@ static void wait_for_line(const char *wanted)
 		;
 }
 
+/* To every process but init and this one. */
+static void signal_all(int sig)
+{
+	if (sig != SIGKILL)
+		signal(sig, SIG_IGN);
+	kill(-1, sig);
+}
+
 int main(int argc, char **argv)
 {
 	int i;
@@ -201,10 +209,8 @@ int main(int argc, char **argv)
 			call(argv[i + 1], argv[i + 2], argv[i + 3]), i += 3;
 		else if (!strcmp(argv[i], "until"))
 			wait_for_line(argv[++i]);
-		else if (!strcmp(argv[i], "terminate-all"))
-			signal(SIGTERM, SIG_IGN), kill(-1, SIGTERM);
-		else if (!strcmp(argv[i], "kill-all"))
-			kill(-1, SIGKILL);
+		else if (!strcmp(argv[i], "signal-all"))
+			signal_all(atoi(argv[++i]));
 	}
 	return 0;
 }
