@@ -174,6 +174,11 @@ def test_what_init_is_told() -> None:
     ]
 
 
+def test_a_single_interface_is_told_as_to_the_first_images() -> None:
+    lines = ["address=10.0.2.15/24", "gateway=10.0.2.2", "nameserver=10.0.2.3"]
+    assert network_lines(machine(*plan("user"))) == lines
+
+
 def test_ethernet_addresses() -> None:
     """Stable, of a single machine, administered locally; others for others."""
     first = taps.named(machine(*plan("bridge=b", "tap=t")), "/app")

@@ -8,6 +8,9 @@ settings.py    what init is told, as the second archive
 process.py     runs QEMU: console, time limit, signals
 trace.py       --trace: strace, and its options, for the second archive
 debug.py       --gdb: the line for gdb; in_gdb.py runs inside gdb
+net_*.py       networks: options, plan, QEMU's words, init's lines (docs/network.md)
+taps.py        the host's end of taps and bridges
+ports.py       who has a port of the host
 backlog.py     longer queues for forwarded ports
 record.py      the exit record -> exit status
 accel.py       KVM or TCG, found by booting probe_guest.py's guest

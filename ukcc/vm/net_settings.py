@@ -5,7 +5,8 @@ from ukcc.vm.machine import Address, Machine, Network
 
 def network_lines(machine: Machine) -> list[str]:
     """`key=value` lines: each interface, then what is the same for all."""
-    lines = [line for network in machine.networks for line in _interface(network)]
+    several = len(machine.networks) > 1
+    lines = [line for network in machine.networks for line in _interface(network, several)]
     servers = [*machine.resolver.nameservers]
     servers += [server for network in machine.networks for server in network.address.nameservers]
     lines += [f"nameserver={server}" for server in dict.fromkeys(servers)]
@@ -13,9 +14,9 @@ def network_lines(machine: Machine) -> list[str]:
     return lines + [f"host={line}" for line in machine.resolver.hosts]
 
 
-def _interface(network: Network) -> list[str]:
+def _interface(network: Network, several: bool) -> list[str]:
     # the guest finds it by this, since not every machine numbers its devices in order
-    head = [f"interface={network.mac}"] if network.mac else []
+    head = [f"interface={network.mac}"] if several else []
     return head + _address(network.address)
 
 
