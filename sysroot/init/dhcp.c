@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The DHCP client (RFC 2131): a child of init that gets addresses, and keeps
- * them, for all interfaces that are to have one.  A process of its own, since
- * init waits for whoever reads the application's output, and a lease does not.
+ * them, for all interfaces that are to have one; it also hears of the name
+ * servers that routers announce.  A process of its own, since init waits for
+ * whoever reads the application's output, and a lease does not.
  *
  * It speaks through UDP sockets, each bound to its interface, and asks the
  * server to answer by broadcast: so the kernel checks headers and checksums,
@@ -30,19 +31,65 @@
 
 static struct client clients[MAX_INTERFACES];
 static size_t nr_clients;
+static struct {
+	int index;			/* 0: its routers are not listened to */
+	struct announced said;
+} routers[MAX_INTERFACES];
 static const struct settings *settings;
 static const char *own_name;
 
+/* Those of a lease, then those that a router has announced. */
+static void add_servers(struct names *names)
+{
+	char text[SERVER_SIZE], name[IF_NAMESIZE];
+	size_t i, j;
+
+	for (i = 0; i < nr_clients; i++) {
+		const struct lease *lease = &clients[i].lease;
+
+		if (!clients[i].bound)
+			continue;
+		if (*lease->domain)
+			names->domain[names->nr_domains++] = lease->domain;
+		for (j = 0; j < lease->nr_nameservers; j++)
+			add_server(names, inet_ntop(AF_INET, lease->nameserver + j,
+						    text, sizeof(text)));
+	}
+	for (i = 0; i < MAX_INTERFACES; i++) {
+		for (j = 0; j < routers[i].said.count; j++) {
+			const struct in6_addr *server = routers[i].said.server + j;
+
+			inet_ntop(AF_INET6, server, text, sizeof(text));
+			/* such an address says nothing without its interface */
+			if (IN6_IS_ADDR_LINKLOCAL(server) &&
+			    if_indextoname(routers[i].index, name))
+				strcat(strcat(text, "%"), name);
+			add_server(names, text);
+		}
+	}
+}
+
 void leases_changed(void)
 {
-	const struct lease *bound[MAX_INTERFACES];
-	size_t i, n = 0;
+	struct names names = { .nr_servers = 0 };
 
-	for (i = 0; i < nr_clients; i++)
-		if (clients[i].bound)
-			bound[n++] = &clients[i].lease;
+	add_servers(&names);
 	/* of /etc as it was: what the user mounts there is not ours to change */
-	write_resolv_conf("resolv.conf", settings, bound, n);
+	write_resolv_conf("resolv.conf", settings, &names);
+}
+
+/* The last announcement by an interface takes the place of the one before. */
+static void take_announcements(void)
+{
+	struct announced said;
+	int index;
+	size_t i;
+
+	while (!take_announcement(&said, &index))
+		for (i = 0; i < MAX_INTERFACES; i++)
+			if (index && routers[i].index == index)
+				routers[i].said = said;
+	leases_changed();
 }
 
 static int open_socket(const struct client *client)
@@ -160,7 +207,7 @@ static int time_until(long due)
 
 static void serve(int signals, int ready)
 {
-	struct pollfd news[MAX_INTERFACES + 1];
+	struct pollfd news[MAX_INTERFACES + 2];
 	long deadline = now() + PATIENCE;
 	size_t i;
 
@@ -177,7 +224,10 @@ static void serve(int signals, int ready)
 			};
 		}
 		news[i] = (struct pollfd){ .fd = signals, .events = POLLIN };
-		if (poll(news, nr_clients + 1, time_until(due)) > 0) {
+		news[i + 1] = (struct pollfd){ .fd = router_news(), .events = POLLIN };
+		if (poll(news, nr_clients + 2, time_until(due)) > 0) {
+			if (news[i + 1].revents)
+				take_announcements();
 			if (news[i].revents)
 				ask_again(signals);
 			while (i--)
@@ -188,12 +238,12 @@ static void serve(int signals, int ready)
 	}
 }
 
-static int wants_dhcp(const struct interface *interface)
+static int wants(const struct interface *interface, const char *word)
 {
 	size_t i;
 
 	for (i = 0; i < interface->nr_addresses; i++)
-		if (!strcmp(interface->address[i], "dhcp"))
+		if (!strcmp(interface->address[i], word))
 			return 1;
 	return 0;
 }
@@ -205,11 +255,15 @@ static void __attribute__((noreturn)) run(int ready)
 	setsid();
 	prctl(PR_SET_NAME, "dhcp");
 	write_text("/proc/self/oom_score_adj", "-1000");
-	for (i = 0; i < settings->nr_interfaces; i++)
-		if (wants_dhcp(settings->interface + i))
-			add_client(settings->interface + i, i);
-	if (!nr_clients)
-		_exit(0);
+	for (i = 0; i < settings->nr_interfaces; i++) {
+		const struct interface *interface = settings->interface + i;
+		char name[IF_NAMESIZE];
+
+		if (wants(interface, "dhcp"))
+			add_client(interface, i);
+		if (wants(interface, "slaac"))
+			routers[i].index = find_interface(interface, name);
+	}
 	serve(take_signals(), ready);
 	_exit(0);
 }
@@ -226,13 +280,14 @@ int is_dhcp_client(pid_t pid)
 static pid_t start(int ready)
 {
 	pid_t pid = fork();
+	int fd;
 
 	if (pid == 0) {
 		if (fchdir(etc))
 			complain("cannot change to the directory", "/etc", errno);
-		if (ready >= 0)
-			ready = dup2(ready, 3);
-		close_range(ready < 0 ? 3 : 4, ~0U, 0);
+		for (fd = 3; fd < 1024; fd++)
+			if (fd != ready && fd != router_news())
+				close(fd);
 		run(ready);
 	}
 	return pid;
@@ -251,7 +306,8 @@ void start_dhcp(const struct settings *given, const char *hostname)
 	settings = given;
 	own_name = hostname;
 	for (i = 0; i < given->nr_interfaces; i++)
-		wanted += wants_dhcp(given->interface + i);
+		wanted += wants(given->interface + i, "dhcp") ||
+			  wants(given->interface + i, "slaac");
 	if (!wanted || pipe(ends))
 		return;
 	etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -272,7 +328,6 @@ void dhcp_client_ended(pid_t pid, int status)
 	if (!is_dhcp_client(pid))
 		return;
 	process = 0;
-	/* it ends by itself when it has nothing to do */
 	if (WIFEXITED(status) || !left--)
 		return;
 	complain("the DHCP client was killed", left ? "and is started again" :

@@ -38,4 +38,15 @@ void take_message(struct client *client);
 /* dhcp.c */
 void leases_changed(void);
 
+/* Name servers that a router has announced. */
+struct announced {
+	struct in6_addr server[MAX_NAMESERVERS];
+	size_t count;
+};
+
+/* announced.c */
+int router_news(void);
+int parse_announced(const uint8_t *data, size_t len, struct announced *announced);
+int take_announcement(struct announced *announced, int *index);
+
 #endif

@@ -17,6 +17,7 @@
 #define MAX_ADDRESSES		4	/* of an interface */
 #define MAX_SEARCHES		6	/* as many as every resolver reads */
 #define MAX_HOSTS		64
+#define SERVER_SIZE		64	/* bytes of its address and interface */
 #define NR_OUTPUTS		2	/* standard output and error */
 #define PORT_NODE_SIZE		sizeof("/dev/vport0p0")
 
@@ -123,11 +124,22 @@ void report_stacks(void);
 void bring_up_network(const struct settings *settings);
 void wait_for_routers(const struct settings *settings);
 
+/* What interfaces have learned of names. */
+struct names {
+	const char *domain[MAX_INTERFACES];
+	size_t nr_domains;
+	char server[MAX_NAMESERVERS][SERVER_SIZE];
+	size_t nr_servers;
+};
+
 /* resolver.c: resolv.conf, rewritten whole, and hosts. */
-struct lease;
+void add_server(struct names *names, const char *server);
 void write_resolv_conf(const char *path, const struct settings *settings,
-		       const struct lease *const *leases, size_t nr_leases);
+		       const struct names *learned);
 void add_hosts(const struct settings *settings);
+
+/* announced.c: what routers say. */
+void watch_routers(void);
 
 /* dhcp.c: the client, a process of its own. */
 void start_dhcp(const struct settings *settings, const char *hostname);

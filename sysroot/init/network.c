@@ -158,6 +158,7 @@ void bring_up_network(const struct settings *settings)
 	/* a kernel without a network is no fault */
 	if (loopback && link_up(loopback))
 		complain("cannot configure", "lo", errno);
+	watch_routers();
 	for (i = 0; i < settings->nr_interfaces; i++)
 		configure(settings->interface + i, i);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What getaddrinfo() reads: resolv.conf, and lines of hosts. */
 #define _GNU_SOURCE
-#include "network.h"
+#include "init.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,40 +10,31 @@
 #include <unistd.h>
 
 static void add_search(FILE *out, const struct settings *settings,
-		       const struct lease *const *leases, size_t nr_leases)
+		       const struct names *learned)
 {
+	const char *const *domain = settings->search;
 	size_t i, n = settings->nr_searches;
 
+	if (!n) {
+		domain = learned->domain;
+		n = learned->nr_domains;
+	}
 	for (i = 0; i < n; i++)
-		fprintf(out, "%s %s", i ? "" : "search", settings->search[i]);
-	for (i = 0; i < nr_leases && !settings->nr_searches; i++)
-		if (*leases[i]->domain)
-			fprintf(out, "%s %s", n++ ? "" : "search", leases[i]->domain);
+		fprintf(out, "%s %s", i ? "" : "search", domain[i]);
 	if (n)
 		fputs("\n", out);
 }
 
-/* Those that were given, then those of the leases, without doubles. */
-static size_t name_servers(const struct settings *settings,
-			   const struct lease *const *leases, size_t nr_leases,
-			   char server[MAX_NAMESERVERS][INET6_ADDRSTRLEN])
+/* Without doubles, as long as there is room. */
+void add_server(struct names *names, const char *server)
 {
-	size_t n = 0, i, j, k;
+	size_t i;
 
-	for (i = 0; i < settings->nr_nameservers; i++)
-		snprintf(server[n++], INET6_ADDRSTRLEN, "%s", settings->nameserver[i]);
-	for (i = 0; i < nr_leases; i++) {
-		for (j = 0; j < leases[i]->nr_nameservers; j++) {
-			char text[INET6_ADDRSTRLEN];
-
-			inet_ntop(AF_INET, leases[i]->nameserver + j, text, sizeof(text));
-			for (k = 0; k < n && strcmp(server[k], text); k++)
-				;
-			if (k == n && n < MAX_NAMESERVERS)
-				strcpy(server[n++], text);
-		}
-	}
-	return n;
+	for (i = 0; i < names->nr_servers; i++)
+		if (!strcmp(names->server[i], server))
+			return;
+	if (i < MAX_NAMESERVERS)
+		snprintf(names->server[names->nr_servers++], SERVER_SIZE, "%s", server);
 }
 
 static int says_already(const char *path, const char *text)
@@ -57,23 +48,27 @@ static int says_already(const char *path, const char *text)
 }
 
 /*
- * Writes the file, if there is anything to say that it does not say already.
- * It changes as a whole, as a program may be reading it.
+ * Writes the file, if there is anything to say that it does not say already;
+ * what was given comes before what was learned.  It changes as a whole, as a
+ * program may be reading it.
  */
 void write_resolv_conf(const char *path, const struct settings *settings,
-		       const struct lease *const *leases, size_t nr_leases)
+		       const struct names *learned)
 {
-	char server[MAX_NAMESERVERS][INET6_ADDRSTRLEN], fresh[64];
-	char *text = NULL;
-	size_t len = 0, i, n;
+	struct names names = { .nr_servers = 0 };
+	char *text = NULL, fresh[64];
+	size_t len = 0, i;
 	FILE *out = open_memstream(&text, &len);
 
 	if (!out)
 		return;
-	add_search(out, settings, leases, nr_leases);
-	n = name_servers(settings, leases, nr_leases, server);
-	for (i = 0; i < n; i++)
-		fprintf(out, "nameserver %s\n", server[i]);
+	add_search(out, settings, learned);
+	for (i = 0; i < settings->nr_nameservers; i++)
+		add_server(&names, settings->nameserver[i]);
+	for (i = 0; i < learned->nr_servers; i++)
+		add_server(&names, learned->server[i]);
+	for (i = 0; i < names.nr_servers; i++)
+		fprintf(out, "nameserver %s\n", names.server[i]);
 	fclose(out);
 	if (text && len && !says_already(path, text)) {
 		snprintf(fresh, sizeof(fresh), "%s.new", path);

@@ -154,6 +154,7 @@ static char *append(char *at, const char *end, const char *text)
 /* Files of the image stay as they are; only the missing ones are written. */
 void write_etc(const struct settings *settings, const char *hostname)
 {
+	static const struct names nothing;
 	char text[512], *at = text;
 	const char *end = text + sizeof(text);
 	size_t i;
@@ -171,6 +172,6 @@ void write_etc(const struct settings *settings, const char *hostname)
 	append(at, end, "\n");
 	write_if_absent("/etc/hostname", text);
 
-	write_resolv_conf("/etc/resolv.conf", settings, NULL, 0);
+	write_resolv_conf("/etc/resolv.conf", settings, &nothing);
 	write_if_absent("/etc/resolv.conf", "");
 }

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 BRIDGE = "br0"
 HOST = "10.77.0.1"
 PREFIX6 = "fd77::"
+SERVER6 = "fd77::53"
 DOMAIN = "lan.test"
 LEASE = 4  # seconds
 MTU = 1460
@@ -88,11 +89,13 @@ def tell(**event: object) -> None:
 
 
 def announce(router: socket.socket) -> None:
-    """A router advertisement (RFC 4861) with a prefix; none before the bridge has a link."""
+    """A router advertisement (RFC 4861) with a prefix and a name server; none before the bridge has
+    a link."""
     header = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
     prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0xC0, 3600, 3600, 0, v6(PREFIX6))
+    server = struct.pack("!BBHI16s", 25, 3, 0, 3600, v6(SERVER6))
     try:
-        router.sendto(header + prefix, ("ff02::1", 0, 0, socket.if_nametoindex(BRIDGE)))
+        router.sendto(header + prefix + server, ("ff02::1", 0, 0, socket.if_nametoindex(BRIDGE)))
     except OSError:
         return
 

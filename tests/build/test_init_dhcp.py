@@ -1,4 +1,5 @@
-"""DHCP's messages as init writes and reads them (sysroot/init/dhcp_message.c), in a Linux process.
+"""DHCP's messages as init writes and reads them (sysroot/init/dhcp_message.c), and the name servers
+that routers announce (announced.c), in a Linux process.
 
 With the sanitizers, since what comes in was written by whoever is on the network.
 """
@@ -16,10 +17,10 @@ from ukcc import paths
 
 INIT = Path(paths.data_dir("sysroot")) / "init"
 
-# `build TYPE CLIENT WANTED SERVER NAME` writes a message; `parse` reads messages, each behind its
-# length in 4 hexadecimal digits, and says what is in them.
+# `TYPE CLIENT WANTED SERVER NAME` writes a message; `parse` reads messages, each behind its length
+# in 4 hexadecimal digits, and says what is in them; `announced` does so with announcements.
 DRIVER = r"""
-#include "network.h"
+#include "dhcp.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,24 @@ static void show(const struct lease *lease, int type)
 	printf("%u %u %u\n", lease->seconds, lease->renew, lease->rebind);
 }
 
-static void parse(void)
+static void show_announced(const uint8_t *data, size_t len)
+{
+	struct announced announced;
+	char text[INET6_ADDRSTRLEN];
+	size_t i;
+
+	if (parse_announced(data, len, &announced)) {
+		puts("-1");
+		return;
+	}
+	for (i = 0; i < announced.count; i++) {
+		inet_ntop(AF_INET6, announced.server + i, text, sizeof(text));
+		printf("%s ", text);
+	}
+	puts(".");
+}
+
+static void parse(int announcements)
 {
 	unsigned int len;
 	struct lease lease;
@@ -61,6 +79,11 @@ static void parse(void)
 
 		if (fread(data, 1, len, stdin) != len)
 			exit(2);
+		if (announcements) {
+			show_announced(len ? data : data + 1, len);
+			free(data);
+			continue;
+		}
 		type = dhcp_parse(len ? data : data + 1, len, 0x11223344, mac, &lease);
 		if (type == DHCP_OFFER || type == DHCP_ACK)
 			show(&lease, type);
@@ -76,7 +99,7 @@ int main(int argc, char **argv)
 	uint8_t data[DHCP_MESSAGE_SIZE];
 
 	if (argc == 2) {
-		parse();
+		parse(!strcmp(argv[1], "announced"));
 		return 0;
 	}
 	request.type = atoi(argv[1]);
@@ -107,7 +130,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.write_text(DRIVER)
     flags = ["-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
     flags += ["-fno-sanitize-recover=all", f"-I{INIT}"]
-    files = [str(source), str(INIT / "dhcp_message.c")]
+    files = [str(source), str(INIT / "dhcp_message.c"), str(INIT / "announced.c")]
     subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
     return program
 
@@ -131,9 +154,9 @@ def message(kind: int, *options: Option, address: str = "10.0.0.9") -> bytes:
     return header(address) + encode([(53, bytes([kind])), *options]) + b"\xff"
 
 
-def parse(driver: Path, *messages: bytes) -> list[str]:
+def parse(driver: Path, *messages: bytes, what: str = "parse") -> list[str]:
     text = b"".join(b"%04x" % len(data) + data for data in messages)
-    done = subprocess.run([driver, "parse"], input=text, capture_output=True)
+    done = subprocess.run([driver, what], input=text, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().splitlines()
 
@@ -287,3 +310,29 @@ def test_what_is_asked(
     assert found.pop(57) == struct.pack("!H", 1472)
     assert found.pop(55) == bytes([1, 3, 6, 15, 26, 51, 58, 59])
     assert found == options
+
+
+def announcement(*servers: str, lifetime: int = 60) -> bytes:
+    """RFC 8106, 5.1."""
+    addresses = b"".join(socket.inet_pton(socket.AF_INET6, server) for server in servers)
+    return struct.pack("!BBHI", 25, 1 + 2 * len(servers), 0, lifetime) + addresses
+
+
+def test_announced_name_servers(driver: Path) -> None:
+    one, four = announcement("fd00::1"), announcement("fd00::1", "fd00::2", "fd00::3", "fd00::4")
+    said = parse(
+        driver, one, four, announcement("fd00::1", lifetime=0), one + b"more", what="announced"
+    )
+    assert said == ["fd00::1 .", "fd00::1 fd00::2 fd00::3 .", ".", "fd00::1 ."]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"\x19", announcement("fd00::1")[:23], announcement()),
+        *(b"\x1f" + announcement("fd00::1")[1:], b"\x19\xff" + announcement("fd00::1")[2:]),
+        b"\x19\0" + announcement("fd00::1")[2:],
+    ],
+)
+def test_no_announcement(driver: Path, data: bytes) -> None:
+    assert parse(driver, data, what="announced") == ["-1"]

@@ -2,6 +2,8 @@
 
 import os
 import socket
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +192,40 @@ def test_ethernet_addresses() -> None:
     assert all(int(mac[:2], 16) & 3 == 2 and len(mac) == 17 for mac in macs)
     # what is at the other end of a tap knows it by its address
     assert first.networks[1].mac == other.networks[1].mac
+
+
+def test_the_hosts_helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the right to make a tap: by QEMU's helper, where that is allowed; else a line."""
+
+    def no_right(*_: object) -> None:
+        raise PermissionError
+
+    rules = tmp_path / "bridge.conf"
+    rules.write_text("allow br0\ndeny br1\n")
+    monkeypatch.setattr(taps, "_HELPER_RULES", rules)
+    monkeypatch.setattr(taps, "_is_setuid", lambda path: True)
+    monkeypatch.setattr(taps, "_exists", lambda name: True)
+    monkeypatch.setattr(taps, "_make_tap", no_right)
+    macs = set()
+    for _ in range(2):
+        with taps.connected(machine(*plan("bridge=br0")), "/app") as connected:
+            (network,) = connected.networks
+        assert network.helper == taps._HELPERS[0] and network.fd is None
+        macs.add(network.mac)
+    assert len(macs) == 2
+    with (
+        pytest.raises(MachineError) as caught,
+        taps.connected(machine(*plan("bridge=br1")), "/app"),
+    ):
+        pass
+    assert "CAP_NET_ADMIN" in caught.value.message and "allow br1" in caught.value.hint
+
+
+@pytest.mark.parametrize(("accel", "vhost"), [("kvm", True), ("tcg", False)])
+def test_vhost(monkeypatch: pytest.MonkeyPatch, accel: str, vhost: bool) -> None:
+    """For taps, under KVM, where the host has it."""
+    monkeypatch.setattr(taps, "_opens", lambda path: path == "/dev/vhost-net")
+    monkeypatch.setattr(taps, "_connect_tap", lambda stack, network, image: replace(network, fd=5))
+    wanted = replace(machine(*plan("user", "tap=t")), accel=accel)
+    with taps.connected(wanted, "/app") as connected:
+        assert [network.vhost for network in connected.networks] == [False, vhost]
