@@ -42,9 +42,10 @@ def test_two_interfaces(image: Path, boot: Boot) -> None:
     }
     assert {"eth0 mtu 1400", "eth1 mtu 1500", "db is 10.9.8.7", "six is 2001:db8::7"} <= set(said)
     resolver = [line.partition(": ")[2] for line in said if line.startswith("/etc/resolv.conf")]
-    # what was given, what was leased, what a router has announced
-    servers = [f"nameserver {server}" for server in ("10.5.0.3", "10.0.2.3", "fec0::3")]
-    assert resolver == ["search example.com lan.test", *servers]
+    # what was given, what was leased; QEMU's router announces one where the host has one by IPv6
+    servers = [f"nameserver {server}" for server in ("10.5.0.3", "10.0.2.3")]
+    assert resolver[:3] == ["search example.com lan.test", *servers]
+    assert resolver[3:] in ([], ["nameserver fec0::3"])
     routes = [line.split()[1:8] for line in said if line.startswith("/proc/net/route: eth")]
     defaults = {
         (name, gateway, metric) for name, to, gateway, _, _, _, metric in routes if to == "0" * 8
