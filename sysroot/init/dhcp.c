@@ -27,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE	(15 * SECOND)	/* in which the application waits */
+#define PATIENCE	(10 * SECOND)	/* in which the application waits */
 
 static struct client clients[MAX_INTERFACES];
 static size_t nr_clients;

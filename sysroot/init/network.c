@@ -12,7 +12,7 @@
 
 static const char interfaces[] = "/sys/class/net";
 
-#define PATIENCE	300	/* of 50 ms, for a router to announce itself */
+#define PATIENCE	200	/* of 50 ms, for a router to announce itself */
 
 /* /sys/class/net/NAME/address, without the line's end. */
 static int has_mac(const char *name, const char *mac)

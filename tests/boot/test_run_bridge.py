@@ -145,6 +145,44 @@ def test_two_machines_on_a_bridge(lan: Lan, build_image: Build, tmp_path: Path) 
                 machine.end()
 
 
+def test_no_server_at_first_and_none_at_last(lan: Lan, build_image: Build) -> None:
+    """The application starts without an address, which comes later; a lease that nobody extends is
+    given up. A report of what the machine is doing leaves the client out."""
+    image = build_image((HERE / "network.c").read_text(), name="network")
+    lan.command("mute")
+    words = ("addresses", "mtu", "lo", "until", "one", "addresses", "mtu", "lo", "until", "two")
+    words += ("addresses", "mtu", "lo", "until", "end")
+    machine = Machine(lan, image, *words, options=("--net", "bridge=br0"))
+    try:
+        assert machine.lines("lo mtu") == ["lo mtu 65536"]
+        lan.command("speak")
+        given = lan.wait(lambda e: e["kind"] == ACK)
+        lan.wait(lambda e: e["kind"] == REQUEST and e["ciaddr"] != "0.0.0.0", after=given)
+        machine.tell("one")
+        assert address(machine.lines("lo mtu"), "10.77.0.") == lan.events()[given - 1]["given"]
+
+        lan.command("mute")
+        heard = len(lan.events())
+        lan.wait(lambda e: e["kind"] == DISCOVER, after=heard)
+        assert [e for e in lan.events()[heard:] if e["kind"] == REQUEST]
+        machine.tell("two")
+        assert not [line for line in machine.lines("lo mtu") if "10.77.0." in line]
+        machine.process.send_signal(signal.SIGQUIT)
+        assert machine.process.stderr is not None
+        report = [machine.process.stderr.readline()]
+        while "main at" not in report[-1]:
+            report.append(machine.process.stderr.readline())
+        assert "network (process " in report[0] and "blocked in read" in report[1]
+        machine.tell("end")
+        _, errors = machine.process.communicate(timeout=DEADLINE * FACTOR)
+        assert errors.count("(process ") == 0
+        assert "no DHCP server has answered yet (the search goes on) on eth0" in errors
+        assert "no DHCP server has renewed the address of eth0" in errors
+        assert machine.process.returncode == 0
+    finally:
+        machine.end()
+
+
 def _soon(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 10 * FACTOR
     while not condition():
