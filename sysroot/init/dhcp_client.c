@@ -15,6 +15,7 @@
 
 #define FIRST_WAIT	(1 * SECOND)	/* for an answer; then twice as long */
 #define LONGEST_WAIT	(64 * SECOND)
+#define REFUSAL_WAIT	(5 * SECOND)
 #define RENEWAL_WAIT	(60 * SECOND)	/* at least (RFC 2131, 4.4.5) */
 #define MOST_TRIES	4		/* to get what was offered */
 
@@ -211,7 +212,11 @@ void take_message(struct client *client)
 	if (type == DHCP_ACK) {
 		bind_lease(client, &lease);
 	} else if (type == DHCP_NAK) {
+		/* a server that refuses what it has just offered will go on so */
+		long wait = client->state == REQUESTING ? REFUSAL_WAIT : 0;
+
 		give_up_address(client);
 		enter(client, SELECTING);
+		client->due += wait;
 	}
 }

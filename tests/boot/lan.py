@@ -67,7 +67,7 @@ class Lan:
             return place()
 
     def command(self, word: str) -> None:
-        """`nak`, `mute` or `speak`."""
+        """`nak`, `refuse`, `mute` or `speak`."""
         assert self._server.stdin is not None
         self._server.stdin.write(f"{word}\n")
         self._server.stdin.flush()

@@ -2,7 +2,7 @@
 
 A process of its own, `unshare -n python lan_server.py`; lan.py starts it. What machines ask comes
 out as lines of JSON. A line `nak` on standard input has it refuse the next extension of a lease,
-`mute` has it say nothing more, `speak` takes that back.
+`refuse` each request, `mute` has it say nothing more, `speak` takes these back.
 """
 
 import json
@@ -35,6 +35,7 @@ class Lan:
     names: dict[str, str] = field(default_factory=dict)
     next_number: int = 10
     refusing: bool = False
+    refusing_all: bool = False
     mute: bool = False
 
 
@@ -57,7 +58,7 @@ def main() -> None:
             if not word:
                 return
             lan.refusing = lan.refusing or word == "nak"
-            lan.mute = word == "mute"
+            lan.mute, lan.refusing_all = word == "mute", word == "refuse"
         if dhcp in ready:
             answer_dhcp(lan, dhcp, dhcp.recv(2048))
         if dns in ready:
@@ -122,7 +123,7 @@ def answer_dhcp(lan: Lan, server: socket.socket, data: bytes) -> None:
         lan.refusing, answer = False, _NAK
         lan.addresses[mac] = lan.next_number + 100
     given = f"10.77.0.{lan.addresses[mac]}"
-    if kind == _REQUEST and answer == _ACK and wanted != given:
+    if kind == _REQUEST and (wanted != given or lan.refusing_all):
         answer = _NAK
     lan.names[hostname] = given
     message = reply(data, answer, given)

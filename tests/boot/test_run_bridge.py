@@ -161,6 +161,15 @@ def test_no_server_at_first_and_none_at_last(lan: Lan, build_image: Build) -> No
         machine.tell("one")
         assert address(machine.lines("lo mtu"), "10.77.0.") == lan.events()[given - 1]["given"]
 
+        # a server that refuses what it offers is not asked without a pause
+        lan.command("refuse")
+        refused = lan.wait(lambda e: e["kind"] == NAK, after=len(lan.events()))
+        refused = lan.wait(lambda e: e["kind"] == NAK, after=refused)
+        time.sleep(1)
+        assert len(lan.events()) == refused
+        lan.command("speak")
+        lan.wait(lambda e: e["kind"] == ACK, after=refused)
+
         lan.command("mute")
         heard = len(lan.events())
         lan.wait(lambda e: e["kind"] == DISCOVER, after=heard)
