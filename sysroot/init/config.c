@@ -138,12 +138,61 @@ static int parse_share(char *value, struct settings *settings)
 	return 0;
 }
 
+static int put(const char *value, const char **list, size_t *count, size_t room)
+{
+	if (*count == room)
+		return -1;
+	list[(*count)++] = value;
+	return 0;
+}
+
 static int parse_nameserver(char *value, struct settings *settings)
 {
-	if (settings->nr_nameservers == MAX_NAMESERVERS)
+	return put(value, settings->nameserver, &settings->nr_nameservers,
+		   MAX_NAMESERVERS);
+}
+
+static int parse_search(char *value, struct settings *settings)
+{
+	return put(value, settings->search, &settings->nr_searches,
+		   MAX_SEARCHES);
+}
+
+static int parse_host(char *value, struct settings *settings)
+{
+	return put(value, settings->host, &settings->nr_hosts, MAX_HOSTS);
+}
+
+/* `interface=MAC`: the lines behind it are about that one. */
+static int parse_interface(char *value, struct settings *settings)
+{
+	if (settings->nr_interfaces == MAX_INTERFACES)
 		return -1;
-	settings->nameserver[settings->nr_nameservers++] = value;
+	settings->interface[settings->nr_interfaces++].mac = value;
 	return 0;
+}
+
+/* The present interface; without a line `interface=`, the first. */
+static struct interface *last_interface(struct settings *settings)
+{
+	if (!settings->nr_interfaces)
+		settings->nr_interfaces = 1;
+	return settings->interface + settings->nr_interfaces - 1;
+}
+
+static int parse_address(char *value, struct settings *settings)
+{
+	struct interface *interface = last_interface(settings);
+
+	return put(value, interface->address, &interface->nr_addresses,
+		   MAX_ADDRESSES);
+}
+
+static int parse_gateway(char *value, struct settings *settings)
+{
+	struct interface *interface = last_interface(settings);
+
+	return put(value, interface->gateway, &interface->nr_gateways, 2);
 }
 
 static int parse_tty(char *value, struct settings *settings)
@@ -215,16 +264,19 @@ static const struct key {
 	size_t offset;
 	int (*parse)(char *value, struct settings *settings);
 } keys[] = {
-	{ "address",	TEXT, offsetof(struct settings, address), NULL },
+	{ "address",	FUNCTION, 0, parse_address },
 	{ "columns",	SMALL_NUMBER, offsetof(struct settings, columns), NULL },
 	{ "cwd",	TEXT, offsetof(struct settings, cwd), NULL },
-	{ "gateway",	TEXT, offsetof(struct settings, gateway), NULL },
+	{ "gateway",	FUNCTION, 0, parse_gateway },
+	{ "host",	FUNCTION, 0, parse_host },
 	{ "hostname",	TEXT, offsetof(struct settings, hostname), NULL },
+	{ "interface",	FUNCTION, 0, parse_interface },
 	{ "mount",	FUNCTION, 0, parse_share },
 	{ "nameserver",	FUNCTION, 0, parse_nameserver },
 	{ "optional",	SMALL_NUMBER, offsetof(struct settings, optional), NULL },
 	{ "output",	FUNCTION, 0, parse_output },
 	{ "rows",	SMALL_NUMBER, offsetof(struct settings, rows), NULL },
+	{ "search",	FUNCTION, 0, parse_search },
 	{ "stdin",	FUNCTION, 0, parse_stdin },
 	{ "term",	TEXT, offsetof(struct settings, term), NULL },
 	{ "tty",	FUNCTION, 0, parse_tty },
@@ -326,19 +378,27 @@ char **merge_env(char **defaults, char **given)
 	return env;
 }
 
-/* `10.0.2.15/24` as address and netmask; 0, or -1 if it is not one. */
-int parse_cidr(const char *text, struct in_addr *addr, struct in_addr *mask)
+/*
+ * `10.0.2.15/24` or `2001:db8::2/64`; an address alone has all bits.  0, or
+ * -1 if it is neither.
+ */
+int parse_ip(const char *text, struct ip *ip)
 {
-	char host[INET_ADDRSTRLEN];
-	const char *slash = strchr(text, '/');
+	size_t len = strcspn(text, "/");
+	char host[INET6_ADDRSTRLEN];
 	unsigned short bits;
 
-	if (!slash || (size_t)(slash - text) >= sizeof(host))
+	if (len >= sizeof(host))
 		return -1;
-	memcpy(host, text, slash - text);
-	host[slash - text] = '\0';
-	if (set_number(slash + 1, &bits) || bits > 32)
-		return -1;
-	mask->s_addr = bits ? htonl(UINT32_MAX << (32 - bits)) : 0;
-	return inet_pton(AF_INET, host, addr) == 1 ? 0 : -1;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	memset(ip, 0, sizeof(*ip));
+	ip->family = strchr(host, ':') ? AF_INET6 : AF_INET;
+	ip->bits = ip->family == AF_INET6 ? 128 : 32;
+	if (text[len]) {
+		if (set_number(text + len + 1, &bits) || bits > ip->bits)
+			return -1;
+		ip->bits = bits;
+	}
+	return inet_pton(ip->family, host, ip->addr) == 1 ? 0 : -1;
 }

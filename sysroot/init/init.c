@@ -136,6 +136,8 @@ int wait_for(pid_t application)
 			kill(-application, SIGCONT);
 		else if (pid == application && !WIFSTOPPED(status))
 			return status;
+		else if (!WIFSTOPPED(status))
+			dhcp_client_ended(pid, status);
 		if (pid < 0 && errno != EINTR)
 			return 127 << 8;
 		if (pid == 0)
@@ -214,6 +216,8 @@ int main(int argc, char **given)
 	sethostname(hostname, strnlen(hostname, 64));
 	bring_up_network(&settings);
 	write_etc(&settings, hostname);
+	start_dhcp(&settings, hostname);
+	wait_for_routers(&settings);
 	mount_shares(&settings);
 
 	argv = make_argv(name, load_arguments());

@@ -15,6 +15,11 @@
 #define MAX_NAMESERVERS		3	/* as many as resolv.conf(5) reads */
 #define MAX_LIMITS		16	/* as many as there are resources */
 #define MAX_GROUPS		64
+#define MAX_INTERFACES		8
+#define MAX_ADDRESSES		4	/* of an interface */
+#define MAX_SEARCHES		6	/* as many as every resolver reads */
+#define MAX_HOSTS		64
+#define SERVER_SIZE		64	/* bytes of its address and interface */
 #define NR_OUTPUTS		2	/* standard output and error */
 #define PORT_NODE_SIZE		sizeof("/dev/vport0p0")
 
@@ -43,16 +48,40 @@ struct account {
 	size_t nr_groups;
 };
 
+/* An address of either family, with the bits of its network. */
+struct ip {
+	int family;
+	unsigned int bits;
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+		unsigned char addr[16];
+	};
+};
+
+/* From one `interface=` line to the next; without any it is eth0. */
+struct interface {
+	const char *mac;
+	const char *address[MAX_ADDRESSES];	/* CIDR, "dhcp" or "slaac" */
+	size_t nr_addresses;
+	const char *gateway[2];			/* of either family */
+	size_t nr_gateways;
+};
+
 /* Where standard input comes from: the console, a virtio port, nowhere. */
 enum input { INPUT_TTY, INPUT_PORT, INPUT_NULL };
 
 /* /.uk/settings, parsed.  A string that was not given is NULL. */
 struct settings {
 	const char *hostname;
-	const char *address;		/* CIDR or "dhcp" */
-	const char *gateway;
+	struct interface interface[MAX_INTERFACES];
+	size_t nr_interfaces;
 	const char *nameserver[MAX_NAMESERVERS];
 	size_t nr_nameservers;
+	const char *search[MAX_SEARCHES];
+	size_t nr_searches;
+	const char *host[MAX_HOSTS];	/* lines of /etc/hosts */
+	size_t nr_hosts;
 	const char *cwd;
 	const char *user;		/* NAME|UID[:NAME|GID] */
 	struct limit limit[MAX_LIMITS];
@@ -74,7 +103,7 @@ char **split_entries(char *data, size_t len);
 char **words_after_dashes(char *cmdline);
 const char *parse_settings(char *text, struct settings *settings);
 char **merge_env(char **defaults, char **given);
-int parse_cidr(const char *text, struct in_addr *addr, struct in_addr *mask);
+int parse_ip(const char *text, struct ip *ip);
 
 /* etc.c: the files of /etc that an image may do without. */
 void write_etc_files(void);
@@ -141,6 +170,29 @@ void report_stacks(void);
 
 /* network.c */
 void bring_up_network(const struct settings *settings);
+void wait_for_routers(const struct settings *settings);
+
+/* What interfaces have learned of names. */
+struct names {
+	const char *domain[MAX_INTERFACES];
+	size_t nr_domains;
+	char server[MAX_NAMESERVERS][SERVER_SIZE];
+	size_t nr_servers;
+};
+
+/* resolver.c: resolv.conf, rewritten whole, and hosts. */
+void add_server(struct names *names, const char *server);
+void write_resolv_conf(const char *path, const struct settings *settings,
+		       const struct names *learned);
+void add_hosts(const struct settings *settings);
+
+/* announced.c: what routers say. */
+void watch_routers(void);
+
+/* dhcp.c: the client, a process of its own. */
+void start_dhcp(const struct settings *settings, const char *hostname);
+int is_dhcp_client(pid_t pid);
+void dhcp_client_ended(pid_t pid, int status);
 
 /* trace.c: the application under strace. */
 int is_traced(void);

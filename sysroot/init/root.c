@@ -138,50 +138,10 @@ static char *append(char *at, const char *end, const char *text)
 	return at;
 }
 
-/* The kernel's own DHCP client leaves resolv.conf's lines in /proc/net/pnp. */
-static void resolv_conf_from_dhcp(void)
-{
-	size_t len;
-	char *text = read_file("/proc/net/pnp", &len);
-	char *line, *rest, *out, *at;
-
-	if (!text)
-		return;
-	out = malloc(len + 2);
-	if (!out)
-		return;
-	*out = '\0';
-	at = out;
-	for (line = strtok_r(text, "\n", &rest); line;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		if (strncmp(line, "nameserver ", 11) &&
-		    strncmp(line, "domain ", 7))
-			continue;
-		at = append(at, out + len + 2, line);
-		at = append(at, out + len + 2, "\n");
-	}
-	if (*out)
-		write_text("/etc/resolv.conf", out);
-	free(out);
-	free(text);
-}
-
-static void resolv_conf_from_settings(const struct settings *settings)
-{
-	char text[512], *at = text;
-	size_t i;
-
-	for (i = 0; i < settings->nr_nameservers; i++) {
-		at = append(at, text + sizeof(text), "nameserver ");
-		at = append(at, text + sizeof(text), settings->nameserver[i]);
-		at = append(at, text + sizeof(text), "\n");
-	}
-	write_text("/etc/resolv.conf", text);
-}
-
 /* Files of the image stay as they are; only the missing ones are written. */
 void write_etc(const struct settings *settings, const char *hostname)
 {
+	static const struct names nothing;
 	char text[512], *at = text;
 	const char *end = text + sizeof(text);
 
@@ -190,14 +150,12 @@ void write_etc(const struct settings *settings, const char *hostname)
 	at = append(at, end, hostname);
 	append(at, end, "\n");
 	write_if_absent("/etc/hosts", text);
+	add_hosts(settings);
 
 	at = append(text, end, hostname);
 	append(at, end, "\n");
 	write_if_absent("/etc/hostname", text);
 
-	if (settings->nr_nameservers)
-		resolv_conf_from_settings(settings);
-	else if (!exists("/etc/resolv.conf"))
-		resolv_conf_from_dhcp();
+	write_resolv_conf("/etc/resolv.conf", settings, &nothing);
 	write_if_absent("/etc/resolv.conf", "");
 }

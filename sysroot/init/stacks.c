@@ -264,7 +264,7 @@ static void report_process(pid_t pid, int port)
 	close_dump(&dump);
 }
 
-/* Of every process but init and this one; then an empty report says `done`. */
+/* Of every process but init, its DHCP client and this one; then an empty report says `done`. */
 void report_stacks(void)
 {
 	static pid_t pid[4096];
@@ -277,7 +277,7 @@ void report_stacks(void)
 		return;
 	count = numbers_in("/proc", pid, sizeof(pid) / sizeof(*pid));
 	for (i = 0; i < count; i++)
-		if (pid[i] != 1 && pid[i] != getpid())
+		if (pid[i] != 1 && pid[i] != getpid() && !is_dhcp_client(pid[i]))
 			report_process(pid[i], port);
 	begin_report(port, "done", 0);
 	close(port);

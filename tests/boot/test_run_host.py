@@ -153,6 +153,7 @@ def test_port_in_use(server: Path, boot: Boot) -> None:
         status, stdout, stderr = boot(server, options=["-p", f"{port}:7777"], timeout=5)
     assert (status, stdout) == (125, b"")
     assert f"port {port}".encode() in stderr and stderr.count(b"\n") == 1
+    assert f"(process {os.getpid()})".encode() in stderr
 
 
 def test_writes_of_several_descriptors(build_image: Build, boot: Boot, tmp_path: Path) -> None:

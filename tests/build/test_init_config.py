@@ -34,12 +34,17 @@ static void show_settings(char *text)
 {
 	struct settings s;
 	const char *bad = parse_settings(text, &s);
-	size_t i;
+	size_t i, j;
 
 	show("bad", bad);
 	show("hostname", s.hostname);
-	show("address", s.address);
-	show("gateway", s.gateway);
+	for (i = 0; i < s.nr_interfaces; i++) {
+		show("interface", s.interface[i].mac);
+		for (j = 0; j < s.interface[i].nr_addresses; j++)
+			show("address", s.interface[i].address[j]);
+		for (j = 0; j < s.interface[i].nr_gateways; j++)
+			show("gateway", s.interface[i].gateway[j]);
+	}
 	show("cwd", s.cwd);
 	show("user", s.user);
 	for (i = 0; i < s.nr_limits; i++)
@@ -48,6 +53,10 @@ static void show_settings(char *text)
 	show("term", s.term);
 	for (i = 0; i < s.nr_nameservers; i++)
 		show("nameserver", s.nameserver[i]);
+	for (i = 0; i < s.nr_searches; i++)
+		show("search", s.search[i]);
+	for (i = 0; i < s.nr_hosts; i++)
+		show("host", s.host[i]);
 	for (i = 0; i < s.nr_shares; i++) {
 		show("tag", s.share[i].tag);
 		show(s.share[i].readonly ? "ro" : "rw", s.share[i].path);
@@ -58,7 +67,8 @@ static void show_settings(char *text)
 int main(int argc, char **argv)
 {
 	static char *defaults[] = { "PATH=/bin", "HOME=/", NULL };
-	struct in_addr addr, mask;
+	char address[INET6_ADDRSTRLEN];
+	struct ip ip;
 	size_t len;
 	char *text = read_file("/dev/stdin", &len);
 
@@ -71,11 +81,11 @@ int main(int argc, char **argv)
 		show_all(merge_env(defaults, split_entries(text, len)));
 	else if (!strcmp(argv[1], "settings"))
 		show_settings(text);
-	else if (parse_cidr(text, &addr, &mask))
+	else if (parse_ip(text, &ip))
 		return 1;
 	else {
-		show("", inet_ntoa(addr));
-		show("", inet_ntoa(mask));
+		inet_ntop(ip.family, ip.addr, address, sizeof(address));
+		printf("%s %u\n", address, ip.bits);
 	}
 	return 0;
 }
@@ -154,6 +164,13 @@ def test_environment(driver: Path) -> None:
         (b"mount=t:/a:b:ro\nmount=u:/c:rw", b"tag<t>\nro</a:b>\ntag<u>\nrw</c>\n0 0 0x0\n"),
         (b"mount=t:/a\nrows=1\n", b"bad<mount=t:/a>\n0 0 1x0\n"),
         (b"rows=70000\n", b"bad<rows=70000>\n0 0 0x0\n"),
+        (
+            b"gateway=1.1.1.1\ninterface=a:b\naddress=::1/64\naddress=dhcp\ngateway=::2\n",
+            b"gateway<1.1.1.1>\ninterface<a:b>\naddress<::1/64>\naddress<dhcp>\ngateway<::2>\n"
+            b"0 0 0x0\n",
+        ),
+        (b"search=a.b\nsearch=c\nhost=::1 x\n", b"search<a.b>\nsearch<c>\nhost<::1 x>\n0 0 0x0\n"),
+        (b"interface=x\n" * 9, b"bad<interface=x>\n" + b"interface<x>\n" * 8 + b"0 0 0x0\n"),
         (b"unknown=1\n", b"bad<unknown=1>\n0 0 0x0\n"),
         (b"tty\n", b"bad<tty>\n0 0 0x0\n"),
         (b"tty=other\n", b"bad<tty=other>\n0 0 0x0\n"),
@@ -172,18 +189,23 @@ def test_settings(driver: Path, text: bytes, shown: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (b"10.0.2.15/24", b"<10.0.2.15>\n<255.255.255.0>\n"),
-        (b"1.2.3.4/0", b"<1.2.3.4>\n<0.0.0.0>\n"),
-        (b"1.2.3.4/32", b"<1.2.3.4>\n<255.255.255.255>\n"),
+        (b"10.0.2.15/24", b"10.0.2.15 24\n"),
+        (b"1.2.3.4/0", b"1.2.3.4 0\n"),
+        (b"1.2.3.4", b"1.2.3.4 32\n"),
+        (b"2001:db8::2/64", b"2001:db8::2 64\n"),
+        (b"fe80::1", b"fe80::1 128\n"),
     ],
 )
-def test_cidr(driver: Path, text: bytes, shown: bytes) -> None:
-    assert parse(driver, "cidr", text) == shown
+def test_ip(driver: Path, text: bytes, shown: bytes) -> None:
+    assert parse(driver, "ip", text) == shown
 
 
-@pytest.mark.parametrize("text", [b"", b"1.2.3.4", b"1.2.3.4/33", b"1.2.3/8", b"a/8", b"1.2.3.4/"])
-def test_cidr_refused(driver: Path, text: bytes) -> None:
-    assert subprocess.run([driver, "cidr"], input=text, env=ENVIRONMENT).returncode == 1
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"1.2.3.4/33", b"1.2.3/8", b"a/8", b"1.2.3.4/", b"::1/129", b"1::2::3/64", b"1" * 99],
+)
+def test_ip_refused(driver: Path, text: bytes) -> None:
+    assert subprocess.run([driver, "ip"], input=text, env=ENVIRONMENT).returncode == 1
 
 
 def test_it_compiles_without_a_warning(tmp_path: Path) -> None:

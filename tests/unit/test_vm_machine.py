@@ -8,15 +8,16 @@ import pytest
 from ukcc.errors import MachineError
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.launch import name_entries
-from ukcc.vm.machine import Address, Forward, Machine, Network, Share
-from ukcc.vm.options import NetOption, RunOptions
+from ukcc.vm.machine import Address, Machine, Network, Share
+from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_mib, plan_machine
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, encode_entries, settings_files, settings_lines
 from ukcc.vm.tsc import host_tsc_khz
 
 ENDPOINTS = Endpoints(initrd="/i", record="/r", stdin_fd=9)
-STATIC = Address("10.0.2.15/24", "10.0.2.2", "10.0.2.3")
+STATIC = Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",))
+USER = Network("user", STATIC, mac="52:54:00:12:34:56")
 
 
 def machine(**changes: Any) -> Machine:
@@ -49,34 +50,6 @@ def test_argv_of_the_smallest_machine() -> None:
 
 def test_argv_under_kvm() -> None:
     assert values(qemu_argv(machine(accel="kvm"), ENDPOINTS), "-cpu") == ["host"]
-
-
-@pytest.mark.parametrize(
-    ("network", "netdev"),
-    [
-        (
-            Network("user", Address("dhcp"), (Forward("127.0.0.1", 8080, 80),)),
-            "user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80",
-        ),
-        (
-            Network("user", STATIC, (Forward("0.0.0.0", 53, 53, "udp"),)),
-            "user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,"
-            "hostfwd=udp:0.0.0.0:53-10.0.2.15:53",
-        ),
-        (
-            Network("user", Address("10.9.0.7/16", "10.9.0.2", "9.9.9.9")),
-            "user,id=net0,net=10.9.0.0/16,host=10.9.0.2",
-        ),
-        (
-            Network("tap", Address("dhcp"), interface="tap7"),
-            "tap,id=net0,ifname=tap7,script=no,downscript=no",
-        ),
-    ],
-)
-def test_argv_of_a_network(network: Network, netdev: str) -> None:
-    argv = qemu_argv(machine(network=network), ENDPOINTS)
-    assert values(argv, "-netdev") == [netdev]
-    assert "virtio-net-pci,netdev=net0,romfile=" in values(argv, "-device")
 
 
 def test_argv_doubles_commas() -> None:
@@ -139,12 +112,6 @@ def test_argv_for_gdb_is_on_loopback() -> None:
     assert values(argv, "-gdb") == ["tcp:127.0.0.1:1234"] and "-S" in argv
 
 
-def test_the_kernel_asks_for_an_address_only_by_dhcp() -> None:
-    dhcp = machine(network=Network("user", Address("dhcp")))
-    assert "ip=dhcp" in dhcp.kernel_arguments
-    assert "ip=dhcp" not in machine(network=Network("user", STATIC)).kernel_arguments
-
-
 def test_a_busy_host_is_no_broken_timer() -> None:
     """Seen on a host at a load of 20: `IO-APIC + timer doesn't work!`, and no boot."""
     assert "no_timer_check" in machine().kernel_arguments
@@ -165,7 +132,7 @@ def test_the_counter_of_the_host() -> None:
 
 def test_plan_defaults() -> None:
     planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
-    assert planned == machine(network=Network("user", STATIC))
+    assert planned == machine(network=USER)
 
 
 def test_memory() -> None:
@@ -184,10 +151,6 @@ def test_memory() -> None:
         RunOptions("app", cpus=0),
         RunOptions("app", cpus=65),
         RunOptions("app", memory_mib=0),
-        RunOptions("app", net=NetOption("none"), address=Address("dhcp")),
-        RunOptions("app", net=NetOption("none"), forwards=(Forward("127.0.0.1", 1, 1),)),
-        RunOptions("app", net=NetOption("tap", "t"), forwards=(Forward("127.0.0.1", 1, 1),)),
-        RunOptions("app", address=Address("10.0.0.1/30")),
     ],
 )
 def test_plan_refuses(options: RunOptions) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm import options
-from ukcc.vm.machine import Address, Forward, Share
+from ukcc.vm.machine import Forward, Share
 from ukcc.vm.options import TraceOption
 
 
@@ -26,13 +26,13 @@ def test_forward(text: str, forward: Forward) -> None:
     "text",
     [
         *("", "80", ":80", "80:", "0:80", "80:65536", "a:80", "80:80/sctp", "80:80/"),
-        *("host:80:80", "1:2:3:4", "::1:80:80", "-1:80", "8٢:80", "1.2.3.4.5:80:80"),
+        *("host:80:80", "1:2:3:4", "::1:80:80", "[::1]:80:80", "-1:80", "8٢:80", "1.2.3.4.5:80:80"),
     ],
 )
 def test_forward_refused(text: str) -> None:
     with pytest.raises(MachineError) as caught:
         options.parse_forward(text)
-    assert repr(text) in caught.value.message and caught.value.status == 125
+    assert text in caught.value.message and caught.value.status == 125
 
 
 @pytest.mark.parametrize(
@@ -61,45 +61,6 @@ def test_share_of_a_relative_directory(
 def test_share_refused(text: str) -> None:
     with pytest.raises(MachineError):
         options.parse_share(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("dhcp", Address("dhcp")),
-        ("10.1.2.3/24", Address("10.1.2.3/24")),
-        ("10.1.2.3/24,gw=10.1.2.1", Address("10.1.2.3/24", "10.1.2.1")),
-        ("10.1.2.3/8,dns=9.9.9.9,gw=10.0.0.1", Address("10.1.2.3/8", "10.0.0.1", "9.9.9.9")),
-    ],
-)
-def test_address(text: str, address: Address) -> None:
-    assert options.parse_address(text) == address
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "10.1.2.3", "10.1.2.3/33", "10.1.2/24", "dhcp,gw=1.2.3.4", "10.1.2.3/24,gw="),
-        *("10.1.2.3/24,gw=10.1.3.1", "10.1.2.3/24,mtu=9", "10.1.2.3/24,gw=10.1.2.1,gw=10.1.2.1"),
-    ],
-)
-def test_address_refused(text: str) -> None:
-    with pytest.raises(MachineError):
-        options.parse_address(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "interface"),
-    [("user", "user", ""), ("none", "none", ""), ("tap=tap0", "tap", "tap0")],
-)
-def test_net(text: str, kind: str, interface: str) -> None:
-    assert options.parse_net(text) == options.NetOption(kind, interface)
-
-
-@pytest.mark.parametrize("text", ["", "bridge", "tap", "tap=", "tap=a,b", "user=x", "tap=" * 5])
-def test_net_refused(text: str) -> None:
-    with pytest.raises(MachineError):
-        options.parse_net(text)
 
 
 def test_environment() -> None:

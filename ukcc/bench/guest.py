@@ -18,7 +18,8 @@ from ukcc.vm import process
 from ukcc.vm.facts import read_facts
 from ukcc.vm.launch import settings_archive
 from ukcc.vm.machine import Machine
-from ukcc.vm.options import NetOption, RunOptions
+from ukcc.vm.net_options import NetOption
+from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import qemu_argv
@@ -140,7 +141,7 @@ def _boots(machine: Machine, memory_mib: int) -> bool:
 
 def _machine(image: Path) -> Machine:
     """A machine without a network, under TCG: the same on every host."""
-    options = RunOptions(str(image), net=NetOption("none"))
+    options = RunOptions(str(image), nets=(NetOption("none"),))
     return plan_machine(options, read_facts(str(image)), "tcg")
 
 

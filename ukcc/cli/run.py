@@ -7,7 +7,7 @@ import click
 from ukcc.cli import configured
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
-from ukcc.vm import launch, options
+from ukcc.vm import launch, net_options, options
 from ukcc.vm.guest import Guest
 
 
@@ -42,8 +42,23 @@ from ukcc.vm.guest import Guest
 @click.option(
     "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set or pass on a variable."
 )
-@click.option("--net", default="user", show_default=True, metavar="user|none|tap=IF")
-@click.option("--ip", metavar="dhcp|CIDR[,gw=ADDR]", help="The guest's address.")
+@click.option(
+    "--net",
+    multiple=True,
+    metavar="user|none|tap=IF|bridge=BR[,KEY=VALUE]",
+    help="A network interface; keys: ip, gw, dns, mtu, mac. Without any: user.",
+)
+@click.option(
+    "--ip",
+    multiple=True,
+    metavar="dhcp|slaac|CIDR[,gw=ADDR][,dns=ADDR]",
+    help="The guest's address; the n-th belongs to the n-th --net.",
+)
+@click.option("--dns", multiple=True, metavar="ADDR", help="A name server.")
+@click.option(
+    "--dns-search", multiple=True, metavar="DOMAIN", help="Where short names are looked up."
+)
+@click.option("--add-host", multiple=True, metavar="NAME:ADDR", help="A line of /etc/hosts.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End it then, with status 124.")
 @click.option("--gdb", type=int, metavar="PORT", help="Wait for gdb on this port of loopback.")
 @click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
@@ -62,8 +77,11 @@ def command(
     publish: tuple[str, ...],
     volume: tuple[str, ...],
     env: tuple[str, ...],
-    net: str,
-    ip: "str | None",
+    net: tuple[str, ...],
+    ip: tuple[str, ...],
+    dns: tuple[str, ...],
+    dns_search: tuple[str, ...],
+    add_host: tuple[str, ...],
     timeout: "float | None",
     gdb: "int | None",
     trace: bool,
@@ -95,8 +113,8 @@ def command(
         accel=accel,
         forwards=tuple(options.parse_forward(word) for word in publish),
         shares=tuple(options.parse_share(word) for word in volume),
-        net=options.parse_net(net),
-        address=None if ip is None else options.parse_address(ip),
+        nets=net_options.parse_networks(net, ip),
+        resolver=net_options.parse_resolver(dns, dns_search, add_host),
         timeout=timeout,
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),

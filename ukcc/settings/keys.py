@@ -25,12 +25,15 @@ class Key(Record):
 
 KEYS = {
     "accel": Key(TEXT, ("auto", "kvm", "tcg")),
+    "add-host": Key(TEXTS),
+    "dns": Key(TEXTS),
+    "dns-search": Key(TEXTS),
     "env": Key(TEXTS),
     "hostname": Key(TEXT),
-    "ip": Key(TEXT),
+    "ip": Key(TEXTS),
     "memory": Key(INTEGER),
     "name": Key(TEXT),
-    "net": Key(TEXT),
+    "net": Key(TEXTS),
     "publish": Key(TEXTS),
     "smp": Key(INTEGER),
     "timeout": Key(NUMBER),

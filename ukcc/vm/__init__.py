@@ -10,6 +10,9 @@ stopping.py    signals to us: the first is the application's, the second ends th
 console.py     a person's terminal as the machine's console
 trace.py       --trace: strace, and its options, for the second archive
 debug.py       --gdb: the line for gdb; in_gdb.py runs inside gdb
+net_*.py       networks: options, plan, QEMU's words, init's lines (docs/network.md)
+taps.py        the host's end of taps and bridges
+ports.py       who has a port of the host
 backlog.py     longer queues for forwarded ports
 record.py      the exit record -> exit status
 accel.py       KVM or TCG, found by booting probe_guest.py's guest

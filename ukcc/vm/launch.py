@@ -1,5 +1,6 @@
 """`ukcc run` from its options to its exit status."""
 
+import errno
 import hashlib
 import os
 import shlex
@@ -19,7 +20,7 @@ from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
-from ukcc.vm import backlog, copies, guest, process, trace
+from ukcc.vm import backlog, copies, guest, ports, process, taps, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
@@ -65,10 +66,15 @@ def run(options: RunOptions) -> int:
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
 
     def start(hooks: supervise.Hooks) -> int:
-        with trace.opened(options.trace) as trace_to:
+        with (
+            taps.connected(machine, options.image) as connected,
+            trace.opened(options.trace) as trace_to,
+        ):
             outcome = process.execute(
-                lambda endpoints: qemu_argv(machine, endpoints),
-                settings_archive(machine, terminal, options, facts.program, [*more, *guest.seed()]),
+                lambda endpoints: qemu_argv(connected, endpoints),
+                settings_archive(
+                    connected, terminal, options, facts.program, [*more, *guest.seed()]
+                ),
                 interactive=terminal.interactive,
                 stdin_port=machine.stdin_port,
                 output_ports=machine.output_ports,
@@ -78,6 +84,7 @@ def run(options: RunOptions) -> int:
                 on_report=shower,
                 on_running=hooks.on_running,
                 started_fd=hooks.started_fd,
+                passed_fds=taps.descriptors(connected),
             )
         if copies.PANIC.search(outcome.console):
             shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
@@ -128,6 +135,7 @@ def dry_run(options: RunOptions) -> str:
     facts = _with_more(facts, more)
     terminal = host_terminal()
     machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
+    machine = taps.named(machine, options.image)
     archive = settings_archive(machine, terminal, options, facts.program, more)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
@@ -212,8 +220,10 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
             if kind == socket.SOCK_STREAM:
                 trial.listen(1)
         except OSError as error:
+            who = ports.holder(port, kind) if error.errno == errno.EADDRINUSE else ""
             raise MachineError(
-                f"{option}: port {port} of {address}: {error.strerror}",
+                f"{option}: port {port} of {address}: {error.strerror}"
+                + (f" by {who}" if who else ""),
                 "choose another port of the host",
             ) from None
 

@@ -1,9 +1,7 @@
 """What a virtual machine consists of, whichever VMM makes it."""
 
-from dataclasses import dataclass
-
-# The first address that QEMU's user mode gives out (qemu-system-x86_64(1), -netdev user).
-USER_ADDRESS = "10.0.2.15/24"
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,18 @@ class Share:
 
 @dataclass(frozen=True)
 class Address:
-    """How the guest's first interface gets its IPv4 address.
+    """How one of the guest's interfaces gets its addresses.
 
-    cidr: `10.0.2.15/24`, or `dhcp`; gateway and nameserver: dotted quads, or empty.
+    cidr: `10.0.2.15/24`, `dhcp`, or empty for no IPv4; cidr6: `2001:db8::2/64`, `slaac` if the
+    guest is to wait until a router has announced a network, or empty if it does not wait;
+    gateway, gateway6: addresses, or empty; nameservers: addresses of either family.
     """
 
     cidr: str
     gateway: str = ""
-    nameserver: str = ""
+    nameservers: tuple[str, ...] = ()
+    cidr6: str = ""
+    gateway6: str = ""
 
     @property
     def is_dhcp(self) -> bool:
@@ -47,18 +49,42 @@ class Address:
 
 @dataclass(frozen=True)
 class Network:
-    """One virtio-net device. kind: `user` or `tap`; interface: the tap's name on the host."""
+    """One virtio-net device. kind: `user`, `tap` or `bridge`; interface: the latters' name.
+
+    mac: its Ethernet address, or empty for the VMM's choice; mtu: bytes, or 0 for the usual 1500;
+    index: its number among the `--net`; fd: the tap, open, if QEMU gets it from us; vhost: the
+    host's kernel moves the packets; helper: the program by which QEMU itself asks for a tap.
+    """
 
     kind: str
     address: Address
     forwards: tuple[Forward, ...] = ()
     interface: str = ""
+    mac: str = ""
+    mtu: int = 0
+    index: int = 0
+    fd: "int | None" = None
+    vhost: bool = False
+    helper: str = ""
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """nameservers, searches: for resolv.conf; hosts: lines `ADDRESS NAME` for /etc/hosts."""
+
+    nameservers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+NO_RESOLVER = Resolver()
 
 
 @dataclass(frozen=True)
 class Machine:
     """A machine that boots `image`. memory_mib: MiB; network: None for no device at all;
-    tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself.
+    tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself;
+    further: the interfaces behind the first.
     """
 
     image: str
@@ -72,6 +98,18 @@ class Machine:
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
     tsc_khz: "int | None" = None
+    further: tuple[Network, ...] = ()
+    resolver: Resolver = NO_RESOLVER
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All interfaces, in order."""
+        return () if self.network is None else (self.network, *self.further)
+
+    def with_networks(self, networks: Iterable[Network]) -> "Machine":
+        """The same machine with other interfaces."""
+        every = tuple(networks)
+        return replace(self, network=every[0] if every else None, further=every[1:])
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:
@@ -83,8 +121,6 @@ class Machine:
         emulated machine of a busy host misses them. Under KVM it knows by itself not to.
         """
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
-        if self.network is not None and self.network.address.is_dhcp:
-            arguments.append("ip=dhcp")
         if self.tsc_khz is not None:
             arguments.append(f"tsc_early_khz={self.tsc_khz}")
         return tuple(arguments)

@@ -1,11 +1,9 @@
 """Options, and what the image and the terminal say, to a machine. A pure function."""
 
-import ipaddress
-from dataclasses import replace
-
 from ukcc.errors import MachineError
 from ukcc.vm.facts import ImageFacts
-from ukcc.vm.machine import USER_ADDRESS, Address, Machine, Network
+from ukcc.vm.machine import Machine
+from ukcc.vm.net_plan import plan_networks
 from ukcc.vm.options import RunOptions
 
 # A server with some data fits, and a host has room for many.
@@ -24,17 +22,20 @@ def plan_machine(
     """The machine for these options. Raises MachineError for what cannot work."""
     if not 1 <= options.cpus <= _MOST_CPUS:
         raise MachineError(f"--smp {options.cpus}: the kernel takes 1 to {_MOST_CPUS} CPUs")
+    networks = plan_networks(options.nets, options.forwards, options.resolver)
     return Machine(
         image=options.image,
         memory_mib=_memory(options.memory_mib, facts, options.image),
         cpus=options.cpus,
         accel=accel,
-        network=_network(options),
+        network=networks[0] if networks else None,
         shares=options.shares,
         stdin_port=stdin_port,
         output_ports=output_ports,
         gdb_port=options.gdb_port,
         trace_port=options.trace is not None,
+        further=networks[1:],
+        resolver=options.resolver,
     )
 
 
@@ -52,34 +53,3 @@ def _memory(wanted: "int | None", facts: ImageFacts, image: str) -> int:
             f"leave -m out for {default_memory_mib(facts)} MiB",
         )
     return wanted
-
-
-def _network(options: RunOptions) -> "Network | None":
-    net = options.net
-    if options.forwards and net.kind != "user":
-        raise MachineError(
-            f"-p {options.forwards[0]} needs --net user",
-            "with a tap the guest has an address of its own",
-        )
-    if net.kind == "none":
-        if options.address is not None:
-            raise MachineError("--ip needs a network", "leave out --net none")
-        return None
-    if net.kind == "tap":
-        return Network("tap", options.address or Address("dhcp"), interface=net.interface)
-    address = _user_address(options.address or Address(USER_ADDRESS))
-    return Network("user", address, options.forwards)
-
-
-def _user_address(address: Address) -> Address:
-    """Completes an address by the places of user mode's gateway (.2) and name server (.3)."""
-    if address.is_dhcp:
-        return address
-    network = ipaddress.IPv4Interface(address.cidr).network
-    if network.num_addresses < 8:
-        raise MachineError(f"--ip {address.cidr}: the network is too small for user mode")
-    return replace(
-        address,
-        gateway=address.gateway or str(network[2]),
-        nameserver=address.nameserver or str(network[3]),
-    )

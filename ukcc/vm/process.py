@@ -86,6 +86,7 @@ def execute(
     on_report: "Callable[[Report], None] | None" = None,
     on_running: "Callable[[Running], None] | None" = None,
     started_fd: "int | None" = None,
+    passed_fds: Iterable[int] = (),
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -98,7 +99,8 @@ def execute(
     one at a time, in another thread; with it, a machine that is over its time is asked what it is
     doing before it is ended, and so is one when we get SIGQUIT. `on_running` gets the machine as
     soon as there is one. `started_fd`: a socket for QEMU's second monitor, closed here when QEMU
-    has it; there it answers as soon as the machine runs.
+    has it; there it answers as soon as the machine runs. `passed_fds`: what else
+    QEMU inherits.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -123,7 +125,7 @@ def execute(
             console_fd=console.guest_end.fileno() if console else None,
             started_fd=started_fd,
         )
-        passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
+        passed = [*passed_fds, initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
         passed += [pipe.write_end.fileno() for pipe in (output, errors, trace) if pipe]
         passed += watch.passed if watch else []
         passed += [console.guest_end.fileno()] if console else []

@@ -1,9 +1,9 @@
 """A machine as the words of QEMU's command line. Written for QEMU 7.2 and later."""
 
-import ipaddress
 from dataclasses import dataclass
 
-from ukcc.vm.machine import Machine, Network, share_tag
+from ukcc.vm.machine import Machine, share_tag
+from ukcc.vm.net_qemu import network_words
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -66,7 +66,7 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *("-device", "virtio-rng-pci"),
         *_ports(machine, endpoints),
         *_monitor(endpoints),
-        *_network(machine.network),
+        *network_words(machine.networks),
         *_shares(machine),
         *_gdb(machine),
     ]
@@ -136,36 +136,6 @@ def _monitor(endpoints: Endpoints) -> list[str]:
         if fd is not None:
             words += ["-chardev", f"socket,id={name},fd={fd}"]
             words += ["-mon", f"chardev={name},mode=control"]
-    return words
-
-
-def _network(network: "Network | None") -> list[str]:
-    if network is None:
-        return []
-    if network.kind == "tap":
-        netdev = f"tap,id=net0,ifname={network.interface},script=no,downscript=no"
-    else:
-        netdev = ",".join(["user", "id=net0", *_user_network(network)])
-    # romfile=: the firmware shall not try to boot from the network
-    return ["-netdev", netdev, "-device", "virtio-net-pci,netdev=net0,romfile="]
-
-
-def _user_network(network: Network) -> list[str]:
-    """User mode follows the address that the guest is given."""
-    words = []
-    guest = ""
-    if not network.address.is_dhcp:
-        interface = ipaddress.IPv4Interface(network.address.cidr)
-        guest = str(interface.ip)
-        words.append(f"net={interface.network}")
-        if network.address.gateway:
-            words.append(f"host={network.address.gateway}")
-        nameserver = network.address.nameserver
-        if nameserver and ipaddress.IPv4Address(nameserver) in interface.network:
-            words.append(f"dns={nameserver}")
-    for forward in network.forwards:
-        host = f"{forward.protocol}:{forward.address}:{forward.host_port}"
-        words.append(f"hostfwd={host}-{guest}:{forward.guest_port}")
     return words
 
 

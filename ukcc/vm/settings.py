@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ukcc.vm.machine import Machine, share_tag
+from ukcc.vm.net_settings import network_lines
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,7 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
         lines.append(f"stdin={'port' if machine.stdin_port else 'null'}")
     if machine.output_ports:
         lines.append("output=port")
-    if machine.network is not None:
-        address = machine.network.address
-        lines.append(f"address={address.cidr}")
-        if address.gateway:
-            lines.append(f"gateway={address.gateway}")
-        if address.nameserver:
-            lines.append(f"nameserver={address.nameserver}")
+    lines += network_lines(machine)
     for index, share in enumerate(machine.shares):
         mode = "ro" if share.readonly else "rw"
         lines.append(f"mount={share_tag(index)}:{share.guest}:{mode}")
