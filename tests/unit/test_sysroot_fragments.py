@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ukcc.errors import UkccError
-from ukcc.sysroot import fragments
+from ukcc.sysroot import fragments, inputs
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(path: Path, text: str) -> Path:
@@ -61,3 +63,9 @@ def test_a_name_that_is_part_of_another_is_not_confused(tmp_path: Path) -> None:
     final = write(tmp_path / ".config", "CONFIG_NET_9P=y\n")
     with pytest.raises(UkccError, match="CONFIG_NET=y"):
         fragments.check([base], final)
+
+
+def test_every_fragment_of_the_project_is_used() -> None:
+    """A file that nobody names configures nothing; virtiofs.config was one."""
+    there = {path.stem for path in (ROOT / "sysroot" / "linux" / "config").glob("*.config")}
+    assert there == set(inputs.FRAGMENTS)

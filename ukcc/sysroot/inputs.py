@@ -24,7 +24,7 @@ from ukcc.sysroot.store import Store
 RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 2}
 
 # Merged in this order; of two that disagree about an option the later one counts.
-FRAGMENTS = ("base", "net", "blk", "9p", "smp")
+FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
 
 # What each part depends on, as keys of Inputs.record.
 _PART_INPUTS = {
