@@ -119,7 +119,8 @@ char **words_after_dashes(char *cmdline)
 }
 
 /* `tag:path:ro|rw`; the path may contain colons, the tag does not. */
-static int parse_share(char *value, struct settings *settings)
+static int parse_volume(char *value, const char *type,
+			struct settings *settings)
 {
 	struct share *share = &settings->share[settings->nr_shares];
 	char *path = strchr(value, ':');
@@ -131,11 +132,33 @@ static int parse_share(char *value, struct settings *settings)
 	*mode++ = '\0';
 	if (path[0] != '/' || (strcmp(mode, "ro") && strcmp(mode, "rw")))
 		return -1;
+	share->type = type;
 	share->tag = value;
 	share->path = path;
 	share->readonly = strcmp(mode, "ro") == 0;
 	settings->nr_shares++;
 	return 0;
+}
+
+static int parse_share(char *value, struct settings *settings)
+{
+	return parse_volume(value, "9p", settings);
+}
+
+static int parse_virtiofs(char *value, struct settings *settings)
+{
+	return parse_volume(value, "virtiofs", settings);
+}
+
+static int parse_disk(char *value, struct settings *settings)
+{
+	return parse_volume(value, "ext4", settings);
+}
+
+static int parse_root(char *value, struct settings *settings)
+{
+	settings->readonly_root = strcmp(value, "ro") == 0;
+	return settings->readonly_root || !strcmp(value, "rw") ? 0 : -1;
 }
 
 static int parse_nameserver(char *value, struct settings *settings)
@@ -187,15 +210,18 @@ static const struct key {
 	{ "address",	TEXT, offsetof(struct settings, address), NULL },
 	{ "columns",	SMALL_NUMBER, offsetof(struct settings, columns), NULL },
 	{ "cwd",	TEXT, offsetof(struct settings, cwd), NULL },
+	{ "disk",	FUNCTION, 0, parse_disk },
 	{ "gateway",	TEXT, offsetof(struct settings, gateway), NULL },
 	{ "hostname",	TEXT, offsetof(struct settings, hostname), NULL },
 	{ "mount",	FUNCTION, 0, parse_share },
 	{ "nameserver",	FUNCTION, 0, parse_nameserver },
 	{ "output",	FUNCTION, 0, parse_output },
+	{ "root",	FUNCTION, 0, parse_root },
 	{ "rows",	SMALL_NUMBER, offsetof(struct settings, rows), NULL },
 	{ "stdin",	FUNCTION, 0, parse_stdin },
 	{ "term",	TEXT, offsetof(struct settings, term), NULL },
 	{ "tty",	FUNCTION, 0, parse_tty },
+	{ "virtiofs",	FUNCTION, 0, parse_virtiofs },
 };
 
 static int set_number(const char *value, unsigned short *number)

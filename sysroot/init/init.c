@@ -144,6 +144,7 @@ static void report(int status)
  */
 static void power_off(void)
 {
+	leave_volumes();
 	sync();
 	/* "reboot: Power down" is an emergency to the kernel, not to the user */
 	write_text("/proc/sys/kernel/printk", "0\n");
@@ -194,7 +195,11 @@ int main(int argc, char **given)
 	sethostname(hostname, strnlen(hostname, 64));
 	bring_up_network(&settings);
 	write_etc(&settings, hostname);
-	mount_shares(&settings);
+	/* what the application would write is to be kept, and would not be */
+	if (mount_volumes(&settings))
+		finish(126 << 8);
+	if (settings.readonly_root)
+		protect_root();
 
 	argv = make_argv(name, load_arguments());
 	env = load_env(&settings);

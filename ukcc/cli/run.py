@@ -5,7 +5,7 @@ import os
 import click
 
 from ukcc.errors import MachineError
-from ukcc.vm import launch, options
+from ukcc.vm import disks, launch, options
 
 
 @click.command(
@@ -38,6 +38,14 @@ from ukcc.vm import launch, options
 @click.option(
     "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set or pass on a variable."
 )
+@click.option(
+    "--disk",
+    multiple=True,
+    metavar="FILE[:GUESTDIR[:ext4]][,ro][,create=SIZE][,cache=MODE]",
+    help="A disk, mounted at GUESTDIR.",
+)
+@click.option("--create", metavar="SIZE", help="Make the disk on first use, as in 1G.")
+@click.option("--read-only", is_flag=True, help="Nothing in the root file system changes.")
 @click.option("--net", default="user", show_default=True, metavar="user|none|tap=IF")
 @click.option("--ip", metavar="dhcp|CIDR[,gw=ADDR]", help="The guest's address.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End it then, with status 124.")
@@ -55,6 +63,9 @@ def command(
     publish: tuple[str, ...],
     volume: tuple[str, ...],
     env: tuple[str, ...],
+    disk: tuple[str, ...],
+    create: "str | None",
+    read_only: bool,
     net: str,
     ip: "str | None",
     timeout: "float | None",
@@ -89,6 +100,8 @@ def command(
         timeout=timeout,
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),
+        disks=disks.with_create(tuple(disks.parse_disk(word) for word in disk), create),
+        readonly_root=read_only,
     )
     if dry_run:
         click.echo(launch.dry_run(wanted))

@@ -20,6 +20,7 @@ from ukcc.vm import backlog, copies, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
+from ukcc.vm.diskfile import in_use, prepared
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -28,6 +29,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
@@ -42,6 +44,7 @@ def run(options: RunOptions) -> int:
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
+    options = replace(options, disks=tuple(prepared(disk) for disk in options.disks))
     machine = plan_machine(
         options,
         facts,
@@ -86,6 +89,7 @@ def dry_run(options: RunOptions) -> str:
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
+    options = replace(options, disks=tuple(prepared(disk, make=False) for disk in options.disks))
     machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
@@ -149,9 +153,7 @@ def host_terminal() -> Terminal:
 
 def check_host(options: RunOptions) -> None:
     """Finds before the start what QEMU would find in the middle of it."""
-    for share in options.shares:
-        if not Path(share.host).is_dir():
-            raise MachineError(f"-v {share.host}: no such directory", "make it first")
+    check_shares(options.shares)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
         check_port(forward.address, forward.host_port, kind, f"-p {forward}")
@@ -203,6 +205,8 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
 def _what_happened(outcome: Outcome) -> str:
     """One line on a machine that ended without telling the application's status."""
     said = outcome.stderr.strip().splitlines()
+    if outcome.returncode > 0 and (file := in_use(outcome.stderr)):
+        return f"--disk {file}: another machine has it; end that one first, or copy the file"
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"
     if outcome.returncode < 0:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ukcc.vm.disks import Disk
+
 # The first address that QEMU's user mode gives out (qemu-system-x86_64(1), -netdev user).
 USER_ADDRESS = "10.0.2.15/24"
 
@@ -69,6 +71,8 @@ class Machine:
     output_ports: bool = False  # for standard output and error, which then are no terminal
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
+    disks: tuple[Disk, ...] = ()
+    readonly_root: bool = False
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:
@@ -88,3 +92,8 @@ class Machine:
 def share_tag(index: int) -> str:
     """The name under which the guest finds the share of that number."""
     return f"share{index}"
+
+
+def disk_device(index: int) -> str:
+    """The device by which the guest finds the disk of that number."""
+    return f"/dev/vd{chr(ord('a') + index)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.vm.disks import Disk
 from ukcc.vm.machine import Address, Forward, Share
 
 LOOPBACK = "127.0.0.1"
@@ -53,6 +54,8 @@ class RunOptions:
     timeout: "float | None" = None
     gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
+    disks: tuple[Disk, ...] = ()
+    readonly_root: bool = False
 
 
 def parse_forward(text: str) -> Forward:

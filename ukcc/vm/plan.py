@@ -7,6 +7,7 @@ from ukcc.errors import MachineError
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import USER_ADDRESS, Address, Machine, Network
 from ukcc.vm.options import RunOptions
+from ukcc.vm.volumes import check_places
 
 # A server with some data fits, and a host has room for many.
 _COMFORTABLE_MIB = 128
@@ -24,6 +25,7 @@ def plan_machine(
     """The machine for these options. Raises MachineError for what cannot work."""
     if not 1 <= options.cpus <= _MOST_CPUS:
         raise MachineError(f"--smp {options.cpus}: the kernel takes 1 to {_MOST_CPUS} CPUs")
+    check_places(options.shares, options.disks, facts.program)
     return Machine(
         image=options.image,
         memory_mib=_memory(options.memory_mib, facts, options.image),
@@ -35,6 +37,8 @@ def plan_machine(
         output_ports=output_ports,
         gdb_port=options.gdb_port,
         trace_port=options.trace is not None,
+        disks=options.disks,
+        readonly_root=options.readonly_root,
     )
 
 

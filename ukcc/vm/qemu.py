@@ -66,6 +66,7 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_monitor(endpoints),
         *_network(machine.network),
         *_shares(machine),
+        *_disks(machine),
         *_gdb(machine),
     ]
 
@@ -174,6 +175,24 @@ def _shares(machine: Machine) -> list[str]:
             f"multidevs=remap{readonly}",
             "-device",
             f"virtio-9p-pci,fsdev={name},mount_tag={share_tag(index)}",
+        ]
+    return words
+
+
+def _disks(machine: Machine) -> list[str]:
+    """The format is always said: one that is guessed could be written by the guest.
+
+    A full disk of the host is an error for the guest; QEMU's own way is to stop the machine.
+    """
+    words = []
+    for index, disk in enumerate(machine.disks):
+        words += [
+            "-drive",
+            f"file={_quote(disk.file)},format={disk.format},if=none,id=disk{index},"
+            f"cache={disk.cache},discard=unmap,werror=report,rerror=report"
+            f"{',readonly=on' if disk.readonly else ''}",
+            "-device",
+            f"virtio-blk-pci,drive=disk{index}",
         ]
     return words
 

@@ -6,7 +6,8 @@ The formats are those of docs/architecture.md, the reader is sysroot/init/config
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ukcc.vm.machine import Machine, share_tag
+from ukcc.vm.machine import Machine
+from ukcc.vm.volumes import volume_lines
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,7 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
             lines.append(f"gateway={address.gateway}")
         if address.nameserver:
             lines.append(f"nameserver={address.nameserver}")
-    for index, share in enumerate(machine.shares):
-        mode = "ro" if share.readonly else "rw"
-        lines.append(f"mount={share_tag(index)}:{share.guest}:{mode}")
+    lines += volume_lines(machine)
     return tuple(lines)
 
 
