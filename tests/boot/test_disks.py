@@ -208,3 +208,34 @@ def test_a_disk_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
         for child in children:
             os.kill(int(child), signal.SIGKILL)
     assert list(data.iterdir()) == []
+
+
+# Writes until something fails, and says what.
+FILLER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(void)
+{
+	static char data[65536] = "full";
+	int fd = open("/data/file", O_WRONLY | O_CREAT, 0644);
+
+	while (write(fd, data, sizeof(data)) > 0 && fsync(fd) == 0)
+		;
+	puts(strerror(errno));
+	return 5;
+}
+"""
+
+
+def test_a_full_disk_of_the_host(build_image: Build, boot: Boot, tmp_path: Path) -> None:
+    """The application is told; QEMU's own way would be to stop the machine without a word."""
+    image = build_image(FILLER, name="filler")
+    run = run_argv(image, [], ["--disk", f"{tmp_path}/data.img:/data,create=64M"])
+    mounted = f"mount -t tmpfs -o size=12M tmpfs '{tmp_path}' && exec \"$@\""
+    argv = [b"unshare", b"-m", b"sh", b"-c", os.fsencode(mounted), b"sh", *run]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * FACTOR)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (5, [b"Input/output error"])

@@ -5,7 +5,8 @@ import os
 import click
 
 from ukcc.errors import MachineError
-from ukcc.vm import disks, launch, options
+from ukcc.vm import disks, launch, options, virtiofs
+from ukcc.vm.machine import NINE_P
 
 
 @click.command(
@@ -39,6 +40,13 @@ from ukcc.vm import disks, launch, options
     "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set or pass on a variable."
 )
 @click.option(
+    "--share-by",
+    type=click.Choice(virtiofs.WAYS),
+    default=NINE_P,
+    show_default=True,
+    help="How -v does it; auto is virtiofs where that works.",
+)
+@click.option(
     "--disk",
     multiple=True,
     metavar="FILE[:GUESTDIR[:ext4]][,ro][,create=SIZE][,cache=MODE]",
@@ -63,6 +71,7 @@ def command(
     publish: tuple[str, ...],
     volume: tuple[str, ...],
     env: tuple[str, ...],
+    share_by: str,
     disk: tuple[str, ...],
     create: "str | None",
     read_only: bool,
@@ -102,6 +111,7 @@ def command(
         trace=options.parse_trace(trace, trace_filter, trace_output),
         disks=disks.with_create(tuple(disks.parse_disk(word) for word in disk), create),
         readonly_root=read_only,
+        share_by=share_by,
     )
     if dry_run:
         click.echo(launch.dry_run(wanted))

@@ -1,5 +1,6 @@
 """`ukcc run` from its options to its exit status."""
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -8,7 +9,7 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, copies, process, trace
+from ukcc.vm import backlog, copies, process, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
@@ -56,7 +57,11 @@ def run(options: RunOptions) -> int:
     if options.gdb_port is not None:
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
-    with trace.opened(options.trace) as trace_to:
+    with (
+        trace.opened(options.trace) as trace_to,
+        virtiofs.served(options.shares, options.share_by) as serving,
+    ):
+        machine = replace(machine, shares=serving.shares)
         outcome = process.execute(
             lambda endpoints: qemu_argv(machine, endpoints),
             settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer)),
@@ -64,8 +69,9 @@ def run(options: RunOptions) -> int:
             stdin_port=machine.stdin_port,
             output_ports=machine.output_ports,
             trace_to=trace_to,
+            virtiofs=serving.fds,
             timeout=options.timeout,
-            on_start=_lengthen_queues(options),
+            on_start=lambda pid: _started(pid, options, serving),
             on_report=shower,
         )
     if copies.PANIC.search(outcome.console):
@@ -73,10 +79,19 @@ def run(options: RunOptions) -> int:
     return exit_status(outcome, options)
 
 
-def _lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
-    """What to do to a QEMU that forwards TCP ports, by its process id."""
+def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:
+    """What to do about a QEMU that runs, by its process id."""
+
+    def end(why: str) -> None:
+        # the guest would wait for ever for its files
+        _say(why)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+    serving.watch(end)
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
-    return (lambda pid: backlog.lengthen(pid, endpoints)) if endpoints else None
+    if endpoints:
+        backlog.lengthen(pid, endpoints)
 
 
 def dry_run(options: RunOptions) -> str:
@@ -89,20 +104,26 @@ def dry_run(options: RunOptions) -> str:
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
-    options = replace(options, disks=tuple(prepared(disk, make=False) for disk in options.disks))
+    options = replace(
+        options,
+        disks=tuple(prepared(disk, make=False) for disk in options.disks),
+        shares=virtiofs.planned(options.shares, options.share_by),
+    )
     machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
+    daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
     endpoints = Endpoints(
         initrd=str(path),
         record=str(path.with_suffix(".record")),
         trace=str(path.with_suffix(".trace")),
+        virtiofs=tuple(daemon_places),
     )
-    return shlex.join(qemu_argv(machine, endpoints))
+    return daemons + shlex.join(qemu_argv(machine, endpoints))
 
 
 def _with_tracer(facts: ImageFacts, tracer: "trace.Tracer | None") -> ImageFacts:

@@ -22,13 +22,21 @@ class Forward:
         return f"{self.address}:{self.host_port}:{self.guest_port}{tail}"
 
 
+# How a directory is shared.
+NINE_P, VIRTIOFS = "9p", "virtiofs"
+
+
 @dataclass(frozen=True)
 class Share:
-    """A directory of the host (absolute path) at an absolute path of the guest."""
+    """A directory of the host (absolute path) at an absolute path of the guest.
+
+    by: `9p` or `virtiofs`.
+    """
 
     host: str
     guest: str
     readonly: bool = False
+    by: str = NINE_P
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.vm.disks import Disk
-from ukcc.vm.machine import Address, Forward, Share
+from ukcc.vm.machine import NINE_P, Address, Forward, Share
 
 LOOPBACK = "127.0.0.1"
 _PORT_LIMIT = 65535
@@ -56,6 +56,7 @@ class RunOptions:
     trace: "TraceOption | None" = None
     disks: tuple[Disk, ...] = ()
     readonly_root: bool = False
+    share_by: str = NINE_P
 
 
 def parse_forward(text: str) -> Forward:

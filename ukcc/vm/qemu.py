@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 
-from ukcc.vm.machine import Machine, Network, share_tag
+from ukcc.vm.machine import VIRTIOFS, Machine, Network, share_tag
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -34,7 +34,8 @@ class Endpoints:
     trace: path that gets strace's output, if there is a port for it;
     reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
     by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP);
-    console_log: path that gets a copy of the console.
+    console_log: path that gets a copy of the console; virtiofs: where each daemon is, in words of
+    a socket chardev.
     """
 
     initrd: str
@@ -47,6 +48,7 @@ class Endpoints:
     requests_fd: "int | None" = None
     monitor_fd: "int | None" = None
     console_log: str = ""
+    virtiofs: tuple[str, ...] = ()
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -65,7 +67,7 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_ports(machine, endpoints),
         *_monitor(endpoints),
         *_network(machine.network),
-        *_shares(machine),
+        *_shares(machine, endpoints),
         *_disks(machine),
         *_gdb(machine),
     ]
@@ -163,11 +165,20 @@ def _user_network(network: Network) -> list[str]:
     return words
 
 
-def _shares(machine: Machine) -> list[str]:
-    """9p. security_model=none works unprivileged: files belong to who runs QEMU."""
+def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:
+    """9p. security_model=none works unprivileged: files belong to who runs QEMU.
+
+    virtiofs: the daemon is at the other end of a socket, and reads and writes the guest's memory.
+    """
     words = []
+    sockets = iter(endpoints.virtiofs)
     for index, share in enumerate(machine.shares):
         name = f"fs{index}"
+        if share.by == VIRTIOFS:
+            words += ["-chardev", f"socket,id={name},{next(sockets)}"]
+            device = f"vhost-user-fs-pci,chardev={name},tag={share_tag(index)},queue-size=1024"
+            words += ["-device", device]
+            continue
         readonly = ",readonly=on" if share.readonly else ""
         words += [
             "-fsdev",
@@ -176,6 +187,9 @@ def _shares(machine: Machine) -> list[str]:
             "-device",
             f"virtio-9p-pci,fsdev={name},mount_tag={share_tag(index)}",
         ]
+    if endpoints.virtiofs:
+        memory = f"memory-backend-memfd,id=ram,share=on,size={machine.memory_mib}M"
+        words += ["-object", memory, "-machine", "memory-backend=ram"]
     return words
 
 

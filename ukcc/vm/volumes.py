@@ -6,10 +6,13 @@ from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.vm.disks import MOST, Disk
-from ukcc.vm.machine import Machine, Share, disk_device, share_tag
+from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
 
 # What init makes itself, and would lose under a mount.
 _OURS = ("/proc", "/sys", "/dev", "/.uk")
+
+# The settings' keys (sysroot/init/config.c).
+_KEYS = {NINE_P: "mount", VIRTIOFS: "virtiofs"}
 
 
 def check_places(shares: Sequence[Share], disks: Sequence[Disk], program: str = "") -> None:
@@ -59,7 +62,7 @@ def check_shares(shares: Iterable[Share]) -> None:
 def volume_lines(machine: Machine) -> list[str]:
     """Lines of the settings, a place before those that are within it."""
     found = [
-        (share.guest, f"mount={share_tag(index)}", share.readonly)
+        (share.guest, f"{_KEYS[share.by]}={share_tag(index)}", share.readonly)
         for index, share in enumerate(machine.shares)
     ]
     found += [
