@@ -1,7 +1,12 @@
 """A directory that host and guest have both, by either way; what one does the other sees."""
 
+import contextlib
 import os
+import signal
 import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +59,49 @@ def test_two_sides(program: Path, tmp_path: Path, way: str) -> None:
     assert (tmp_path / "outside").readlink() == Path("/proc/self/comm")
     assert len(list((tmp_path / "many").iterdir())) == 300
     assert both.stat().st_uid == os.geteuid()
+
+
+SERVER = """
+import os, sys
+from ukcc.vm.machine import Share
+from ukcc.vm.virtiofs import served
+os.setresgid(*[int(sys.argv[2])] * 3)
+os.setresuid(*[int(sys.argv[2])] * 3)
+with served([Share(sys.argv[1], "/data")], "virtiofs") as serving:
+    print("serving", serving.shares[0].by, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("user", [os.geteuid(), 1234])
+def test_no_daemon_is_left(user: int) -> None:
+    """Neither after an end in order nor after a SIGKILL; it serves without root's rights too."""
+    share = Path(tempfile.mkdtemp(prefix="ukcc-share-"))
+    try:
+        share.chmod(0o777)
+        for kill in (False, True):
+            argv = [sys.executable, "-c", SERVER, str(share), str(user)]
+            server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert server.stdout is not None and server.stdout.readline() == b"serving virtiofs\n"
+            assert _daemons_of(share)
+            if kill:
+                server.kill()
+            server.communicate()
+            assert server.returncode == (-signal.SIGKILL if kill else 0)
+            end = time.monotonic() + 10 * FACTOR
+            while _daemons_of(share):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+    finally:
+        share.rmdir()
+
+
+def _daemons_of(share: Path) -> list[str]:
+    """Processes that were told of that directory as a source."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if f"source={share},".encode() in (entry / "cmdline").read_bytes():
+                    found.append(entry.name)
+    return found
