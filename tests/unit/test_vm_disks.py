@@ -264,7 +264,7 @@ def test_qcow2(tmp_path: Path, head: bytes, guesses: bool) -> None:
 def test_files_that_are_no_disk(tmp_path: Path) -> None:
     (tmp_path / "away").symlink_to("nowhere")
     for name, said in (
-        ("", "-v"),
+        ("", "a directory; -v shares it"),
         ("absent", "no such file; add ,create=SIZE"),
         ("away", "a link to nowhere"),
     ):

@@ -106,8 +106,10 @@ def _read(path: Path, writable: bool) -> tuple[bytes, int]:
     flags = os.O_RDWR if writable else os.O_RDONLY
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-        # a directory, a pipe: opening it might block
-        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "no file of a disk")
+        # to open a pipe might block
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, "a directory")
+        raise OSError(errno.EINVAL, "neither a file nor a disk")
     if stat.S_ISBLK(mode):
         flags |= os.O_EXCL  # of a device: nobody has it mounted
     fd = os.open(path, flags | os.O_CLOEXEC)
@@ -201,7 +203,7 @@ def _mend(error: OSError) -> str:
         errno.EACCES: "change its permissions, or add ,ro",
         errno.EROFS: "add ,ro",
         errno.EBUSY: "unmount it on the host",
-        errno.EISDIR: "a directory is shared by -v",
+        errno.EISDIR: "-v shares it",
         errno.ENOENT: "make its directory first",
         errno.ENOSPC: "free some space",
     }.get(error.errno or 0, "give another file")

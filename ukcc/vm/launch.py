@@ -175,6 +175,7 @@ def host_terminal() -> Terminal:
 def check_host(options: RunOptions) -> None:
     """Finds before the start what QEMU would find in the middle of it."""
     check_shares(options.shares)
+    virtiofs.planned(options.shares, options.share_by)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
         check_port(forward.address, forward.host_port, kind, f"-p {forward}")
