@@ -61,6 +61,37 @@ def test_two_sides(program: Path, tmp_path: Path, way: str) -> None:
     assert both.stat().st_uid == os.geteuid()
 
 
+WAITER = r"""
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		access("/data/file", F_OK);
+}
+"""
+
+
+def test_a_daemon_that_dies(build_image: Build, tmp_path: Path) -> None:
+    """The guest could only wait for it."""
+    options = ["--share-by", "virtiofs", "-v", f"{tmp_path}:/data"]
+    argv = run_argv(build_image(WAITER, name="waiter"), [], options)
+    machine = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert machine.stdout is not None and machine.stdout.readline() == b"ready\n"
+        os.kill(max(_daemons_of(tmp_path)), signal.SIGKILL)
+        _, stderr = machine.communicate(timeout=DEADLINE * FACTOR)
+    finally:
+        machine.kill()
+        machine.communicate()
+    assert machine.returncode == 125 and stderr.count(b"\n") == 1
+    assert b"/data: virtiofsd ended" in stderr
+    assert not _daemons_of(tmp_path)
+
+
 SERVER = """
 import os, sys
 from ukcc.vm.machine import Share
@@ -96,12 +127,12 @@ def test_no_daemon_is_left(user: int) -> None:
         share.rmdir()
 
 
-def _daemons_of(share: Path) -> list[str]:
+def _daemons_of(share: Path) -> list[int]:
     """Processes that were told of that directory as a source."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 if f"source={share},".encode() in (entry / "cmdline").read_bytes():
-                    found.append(entry.name)
+                    found.append(int(entry.name))
     return found

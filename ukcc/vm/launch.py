@@ -74,6 +74,8 @@ def run(options: RunOptions) -> int:
             on_start=lambda pid: _started(pid, options, serving),
             on_report=shower,
         )
+    if serving.problem:
+        raise MachineError(serving.problem, "--share-by 9p does without")
     if copies.PANIC.search(outcome.console):
         shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
     return exit_status(outcome, options)
@@ -82,9 +84,7 @@ def run(options: RunOptions) -> int:
 def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:
     """What to do about a QEMU that runs, by its process id."""
 
-    def end(why: str) -> None:
-        # the guest would wait for ever for its files
-        _say(why)
+    def end() -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 

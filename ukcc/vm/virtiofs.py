@@ -39,10 +39,14 @@ _PATIENCE = 10.0  # seconds until the daemon answers, on a busy host
 
 
 class Served:
-    """The daemons of one machine. shares: with the way that each of them goes."""
+    """The daemons of one machine.
+
+    shares: with the way that each of them goes; problem: what ended one before its time, or empty.
+    """
 
     def __init__(self, shares: tuple[Share, ...]) -> None:
         self.shares = shares
+        self.problem = ""
         self._daemons: list[_Daemon] = []
 
     @property
@@ -54,11 +58,16 @@ class Served:
         """Takes one that serves, for the next of the shares by virtiofs."""
         self._daemons.append(daemon)
 
-    def watch(self, on_end: Callable[[str], None]) -> None:
-        """To be called when QEMU has its ends. `on_end` hears of the daemon that ends by itself."""
+    def watch(self, end_machine: Callable[[], None]) -> None:
+        """To be called when QEMU has its ends. Without a daemon a guest waits for ever."""
+
+        def take(problem: str) -> None:
+            self.problem = problem
+            end_machine()
+
         for daemon in self._daemons:
             daemon.qemu_end.close()
-            threading.Thread(target=daemon.report_end, args=(on_end,), daemon=True).start()
+            threading.Thread(target=daemon.report_end, args=(take,), daemon=True).start()
 
     def end(self) -> None:
         """Ends what is there still, in order."""
