@@ -2,6 +2,7 @@
 
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,8 @@ def test_a_large_file_system_has_a_high_word(tmp_path: Path) -> None:
 
 
 def qcow2(version: int, backing: int, *extensions: tuple[int, bytes]) -> bytes:
-    head = struct.pack(">4sIQI", b"QFI\xfb", version, backing, 4).ljust(100, b"\0")
+    head = struct.pack(">4sIQIIQ", b"QFI\xfb", version, backing, 4, 16, 32 * MIB)
+    head = head.ljust(100, b"\0")
     head = (head + struct.pack(">I", 104))[: 104 if version > 2 else 72]
     for kind, data in extensions:
         head += struct.pack(">II", kind, len(data)) + data.ljust((len(data) + 7) // 8 * 8, b"\0")
@@ -254,7 +256,12 @@ def test_qcow2(tmp_path: Path, head: bytes, guesses: bool) -> None:
     file = tmp_path / "d.qcow2"
     file.write_bytes(head)
     if not guesses:
-        assert diskfile.prepared(Disk(str(file), "/data")).format == "qcow2"
+        for create in (0, 32 * MIB):
+            disk = Disk(str(file), "/data", create=create)
+            assert diskfile.prepared(disk) == replace(disk, format="qcow2")
+        with pytest.raises(MachineError) as caught:
+            diskfile.prepared(Disk(str(file), "/data", create=16 * MIB))
+        assert "has 32M, not 16M" in caught.value.message
         return
     with pytest.raises(MachineError) as caught:
         diskfile.prepared(Disk(str(file), "/data"))

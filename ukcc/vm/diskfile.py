@@ -12,7 +12,7 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.vm.disks import QCOW2, RAW, Disk, size_word
-from ukcc.vm.superblock import HEAD, Ext, contents, is_qcow2, qcow2_guesses, read_ext
+from ukcc.vm.superblock import HEAD, Ext, contents, is_qcow2, qcow2_guesses, qcow2_size, read_ext
 
 MKFS = "mkfs.ext4"
 # Where an ordinary user's PATH does not look.
@@ -44,13 +44,15 @@ def prepared(disk: Disk, make: bool = True) -> Disk:
     except OSError as error:
         raise _refused(disk, _reason(error), _mend(error)) from None
     if is_qcow2(head):
-        return _prepared_qcow2(disk, head)
+        size = qcow2_size(head)
     if disk.create and disk.create != size:
         raise _refused(
             disk,
             f"it is there and has {size_word(size)}, not {size_word(disk.create)}",
             "leave create out: a disk that is there is never made anew",
         )
+    if is_qcow2(head):
+        return _prepared_qcow2(disk, head)
     if disk.guest:
         _check_contents(disk, head, size)
     return replace(disk, format=RAW)

@@ -100,6 +100,11 @@ def is_qcow2(head: bytes) -> bool:
     return head.startswith(_QCOW2_MAGIC)
 
 
+def qcow2_size(head: bytes) -> int:
+    """Bytes of the disk that is in such an image."""
+    return _number(head, 24, ">Q") if len(head) >= 32 else 0
+
+
 def qcow2_guesses(head: bytes) -> bool:
     """Whether QEMU would have to guess what kind of file the image is based on."""
     if len(head) < 104 or not _number(head, 8, ">Q"):
