@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: 0BSD
 /*
  * What a program may expect of a directory that the host has as well; says
  * `right` at its end.  `turn` hands over to the host: it has then seen, and
