@@ -160,7 +160,11 @@ def test_one_file_is_one_disk(tmp_path: Path) -> None:
 def test_shares_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     check_shares([Share(str(tmp_path), "/data")])
-    for name, said in (("file", "a file"), ("absent", "no such directory")):
+    for name, said in (
+        ("file", "a file"),
+        ("absent", "no such directory"),
+        ("x" * 300, "too long"),
+    ):
         with pytest.raises(MachineError) as caught:
             check_shares([Share(str(tmp_path / name), "/data")])
         assert said in caught.value.message and caught.value.hint
@@ -274,6 +278,7 @@ def test_files_that_are_no_disk(tmp_path: Path) -> None:
         ("", "a directory; -v shares it"),
         ("absent", "no such file; add ,create=SIZE"),
         ("away", "a link to nowhere"),
+        ("x" * 300, "File name too long"),
     ):
         with pytest.raises(MachineError) as caught:
             diskfile.prepared(

@@ -30,16 +30,9 @@ def prepared(disk: Disk, make: bool = True) -> Disk:
     Raises MachineError for one that cannot be what it shall be.
     """
     path = Path(disk.file)
-    if not path.exists():
-        if path.is_symlink():
-            raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
-        if not disk.create:
-            raise _refused(disk, "no such file", "add ,create=SIZE to make it, as in ,create=1G")
-        mkfs = _find_mkfs()
-        if make:
-            make_disk(path, disk.create, mkfs)
-        return replace(disk, format=RAW)
     try:
+        if not path.exists():
+            return _prepared_absent(disk, path, make)
         head, size = _read(path, writable=not disk.readonly)
     except OSError as error:
         raise _refused(disk, _reason(error), _mend(error)) from None
@@ -55,6 +48,17 @@ def prepared(disk: Disk, make: bool = True) -> Disk:
         return _prepared_qcow2(disk, head)
     if disk.guest:
         _check_contents(disk, head, size)
+    return replace(disk, format=RAW)
+
+
+def _prepared_absent(disk: Disk, path: Path, make: bool) -> Disk:
+    if path.is_symlink():
+        raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
+    if not disk.create:
+        raise _refused(disk, "no such file", "add ,create=SIZE to make it, as in ,create=1G")
+    mkfs = _find_mkfs()
+    if make:
+        make_disk(path, disk.create, mkfs)
     return replace(disk, format=RAW)
 
 

@@ -53,10 +53,13 @@ def check_shares(shares: Iterable[Share]) -> None:
     """Raises MachineError for what is no directory of the host."""
     for share in shares:
         path = Path(share.host)
-        if path.is_file():
-            raise MachineError(f"-v {share.host}: a file", "share the directory that it is in")
-        if not path.is_dir():
-            raise MachineError(f"-v {share.host}: no such directory", "make it first")
+        try:
+            if path.is_file():
+                raise MachineError(f"-v {share.host}: a file", "share the directory that it is in")
+            if not path.is_dir():
+                raise MachineError(f"-v {share.host}: no such directory", "make it first")
+        except OSError as error:
+            raise MachineError(f"-v {share.host}: {error.strerror}", "share another one") from None
 
 
 def volume_lines(machine: Machine) -> list[str]:
