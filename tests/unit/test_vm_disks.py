@@ -153,6 +153,8 @@ def test_one_file_is_one_disk(tmp_path: Path) -> None:
         with pytest.raises(MachineError) as caught:
             check_places([], disks)
         assert "given twice" in caught.value.message
+    (tmp_path / "loop").symlink_to("loop")
+    check_places([], [Disk(str(tmp_path / "loop"))])
     both = [Disk(str(tmp_path / "file"), guest, readonly=True) for guest in ("/a", "/b")]
     check_places([], both)
 

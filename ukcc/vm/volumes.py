@@ -1,5 +1,6 @@
 """Places of the guest that are given from outside: shares and disks together."""
 
+import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -42,9 +43,10 @@ def check_places(shares: Sequence[Share], disks: Sequence[Disk], program: str = 
 
 
 def _check_files(disks: Iterable[Disk]) -> None:
-    seen: dict[Path, Disk] = {}
+    seen: dict[str, Disk] = {}
     for disk in disks:
-        before = seen.setdefault(Path(disk.file).resolve(), disk)
+        # not Path.resolve(), which raises for links that lead to themselves
+        before = seen.setdefault(os.path.realpath(disk.file), disk)
         if before is not disk and not (before.readonly and disk.readonly):
             raise MachineError(f"--disk {disk.file}: given twice", "two may only read it, by ,ro")
 
