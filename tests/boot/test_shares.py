@@ -20,7 +20,7 @@ def program(build_image: Build) -> Path:
     return build_image((HERE / "share.c").read_text(), name="share")
 
 
-@pytest.mark.parametrize("way", ["9p"])
+@pytest.mark.parametrize("way", ["9p", "virtiofs"])
 def test_two_sides(program: Path, tmp_path: Path, way: str) -> None:
     both = tmp_path / "both"
 

@@ -30,6 +30,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.tsc import host_tsc_khz
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -53,7 +54,7 @@ def run(options: RunOptions) -> int:
         stdin_port=not terminal.interactive and not _stdin_is_empty(),
         output_ports=not os.isatty(process.STDOUT),
     )
-    machine = replace(machine, image=image)
+    machine = _with_host(machine, image)
     if options.gdb_port is not None:
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
@@ -79,6 +80,11 @@ def run(options: RunOptions) -> int:
     if copies.PANIC.search(outcome.console):
         shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
     return exit_status(outcome, options)
+
+
+def _with_host(machine: Machine, image: str) -> Machine:
+    """With the whole image, and the host's counter. KVM tells its guests the latter itself."""
+    return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
 
 
 def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:
@@ -109,7 +115,7 @@ def dry_run(options: RunOptions) -> str:
         disks=tuple(prepared(disk, make=False) for disk in options.disks),
         shares=virtiofs.planned(options.shares, options.share_by),
     )
-    machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
+    machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"

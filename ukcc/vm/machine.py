@@ -67,7 +67,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that boots `image`. memory_mib: MiB; network: None for no device at all."""
+    """A machine that boots `image`. memory_mib: MiB; network: None for no device at all;
+    tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself.
+    """
 
     image: str
     memory_mib: int
@@ -79,6 +81,7 @@ class Machine:
     output_ports: bool = False  # for standard output and error, which then are no terminal
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
+    tsc_khz: "int | None" = None
     disks: tuple[Disk, ...] = ()
     readonly_root: bool = False
 
@@ -94,6 +97,8 @@ class Machine:
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.network is not None and self.network.address.is_dhcp:
             arguments.append("ip=dhcp")
+        if self.tsc_khz is not None:
+            arguments.append(f"tsc_early_khz={self.tsc_khz}")
         return tuple(arguments)
 
 
