@@ -165,13 +165,16 @@ class _Daemon:
     def _answers(self) -> bool:
         """Whether it came as far as to serve: it has shut itself in by then, or could not."""
         self.qemu_end.settimeout(_PATIENCE)
+        missing = _ANSWER_BYTES
         try:
             self.qemu_end.sendall(_GET_FEATURES)
-            answer = self.qemu_end.recv(_ANSWER_BYTES, socket.MSG_WAITALL)
+            # it comes in two pieces
+            while missing and (piece := self.qemu_end.recv(missing)):
+                missing -= len(piece)
         except OSError:
             return False
         self.qemu_end.settimeout(None)
-        return len(answer) == _ANSWER_BYTES
+        return not missing
 
     def report_end(self, on_end: Callable[[str], None]) -> None:
         """Waits for its end; says so if that is not ours."""
