@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE, FACTOR, Build, run_argv
 
+from ukcc import paths
+
 HERE = Path(__file__).parent / "programs"
+
+
+def _kernel_has_virtiofs() -> bool:
+    sysroot = paths.current_sysroot()
+    config = Path(sysroot or "", "kernel", "config")
+    return config.is_file() and "\nCONFIG_VIRTIO_FS=y\n" in config.read_text()
+
+
+needs_virtiofs = pytest.mark.skipif(not _kernel_has_virtiofs(), reason="a kernel without virtio-fs")
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +31,7 @@ def program(build_image: Build) -> Path:
     return build_image((HERE / "share.c").read_text(), name="share")
 
 
-@pytest.mark.parametrize("way", ["9p", "virtiofs"])
+@pytest.mark.parametrize("way", ["9p", pytest.param("virtiofs", marks=needs_virtiofs)])
 def test_two_sides(program: Path, tmp_path: Path, way: str) -> None:
     both = tmp_path / "both"
 
@@ -75,6 +86,7 @@ int main(void)
 """
 
 
+@needs_virtiofs
 def test_a_daemon_that_dies(build_image: Build, tmp_path: Path) -> None:
     """The guest could only wait for it."""
     options = ["--share-by", "virtiofs", "-v", f"{tmp_path}:/data"]

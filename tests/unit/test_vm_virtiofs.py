@@ -41,6 +41,30 @@ def test_refused_when_asked_for(share: Share) -> None:
     assert "/data" in caught.value.message and "--share-by" in caught.value.hint
 
 
+WITH, OTHER = "# a kernel\nCONFIG_VIRTIO_FS=y\n", "# a kernel\n# CONFIG_VIRTIO_FS is not set\n"
+
+
+@pytest.mark.parametrize(
+    ("way", "config", "taken"),
+    [
+        *(("9p", config, "9p") for config in (WITH, OTHER, "")),
+        ("auto", WITH, "auto"),
+        ("auto", OTHER, "9p"),
+        ("auto", "", "9p"),
+        ("virtiofs", WITH, "virtiofs"),
+        ("virtiofs", "", "virtiofs"),
+    ],
+)
+def test_the_way_of_a_kernel(way: str, config: str, taken: str) -> None:
+    assert virtiofs.way_for(way, config) == taken
+
+
+def test_a_kernel_without_it() -> None:
+    with pytest.raises(MachineError) as caught:
+        virtiofs.way_for("virtiofs", OTHER)
+    assert "no virtio-fs" in caught.value.message
+
+
 def test_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "PROGRAM", "/nowhere/virtiofsd")
     assert virtiofs.planned([HERE], "auto") == (HERE,)

@@ -43,6 +43,8 @@ def run(options: RunOptions) -> int:
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
+    way = virtiofs.way_for(options.share_by, facts.kernel_config)
+    options = replace(options, share_by=way)
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
@@ -110,10 +112,11 @@ def dry_run(options: RunOptions) -> str:
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal()
+    way = virtiofs.way_for(options.share_by, facts.kernel_config)
     options = replace(
         options,
         disks=tuple(prepared(disk, make=False) for disk in options.disks),
-        shares=virtiofs.planned(options.shares, options.share_by),
+        shares=virtiofs.planned(options.shares, way),
     )
     machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))

@@ -101,6 +101,17 @@ def _served(share: Share, way: str, serving: Served) -> Share:
     return replace(share, by=VIRTIOFS)
 
 
+def way_for(way: str, kernel_config: str) -> str:
+    """The way for a guest with a kernel of this configuration, empty if that is not known."""
+    if way == NINE_P or "\nCONFIG_VIRTIO_FS=y\n" in kernel_config:
+        return way
+    if way == VIRTIOFS and kernel_config:
+        raise MachineError(
+            "--share-by virtiofs: the image's kernel has no virtio-fs", "link the image again"
+        )
+    return NINE_P if way == AUTO else way
+
+
 def planned(shares: Sequence[Share], way: str) -> tuple[Share, ...]:
     """The same without a daemon, as far as it can be told without one."""
     found = []
