@@ -30,6 +30,7 @@ PACKAGES = {
     "dpkg-source": "dpkg-dev",
     "apt-get": "apt",
     "ld": "binutils",
+    "mkfs.ext4": "e2fsprogs",
     "python3": "python3",
     "qemu-system-x86_64": "qemu-system-x86",
     "strip": "binutils",

@@ -119,7 +119,8 @@ char **words_after_dashes(char *cmdline)
 }
 
 /* `tag:path:ro|rw`; the path may contain colons, the tag does not. */
-static int parse_share(char *value, struct settings *settings)
+static int parse_volume(char *value, const char *type,
+			struct settings *settings)
 {
 	struct share *share = &settings->share[settings->nr_shares];
 	char *path = strchr(value, ':');
@@ -131,6 +132,7 @@ static int parse_share(char *value, struct settings *settings)
 	*mode++ = '\0';
 	if (path[0] != '/' || (strcmp(mode, "ro") && strcmp(mode, "rw")))
 		return -1;
+	share->type = type;
 	share->tag = value;
 	share->path = path;
 	share->readonly = strcmp(mode, "ro") == 0;
@@ -144,6 +146,27 @@ static int put(const char *value, const char **list, size_t *count, size_t room)
 		return -1;
 	list[(*count)++] = value;
 	return 0;
+}
+
+static int parse_share(char *value, struct settings *settings)
+{
+	return parse_volume(value, "9p", settings);
+}
+
+static int parse_virtiofs(char *value, struct settings *settings)
+{
+	return parse_volume(value, "virtiofs", settings);
+}
+
+static int parse_disk(char *value, struct settings *settings)
+{
+	return parse_volume(value, "ext4", settings);
+}
+
+static int parse_root(char *value, struct settings *settings)
+{
+	settings->readonly_root = strcmp(value, "ro") == 0;
+	return settings->readonly_root || !strcmp(value, "rw") ? 0 : -1;
 }
 
 static int parse_nameserver(char *value, struct settings *settings)
@@ -267,6 +290,7 @@ static const struct key {
 	{ "address",	FUNCTION, 0, parse_address },
 	{ "columns",	SMALL_NUMBER, offsetof(struct settings, columns), NULL },
 	{ "cwd",	TEXT, offsetof(struct settings, cwd), NULL },
+	{ "disk",	FUNCTION, 0, parse_disk },
 	{ "gateway",	FUNCTION, 0, parse_gateway },
 	{ "host",	FUNCTION, 0, parse_host },
 	{ "hostname",	TEXT, offsetof(struct settings, hostname), NULL },
@@ -275,6 +299,7 @@ static const struct key {
 	{ "nameserver",	FUNCTION, 0, parse_nameserver },
 	{ "optional",	SMALL_NUMBER, offsetof(struct settings, optional), NULL },
 	{ "output",	FUNCTION, 0, parse_output },
+	{ "root",	FUNCTION, 0, parse_root },
 	{ "rows",	SMALL_NUMBER, offsetof(struct settings, rows), NULL },
 	{ "search",	FUNCTION, 0, parse_search },
 	{ "stdin",	FUNCTION, 0, parse_stdin },
@@ -282,6 +307,7 @@ static const struct key {
 	{ "tty",	FUNCTION, 0, parse_tty },
 	{ "ulimit",	FUNCTION, 0, parse_ulimit },
 	{ "user",	TEXT, offsetof(struct settings, user), NULL },
+	{ "virtiofs",	FUNCTION, 0, parse_virtiofs },
 };
 
 static int set_number(const char *value, unsigned short *number)

@@ -165,6 +165,7 @@ static void report(int status)
  */
 static void power_off(void)
 {
+	leave_volumes();
 	sync();
 	/* "reboot: Power down" is an emergency to the kernel, not to the user */
 	write_text("/proc/sys/kernel/printk", "0\n");
@@ -218,7 +219,11 @@ int main(int argc, char **given)
 	write_etc(&settings, hostname);
 	start_dhcp(&settings, hostname);
 	wait_for_routers(&settings);
-	mount_shares(&settings);
+	/* what the application would write is to be kept, and would not be */
+	if (mount_volumes(&settings))
+		finish(126 << 8);
+	if (settings.readonly_root)
+		protect_root();
 
 	argv = make_argv(name, load_arguments());
 	if (settings.output_ports)

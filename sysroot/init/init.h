@@ -23,8 +23,12 @@
 #define NR_OUTPUTS		2	/* standard output and error */
 #define PORT_NODE_SIZE		sizeof("/dev/vport0p0")
 
-/* One `mount=tag:path:ro|rw` line: a 9p share of the host. */
+/*
+ * One `mount=`, `virtiofs=` or `disk=` line, each `tag:path:ro|rw`: a directory
+ * of the host by its tag, or a disk by its device.
+ */
 struct share {
+	const char *type;		/* 9p, virtiofs or ext4 */
 	const char *tag;
 	const char *path;
 	int readonly;
@@ -95,6 +99,7 @@ struct settings {
 	unsigned short columns;
 	struct share share[MAX_MOUNTS];
 	size_t nr_shares;
+	int readonly_root;
 };
 
 /* config.c: files and text to data; runs as well in a Linux process. */
@@ -127,9 +132,14 @@ int wait_for(pid_t process);
 
 /* root.c: mounts, directories and the files that libraries look for. */
 void mount_system(void);
-void mount_shares(const struct settings *settings);
+int make_directory(const char *path);
 void write_etc(const struct settings *settings, const char *hostname);
 void write_text(const char *path, const char *text);
+
+/* volumes.c: what is mounted from outside, and how it is left. */
+int mount_volumes(const struct settings *settings);
+void protect_root(void);
+void leave_volumes(void);
 
 /* console.c: the terminal, and the port that carries the exit record. */
 void open_console(void);

@@ -48,7 +48,7 @@ static int exists(const char *path)
 }
 
 /* mkdir -p; what is there already is as good. */
-static int make_directory(const char *path)
+int make_directory(const char *path)
 {
 	char *copy = strdup(path), *slash;
 
@@ -96,31 +96,6 @@ void mount_system(void)
 		if (symlink(links[i].target, links[i].path) && errno != EEXIST)
 			complain("cannot link", links[i].path, errno);
 	write_text(overcommit, "1\n");
-}
-
-void mount_shares(const struct settings *settings)
-{
-	/*
-	 * Nothing is cached but mappings, so the host and the guest see each
-	 * other's writes, and none waits in the guest.  cache=mmap alone would
-	 * also write back late, and what another descriptor wrote before
-	 * through one with O_APPEND, which the host would append.
-	 */
-	static const char options[] =
-		"trans=virtio,version=9p2000.L,msize=262144,cache=mmap,directio";
-	const struct share *share;
-
-	for (share = settings->share;
-	     share < settings->share + settings->nr_shares; share++) {
-		unsigned long flags = MS_NODEV | MS_NOSUID;
-
-		if (share->readonly)
-			flags |= MS_RDONLY;
-		if (make_directory(share->path) ||
-		    mount(share->tag, share->path, "9p", flags, options))
-			complain("cannot mount the host's directory at",
-				 share->path, errno);
-	}
 }
 
 static void write_if_absent(const char *path, const char *text)

@@ -57,7 +57,11 @@ static void show_settings(char *text)
 		show("search", s.search[i]);
 	for (i = 0; i < s.nr_hosts; i++)
 		show("host", s.host[i]);
+	if (s.readonly_root)
+		puts("root read-only");
 	for (i = 0; i < s.nr_shares; i++) {
+		if (strcmp(s.share[i].type, "9p"))
+			show("type", s.share[i].type);
 		show("tag", s.share[i].tag);
 		show(s.share[i].readonly ? "ro" : "rw", s.share[i].path);
 	}
@@ -162,6 +166,13 @@ def test_environment(driver: Path) -> None:
             b"address<dhcp>\nnameserver<1.1.1.1>\nnameserver<2.2.2.2>\n0 0 0x0\n",
         ),
         (b"mount=t:/a:b:ro\nmount=u:/c:rw", b"tag<t>\nro</a:b>\ntag<u>\nrw</c>\n0 0 0x0\n"),
+        (
+            b"disk=/dev/vda:/a:ro\nvirtiofs=t:/b:c:rw\nroot=ro\n",
+            b"root read-only\ntype<ext4>\ntag</dev/vda>\nro</a>\n"
+            b"type<virtiofs>\ntag<t>\nrw</b:c>\n0 0 0x0\n",
+        ),
+        (b"disk=/dev/vda:ro\n", b"bad<disk=/dev/vda:ro>\n0 0 0x0\n"),
+        (b"root=no\n", b"bad<root=no>\n0 0 0x0\n"),
         (b"mount=t:/a\nrows=1\n", b"bad<mount=t:/a>\n0 0 1x0\n"),
         (b"rows=70000\n", b"bad<rows=70000>\n0 0 0x0\n"),
         (

@@ -7,8 +7,9 @@ import click
 from ukcc.cli import configured
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
-from ukcc.vm import launch, net_options, options
+from ukcc.vm import disks, launch, net_options, options, virtiofs
 from ukcc.vm.guest import Guest
+from ukcc.vm.machine import NINE_P
 
 
 @click.command(
@@ -42,6 +43,21 @@ from ukcc.vm.guest import Guest
 @click.option(
     "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set or pass on a variable."
 )
+@click.option(
+    "--share-by",
+    type=click.Choice(virtiofs.WAYS),
+    default=NINE_P,
+    show_default=True,
+    help="How -v does it; auto is virtiofs where that works.",
+)
+@click.option(
+    "--disk",
+    multiple=True,
+    metavar="FILE[:GUESTDIR[:ext4]][,ro][,create=SIZE][,cache=MODE]",
+    help="A disk, mounted at GUESTDIR.",
+)
+@click.option("--create", metavar="SIZE", help="Make the disk on first use, as in 1G.")
+@click.option("--read-only", is_flag=True, help="Nothing in the root file system changes.")
 @click.option(
     "--net",
     multiple=True,
@@ -77,6 +93,10 @@ def command(
     publish: tuple[str, ...],
     volume: tuple[str, ...],
     env: tuple[str, ...],
+    share_by: str,
+    disk: tuple[str, ...],
+    create: "str | None",
+    read_only: bool,
     net: tuple[str, ...],
     ip: tuple[str, ...],
     dns: tuple[str, ...],
@@ -121,6 +141,9 @@ def command(
         guest=init,
         detach=detach,
         name=name,
+        disks=disks.with_create(tuple(disks.parse_disk(word) for word in disk), create),
+        readonly_root=read_only,
+        share_by=share_by,
     )
     if as_json and not dry_run:
         raise MachineError("--json says how --dry-run answers", "add --dry-run")

@@ -26,6 +26,7 @@ class Key(Record):
 KEYS = {
     "accel": Key(TEXT, ("auto", "kvm", "tcg")),
     "add-host": Key(TEXTS),
+    "disk": Key(TEXTS),
     "dns": Key(TEXTS),
     "dns-search": Key(TEXTS),
     "env": Key(TEXTS),
@@ -35,6 +36,8 @@ KEYS = {
     "name": Key(TEXT),
     "net": Key(TEXTS),
     "publish": Key(TEXTS),
+    "read-only": Key(FLAG),
+    "share-by": Key(TEXT, ("auto", "virtiofs", "9p")),
     "smp": Key(INTEGER),
     "timeout": Key(NUMBER),
     "trace": Key(FLAG),
@@ -50,6 +53,7 @@ KEYS = {
 # Options that are no keys, and why.
 REFUSED = {
     "config": "a file cannot say which file is read",
+    "create": "write it into disk: data.img:/data,create=1G",
     "detach": "it says how this one run is watched",
     "dry-run": "it is for one look at the command line",
     "file": "write the table [files]",
@@ -60,7 +64,7 @@ REFUSED = {
 
 # Values that begin with a path of the host: relative ones are relative to the file they are in. An
 # image does not carry them: one from elsewhere must not open a directory of whoever runs it.
-OF_HOST = frozenset({"trace-output", "volume"})
+OF_HOST = frozenset({"disk", "trace-output", "volume"})
 
 # Further keys, whose form docs/settings.md explains.
 ARGUMENTS = "args"

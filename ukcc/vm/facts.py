@@ -34,6 +34,12 @@ class ImageFacts:
         path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "vmlinux"
         return path if self.sysroot and path.is_file() else None
 
+    @property
+    def kernel_config(self) -> str:
+        """The configuration of that kernel, or empty where that sysroot is not in the store."""
+        path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "config"
+        return path.read_text() if self.sysroot and path.is_file() else ""
+
 
 def read_facts(image: str) -> ImageFacts:
     """Reads the notes of an image. Raises MachineError for what no VMM could boot."""

@@ -1,5 +1,6 @@
 """`ukcc run` from its options to its exit status."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -10,7 +11,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
-from ukcc.vm import backlog, copies, guest, ports, process, taps, trace
+from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.debug import gdb_line
+from ukcc.vm.diskfile import in_use, prepared
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -33,6 +35,7 @@ from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.tsc import host_tsc_khz
+from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
@@ -49,10 +52,13 @@ def run(options: RunOptions) -> int:
     ]
     facts = _with_more(facts, more)
     terminal = Terminal() if options.detach else host_terminal()
+    way = virtiofs.way_for(options.share_by, facts.kernel_config)
+    options = replace(options, share_by=way)
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
     supervise.check(options.name)
+    options = replace(options, disks=tuple(prepared(disk) for disk in options.disks))
     machine = plan_machine(
         options,
         facts,
@@ -69,7 +75,9 @@ def run(options: RunOptions) -> int:
         with (
             taps.connected(machine, options.image) as connected,
             trace.opened(options.trace) as trace_to,
+            virtiofs.served(options.shares, options.share_by) as serving,
         ):
+            connected = replace(connected, shares=serving.shares)
             outcome = process.execute(
                 lambda endpoints: qemu_argv(connected, endpoints),
                 settings_archive(
@@ -80,12 +88,15 @@ def run(options: RunOptions) -> int:
                 output_ports=machine.output_ports,
                 trace_to=trace_to,
                 timeout=options.timeout,
-                on_start=_lengthen_queues(options),
+                on_start=lambda pid: _started(pid, options, serving),
                 on_report=shower,
                 on_running=hooks.on_running,
                 started_fd=hooks.started_fd,
                 passed_fds=taps.descriptors(connected),
+                virtiofs=serving.fds,
             )
+        if serving.problem:
+            raise MachineError(serving.problem, "--share-by 9p does without")
         if copies.PANIC.search(outcome.console):
             shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
         return exit_status(outcome, options)
@@ -113,10 +124,17 @@ def _with_host(machine: Machine, image: str) -> Machine:
     return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
 
 
-def _lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
-    """What to do to a QEMU that forwards TCP ports, by its process id."""
+def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:
+    """What to do about a QEMU that runs, by its process id."""
+
+    def end() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+    serving.watch(end)
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
-    return (lambda pid: backlog.lengthen(pid, endpoints)) if endpoints else None
+    if endpoints:
+        backlog.lengthen(pid, endpoints)
 
 
 def dry_run(options: RunOptions) -> str:
@@ -134,20 +152,28 @@ def dry_run(options: RunOptions) -> str:
     ]
     facts = _with_more(facts, more)
     terminal = host_terminal()
+    way = virtiofs.way_for(options.share_by, facts.kernel_config)
+    options = replace(
+        options,
+        disks=tuple(prepared(disk, make=False) for disk in options.disks),
+        shares=virtiofs.planned(options.shares, way),
+    )
     machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
     machine = taps.named(machine, options.image)
     archive = settings_archive(machine, terminal, options, facts.program, more)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
+    daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
     endpoints = Endpoints(
         initrd=str(path),
         record=str(path.with_suffix(".record")),
         trace=str(path.with_suffix(".trace")),
+        virtiofs=tuple(daemon_places),
     )
-    return shlex.join(qemu_argv(machine, endpoints))
+    return daemons + shlex.join(qemu_argv(machine, endpoints))
 
 
 def _with_more(facts: ImageFacts, more: "list[cpio.Entry]") -> ImageFacts:
@@ -200,9 +226,8 @@ def host_terminal() -> Terminal:
 
 def check_host(options: RunOptions) -> None:
     """Finds before the start what QEMU would find in the middle of it."""
-    for share in options.shares:
-        if not Path(share.host).is_dir():
-            raise MachineError(f"-v {share.host}: no such directory", "make it first")
+    check_shares(options.shares)
+    virtiofs.planned(options.shares, options.share_by)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
         check_port(forward.address, forward.host_port, kind, f"-p {forward}")
@@ -256,6 +281,8 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
 def _what_happened(outcome: Outcome) -> str:
     """One line on a machine that ended without telling the application's status."""
     said = outcome.stderr.strip().splitlines()
+    if outcome.returncode > 0 and (file := in_use(outcome.stderr)):
+        return f"--disk {file}: another machine has it; end that one first, or copy the file"
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"
     if outcome.returncode < 0:

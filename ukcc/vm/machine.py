@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from ukcc.vm.disks import Disk
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -18,13 +20,21 @@ class Forward:
         return f"{self.address}:{self.host_port}:{self.guest_port}{tail}"
 
 
+# How a directory is shared.
+NINE_P, VIRTIOFS = "9p", "virtiofs"
+
+
 @dataclass(frozen=True)
 class Share:
-    """A directory of the host (absolute path) at an absolute path of the guest."""
+    """A directory of the host (absolute path) at an absolute path of the guest.
+
+    by: `9p` or `virtiofs`.
+    """
 
     host: str
     guest: str
     readonly: bool = False
+    by: str = NINE_P
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class Machine:
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
     tsc_khz: "int | None" = None
+    disks: tuple[Disk, ...] = ()
+    readonly_root: bool = False
     further: tuple[Network, ...] = ()
     resolver: Resolver = NO_RESOLVER
 
@@ -129,3 +141,8 @@ class Machine:
 def share_tag(index: int) -> str:
     """The name under which the guest finds the share of that number."""
     return f"share{index}"
+
+
+def disk_device(index: int) -> str:
+    """The device by which the guest finds the disk of that number."""
+    return f"/dev/vd{chr(ord('a') + index)}"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.vm.disks import Disk
 from ukcc.vm.guest import PLAIN, Guest
-from ukcc.vm.machine import NO_RESOLVER, Forward, Resolver, Share
+from ukcc.vm.machine import NINE_P, NO_RESOLVER, Forward, Resolver, Share
 from ukcc.vm.net_options import NetOption
 
 LOOPBACK = "127.0.0.1"
@@ -49,6 +50,9 @@ class RunOptions:
     detach: bool = False
     name: "str | None" = None
     resolver: Resolver = NO_RESOLVER
+    disks: tuple[Disk, ...] = ()
+    readonly_root: bool = False
+    share_by: str = NINE_P
 
 
 def parse_forward(text: str) -> Forward:

@@ -5,6 +5,7 @@ from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.net_plan import plan_networks
 from ukcc.vm.options import RunOptions
+from ukcc.vm.volumes import check_places
 
 # A server with some data fits, and a host has room for many.
 _COMFORTABLE_MIB = 128
@@ -23,6 +24,7 @@ def plan_machine(
     if not 1 <= options.cpus <= _MOST_CPUS:
         raise MachineError(f"--smp {options.cpus}: the kernel takes 1 to {_MOST_CPUS} CPUs")
     networks = plan_networks(options.nets, options.forwards, options.resolver)
+    check_places(options.shares, options.disks, facts.program)
     return Machine(
         image=options.image,
         memory_mib=_memory(options.memory_mib, facts, options.image),
@@ -36,6 +38,8 @@ def plan_machine(
         trace_port=options.trace is not None,
         further=networks[1:],
         resolver=options.resolver,
+        disks=options.disks,
+        readonly_root=options.readonly_root,
     )
 
 

@@ -80,6 +80,7 @@ def execute(
     stdin_port: bool,
     output_ports: bool = False,
     trace_to: "int | None" = None,
+    virtiofs: Sequence[int] = (),
     timeout: "float | None" = None,
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
@@ -94,7 +95,8 @@ def execute(
     be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
     standard output joins the console, and its standard error is copied to ours. `trace_to`: the
     descriptor that gets the trace, if there is one; where that is our standard error, the
-    application's comes there in whole lines, too. `on_start` is
+    application's comes there in whole lines, too. `virtiofs`: the sockets on which
+    daemons are, which QEMU inherits. `on_start` is
     called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
     one at a time, in another thread; with it, a machine that is over its time is asked what it is
     doing before it is ended, and so is one when we get SIGQUIT. `on_running` gets the machine as
@@ -124,10 +126,11 @@ def execute(
             monitor_fd=watch.monitor_end if watch else None,
             console_fd=console.guest_end.fileno() if console else None,
             started_fd=started_fd,
+            virtiofs=tuple(f"fd={fd}" for fd in virtiofs),
         )
         passed = [*passed_fds, initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
         passed += [pipe.write_end.fileno() for pipe in (output, errors, trace) if pipe]
-        passed += watch.passed if watch else []
+        passed += [*virtiofs, *(watch.passed if watch else [])]
         passed += [console.guest_end.fileno()] if console else []
         passed += [] if started_fd is None else [started_fd]
         stack.enter_context(stopping.caught())

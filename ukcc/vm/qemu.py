@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ukcc.vm.machine import Machine, share_tag
+from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
 from ukcc.vm.net_qemu import network_words
 
 PROGRAM = "qemu-system-x86_64"
@@ -36,7 +36,8 @@ class Endpoints:
     reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
     by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP);
     console_fd: QEMU's end of the console's socket; None for QEMU's stdio; started_fd: of a second
-    monitor, where it is asked whether the machine runs.
+    monitor, where it is asked whether the machine runs; virtiofs: where each
+    daemon is, in words of a socket chardev.
     """
 
     initrd: str
@@ -50,6 +51,7 @@ class Endpoints:
     monitor_fd: "int | None" = None
     console_fd: "int | None" = None
     started_fd: "int | None" = None
+    virtiofs: tuple[str, ...] = ()
 
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -67,7 +69,8 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_ports(machine, endpoints),
         *_monitor(endpoints),
         *network_words(machine.networks),
-        *_shares(machine),
+        *_shares(machine, endpoints),
+        *_disks(machine),
         *_gdb(machine),
     ]
 
@@ -139,11 +142,20 @@ def _monitor(endpoints: Endpoints) -> list[str]:
     return words
 
 
-def _shares(machine: Machine) -> list[str]:
-    """9p. security_model=none works unprivileged: files belong to who runs QEMU."""
+def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:
+    """9p. security_model=none works unprivileged: files belong to who runs QEMU.
+
+    virtiofs: the daemon is at the other end of a socket, and reads and writes the guest's memory.
+    """
     words = []
+    sockets = iter(endpoints.virtiofs)
     for index, share in enumerate(machine.shares):
         name = f"fs{index}"
+        if share.by == VIRTIOFS:
+            words += ["-chardev", f"socket,id={name},{next(sockets)}"]
+            device = f"vhost-user-fs-pci,chardev={name},tag={share_tag(index)},queue-size=1024"
+            words += ["-device", device]
+            continue
         readonly = ",readonly=on" if share.readonly else ""
         words += [
             "-fsdev",
@@ -151,6 +163,27 @@ def _shares(machine: Machine) -> list[str]:
             f"multidevs=remap{readonly}",
             "-device",
             f"virtio-9p-pci,fsdev={name},mount_tag={share_tag(index)}",
+        ]
+    if endpoints.virtiofs:
+        memory = f"memory-backend-memfd,id=ram,share=on,size={machine.memory_mib}M"
+        words += ["-object", memory, "-machine", "memory-backend=ram"]
+    return words
+
+
+def _disks(machine: Machine) -> list[str]:
+    """The format is always said: one that is guessed could be written by the guest.
+
+    A full disk of the host is an error for the guest; QEMU's own way is to stop the machine.
+    """
+    words = []
+    for index, disk in enumerate(machine.disks):
+        words += [
+            "-drive",
+            f"file={_quote(disk.file)},format={disk.format},if=none,id=disk{index},"
+            f"cache={disk.cache},discard=unmap,werror=report,rerror=report"
+            f"{',readonly=on' if disk.readonly else ''}",
+            "-device",
+            f"virtio-blk-pci,drive=disk{index}",
         ]
     return words
 

@@ -6,8 +6,9 @@ The formats are those of docs/architecture.md, the reader is sysroot/init/config
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ukcc.vm.machine import Machine, share_tag
+from ukcc.vm.machine import Machine
 from ukcc.vm.net_settings import network_lines
+from ukcc.vm.volumes import volume_lines
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
     if machine.output_ports:
         lines.append("output=port")
     lines += network_lines(machine)
-    for index, share in enumerate(machine.shares):
-        mode = "ro" if share.readonly else "rw"
-        lines.append(f"mount={share_tag(index)}:{share.guest}:{mode}")
+    lines += volume_lines(machine)
     return tuple(lines)
 
 

@@ -1,0 +1,241 @@
+"""Disks: made on first use, mounted before main, left clean; and a root that nobody writes to."""
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+
+from ukcc.vm.superblock import HEAD, read_ext
+
+MIB = 1 << 20
+
+# Writes everywhere; says what it had found, and how the second disk begins. A child writes on and
+# on, so that the disk is busy when the machine ends.
+KEEPER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int attempt(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0644);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const places[] = {
+		"/data/new", "/new", "/etc/hosts", "/tmp/new", "/run/new", "/dev/shm/new",
+		"/var/tmp/new",
+	};
+	FILE *log = fopen("/data/log", "r");
+	char line[100] = "";
+	size_t i;
+
+	if (log && fgets(line, sizeof(line), log))
+		printf("found %s", line);
+	for (i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		int error = attempt(places[i]);
+
+		printf("%s: %s\n", places[i], error ? strerror(error) : "written");
+	}
+	log = fopen("/dev/vdb", "r");
+	if (log && fseek(log, 0, SEEK_END) == 0) {
+		printf("%ld bytes, ", ftell(log));
+		rewind(log);
+		puts(fgets(line, sizeof(line), log) ? line : "unreadable");
+	}
+	fflush(stdout);
+	log = fopen("/data/log", "w");
+	if (log && argc > 1) {
+		fprintf(log, "%s\n", argv[1]);
+		fclose(log);
+		/* a mount of its own on the disk keeps that from being unmounted */
+		mkdir("/data/mine", 0755);
+		if (argc > 2 && mount("tmpfs", "/data/mine", "tmpfs", 0, NULL))
+			return 1;
+		while (fork() == 0)
+			for (;;)
+				if ((log = fopen("/data/busy", "w")))
+					fclose(log);
+	}
+	return 7;
+}
+"""
+
+READ_ONLY = b"Read-only file system"
+
+
+def head(file: Path) -> bytes:
+    with file.open("rb") as disk:
+        return disk.read(HEAD)
+
+
+@pytest.fixture(scope="session")
+def keeper(build_image: Build) -> Path:
+    return build_image(KEEPER, name="keeper")
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """A disk that is no file system."""
+    file = tmp_path / "second, raw"
+    file.write_bytes(b"QEMU would guess of this\n".ljust(1 * MIB, b"\0"))
+    return file
+
+
+def test_a_disk_keeps_what_it_was_given(
+    keeper: Path, boot: Boot, tmp_path: Path, second: Path
+) -> None:
+    data = tmp_path / "data.img"
+    disks = ["--disk", f"{data}:/data,create=64M", "--disk", f"{second}"]
+    status, stdout, stderr = boot(keeper, "kept", "mount", options=disks)
+    assert (status, stderr) == (7, b"")
+    assert b"found" not in stdout and b"/new: written" in stdout and b"/etc/hosts: wr" in stdout
+    assert b"1048576 bytes, QEMU would guess of this" in stdout
+    found = read_ext(head(data))
+    assert found is not None and not found.recover and not found.errors
+    assert data.stat().st_size == 64 * MIB > data.stat().st_blocks * 512
+    before = data.read_bytes()
+
+    # the same words again, and another root: nothing is made anew
+    status, stdout, stderr = boot(keeper, "again", options=["--read-only", *disks])
+    assert (status, stderr) == (7, b"")
+    assert stdout.startswith(b"found kept\n/data/new: written\n")
+    for place in (b"/new", b"/etc/hosts"):
+        assert place + b": " + READ_ONLY in stdout
+    for place in (b"/tmp", b"/run", b"/dev/shm", b"/var/tmp"):
+        assert place + b"/new: written" in stdout
+    found = read_ext(head(data))
+    assert found is not None and not found.recover
+    assert data.read_bytes() != before
+
+    before = data.read_bytes()
+    status, stdout, _ = boot(keeper, options=["--disk", f"{data}:/data,ro"])
+    assert status == 7 and stdout.startswith(b"found again\n/data/new: " + READ_ONLY)
+    assert data.read_bytes() == before
+
+
+def empty_qcow2(size: int) -> bytes:
+    """An image of `size` zero bytes: header, L1 table, refcount table and block of 64 KiB each."""
+    cluster = 1 << 16
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, size, 0, 1, cluster, 2 * cluster, 1, 0, 0
+    )
+    blocks = [header, b"", struct.pack(">Q", 3 * cluster), struct.pack(">4H", 1, 1, 1, 1)]
+    return b"".join(block.ljust(cluster, b"\0") for block in blocks)
+
+
+def test_an_image_of_qemu(keeper: Path, boot: Boot, tmp_path: Path) -> None:
+    image = tmp_path / "image.qcow2"
+    image.write_bytes(empty_qcow2(8 * MIB))
+    options = ["--disk", f"{tmp_path}/first.img,create=16M", "--disk", f"{image},ro"]
+    _, stdout, _ = boot(keeper, options=options)
+    assert b"8388608 bytes, " in stdout
+    # there is nothing in it to mount, which only the guest can see; it does not start without
+    status, stdout, stderr = boot(keeper, options=["--disk", f"{image}:/data"])
+    assert (status, stdout) == (126, b"")
+    assert stderr.startswith(b"ukcc run: cannot mount the disk at /data: ")
+    assert stderr.count(b"\n") == 1
+
+
+WAITER = r"""
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+"""
+
+
+def test_two_machines_do_not_share_a_disk(
+    keeper: Path, build_image: Build, boot: Boot, tmp_path: Path
+) -> None:
+    disk = ["--disk", f"{tmp_path}/data.img:/data,create=16M"]
+    argv = run_argv(build_image(WAITER, name="waiter"), [], disk)
+    first = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert first.stdout is not None and first.stdout.readline() == b"ready\n"
+        status, stdout, stderr = boot(keeper, options=disk)
+    finally:
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=DEADLINE * FACTOR)
+    assert (status, stdout, stderr.count(b"\n")) == (125, b"", 1)
+    assert b"/data.img: another machine has it" in stderr
+
+
+def test_a_disk_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A kill while the file system is being made leaves nothing."""
+    slow = tmp_path / "bin" / "mkfs.ext4"
+    slow.parent.mkdir()
+    slow.write_text('#!/bin/sh\nprintf half > "${0%/*}/reached"\nexec sleep 60\n')
+    slow.chmod(0o755)
+    data = tmp_path / "data"
+    data.mkdir()
+    code = (
+        "from ukcc.vm.diskfile import prepared; from ukcc.vm.disks import parse_disk;"
+        f"prepared(parse_disk('{data}/d.img:/data,create=16M'))"
+    )
+    environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    maker = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    try:
+        while not (slow.parent / "reached").exists():
+            assert maker.poll() is None
+            time.sleep(0.05)
+    finally:
+        children = Path(f"/proc/{maker.pid}/task/{maker.pid}/children").read_text().split()
+        maker.kill()
+        maker.wait()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+    assert list(data.iterdir()) == []
+
+
+# Writes until something fails, and says what.
+FILLER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(void)
+{
+	static char data[65536] = "full";
+	int fd = open("/data/file", O_WRONLY | O_CREAT, 0644);
+
+	while (write(fd, data, sizeof(data)) > 0 && fsync(fd) == 0)
+		;
+	puts(strerror(errno));
+	return 5;
+}
+"""
+
+
+def test_a_full_disk_of_the_host(build_image: Build, boot: Boot, tmp_path: Path) -> None:
+    """The application is told; QEMU's own way would be to stop the machine without a word."""
+    image = build_image(FILLER, name="filler")
+    run = run_argv(image, [], ["--disk", f"{tmp_path}/data.img:/data,create=64M"])
+    mounted = f"mount -t tmpfs -o size=12M tmpfs '{tmp_path}' && exec \"$@\""
+    argv = [b"unshare", b"-m", b"sh", b"-c", os.fsencode(mounted), b"sh", *run]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * FACTOR)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (5, [b"Input/output error"])

@@ -1,0 +1,215 @@
+"""The files behind `--disk`: looked at before the start, and made on first use."""
+
+import errno
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ukcc import proc
+from ukcc.errors import MachineError, ToolFailed
+from ukcc.vm.disks import QCOW2, RAW, Disk, size_word
+from ukcc.vm.superblock import HEAD, Ext, contents, is_qcow2, qcow2_guesses, qcow2_size, read_ext
+
+MKFS = "mkfs.ext4"
+# Where an ordinary user's PATH does not look.
+_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+# No reserve for a root that does not share the disk; a broken file system is not written to.
+_MKFS_WORDS = ("-q", "-F", "-m", "0", "-e", "remount-ro")
+
+# QEMU's block/file-posix.c, raw_check_lock_bytes()
+_LOCKED = re.compile(r"Is another process using the image \[(.*)\]\?")
+
+
+def prepared(disk: Disk, make: bool = True) -> Disk:
+    """The disk with its format, made if it is to be and is not there (unless `make` is False).
+
+    Raises MachineError for one that cannot be what it shall be.
+    """
+    path = Path(disk.file)
+    try:
+        if not path.exists():
+            return _prepared_absent(disk, path, make)
+        head, size = _read(path, writable=not disk.readonly)
+    except OSError as error:
+        raise _refused(disk, _reason(error), _mend(error)) from None
+    if is_qcow2(head):
+        size = qcow2_size(head)
+    if disk.create and disk.create != size:
+        raise _refused(
+            disk,
+            f"it is there and has {size_word(size)}, not {size_word(disk.create)}",
+            "leave create out: a disk that is there is never made anew",
+        )
+    if is_qcow2(head):
+        return _prepared_qcow2(disk, head)
+    if disk.guest:
+        _check_contents(disk, head, size)
+    return replace(disk, format=RAW)
+
+
+def _prepared_absent(disk: Disk, path: Path, make: bool) -> Disk:
+    if path.is_symlink():
+        raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
+    if not disk.create:
+        raise _refused(disk, "no such file", "add ,create=SIZE to make it, as in ,create=1G")
+    mkfs = _find_mkfs()
+    if make:
+        make_disk(path, disk.create, mkfs)
+    return replace(disk, format=RAW)
+
+
+def _prepared_qcow2(disk: Disk, head: bytes) -> Disk:
+    """What is in the image only QEMU knows; the guest's mount will say what is wrong with it."""
+    if qcow2_guesses(head):
+        raise _refused(
+            disk,
+            "an image based on a file of a kind that it does not name",
+            f"say which: qemu-img rebase -u -b BASE -F raw|qcow2 {disk.file}",
+        )
+    return replace(disk, format=QCOW2)
+
+
+def _check_contents(disk: Disk, head: bytes, size: int) -> None:
+    ext = read_ext(head)
+    if ext is None or ext.journal_only:
+        what = contents(head)
+        mend = f"mkfs.ext4 {disk.file}, if it is not needed, or leave :{disk.guest} out"
+        if what == "nothing yet":
+            mend = f"mkfs.ext4 {disk.file}, or remove it and add ,create=SIZE"
+        raise _refused(disk, f"it holds {what}, not ext4", mend)
+    _check_ext(disk, ext, size)
+
+
+def _check_ext(disk: Disk, ext: Ext, size: int) -> None:
+    if ext.size > size:
+        raise _refused(
+            disk,
+            f"cut short: its file system has {ext.size} bytes, the file {size}",
+            "take a whole copy of it",
+        )
+    if ext.errors:
+        raise _refused(
+            disk, "the kernel has found its file system broken", f"e2fsck -f {disk.file}"
+        )
+    if disk.readonly and ext.recover:
+        raise _refused(
+            disk,
+            "it was not unmounted, and ro forbids to replay its journal",
+            f"run it once without ro, or e2fsck -p {disk.file}",
+        )
+    if not (ext.journal or disk.readonly):
+        raise _refused(
+            disk, "its file system has no journal, so a kill breaks it", f"tune2fs -j {disk.file}"
+        )
+
+
+def _read(path: Path, writable: bool) -> tuple[bytes, int]:
+    """The beginning and the size in bytes of a file or block device that a machine may have."""
+    flags = os.O_RDWR if writable else os.O_RDONLY
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        # to open a pipe might block
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, "a directory")
+        raise OSError(errno.EINVAL, "neither a file nor a disk")
+    if stat.S_ISBLK(mode):
+        flags |= os.O_EXCL  # of a device: nobody has it mounted
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        return os.pread(fd, HEAD, 0), os.lseek(fd, 0, os.SEEK_END)
+    finally:
+        os.close(fd)
+
+
+def in_use(said: str) -> str:
+    """The image that QEMU complains of, which another process has locked; or empty."""
+    match = _LOCKED.search(said)
+    return match[1] if match else ""
+
+
+def make_disk(path: Path, size: int, mkfs: str) -> None:
+    """A sparse file of `size` bytes with an empty ext4, whole or not at all.
+
+    It gets its name when it is ready, and never that of a file that is there by then.
+    """
+    try:
+        _make_nameless(path, size, mkfs)
+    except OSError as error:
+        raise MachineError(
+            f"--disk {path}: cannot be made: {_reason(error)}", _mend(error)
+        ) from None
+
+
+def _make_nameless(path: Path, size: int, mkfs: str) -> None:
+    """A file without a name goes away with us, whatever ends us."""
+    fd, forget = _open_nameless(path)
+    try:
+        os.ftruncate(fd, size)
+        here = f"/proc/{os.getpid()}/fd/{fd}"
+        try:
+            proc.output([mkfs, *_MKFS_WORDS, here])
+        except proc.ProgramFailed as error:
+            said = error.tail[-1] if error.tail else error.message
+            raise MachineError(f"--disk {path}: {MKFS} failed: {said}", error.hint) from None
+        os.fsync(fd)
+        _give_name(here, path)
+    finally:
+        forget()
+        os.close(fd)
+
+
+def _open_nameless(path: Path) -> tuple[int, Callable[[], None]]:
+    """A descriptor, and what takes back the name that it had to have on some file systems."""
+    try:
+        fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        return fd, lambda: None
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise
+    other = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fd = os.open(other, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    return fd, lambda: other.unlink(missing_ok=True)
+
+
+def _give_name(here: str, path: Path) -> None:
+    """Links the open file, unless there is another one by now, and has it stay after a crash."""
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # only with a directory's descriptor does Python follow the link to the file
+        os.link(here, path.name, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=True)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _find_mkfs() -> str:
+    found = shutil.which(MKFS) or shutil.which(MKFS, path=_SYSTEM_PROGRAMS)
+    if found:
+        return found
+    try:
+        return proc.find(MKFS)
+    except ToolFailed as error:
+        raise MachineError(f"create: {error.message}", error.hint) from None
+
+
+def _refused(disk: Disk, why: str, mend: str) -> MachineError:
+    return MachineError(f"--disk {disk.file}: {why}", mend)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _mend(error: OSError) -> str:
+    return {
+        errno.EACCES: "change its permissions, or add ,ro",
+        errno.EROFS: "add ,ro",
+        errno.EBUSY: "unmount it on the host",
+        errno.EISDIR: "-v shares it",
+        errno.ENOENT: "make its directory first",
+        errno.ENOSPC: "free some space",
+    }.get(error.errno or 0, "give another file")
