@@ -81,6 +81,8 @@ void serve_requests(void)
 	words[got] = '\0';
 	if (strstr(words, "taken"))
 		taken = 1;
+	if (strstr(words, "hold"))
+		hold_still(requests);
 	if (strstr(words, "stacks") && fork() == 0) {
 		report_stacks();
 		_exit(0);

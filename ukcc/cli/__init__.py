@@ -18,6 +18,7 @@ from ukcc.errors import UkccError
 # In the order in which `ukcc --help` shows them.
 SUBCOMMANDS = (
     "run",
+    "snapshot",
     "inspect",
     "pack",
     "explain",

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from ukcc.cli.continued import refuse_fixed
 from ukcc.errors import MachineError
 from ukcc.vm import launch, options
 
@@ -45,10 +46,13 @@ from ukcc.vm import launch, options
 @click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
 @click.option("--trace-filter", metavar="EXPR", help="Only these: strace's -e. Implies --trace.")
 @click.option("--trace-output", metavar="FILE", help="Not on standard error. Implies --trace.")
+@click.option("--from", "from_", metavar="SNAP", help="Continue what `ukcc snapshot` has saved.")
 @click.option("--dry-run", is_flag=True, help="Print the VMM's command line.")
-@click.argument("image")
+@click.argument("image", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
 def command(
+    context: click.Context,
     memory: "int | None",
     smp: int,
     accel: str,
@@ -62,8 +66,9 @@ def command(
     trace: bool,
     trace_filter: "str | None",
     trace_output: "str | None",
+    from_: "str | None",
     dry_run: bool,
-    image: str,
+    image: "str | None",
     arguments: tuple[str, ...],
 ) -> int:
     """Boot IMAGE with the console on stdio.
@@ -71,12 +76,16 @@ def command(
     The exit status is the application's, 128 + n when signal n killed it, 124 after --timeout,
     125 when the machine failed.
     """
+    if from_ is not None:
+        refuse_fixed(context)
+    elif image is None:
+        raise click.UsageError("Missing argument 'IMAGE'.")
     if timeout is not None and timeout <= 0:
         raise MachineError(f"--timeout {timeout:g}: it takes a number of seconds above 0")
     host = dict(os.environb)
     pairs = [options.parse_environment(word, host) for word in env]
     wanted = options.RunOptions(
-        image=image,
+        image=image or "",
         arguments=tuple(os.fsencode(word) for word in arguments),
         environment=tuple(pair for pair in pairs if pair is not None),
         memory_mib=memory,
@@ -89,6 +98,7 @@ def command(
         timeout=timeout,
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),
+        snapshot=from_ or "",
     )
     if dry_run:
         click.echo(launch.dry_run(wanted))

@@ -42,6 +42,8 @@ class Copy:
         self.tail = b""
         self.broken = False
         self.on_panic: Callable[[], None] | None = None
+        self._sought = b""
+        self._on_found: Callable[[], None] = lambda: None
         self._source, self._target, self._on_broken = source, target, on_broken
         self._by_lines = by_lines
         self._passed_on = 0
@@ -54,6 +56,12 @@ class Copy:
         with self._progress:
             self._progress.wait_for(lambda: self.broken or self._passed_on >= count)
 
+    def look_for(self, text: bytes, on_found: Callable[[], None]) -> None:
+        """Calls that, in whatever thread, when the text has come or comes; perhaps twice."""
+        self._sought, self._on_found = text, on_found
+        if text in self.tail:
+            on_found()
+
     def _run(self) -> None:
         for data in self._pieces():
             if self._target is not None and not self.broken:
@@ -64,7 +72,10 @@ class Copy:
         """What comes in, as it comes or, `by_lines`, up to the last line's end."""
         rest = b""
         while data := os.read(self._source, _CHUNK):
-            self.tail = (self.tail + data)[-_TAIL:]
+            known = self.tail + data
+            if self._sought and self._sought in known:
+                self._on_found()
+            self.tail = known[-_TAIL:]
             if self.on_panic and PANIC.search(self.tail):
                 threading.Thread(target=self.on_panic, daemon=True).start()
                 self.on_panic = None

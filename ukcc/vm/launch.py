@@ -35,6 +35,10 @@ PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's 
 
 def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
+    if options.snapshot:
+        from ukcc.snapshots.resume import resume
+
+        return resume(options)
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
@@ -62,7 +66,7 @@ def run(options: RunOptions) -> int:
             output_ports=machine.output_ports,
             trace_to=trace_to,
             timeout=options.timeout,
-            on_start=_lengthen_queues(options),
+            on_start=lengthen_queues(options),
             on_report=shower,
         )
     if copies.PANIC.search(outcome.console):
@@ -70,7 +74,7 @@ def run(options: RunOptions) -> int:
     return exit_status(outcome, options)
 
 
-def _lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
+def lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
     """What to do to a QEMU that forwards TCP ports, by its process id."""
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
     return (lambda pid: backlog.lengthen(pid, endpoints)) if endpoints else None

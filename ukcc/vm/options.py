@@ -37,7 +37,7 @@ class RunOptions:
 
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
     arguments and environment: bytes, since they may be anything but NUL;
-    trace: None, or what to show of the system calls.
+    trace: None, or what to show of the system calls; snapshot: what `--from` names, or empty.
     """
 
     image: str
@@ -53,6 +53,7 @@ class RunOptions:
     timeout: "float | None" = None
     gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
+    snapshot: str = ""
 
 
 def parse_forward(text: str) -> Forward:

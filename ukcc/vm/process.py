@@ -58,6 +58,19 @@ class Outcome:
     traced: bool = False
 
 
+@dataclass(frozen=True)
+class Running:
+    """A machine that has been started: QEMU, its channels, the copies of its two outputs."""
+
+    machine: "subprocess.Popen[bytes]"
+    watch: Watch
+    streams: tuple[Copy, ...]
+
+    def wait_for_outputs(self, counts: Iterable[int]) -> None:
+        """Until our readers have had so many bytes of each output."""
+        _wait_for_copies(self.streams, counts)
+
+
 class _Stopped(BaseException):
     """A signal asked us to end; not an Exception, so that no handler takes it for an error."""
 
@@ -78,6 +91,9 @@ def execute(
     shown: bool = True,
     on_start: "Callable[[int], None] | None" = None,
     on_report: "Callable[[Report], None] | None" = None,
+    beside: "Callable[[Running], None] | None" = None,
+    more_fds: Sequence[int] = (),
+    feed_stdin: bool = True,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -88,7 +104,9 @@ def execute(
     application's comes there in whole lines, too. `on_start` is
     called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
     one at a time, in another thread; with it, a machine that is over its time is asked what it is
-    doing before it is ended, and so is one when we get SIGQUIT.
+    doing before it is ended, and so is one when we get SIGQUIT. `beside` is called in a thread of
+    its own with what runs. QEMU inherits `more_fds`, too. Without `feed_stdin` the guest's standard
+    input stays open, and nothing comes of ours.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -114,6 +132,7 @@ def execute(
         passed = [initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
         passed += [pipe.write_end.fileno() for pipe in (output, errors, trace, log) if pipe]
         passed += watch.passed if watch else []
+        passed += more_fds
         if interactive:
             stack.enter_context(_terminal_restored())
         stack.enter_context(_stop_signals())
@@ -126,6 +145,7 @@ def execute(
             if log:
                 copies.console = copies.add(log, None)
             by_lines = trace_to == STDERR
+            streams: tuple[Copy, ...] = ()
             if output and errors:
                 streams = copies.add(output, STDOUT), copies.add(errors, STDERR, by_lines)
                 if watch:
@@ -134,7 +154,10 @@ def execute(
             if watch:
                 copies.console.on_panic = lambda: _look_at_panic(machine, watch)
             if port:
-                port.start()
+                port.start(feed_stdin)
+            if beside and watch:
+                running = Running(machine, watch, streams)
+                threading.Thread(target=beside, args=(running,), daemon=True).start()
             if on_start:
                 threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
             ending = _wait(machine, timeout)
@@ -294,10 +317,11 @@ class _StdinPort:
         stack.callback(self._ours.close)
         stack.callback(self.guest_end.close)
 
-    def start(self) -> None:
+    def start(self, feed: bool) -> None:
         """Begins to copy, in a thread that a blocked read on our stdin cannot keep alive."""
         self.guest_end.close()
-        threading.Thread(target=self._copy, daemon=True).start()
+        if feed:
+            threading.Thread(target=self._copy, daemon=True).start()
 
     def _copy(self) -> None:
         with contextlib.suppress(OSError):

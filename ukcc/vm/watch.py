@@ -65,10 +65,19 @@ class Watch:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def monitor(self) -> socket.socket:
+        """Our end of the monitor's socket."""
+        return self._monitor
+
     def ask(self) -> None:
         """Has the guest report what its threads do."""
+        self.say(_REQUEST)
+
+    def say(self, line: bytes) -> None:
+        """A line to the guest's init."""
         with contextlib.suppress(OSError):
-            self._requests.send(_REQUEST, socket.MSG_DONTWAIT)
+            self._requests.send(line, socket.MSG_DONTWAIT)
 
     def look(self) -> None:
         """The same, and waits for the answer; QEMU answers if the guest does not."""
