@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from plumbum import local
-from plumbum.commands.processes import CommandNotFound
-
 from ukcc.errors import ToolFailed
 
 # Where Debian keeps a program whose package has another name.
@@ -67,6 +64,10 @@ def isolated(argv: Sequence[str], **environment: str) -> list[str]:
 
 def find(program: str) -> str:
     """The absolute path of a program. Raises ToolFailed, naming the Debian package that has it."""
+    # loaded when a program is to run: a continued machine would wait for it as long as for QEMU
+    from plumbum import local
+    from plumbum.commands.processes import CommandNotFound
+
     try:
         return str(local.which(program))
     except CommandNotFound:
@@ -168,6 +169,8 @@ def _start(
     argv: Sequence[str], additions: Mapping[str, str], cwd: Path | None, stderr: int
 ) -> "subprocess.Popen[bytes]":
     """Starts the program in a session of its own, so that all its children can be stopped."""
+    from plumbum import local
+
     find(_program(argv))
     process = local[argv[0]].popen(
         tuple(argv[1:]),

@@ -19,7 +19,6 @@ from ukcc.image import cpio
 from ukcc.vm import backlog, copies, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
-from ukcc.vm.debug import gdb_line
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -55,6 +54,8 @@ def run(options: RunOptions) -> int:
     )
     machine = replace(machine, image=image)
     if options.gdb_port is not None:
+        from ukcc.vm.debug import gdb_line  # loads what reads ELF
+
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
     with trace.opened(options.trace) as trace_to:

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -228,7 +229,8 @@ def _start(
     argv: Sequence[str], passed: Sequence[int], interactive: bool
 ) -> "subprocess.Popen[bytes]":
     try:
-        program = proc.find(argv[0])
+        # the latter has the better words, and takes longer to load than QEMU to start
+        program = shutil.which(argv[0]) or proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
     return subprocess.Popen(
