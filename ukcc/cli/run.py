@@ -27,6 +27,13 @@ from ukcc.vm import launch, options
     help="auto tries whether KVM works here.",
 )
 @click.option(
+    "--machine",
+    type=click.Choice(["auto", "q35", "microvm"]),
+    default="auto",
+    show_default=True,
+    help="What QEMU makes; auto is q35.",
+)
+@click.option(
     "-p",
     "--publish",
     multiple=True,
@@ -56,6 +63,7 @@ def command(
     memory: "int | None",
     smp: int,
     accel: str,
+    machine: str,
     publish: tuple[str, ...],
     volume: tuple[str, ...],
     env: tuple[str, ...],
@@ -99,6 +107,7 @@ def command(
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),
         snapshot=from_ or "",
+        machine=machine,
     )
     if dry_run:
         click.echo(launch.dry_run(wanted))

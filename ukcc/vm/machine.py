@@ -69,6 +69,7 @@ class Machine:
     output_ports: bool = False  # for standard output and error, which then are no terminal
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
+    kind: str = "q35"  # or `microvm`
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:

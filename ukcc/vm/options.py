@@ -54,6 +54,7 @@ class RunOptions:
     gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
     snapshot: str = ""
+    machine: str = "auto"
 
 
 def parse_forward(text: str) -> Forward:

@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from ukcc.vm.machine import Machine, Network, share_tag
+from ukcc.vm.microvm import for_microvm
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -51,6 +52,11 @@ class Endpoints:
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     """The whole command line, program first. The console is on QEMU's stdio."""
+    words = _pc_argv(machine, endpoints)
+    return for_microvm(words) if machine.kind == "microvm" else words
+
+
+def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     return [
         PROGRAM,
         *_base(machine),
