@@ -7,6 +7,7 @@ import click
 from ukcc.cli.continued import refuse_fixed
 from ukcc.errors import MachineError
 from ukcc.vm import launch, options
+from ukcc.vm.vmm import VMMS, check_cid
 
 
 @click.command(
@@ -32,6 +33,14 @@ from ukcc.vm import launch, options
     default="auto",
     show_default=True,
     help="What QEMU makes; auto is q35.",
+)
+@click.option("--vsock", type=int, metavar="CID", help="A virtio socket with this number.")
+@click.option(
+    "--vmm",
+    type=click.Choice(["qemu", *VMMS]),
+    default="qemu",
+    show_default=True,
+    help="For --dry-run: the same machine for another VMM.",
 )
 @click.option(
     "-p",
@@ -64,6 +73,8 @@ def command(
     smp: int,
     accel: str,
     machine: str,
+    vsock: "int | None",
+    vmm: str,
     publish: tuple[str, ...],
     volume: tuple[str, ...],
     env: tuple[str, ...],
@@ -108,7 +119,13 @@ def command(
         trace=options.parse_trace(trace, trace_filter, trace_output),
         snapshot=from_ or "",
         machine=machine,
+        vsock_cid=vsock,
+        vmm=vmm,
     )
+    if vmm != "qemu" and not dry_run:
+        raise MachineError(f"--vmm {vmm}: only with --dry-run", "run what that prints")
+    if vsock is not None:
+        check_cid(vsock)
     if dry_run:
         click.echo(launch.dry_run(wanted))
         return 0

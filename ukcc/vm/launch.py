@@ -16,7 +16,7 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, copies, process, trace
+from ukcc.vm import backlog, copies, process, trace, tsc
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
@@ -27,6 +27,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.vmm import check_vmm, check_vsock, vmm_text
 
 TIMED_OUT = 124  # as timeout(1)
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
@@ -52,7 +53,7 @@ def run(options: RunOptions) -> int:
         stdin_port=not terminal.interactive and not _stdin_is_empty(),
         output_ports=not os.isatty(process.STDOUT),
     )
-    machine = replace(machine, image=image)
+    machine = replace(machine, image=image, tsc_khz=tsc_khz(machine))
     if options.gdb_port is not None:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
 
@@ -75,6 +76,17 @@ def run(options: RunOptions) -> int:
     return exit_status(outcome, options)
 
 
+def _accel(options: RunOptions) -> str:
+    """Another VMM than QEMU has KVM, whether it works here or not."""
+    return choose(options.accel) if options.vmm == "qemu" else "kvm"
+
+
+def tsc_khz(machine: Machine) -> int:
+    """For a machine whose kernel has to be told; else 0."""
+    needed = machine.kind == "microvm" and machine.accel == "tcg"
+    return tsc.host_khz() if needed else 0
+
+
 def lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
     """What to do to a QEMU that forwards TCP ports, by its process id."""
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
@@ -87,17 +99,22 @@ def dry_run(options: RunOptions) -> str:
     It can be pasted: the archive of the settings is written to a file whose name comes from its
     contents, in the directory for temporary files, and stays there.
     """
+    if options.vmm != "qemu":
+        check_vmm(options.vmm, options)
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
-    terminal = host_terminal()
-    machine = replace(plan_machine(options, facts, choose(options.accel)), image=image)
+    terminal = host_terminal() if options.vmm == "qemu" else Terminal()
+    machine = replace(plan_machine(options, facts, _accel(options)), image=image)
+    machine = replace(machine, tsc_khz=tsc_khz(machine))
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
+    if options.vmm != "qemu":
+        return vmm_text(options.vmm, machine, path)
     endpoints = Endpoints(
         initrd=str(path),
         record=str(path.with_suffix(".record")),
@@ -157,6 +174,7 @@ def check_host(options: RunOptions) -> None:
     for share in options.shares:
         if not Path(share.host).is_dir():
             raise MachineError(f"-v {share.host}: no such directory", "make it first")
+    check_vsock(options.vsock_cid)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
         check_port(forward.address, forward.host_port, kind, f"-p {forward}")

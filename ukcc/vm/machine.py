@@ -70,6 +70,8 @@ class Machine:
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
     kind: str = "q35"  # or `microvm`
+    vsock_cid: "int | None" = None  # the guest's number among virtio sockets
+    tsc_khz: int = 0  # of the time stamp counter, for a kernel that cannot find it out itself
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:
@@ -83,6 +85,8 @@ class Machine:
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.network is not None and self.network.address.is_dhcp:
             arguments.append("ip=dhcp")
+        if self.tsc_khz:
+            arguments.append(f"tsc_early_khz={self.tsc_khz}")
         return tuple(arguments)
 
 

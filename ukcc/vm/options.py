@@ -55,6 +55,8 @@ class RunOptions:
     trace: "TraceOption | None" = None
     snapshot: str = ""
     machine: str = "auto"
+    vsock_cid: "int | None" = None
+    vmm: str = "qemu"
 
 
 def parse_forward(text: str) -> Forward:

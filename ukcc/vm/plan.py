@@ -35,8 +35,8 @@ def plan_machine(
         output_ports=output_ports,
         gdb_port=options.gdb_port,
         trace_port=options.trace is not None,
-        # faster from the command to `main` than microvm, and it has a clock (docs/machines.md)
-        kind="q35" if options.machine == "auto" else options.machine,
+        vsock_cid=options.vsock_cid,
+        kind="q35" if options.machine == "auto" else options.machine,  # why: docs/machines.md
     )
 
 

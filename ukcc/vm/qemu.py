@@ -72,6 +72,7 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_monitor(endpoints),
         *_network(machine.network),
         *_shares(machine),
+        *_vsock(machine),
         *_gdb(machine),
     ]
 
@@ -182,6 +183,11 @@ def _shares(machine: Machine) -> list[str]:
             f"virtio-9p-pci,fsdev={name},mount_tag={share_tag(index)}",
         ]
     return words
+
+
+def _vsock(machine: Machine) -> list[str]:
+    cid = machine.vsock_cid
+    return [] if cid is None else ["-device", f"vhost-vsock-pci,guest-cid={cid}"]
 
 
 def _gdb(machine: Machine) -> list[str]:
