@@ -13,8 +13,8 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +59,9 @@ def snapshot_figures(work: Path) -> list[Figure]:
     walls: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):
         for start in (cold, saved):
-            walls.setdefault(start.name, []).append(_first_answer(start, dict(os.environ)))
-    with _counted(work) as (environment, counter):
-        counts = {}
-        for start in (cold, saved):
-            _first_answer(start, environment)
-            counts[start.name] = struct.unpack("<Q", counter.read_bytes())[0] / 1e6
+            taken, _ = _first_answer(start, dict(os.environ))
+            walls.setdefault(start.name, []).append(taken)
+    counts = {start.name: _count(start, work) for start in (cold, saved)}
     name = "first PING of Redis"
     figures = []
     for unit, found in (
@@ -89,8 +86,10 @@ def _server() -> Path:
         return demo.build(source.tree, work / "build.log").server
 
 
-def _first_answer(start: Start, environment: dict[str, str]) -> float:
-    """Seconds of wall time from the command to the answer."""
+def _first_answer(
+    start: Start, environment: dict[str, str], counter: "Path | None" = None
+) -> tuple[float, bytes]:
+    """Seconds of wall time from the command to the answer, and what the file had by then."""
     port = demo.free_port()
     command = [str(proc.own_tool("ukcc")), "run", "-p", f"{port}:{_PORT}", *start.words]
     began = time.monotonic()
@@ -105,7 +104,7 @@ def _first_answer(start: Start, environment: dict[str, str]) -> float:
         if start.ready:
             _wait_for_line(machine, start.ready)
         _ask(machine, port, began + _DEADLINE)
-        return time.monotonic() - began
+        return time.monotonic() - began, counter.read_bytes() if counter else b""
     finally:
         machine.terminate()
         machine.communicate()
@@ -132,14 +131,16 @@ def _ask(machine: "subprocess.Popen[bytes]", port: int, end: float) -> None:
     raise UkccError("Redis has not answered a PING")
 
 
-@contextlib.contextmanager
-def _counted(work: Path) -> Iterator[tuple[dict[str, str], Path]]:
-    """An environment in which QEMU counts, and the file that has the count."""
-    plugin, counter, wrapper = work / "count.so", work / "count", work / "bin" / PROGRAM
+def _count(start: Start, work: Path) -> float:
+    """Instructions that the guest executes until it has answered, in millions."""
+    place = Path(tempfile.mkdtemp(prefix="count-", dir=work))
+    plugin, counter, wrapper = place / "count.so", place / "count", place / "bin" / PROGRAM
     run([bare_compiler(), "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(plugin)])
     counter.touch()
     wrapper.parent.mkdir()
-    words: Sequence[str] = (proc.find(PROGRAM), "-plugin", f"file={plugin},to={counter}")
+    words = (proc.find(PROGRAM), "-plugin", f"file={plugin},to={counter}")
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     wrapper.chmod(0o755)
-    yield {**os.environ, "PATH": f"{wrapper.parent}:{os.environ['PATH']}"}, counter
+    path = f"{wrapper.parent}:{os.environ['PATH']}"
+    _, counted = _first_answer(start, {**os.environ, "PATH": path}, counter)
+    return float(struct.unpack("<Q", counted)[0]) / 1e6

@@ -55,7 +55,7 @@ def vmm_text(vmm: str, machine: Machine, settings: Path) -> str:
 
 
 def firecracker_config(machine: Machine, settings: str, socket: str) -> "dict[str, object]":
-    """For `firecracker --no-api --config-file FILE`; keys as its API has them (docs/machines.md)."""
+    """For `firecracker --no-api --config-file FILE`; keys as in its API (docs/machines.md)."""
     network = machine.network
     config: dict[str, object] = {
         "boot-source": {
