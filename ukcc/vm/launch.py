@@ -22,7 +22,7 @@ from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
-from ukcc.vm.plan import plan_machine
+from ukcc.vm.plan import default_memory_reason, plan_machine
 from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
@@ -234,11 +234,12 @@ def _what_happened(outcome: Outcome) -> str:
 
 
 def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
+    if options.memory_mib is None:
+        return f"{machine.memory_mib} MiB: {default_memory_reason(facts)}"
     least = (
         f"the image needs {facts.memory_min_mib}" if facts.memory_min_mib else "no minimum known"
     )
-    given = "-m" if options.memory_mib is not None else "default"
-    return f"{machine.memory_mib} MiB ({given}; {least})"
+    return f"{machine.memory_mib} MiB (-m; {least})"
 
 
 def _stdin_is_empty() -> bool:
