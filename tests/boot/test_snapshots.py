@@ -21,7 +21,6 @@ from ukcc.demo import free_port
 # copies are the same if the application runs before the kernel has its seed: only later would the
 # kernel's own interrupts tell them apart.
 SERVER = r"""
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,22 +37,30 @@ static unsigned long random_bytes(void)
 	return bytes;
 }
 
-static int next_client(int listener, unsigned long *first)
+static unsigned long first;
+
+/* Keeps the random bytes that come first when the clock has been set. */
+static void look(void)
 {
-	time_t before = time(NULL), now;
-	unsigned long bytes;
+	static time_t before;
+	time_t now = time(NULL);
+	unsigned long bytes = random_bytes();
+
+	if (before && now > before + 1)
+		first = bytes;
+	before = now;
+}
+
+static int next_client(int listener)
+{
 	int client;
 
-	for (;;) {
-		now = time(NULL);
-		bytes = random_bytes();
-		if (now > before + 1)
-			*first = bytes;
-		before = now;
-		client = accept4(listener, NULL, NULL, 0);
-		if (client >= 0)
-			return client;
-	}
+	do {
+		look();
+		client = accept(listener, NULL, NULL);
+	} while (client < 0);
+	look();
+	return client;
 }
 
 static __attribute__((noinline)) void crash_here(void)
@@ -66,13 +73,12 @@ int main(int argc, char **argv)
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(7777) };
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), client, served = 0, n;
 	char answer[300], host[64], word[16], input[64] = "none";
-	unsigned long first = 0;
 	struct timespec now;
 
 	if (bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 8))
 		return 1;
 	fprintf(stderr, "Ready to %s\n", argc > 1 ? argv[1] : "accept");
-	while ((client = next_client(listener, &first)) >= 0) {
+	while ((client = next_client(listener)) >= 0) {
 		clock_gettime(CLOCK_REALTIME, &now);
 		n = read(client, word, sizeof(word) - 1);
 		word[n > 0 ? n : 0] = '\0';
