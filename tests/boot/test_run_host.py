@@ -40,6 +40,32 @@ int main(void)
 }
 """
 
+# What the kernel takes for the speed of the counter, in MHz, by its log, and what it was told.
+COUNTER = r"""
+#include <stdio.h>
+#include <string.h>
+#include <sys/klog.h>
+
+static char text[1 << 16];
+
+int main(void)
+{
+	char *line, *found = NULL;
+
+	klogctl(3, text, sizeof(text) - 1);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char *at = strstr(line, "tsc: Detected ");
+
+		found = at ? at + strlen("tsc: Detected ") : found;
+	}
+	puts(found ? found : "nothing");
+	memset(text, 0, sizeof(text));
+	fread(text, 1, sizeof(text), fopen("/proc/cmdline", "r"));
+	fputs(strstr(text, "tsc_early_khz="), stdout);
+	return 0;
+}
+"""
+
 # Copies /data/in to /data/out in capitals.
 COPIER = r"""
 #include <ctype.h>
@@ -203,3 +229,12 @@ def test_dry_run_can_be_pasted(server: Path, boot: Boot, tmp_path: Path) -> None
     finally:
         machine.terminate()
         machine.communicate()
+
+
+def test_the_kernel_takes_the_hosts_word_for_its_counter(build_image: Build, boot: Boot) -> None:
+    """What it measures by itself on a busy host can be off by a factor (ukcc/vm/tsc.py)."""
+    image = build_image(COUNTER, name="counter")
+    status, stdout, _ = boot(image, options=["--accel", "tcg"])
+    detected, told = stdout.decode().splitlines()
+    khz = told.split()[0].removeprefix("tsc_early_khz=")
+    assert (status, detected.split()[0].replace(".", "")) == (0, khz)

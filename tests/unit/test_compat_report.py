@@ -95,4 +95,6 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UKCC_HOME", "/the/store")
     done = CliRunner().invoke(compat.main, ["zlib"])
     assert done.exit_code == 1
-    assert done.output == "compat: error: /the/store: No space left on device\n"
+    assert done.output == (
+        "compat: error: the disk is full: /the/store; free some space, or set UKCC_HOME\n"
+    )

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ukcc.conformance import results
+from ukcc.conformance.__main__ import main
 from ukcc.conformance.results import Row, Suite
 from ukcc.errors import UkccError
 
@@ -49,3 +51,15 @@ def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(UkccError, match=r"s\.json: not a suite's results"):
         results.kept(tmp_path)
+
+
+def test_stress_has_a_report_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its results are kept in the same place, and a failure there is none of the suites'."""
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path))
+    results.keep(Suite("stress-ng", "0.15", (Row("cpu", "af-alg", "fail", "pass"),)))
+    results.keep(Suite("glibc-signal", "2.36", (Row("signal", "tst-raise", "pass", "pass"),)))
+    done = CliRunner().invoke(main, ["--last"])
+    assert (done.exit_code, done.output) == (
+        0,
+        "glibc-signal: 1 of 1 as unikernel, 1 of 1 as process\n",
+    )

@@ -1,5 +1,6 @@
 """Options -> machine -> QEMU's argv, and what init is told."""
 
+import platform
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ukcc.vm.options import NetOption, RunOptions
 from ukcc.vm.plan import default_memory_mib, default_memory_reason, plan_machine
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, encode_entries, settings_files, settings_lines
+from ukcc.vm.tsc import host_tsc_khz
 
 ENDPOINTS = Endpoints(initrd="/i", record="/r", stdin_fd=9)
 STATIC = Address("10.0.2.15/24", "10.0.2.2", "10.0.2.3")
@@ -140,6 +142,19 @@ def test_the_kernel_asks_for_an_address_only_by_dhcp() -> None:
 def test_a_busy_host_is_no_broken_timer() -> None:
     """Seen on a host at a load of 20: `IO-APIC + timer doesn't work!`, and no boot."""
     assert "no_timer_check" in machine().kernel_arguments
+
+
+def test_the_kernel_is_told_how_fast_the_counter_goes() -> None:
+    """Seen on a busy host: it found 85 MHz instead of 2100, and its clock ran 24 times too fast."""
+    assert "tsc_early_khz=2099998" in machine(tsc_khz=2_099_998).kernel_arguments
+    assert not [word for word in machine().kernel_arguments if word.startswith("tsc")]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it reads the counter of an x86-64")
+def test_the_counter_of_the_host() -> None:
+    first, second = host_tsc_khz(), host_tsc_khz()
+    assert first is not None and second is not None
+    assert first > 100_000 and abs(first - second) < first / 500
 
 
 def test_plan_defaults() -> None:

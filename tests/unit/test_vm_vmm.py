@@ -9,7 +9,6 @@ import jsonschema
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.vm import tsc
 from ukcc.vm.machine import Address, Forward, Machine, Network, Share
 from ukcc.vm.microvm import for_microvm
 from ukcc.vm.options import NetOption, RunOptions
@@ -142,8 +141,3 @@ def test_microvm_has_the_same_devices_at_other_places() -> None:
     assert {"virtio-rng-device", "virtio-net-device", "vhost-vsock-device"} <= set(kinds)
     assert argv.count("-serial") == 1
     assert "tsc_early_khz=2100000" in argv[argv.index("-append") + 1]
-
-
-def test_time_stamp_counter() -> None:
-    first, second = tsc._measure(), tsc._measure()
-    assert abs(first - second) < first / 1000

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ukcc import paths
 from ukcc.compat import report, results, row
 from ukcc.compat.schema import Row, load_all
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
+from ukcc.sysroot.store import default_store, unwritable
 
 ROWS = Path(__file__).parents[2] / "tests" / "compat" / "rows"
 _FILE_WIDTH = 160  # columns
@@ -50,10 +50,9 @@ def main(
     try:
         outcomes = earlier if last else run_all(rows, discard=discard)
     except OSError as error:  # a full disk, for one
-        print(
-            f"compat: error: {error.filename or paths.store()}: {error.strerror}", file=sys.stderr
-        )
-        sys.exit(1)
+        problem = unwritable(default_store().root, error)
+        print(problem.line("compat"), file=sys.stderr)
+        sys.exit(problem.status)
     if form == "json":
         click.echo(report.as_json(outcomes))
     elif form == "markdown":

@@ -11,7 +11,7 @@ from ukcc.conformance.schema import SuiteData
 from ukcc.errors import UkccError
 from ukcc.progress import for_stderr
 from ukcc.sysroot.build import cpus
-from ukcc.sysroot.store import default_store
+from ukcc.sysroot.store import default_store, unwritable
 
 _RUNNERS = {"glibc": glibc_suite.run, "kselftest": kselftest.run}
 
@@ -34,14 +34,16 @@ def main(only_list: bool, last: bool, markdown: bool, names: Sequence[str]) -> N
         if not last:
             run_all(wanted)
         ran = {data.name for data in wanted}
-        kept = [suite for suite in results.kept() if not names or suite.name in ran]
+        # stress-ng's results are beside them, and have a report of their own
+        kept = [suite for suite in results.kept() if suite.name in ran]
         annotated = [report.annotate(suite, schema.notes(suite.name)) for suite in kept]
     except UkccError as error:
         print(error.line("conformance"), file=sys.stderr)
         sys.exit(error.status)
     except OSError as error:  # a full disk, for one
-        print(f"conformance: error: {error}", file=sys.stderr)
-        sys.exit(1)
+        problem = unwritable(default_store().root, error)
+        print(problem.line("conformance"), file=sys.stderr)
+        sys.exit(problem.status)
     click.echo(report.markdown(annotated) if markdown else report.plain(annotated), nl=False)
     sys.exit(1 if any(suite.unexplained for suite in annotated) else 0)
 
@@ -65,6 +67,9 @@ def run_all(wanted: Sequence[SuiteData]) -> None:
         with store.locked(f"conformance-{data.kind}", waiting):
             suite = _RUNNERS[data.kind](data, schema.notes(data.name), progress, cpus())
         results.keep(suite)
+        if not sys.stderr.isatty():
+            done = report.annotate(suite, schema.notes(data.name))
+            print(report.plain([done]), end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import median
 
 from ukcc.conformance.stress_lines import Memory
 from ukcc.errors import UkccError
@@ -23,7 +23,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Growth:
-    """One quantity: the means of the second and of the last quarter, and how much worse it is.
+    """One quantity: the medians of the second and of the last quarter, and how much worse it is.
 
     In MiB, except for tasks; `worse` is positive when there is less available or more in use.
     """
@@ -50,7 +50,7 @@ def growths(measured: Sequence[Memory], limits: Limits) -> tuple[Growth, ...]:
     if len(measured) < _FEWEST:
         raise UkccError(f"{len(measured)} measurements say nothing about growth", "run it longer")
     quarter = len(measured) // 4
-    second, last = _mean(measured[quarter : 2 * quarter]), _mean(measured[-quarter:])
+    second, last = _median(measured[quarter : 2 * quarter]), _median(measured[-quarter:])
     return (
         Growth("MiB available", second[0], last[0], second[0] - last[0], limits.available_mib),
         Growth("MiB slab", second[1], last[1], last[1] - second[1], limits.slab_mib),
@@ -61,11 +61,15 @@ def growths(measured: Sequence[Memory], limits: Limits) -> tuple[Growth, ...]:
     )
 
 
-def _mean(measured: Sequence[Memory]) -> tuple[float, float, float, float]:
-    """Available, slab, unreclaimable in MiB, and tasks."""
+def _median(measured: Sequence[Memory]) -> tuple[float, float, float, float]:
+    """Available, slab, unreclaimable in MiB, and tasks.
+
+    Not the mean: a round is measured a moment after its processes have ended, and once in a while
+    some hundred of them are still being taken apart.
+    """
     return (
-        fmean(memory.available for memory in measured) / _KIB_PER_MIB,
-        fmean(memory.slab for memory in measured) / _KIB_PER_MIB,
-        fmean(memory.unreclaimable for memory in measured) / _KIB_PER_MIB,
-        fmean(memory.tasks for memory in measured),
+        median(memory.available for memory in measured) / _KIB_PER_MIB,
+        median(memory.slab for memory in measured) / _KIB_PER_MIB,
+        median(memory.unreclaimable for memory in measured) / _KIB_PER_MIB,
+        median(memory.tasks for memory in measured),
     )

@@ -8,7 +8,9 @@ from ukcc.errors import MachineError
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, Part, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
+from ukcc.vm.tsc import host_tsc_khz
 
+_CLOCK_ERROR = 0.01  # two measurements of 2 ms differ by far less
 _AGAIN = "take the snapshot again, by `ukcc snapshot`"
 
 
@@ -20,6 +22,7 @@ def check(snapshot: str, manifest: Manifest, image: str) -> None:
         raise MachineError(
             f"{snapshot}: saved on another processor ({manifest.cpu})", "use --accel tcg for both"
         )
+    _check_counter(snapshot, manifest.machine.tsc_khz)
     _check_image(snapshot, manifest, image)
     for name, part in ((MEMORY, manifest.memory), (STATE, manifest.state)):
         _check_part(snapshot, name, part)
@@ -43,6 +46,17 @@ def host_cpu(accel: str) -> str:
         if name.strip() == "model name":
             return value.strip()
     return "unknown"
+
+
+def _check_counter(snapshot: str, khz: "int | None") -> None:
+    """An emulated machine has the host's counter, whose speed its kernel was told once for all."""
+    now = host_tsc_khz() if khz else None
+    if khz and now and abs(now - khz) > khz * _CLOCK_ERROR:
+        raise MachineError(
+            f"{snapshot}: saved on a host whose time stamp counter goes at {khz / 1000:.0f} MHz, "
+            f"and here it is {now / 1000:.0f}; its clock would go wrong",
+            "take the snapshot again on this one",
+        )
 
 
 def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:

@@ -20,7 +20,7 @@ from ukcc.vm import process
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import read_facts
-from ukcc.vm.launch import check_host, exit_status, settings_archive
+from ukcc.vm.launch import check_host, exit_status, settings_archive, with_host
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
@@ -41,6 +41,8 @@ def take(options: RunOptions, target: str, text: str) -> int:
         machine = plan_machine(
             options, facts, choose(options.accel), stdin_port=True, output_ports=True
         )
+        # a balloon would punch its holes into the file of the memory, which is the snapshot
+        machine = replace(with_host(machine, image), balloon=False)
         memory = directory / MEMORY
         memory.touch(0o600)
         saving = Saving(text, directory / STATE)
@@ -51,7 +53,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
                 shower(report)
 
         outcome = process.execute(
-            lambda endpoints: saved_argv(replace(machine, image=image), endpoints, memory),
+            lambda endpoints: saved_argv(machine, endpoints, memory),
             settings_archive(machine, Terminal(), options, facts.program),
             interactive=False,
             stdin_port=True,

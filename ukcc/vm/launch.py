@@ -16,7 +16,7 @@ from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
-from ukcc.vm import backlog, copies, process, trace, tsc
+from ukcc.vm import backlog, copies, process, trace
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
@@ -27,6 +27,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.tsc import host_tsc_khz
 from ukcc.vm.vmm import check_vmm, check_vsock, vmm_text
 
 TIMED_OUT = 124  # as timeout(1)
@@ -53,7 +54,7 @@ def run(options: RunOptions) -> int:
         stdin_port=not terminal.interactive and not _stdin_is_empty(),
         output_ports=not os.isatty(process.STDOUT),
     )
-    machine = replace(machine, image=image, tsc_khz=tsc_khz(machine))
+    machine = with_host(machine, image)
     if options.gdb_port is not None:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
 
@@ -81,10 +82,9 @@ def _accel(options: RunOptions) -> str:
     return choose(options.accel) if options.vmm == "qemu" else "kvm"
 
 
-def tsc_khz(machine: Machine) -> int:
-    """For a machine whose kernel has to be told; else 0."""
-    needed = machine.kind == "microvm" and machine.accel == "tcg"
-    return tsc.host_khz() if needed else 0
+def with_host(machine: Machine, image: str) -> Machine:
+    """With the whole image, and the host's counter. KVM tells its guests the latter itself."""
+    return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
 
 
 def lengthen_queues(options: RunOptions) -> "Callable[[int], None] | None":
@@ -105,8 +105,7 @@ def dry_run(options: RunOptions) -> str:
     tracer = trace.prepare(options.trace)
     facts = _with_tracer(read_facts(image), tracer)
     terminal = host_terminal() if options.vmm == "qemu" else Terminal()
-    machine = replace(plan_machine(options, facts, _accel(options)), image=image)
-    machine = replace(machine, tsc_khz=tsc_khz(machine))
+    machine = with_host(plan_machine(options, facts, _accel(options)), image)
     archive = settings_archive(machine, terminal, options, facts.program, _tracer_entries(tracer))
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"

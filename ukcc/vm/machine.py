@@ -57,7 +57,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that boots `image`. memory_mib: MiB; network: None for no device at all."""
+    """A machine that boots `image`. memory_mib: MiB; network: None for no device at all;
+    tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself.
+    """
 
     image: str
     memory_mib: int
@@ -69,9 +71,10 @@ class Machine:
     output_ports: bool = False  # for standard output and error, which then are no terminal
     gdb_port: "int | None" = None
     trace_port: bool = False  # for strace's output
+    tsc_khz: "int | None" = None
     kind: str = "q35"  # or `microvm`
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
-    tsc_khz: int = 0  # of the time stamp counter, for a kernel that cannot find it out itself
+    balloon: bool = False  # gives memory that the guest has freed back to the host
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:
@@ -85,7 +88,7 @@ class Machine:
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.network is not None and self.network.address.is_dhcp:
             arguments.append("ip=dhcp")
-        if self.tsc_khz:
+        if self.tsc_khz is not None:
             arguments.append(f"tsc_early_khz={self.tsc_khz}")
         return tuple(arguments)
 

@@ -36,6 +36,7 @@ def plan_machine(
         gdb_port=options.gdb_port,
         trace_port=options.trace is not None,
         vsock_cid=options.vsock_cid,
+        balloon=True,
         kind="q35" if options.machine == "auto" else options.machine,  # why: docs/machines.md
     )
 

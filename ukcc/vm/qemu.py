@@ -73,6 +73,7 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_network(machine.network),
         *_shares(machine),
         *_vsock(machine),
+        *_balloon(machine),
         *_gdb(machine),
     ]
 
@@ -188,6 +189,10 @@ def _shares(machine: Machine) -> list[str]:
 def _vsock(machine: Machine) -> list[str]:
     cid = machine.vsock_cid
     return [] if cid is None else ["-device", f"vhost-vsock-pci,guest-cid={cid}"]
+
+
+def _balloon(machine: Machine) -> list[str]:
+    return ["-device", "virtio-balloon-pci,free-page-reporting=on"] if machine.balloon else []
 
 
 def _gdb(machine: Machine) -> list[str]:
