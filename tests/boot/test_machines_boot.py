@@ -1,6 +1,10 @@
 """Other machines than q35, with all that `ukcc run` gives to a machine."""
 
-from conftest import Boot, Build
+import subprocess
+import time
+from pathlib import Path
+
+from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.demo import free_port
 
@@ -48,3 +52,54 @@ def test_microvm(build_image: Build, boot: Boot) -> None:
     options += ["-p", f"{free_port()}:7777"]
     status, stdout, stderr = boot(image, "last", options=options, stdin=b"some words\n")
     assert (status, stdout, stderr) == (42, b"SOME WORDS\n", b"2 CPUs, last\n")
+
+
+# Fills memory, says so, gives it back, and ends when standard input does.
+FILLER = r"""
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define BYTES (96UL << 20)
+
+int main(void)
+{
+	char *all = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memset(all, 1, BYTES);
+	puts("full");
+	fflush(stdout);
+	getchar();
+	munmap(all, BYTES);
+	getchar();
+	return 42;
+}
+"""
+MIB = 1 << 20
+
+
+def memory_of_qemu(pid: int) -> int:
+    """Bytes that the child of `ukcc run` holds."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    resident = [Path(f"/proc/{child}/statm").read_text().split()[1] for child in children]
+    return sum(map(int, resident)) * 4096
+
+
+def test_free_memory_goes_back_to_the_host(build_image: Build) -> None:
+    argv = run_argv(build_image(FILLER, name="filler"), [], ["-m", "192", "--accel", "tcg"])
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as machine:
+        assert machine.stdout is not None and machine.stdin is not None
+        try:
+            assert machine.stdout.readline() == b"full\n"
+            full = memory_of_qemu(machine.pid)
+            machine.stdin.write(b"x")
+            machine.stdin.flush()
+            end = time.monotonic() + DEADLINE * FACTOR
+            while memory_of_qemu(machine.pid) > full - 80 * MIB:
+                assert time.monotonic() < end, (full, memory_of_qemu(machine.pid))
+                time.sleep(0.1)
+            machine.stdin.close()
+            assert machine.wait(DEADLINE * FACTOR) == 42
+        finally:
+            machine.terminate()

@@ -159,7 +159,7 @@ def test_the_counter_of_the_host() -> None:
 
 def test_plan_defaults() -> None:
     planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
-    assert planned == machine(network=Network("user", STATIC))
+    assert planned == machine(network=Network("user", STATIC), balloon=True)
 
 
 def test_memory() -> None:
