@@ -163,15 +163,16 @@ def continued(
         machine.communicate()
 
 
-def test_continued_twice(snapshot: Path) -> None:
+def test_two_at_a_time(snapshot: Path) -> None:
     before = {path.name: path.read_bytes() for path in snapshot.iterdir()}
     numbers = []
-    for _ in range(2):
-        with continued(snapshot) as (machine, ask):
+    with continued(snapshot) as one, continued(snapshot) as other:
+        for _, ask in (one, other):
             now, random, served, host, _ = ask("x")
             assert abs(time.time() - float(now)) < CLOCK
             assert (served, host) == ("1", "lasting")
             numbers.append(random)
+        for machine, ask in (one, other):
             assert machine.stdin is not None
             machine.stdin.write(b"new words\n")
             machine.stdin.flush()
