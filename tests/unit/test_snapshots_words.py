@@ -8,7 +8,7 @@ import pytest
 
 from ukcc.cli import main
 from ukcc.errors import MachineError
-from ukcc.snapshots import memory
+from ukcc.snapshots import check, memory
 from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import Manifest, Part, Stamp, read_manifest, write_manifest
 from ukcc.snapshots.words import continued_argv, fingerprint, forward_rules, saved_argv
@@ -104,3 +104,11 @@ def test_an_image_is_needed_without_a_snapshot() -> None:
 def test_no_snapshot_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="no snapshot"):
         read_manifest(str(tmp_path))
+
+
+def test_a_clock_that_would_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "host_tsc_khz", lambda: 3_000_000)
+    check._check_counter("s", 2_990_000)
+    check._check_counter("s", None)
+    with pytest.raises(MachineError, match="goes at 2100 MHz, and here it is 3000"):
+        check._check_counter("s", 2_100_000)
