@@ -15,10 +15,7 @@ import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
-
-from plumbum import local
-from plumbum.commands.processes import CommandNotFound
+from typing import IO, Any, cast
 
 from ukcc.errors import ToolFailed
 
@@ -68,6 +65,9 @@ def isolated(argv: Sequence[str], **environment: str) -> list[str]:
 
 def find(program: str) -> str:
     """The absolute path of a program. Raises ToolFailed, naming the Debian package that has it."""
+    local = _plumbum()
+    from plumbum.commands.processes import CommandNotFound
+
     try:
         return str(local.which(program))
     except CommandNotFound:
@@ -170,7 +170,7 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     """Starts the program in a session of its own, so that all its children can be stopped."""
     find(_program(argv))
-    process = local[argv[0]].popen(
+    process = _plumbum()[argv[0]].popen(
         tuple(argv[1:]),
         env=dict(additions),
         cwd=str(cwd) if cwd else None,
@@ -180,6 +180,16 @@ def _start(
         start_new_session=True,
     )
     return cast("subprocess.Popen[bytes]", process)
+
+
+def _plumbum() -> Any:
+    """Loaded when a program is to run: a continued machine would wait for it, and for long."""
+    from plumbum import local
+
+    # it would keep the environment of its first import
+    local.env.clear()
+    local.env.update(os.environ)
+    return local
 
 
 @contextlib.contextmanager

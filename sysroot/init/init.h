@@ -158,6 +158,8 @@ void take_outputs(void);
 void pass_outputs(void);
 void wait_for_news(int timeout);
 void settle_outputs(void);
+int report_sent(const char *kind);
+void forget_sent(void);
 void write_all(int fd, const void *data, size_t len);
 
 /* report.c: what the host hears of while the run goes on. */
@@ -177,6 +179,9 @@ int report_crash(const char *pid);
 int watch_messages(void);
 void report_killed(void);
 void report_stacks(void);
+
+/* hold.c: standing still while the machine is saved. */
+void hold_still(int port);
 
 /* network.c */
 void bring_up_network(const struct settings *settings);

@@ -89,6 +89,30 @@ void pass_outputs(void)
 		}
 }
 
+/* Reports how many bytes each output has had; -1 where the console has one. */
+int report_sent(const char *kind)
+{
+	char counts[64] = "", number[24];
+	int i;
+
+	for (i = 0; i < NR_OUTPUTS; i++) {
+		if (relay[i].to < 0)
+			return -1;
+		strcat(counts, decimal(relay[i].sent, number));
+		strcat(counts, i + 1 < NR_OUTPUTS ? " " : "");
+	}
+	return send_report(kind, counts);
+}
+
+/* Counts from here on. */
+void forget_sent(void)
+{
+	int i;
+
+	for (i = 0; i < NR_OUTPUTS; i++)
+		relay[i].sent = 0;
+}
+
 /*
  * A write to a port ends when the bytes are queued, and the end of the machine
  * takes from the queue what a slow reader has not taken yet.  So the host says
@@ -96,16 +120,7 @@ void pass_outputs(void)
  */
 void settle_outputs(void)
 {
-	char counts[64] = "", number[24];
-	int i;
-
-	for (i = 0; i < NR_OUTPUTS; i++) {
-		if (relay[i].to < 0)
-			return;
-		strcat(counts, decimal(relay[i].sent, number));
-		strcat(counts, i + 1 < NR_OUTPUTS ? " " : "");
-	}
-	if (watch_requests() < 0 || send_report("sent", counts))
+	if (watch_requests() < 0 || report_sent("sent"))
 		return;
 	while (!all_is_taken() && watch_requests() >= 0)
 		wait_for_news(-1);

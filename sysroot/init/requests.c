@@ -86,11 +86,18 @@ static void note_taken(const unsigned short *number)
 	taken = 1;
 }
 
+static void stand_still(const unsigned short *number)
+{
+	(void)number;
+	hold_still(requests);
+}
+
 static const struct word {
 	const char *name;
 	int numbers;		/* that follow it */
 	void (*act)(const unsigned short *number);
 } words[] = {
+	{ "hold",	0, stand_still },
 	{ "resize",	2, resize },
 	{ "signal",	1, send_signal },
 	{ "stacks",	0, show_stacks },

@@ -1,5 +1,6 @@
 """`ukcc explain` and `ukcc env` without tools."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def run(tmp_path, monkeypatch):
     for name in ("gcc", "ar"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("UKCC_SYSROOT", str(make_shims(tmp_path / "root-of-it")))
     for name in ("UKCC_CC", "UKCC_PLAIN"):
         monkeypatch.delenv(name, raising=False)

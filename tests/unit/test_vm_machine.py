@@ -10,7 +10,7 @@ from ukcc.vm.facts import ImageFacts
 from ukcc.vm.launch import name_entries
 from ukcc.vm.machine import Address, Machine, Network, Share
 from ukcc.vm.options import RunOptions
-from ukcc.vm.plan import default_memory_mib, plan_machine
+from ukcc.vm.plan import default_memory_mib, default_memory_reason, plan_machine
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, encode_entries, settings_files, settings_lines
 from ukcc.vm.tsc import host_tsc_khz
@@ -132,7 +132,7 @@ def test_the_counter_of_the_host() -> None:
 
 def test_plan_defaults() -> None:
     planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
-    assert planned == machine(network=USER)
+    assert planned == machine(network=USER, balloon=True)
 
 
 def test_memory() -> None:
@@ -197,3 +197,17 @@ def test_the_program_has_the_name_of_its_file() -> None:
     link, program = name_entries("ash", "/app/busybox")
     assert (link.path, link.mode, link.data) == ("app/ash", 0o120777, b"busybox")
     assert (program.path, program.data) == (".uk/program", b"/app/ash\0")
+
+
+@pytest.mark.parametrize(
+    ("least", "default", "reason"),
+    [
+        (0, 128, "does not say"),
+        (28, 128, "the default, more than twice the 28"),
+        (100, 200, "twice the 100"),
+    ],
+)
+def test_default_memory_has_a_reason(least: int, default: int, reason: str) -> None:
+    facts = ImageFacts(memory_min_mib=least)
+    assert default_memory_mib(facts) == default
+    assert reason in default_memory_reason(facts)

@@ -3,6 +3,7 @@
     host.py      wall time of compile and link steps, sizes of files
     builds.py    whole builds and a configure run, by gcc and by uk-gcc
     guest.py     instructions, counted by QEMU, and the smallest memory that boots
+    snapshots.py time and instructions to the first answer, cold and from a snapshot; count.c
     __main__.py  the table, or JSON
 
 Writes nothing but to standard output.

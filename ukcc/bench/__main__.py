@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ukcc.bench import Figure, builds, guest, host
+from ukcc.bench import Figure, builds, guest, host, snapshots
 from ukcc.errors import UkccError
 
 # In this order: the later ones use what the earlier ones built.
@@ -21,6 +21,7 @@ _STEPS: tuple[tuple[str, Callable[[Path], list[Figure]]], ...] = (
     ("sizes", host.size_figures),
     ("instructions", guest.count_figures),
     ("memory", guest.memory_figures),
+    ("snapshots", snapshots.snapshot_figures),
     ("a configure run", builds.configure_figures),
     ("builds of Redis and SQLite", builds.build_figures),
 )

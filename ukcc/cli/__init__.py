@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import click
 
 from ukcc import __version__
-from ukcc.cli import bug
 from ukcc.errors import UkccError
 
 # In the order in which `ukcc --help` shows them.
@@ -23,6 +22,7 @@ SUBCOMMANDS = (
     "stop",
     "kill",
     "wait",
+    "snapshot",
     "inspect",
     "pack",
     "explain",
@@ -70,6 +70,8 @@ class Ukcc(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
         except Exception as error:
+            from ukcc.cli import bug
+
             print(bug.report(error), file=sys.stderr)
             sys.exit(bug.STATUS)
         sys.exit(result if isinstance(result, int) else 0)

@@ -67,7 +67,16 @@ def current() -> Merged:
 
 
 class Configured(click.Command):
-    """A command with an argument IMAGE and further ARGUMENTS, and the options --config, --env."""
+    """A command with an argument IMAGE and further ARGUMENTS, and the options --config, --env.
+
+    passed_over: keys that files may have, and that are not for this command.
+    """
+
+    passed_over: frozenset[str] = frozenset()
+
+    def known(self) -> dict[str, Key]:
+        """The keys that files may have."""
+        return keys_of(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(list(args))
@@ -76,7 +85,7 @@ class Configured(click.Command):
         ctx.default_map = {
             str(option.name): merged.values[long_name(option)]
             for option in self.params
-            if long_name(option) in merged.values
+            if long_name(option) in merged.values and long_name(option) not in self.passed_over
         }
         with self._blame(ctx, merged):
             rest = super().parse_args(ctx, args)
@@ -94,7 +103,7 @@ class Configured(click.Command):
         image = given.get("image")
         if not isinstance(image, str) or given.get("no_config"):
             return []
-        known = keys_of(self)
+        known = self.known()
         try:
             layers = _carried(image, known)
             path = _config(given.get("config"), image)

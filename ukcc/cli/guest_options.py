@@ -32,7 +32,6 @@ _OPTIONS = (
     ),
     click.option("--config", metavar="FILE", help="Settings, instead of uk.toml beside IMAGE."),
     click.option("--no-config", is_flag=True, help="Without any settings but those given here."),
-    click.option("--json", "as_json", is_flag=True, help="--dry-run answers in JSON."),
 )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from ukcc.image.inspect import Report, inspect_image
+from ukcc.vm.facts import ImageFacts
+from ukcc.vm.plan import default_memory_mib, default_memory_reason
 
 _SHOWN_FILES = 10
 
@@ -52,7 +54,9 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     for part in ("application", "debug", "kernel", "archive"):
         yield _row("", f"{sizes[part]:>12,} {part}")
     if not report.thin:
-        yield _row("memory", f"at least {report.memory_min_mib} MiB")
+        facts = ImageFacts(memory_min_mib=report.memory_min_mib)
+        default = f"{default_memory_mib(facts)} MiB, {default_memory_reason(facts)}"
+        yield _row("memory", f"at least {report.memory_min_mib} MiB; {default}")
     for label, path in _labelled("files", _first(report.files)):
         yield _row(label, path)
     for label, setting in _labelled("settings", tuple(_settings(report.settings))):

@@ -1,15 +1,19 @@
 """`ukcc run`: boots an image as `docker run` would start a container."""
 
 import os
+from typing import Any
 
 import click
 
 from ukcc.cli import configured
+from ukcc.cli.continued import refuse_fixed
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.vm import disks, launch, net_options, options, virtiofs
 from ukcc.vm.guest import Guest
 from ukcc.vm.machine import NINE_P
+from ukcc.vm.options import RunOptions
+from ukcc.vm.vmm import QEMU, VMMS, check_cid
 
 
 @click.command(
@@ -31,6 +35,13 @@ from ukcc.vm.machine import NINE_P
     help="auto tries whether KVM works here.",
 )
 @click.option(
+    "--machine",
+    type=click.Choice(["auto", "q35", "microvm"]),
+    default="auto",
+    show_default=True,
+    help="What QEMU makes; auto is q35.",
+)
+@click.option(
     "-p",
     "--publish",
     multiple=True,
@@ -39,9 +50,6 @@ from ukcc.vm.machine import NINE_P
 )
 @click.option(
     "-v", "--volume", multiple=True, metavar="HOSTDIR:GUESTDIR[:ro]", help="Share a directory."
-)
-@click.option(
-    "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set or pass on a variable."
 )
 @click.option(
     "--share-by",
@@ -59,6 +67,9 @@ from ukcc.vm.machine import NINE_P
 @click.option("--create", metavar="SIZE", help="Make the disk on first use, as in 1G.")
 @click.option("--read-only", is_flag=True, help="Nothing in the root file system changes.")
 @click.option(
+    "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set or pass on a variable."
+)
+@click.option(
     "--net",
     multiple=True,
     metavar="user|none|tap=IF|bridge=BR[,KEY=VALUE]",
@@ -75,6 +86,7 @@ from ukcc.vm.machine import NINE_P
     "--dns-search", multiple=True, metavar="DOMAIN", help="Where short names are looked up."
 )
 @click.option("--add-host", multiple=True, metavar="NAME:ADDR", help="A line of /etc/hosts.")
+@click.option("--vsock", type=int, metavar="CID", help="A virtio socket with this number.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End it then, with status 124.")
 @click.option("--gdb", type=int, metavar="PORT", help="Wait for gdb on this port of loopback.")
 @click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
@@ -83,48 +95,95 @@ from ukcc.vm.machine import NINE_P
 @guest_options
 @click.option("-d", "--detach", is_flag=True, help="In the background; prints the name.")
 @click.option("--name", metavar="NAME", help="For ukcc ps, logs, stop, kill and wait.")
+@click.option("--from", "from_", metavar="SNAP", help="Continue what `ukcc snapshot` has saved.")
 @click.option("--dry-run", is_flag=True, help="Print the VMM's command line.")
-@click.argument("image")
+@click.option("--json", "as_json", is_flag=True, help="--dry-run answers in JSON.")
+@click.option(
+    "--vmm",
+    type=click.Choice([QEMU, *VMMS]),
+    default=QEMU,
+    show_default=True,
+    help="For --dry-run: the same machine for another VMM.",
+)
+@click.argument("image", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(
-    memory: "int | None",
-    smp: int,
-    accel: str,
-    publish: tuple[str, ...],
-    volume: tuple[str, ...],
-    env: tuple[str, ...],
-    share_by: str,
-    disk: tuple[str, ...],
-    create: "str | None",
-    read_only: bool,
-    net: tuple[str, ...],
-    ip: tuple[str, ...],
-    dns: tuple[str, ...],
-    dns_search: tuple[str, ...],
-    add_host: tuple[str, ...],
-    timeout: "float | None",
-    gdb: "int | None",
-    trace: bool,
-    trace_filter: "str | None",
-    trace_output: "str | None",
-    init: Guest,
-    as_json: bool,
-    detach: bool,
-    name: "str | None",
+    *,
+    image: "str | None",
+    from_: "str | None",
     dry_run: bool,
-    image: str,
-    arguments: tuple[str, ...],
+    as_json: bool,
+    vmm: str,
+    **words: Any,
 ) -> int:
     """Boot IMAGE with the console on stdio.
 
     The exit status is the application's, 128 + n when signal n killed it, 124 after --timeout,
     125 when the machine failed.
     """
+    context = click.get_current_context()
+    if from_ is not None:
+        refuse_fixed(context)
+    elif image is None:
+        raise click.UsageError("Missing argument 'IMAGE'.")
+    wanted = options_of(image=image or "", snapshot=from_ or "", vmm=vmm, **words)
+    if vmm != QEMU and not dry_run:
+        raise MachineError(f"--vmm {vmm}: only with --dry-run", "run what that prints")
+    if as_json and not dry_run:
+        raise MachineError("--json says how --dry-run answers", "add --dry-run")
+    if not dry_run:
+        return launch.run(wanted)
+    settings = configured.shown(context)
+    line = launch.dry_run(wanted)
+    if as_json:
+        click.echo(configured.shown_json(settings, line))
+        return 0
+    for setting in configured.shown_lines(settings):
+        click.echo(f"ukcc run: {setting}", err=True)
+    click.echo(line)
+    return 0
+
+
+def options_of(
+    *,
+    image: str,
+    arguments: tuple[str, ...],
+    init: Guest,
+    memory: "int | None",
+    smp: int,
+    accel: str,
+    env: tuple[str, ...],
+    net: tuple[str, ...],
+    ip: tuple[str, ...],
+    dns: tuple[str, ...],
+    dns_search: tuple[str, ...],
+    add_host: tuple[str, ...],
+    timeout: "float | None",
+    publish: tuple[str, ...] = (),
+    volume: tuple[str, ...] = (),
+    share_by: str = NINE_P,
+    disk: tuple[str, ...] = (),
+    create: "str | None" = None,
+    read_only: bool = False,
+    machine: str = "auto",
+    vsock: "int | None" = None,
+    vmm: str = QEMU,
+    gdb: "int | None" = None,
+    trace: bool = False,
+    trace_filter: "str | None" = None,
+    trace_output: "str | None" = None,
+    detach: bool = False,
+    name: "str | None" = None,
+    snapshot: str = "",
+) -> RunOptions:
+    """The words of the options, understood. Raises MachineError for one that is not."""
     if timeout is not None and timeout <= 0:
         raise MachineError(f"--timeout {timeout:g}: it takes a number of seconds above 0")
+    if vsock is not None:
+        check_cid(vsock)
     host = dict(os.environb)
     pairs = [options.parse_environment(word, host) for word in env]
-    wanted = options.RunOptions(
+    return RunOptions(
         image=image,
         arguments=tuple(os.fsencode(word) for word in arguments),
         environment=tuple(pair for pair in pairs if pair is not None),
@@ -144,17 +203,8 @@ def command(
         disks=disks.with_create(tuple(disks.parse_disk(word) for word in disk), create),
         readonly_root=read_only,
         share_by=share_by,
+        snapshot=snapshot,
+        machine=machine,
+        vsock_cid=vsock,
+        vmm=vmm,
     )
-    if as_json and not dry_run:
-        raise MachineError("--json says how --dry-run answers", "add --dry-run")
-    if dry_run:
-        settings = configured.shown(click.get_current_context())
-        line = launch.dry_run(wanted)
-        if as_json:
-            click.echo(configured.shown_json(settings, line))
-            return 0
-        for words in configured.shown_lines(settings):
-            click.echo(f"ukcc run: {words}", err=True)
-        click.echo(line)
-        return 0
-    return launch.run(wanted)

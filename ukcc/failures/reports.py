@@ -10,6 +10,8 @@ _LONGEST_HEADER = 64
 CRASH, STACKS, MEMORY, DONE = "crash", "stacks", "memory", "done"
 # At the end: the bytes sent to each output. The guest waits for our word that they have arrived.
 SENT = "sent"
+# The guest stands still for a snapshot; the bytes sent, as above. It goes on after one.
+HELD, RESUMED = "held", "resumed"
 # Made on the host: what QEMU's monitor said; the same with the console of a panic before it, and
 # a NUL between them.
 CPUS, PANIC = "cpus", "panic"

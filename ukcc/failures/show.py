@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ukcc import proc
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, PANIC, STACKS, Report
-from ukcc.failures.view import memory_file
 from ukcc.vm.console import with_line_ends
 
 # So many crashes of one run are explained; more are a storm, of which one line each is enough.
@@ -80,6 +79,8 @@ def resolve(
     kind: str, data: bytes, image: str, shares: Iterable["tuple[str, str]"] = ()
 ) -> "list[str]":
     """The lines of `python -m ukcc.failures`, a process of its own. Raises ToolFailed."""
+    from ukcc.failures.view import memory_file  # loads what reads ELF: for failures only
+
     fd, _ = memory_file(data, "report")
     argv = [sys.executable, "-m", "ukcc.failures", kind, f"/proc/{os.getpid()}/fd/{fd}", image]
     argv += [path for pair in shares for path in pair]

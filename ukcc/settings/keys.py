@@ -32,6 +32,7 @@ KEYS = {
     "env": Key(TEXTS),
     "hostname": Key(TEXT),
     "ip": Key(TEXTS),
+    "machine": Key(TEXT, ("auto", "q35", "microvm")),
     "memory": Key(INTEGER),
     "name": Key(TEXT),
     "net": Key(TEXTS),
@@ -47,6 +48,7 @@ KEYS = {
     "ulimit": Key(TEXTS),
     "user": Key(TEXT),
     "volume": Key(TEXTS),
+    "vsock": Key(INTEGER),
     "workdir": Key(TEXT),
 }
 
@@ -57,9 +59,11 @@ REFUSED = {
     "detach": "it says how this one run is watched",
     "dry-run": "it is for one look at the command line",
     "file": "write the table [files]",
+    "from": "what is continued has its settings already",
     "gdb": "it is for one run, which waits for a debugger",
     "json": "it says how --dry-run answers",
     "no-config": "a file cannot say that none is read",
+    "vmm": "it is for one look at another VMM's configuration",
 }
 
 # Values that begin with a path of the host: relative ones are relative to the file they are in. An

@@ -47,6 +47,8 @@ class Copy:
         self.tail = b""
         self.broken = False
         self.on_panic: Callable[[], None] | None = None
+        self._sought = b""
+        self._on_found: Callable[[], None] = lambda: None
         self._source, self._target, self._on_broken = source, target, on_broken
         self._by_lines = by_lines
         self._passed_on = 0
@@ -58,6 +60,12 @@ class Copy:
         """Until so many bytes have been passed on, or nobody is there to take them."""
         with self._progress:
             self._progress.wait_for(lambda: self.broken or self._passed_on >= count)
+
+    def look_for(self, text: bytes, on_found: Callable[[], None]) -> None:
+        """Calls that, in whatever thread, when the text has come or comes; perhaps twice."""
+        self._sought, self._on_found = text, on_found
+        if text in self.tail:
+            on_found()
 
     def _run(self) -> None:
         for data in self._pieces():
@@ -71,7 +79,10 @@ class Copy:
         """What comes in, as it comes or, `by_lines`, up to the last line's end."""
         rest = b""
         while data := self._read():
-            self.tail = (self.tail + data)[-_TAIL:]
+            known = self.tail + data
+            if self._sought and self._sought in known:
+                self._on_found()
+            self.tail = known[-_TAIL:]
             if self.on_panic and PANIC.search(self.tail):
                 threading.Thread(target=self.on_panic, daemon=True).start()
                 self.on_panic = None
@@ -146,10 +157,14 @@ class StdinPort:
         stack.callback(self._ours.close)
         stack.callback(self.guest_end.close)
 
-    def start(self) -> None:
-        """Begins to copy, in a thread that a blocked read on our stdin cannot keep alive."""
+    def start(self, feed: bool = True) -> None:
+        """Begins to copy, in a thread that a blocked read on our stdin cannot keep alive.
+
+        Without `feed` it stays open, and empty.
+        """
         self.guest_end.close()
-        threading.Thread(target=self._copy, daemon=True).start()
+        if feed:
+            threading.Thread(target=self._copy, daemon=True).start()
 
     def _copy(self) -> None:
         with contextlib.suppress(OSError):

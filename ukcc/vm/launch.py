@@ -24,17 +24,17 @@ from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.complete import completed
-from ukcc.vm.debug import gdb_line
 from ukcc.vm.diskfile import in_use, prepared
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
-from ukcc.vm.plan import plan_machine
+from ukcc.vm.plan import default_memory_reason, plan_machine
 from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.tsc import host_tsc_khz
+from ukcc.vm.vmm import check_vmm, check_vsock, vmm_text
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -43,14 +43,15 @@ PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's 
 
 def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
+    if options.snapshot:
+        from ukcc.snapshots.resume import resume
+
+        return resume(options)
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = read_facts(image)
-    more = [
-        *_tracer_entries(tracer),
-        *guest.entries(options.guest, image, facts.program, os.environb),
-    ]
-    facts = _with_more(facts, more)
+    more = additions(options, image, facts, tracer)
+    facts = with_more(facts, more)
     terminal = Terminal() if options.detach else host_terminal()
     way = virtiofs.way_for(options.share_by, facts.kernel_config)
     options = replace(options, share_by=way)
@@ -66,8 +67,10 @@ def run(options: RunOptions) -> int:
         stdin_port=not options.detach and not terminal.interactive and not _stdin_is_empty(),
         output_ports=options.detach or not os.isatty(process.STDOUT),
     )
-    machine = _with_host(machine, image)
+    machine = with_host(machine, image)
     if options.gdb_port is not None:
+        from ukcc.vm.debug import gdb_line  # loads what reads ELF
+
         _say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
 
@@ -101,10 +104,10 @@ def run(options: RunOptions) -> int:
             shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
         return exit_status(outcome, options)
 
-    return supervise.run(_facts_to_list(options, machine), options.name is not None, start)
+    return supervise.run(facts_to_list(options, machine), options.name is not None, start)
 
 
-def _facts_to_list(options: RunOptions, machine: Machine) -> Facts:
+def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
     """What `ukcc ps` shows of a run."""
     return Facts(
         name=supervise.name_for(options.name, options.image),
@@ -119,7 +122,12 @@ def _facts_to_list(options: RunOptions, machine: Machine) -> Facts:
     )
 
 
-def _with_host(machine: Machine, image: str) -> Machine:
+def _accel(options: RunOptions) -> str:
+    """Another VMM than QEMU has KVM, whether it works here or not."""
+    return choose(options.accel) if options.vmm == "qemu" else "kvm"
+
+
+def with_host(machine: Machine, image: str) -> Machine:
     """With the whole image, and the host's counter. KVM tells its guests the latter itself."""
     return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
 
@@ -132,6 +140,11 @@ def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:
             os.kill(pid, signal.SIGTERM)
 
     serving.watch(end)
+    lengthen_queues(pid, options)
+
+
+def lengthen_queues(pid: int, options: RunOptions) -> None:
+    """What to do to a QEMU that forwards TCP ports, by its process id."""
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
     if endpoints:
         backlog.lengthen(pid, endpoints)
@@ -143,22 +156,21 @@ def dry_run(options: RunOptions) -> str:
     It can be pasted: the archive of the settings is written to a file whose name comes from its
     contents, in the directory for temporary files, and stays there.
     """
+    if options.vmm != "qemu":
+        check_vmm(options.vmm, options)
     image = completed(options.image)
     tracer = trace.prepare(options.trace)
     facts = read_facts(image)
-    more = [
-        *_tracer_entries(tracer),
-        *guest.entries(options.guest, image, facts.program, os.environb),
-    ]
-    facts = _with_more(facts, more)
-    terminal = host_terminal()
+    more = additions(options, image, facts, tracer)
+    facts = with_more(facts, more)
+    terminal = host_terminal() if options.vmm == "qemu" else Terminal()
     way = virtiofs.way_for(options.share_by, facts.kernel_config)
     options = replace(
         options,
         disks=tuple(prepared(disk, make=False) for disk in options.disks),
         shares=virtiofs.planned(options.shares, way),
     )
-    machine = _with_host(plan_machine(options, facts, choose(options.accel)), image)
+    machine = with_host(plan_machine(options, facts, _accel(options)), image)
     machine = taps.named(machine, options.image)
     archive = settings_archive(machine, terminal, options, facts.program, more)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
@@ -167,6 +179,8 @@ def dry_run(options: RunOptions) -> str:
     daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
+    if options.vmm != "qemu":
+        return vmm_text(options.vmm, machine, path)
     endpoints = Endpoints(
         initrd=str(path),
         record=str(path.with_suffix(".record")),
@@ -176,14 +190,18 @@ def dry_run(options: RunOptions) -> str:
     return daemons + shlex.join(qemu_argv(machine, endpoints))
 
 
-def _with_more(facts: ImageFacts, more: "list[cpio.Entry]") -> ImageFacts:
+def additions(
+    options: RunOptions, image: str, facts: ImageFacts, tracer: "trace.Tracer | None" = None
+) -> list[cpio.Entry]:
+    """What the second archive has besides the settings' own files."""
+    tools = tracer.entries() if tracer else []
+    return [*tools, *guest.entries(options.guest, image, facts.program, os.environb)]
+
+
+def with_more(facts: ImageFacts, more: "list[cpio.Entry]") -> ImageFacts:
     if not facts.memory_min_mib:
         return facts
     return replace(facts, memory_min_mib=facts.memory_min_mib + guest.memory_mib(more))
-
-
-def _tracer_entries(tracer: "trace.Tracer | None") -> list[cpio.Entry]:
-    return tracer.entries() if tracer else []
 
 
 def settings_archive(
@@ -228,6 +246,7 @@ def check_host(options: RunOptions) -> None:
     """Finds before the start what QEMU would find in the middle of it."""
     check_shares(options.shares)
     virtiofs.planned(options.shares, options.share_by)
+    check_vsock(options.vsock_cid)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
         check_port(forward.address, forward.host_port, kind, f"-p {forward}")
@@ -291,11 +310,12 @@ def _what_happened(outcome: Outcome) -> str:
 
 
 def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
+    if options.memory_mib is None:
+        return f"{machine.memory_mib} MiB: {default_memory_reason(facts)}"
     least = (
         f"the image needs {facts.memory_min_mib}" if facts.memory_min_mib else "no minimum known"
     )
-    given = "-m" if options.memory_mib is not None else "default"
-    return f"{machine.memory_mib} MiB ({given}; {least})"
+    return f"{machine.memory_mib} MiB (-m; {least})"
 
 
 def _stdin_is_empty() -> bool:

@@ -112,6 +112,9 @@ class Machine:
     readonly_root: bool = False
     further: tuple[Network, ...] = ()
     resolver: Resolver = NO_RESOLVER
+    kind: str = "q35"  # or `microvm`
+    vsock_cid: "int | None" = None  # the guest's number among virtio sockets
+    balloon: bool = False  # gives memory that the guest has freed back to the host
 
     @property
     def networks(self) -> tuple[Network, ...]:

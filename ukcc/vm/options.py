@@ -31,7 +31,8 @@ class RunOptions:
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
     arguments and environment: bytes, since they may be anything but NUL;
     trace: None, or what to show of the system calls; guest: what init does before the application;
-    detach: run in the background; name: None for one that is made from the image's.
+    detach: run in the background; name: None for one that is made from the image's; snapshot: what
+    `--from` names, or empty.
     """
 
     image: str
@@ -53,6 +54,10 @@ class RunOptions:
     disks: tuple[Disk, ...] = ()
     readonly_root: bool = False
     share_by: str = NINE_P
+    snapshot: str = ""
+    machine: str = "auto"
+    vsock_cid: "int | None" = None
+    vmm: str = "qemu"
 
 
 def parse_forward(text: str) -> Forward:

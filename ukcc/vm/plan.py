@@ -40,12 +40,24 @@ def plan_machine(
         resolver=options.resolver,
         disks=options.disks,
         readonly_root=options.readonly_root,
+        vsock_cid=options.vsock_cid,
+        balloon=True,
+        kind="q35" if options.machine == "auto" else options.machine,  # why: docs/machines.md
     )
 
 
 def default_memory_mib(facts: ImageFacts) -> int:
     """MiB: twice what the image needs to boot, and no less than is comfortable."""
     return max(_COMFORTABLE_MIB, 2 * facts.memory_min_mib)
+
+
+def default_memory_reason(facts: ImageFacts) -> str:
+    """Why that much, for people."""
+    if not facts.memory_min_mib:
+        return "the default, as the image does not say what it needs"
+    twice = 2 * facts.memory_min_mib
+    needs = f"twice the {facts.memory_min_mib} that the image needs to boot"
+    return needs if twice >= _COMFORTABLE_MIB else f"the default, more than {needs}"
 
 
 def _memory(wanted: "int | None", facts: ImageFacts, image: str) -> int:

@@ -8,6 +8,7 @@ this process (memfd), and QEMU dies with it, whatever kills it.
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -56,20 +57,35 @@ class Outcome:
 
 
 class Running:
-    """A machine that runs, for other threads that have something to ask of it."""
+    """A machine that runs, for other threads that have something to ask of it.
+
+    machine: QEMU; watch: its channels; streams: the copies of its two outputs.
+    """
 
     def __init__(self, machine: "subprocess.Popen[bytes]", watch: "Watch | None") -> None:
-        self._machine, self._watch = machine, watch
+        self.machine, self.watch = machine, watch
+        self.streams: tuple[Copy, ...] = ()
         self.ended_by = 0
+
+    @property
+    def channels(self) -> Watch:
+        """Those of a machine that was started with `on_report`; others have none."""
+        assert self.watch is not None
+        return self.watch
+
+    def wait_for_outputs(self, counts: Iterable[int]) -> None:
+        """Until our readers have had so many bytes of each output, as the guest has sent."""
+        for stream, count in zip(self.streams, counts, strict=False):
+            stream.wait_for(count)
 
     def signal(self, signum: int) -> bool:
         """A signal to the application. False where there is no way to the guest."""
-        return self._watch is not None and self._watch.signal(signum)
+        return self.watch is not None and self.watch.signal(signum)
 
     def end(self) -> None:
         """Ends the machine at once."""
         self.ended_by = signal.SIGKILL
-        _end(self._machine)
+        _end(self.machine)
 
 
 def execute(
@@ -88,6 +104,7 @@ def execute(
     on_running: "Callable[[Running], None] | None" = None,
     started_fd: "int | None" = None,
     passed_fds: Iterable[int] = (),
+    feed_stdin: bool = True,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -102,7 +119,8 @@ def execute(
     doing before it is ended, and so is one when we get SIGQUIT. `on_running` gets the machine as
     soon as there is one. `started_fd`: a socket for QEMU's second monitor, closed here when QEMU
     has it; there it answers as soon as the machine runs. `passed_fds`: what else
-    QEMU inherits.
+    QEMU inherits. Without `feed_stdin` the guest's standard input stays open, and nothing comes of
+    ours.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -149,14 +167,17 @@ def execute(
                 copies.console = copies.add_fd(console.output, STDOUT)
             by_lines = trace_to == STDERR
             if output and errors:
-                streams = copies.add(output, STDOUT), copies.add(errors, STDERR, by_lines)
+                running.streams = (
+                    copies.add(output, STDOUT),
+                    copies.add(errors, STDERR, by_lines),
+                )
                 if watch:
-                    watch.on_sent = lambda counts: _wait_for_copies(streams, counts)
+                    watch.on_sent = running.wait_for_outputs
             traced = copies.add(trace, trace_to, by_lines) if trace else None
             if watch:
                 copies.console.on_panic = lambda: _look_at_panic(machine, watch)
             if port:
-                port.start()
+                port.start(feed_stdin)
             if on_start:
                 threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
             if on_running:
@@ -191,10 +212,9 @@ def execute(
         )
 
 
-def _wait_for_copies(streams: Iterable[Copy], counts: Iterable[int]) -> None:
-    """Until our readers have what the guest has sent to each of its two outputs."""
-    for stream, count in zip(streams, counts, strict=False):
-        stream.wait_for(count)
+def in_thread(act: "Callable[[Running], None]") -> "Callable[[Running], None]":
+    """For `on_running`: the same, in a thread of its own."""
+    return lambda running: threading.Thread(target=act, args=(running,), daemon=True).start()
 
 
 def _no_forward(signum: int) -> bool:
@@ -244,7 +264,8 @@ def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
 def _start(argv: Sequence[str], passed: Sequence[int]) -> "subprocess.Popen[bytes]":
     """QEMU, in a session of its own: Ctrl-C is the application's before it is QEMU's."""
     try:
-        program = proc.find(argv[0])
+        # the latter has the better words, and takes longer to load than QEMU to start
+        program = shutil.which(argv[0]) or proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
     return subprocess.Popen(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
+from ukcc.vm.microvm import for_microvm
 from ukcc.vm.net_qemu import network_words
 
 PROGRAM = "qemu-system-x86_64"
@@ -56,6 +57,11 @@ class Endpoints:
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     """The whole command line, program first."""
+    words = _pc_argv(machine, endpoints)
+    return for_microvm(words) if machine.kind == "microvm" else words
+
+
+def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     return [
         PROGRAM,
         *_base(machine),
@@ -71,6 +77,8 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *network_words(machine.networks),
         *_shares(machine, endpoints),
         *_disks(machine),
+        *_vsock(machine),
+        *_balloon(machine),
         *_gdb(machine),
     ]
 
@@ -186,6 +194,15 @@ def _disks(machine: Machine) -> list[str]:
             f"virtio-blk-pci,drive=disk{index}",
         ]
     return words
+
+
+def _vsock(machine: Machine) -> list[str]:
+    cid = machine.vsock_cid
+    return [] if cid is None else ["-device", f"vhost-vsock-pci,guest-cid={cid}"]
+
+
+def _balloon(machine: Machine) -> list[str]:
+    return ["-device", "virtio-balloon-pci,free-page-reporting=on"] if machine.balloon else []
 
 
 def _gdb(machine: Machine) -> list[str]:

@@ -9,9 +9,6 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
-from ukcc.progress import for_stderr
-from ukcc.sysroot import strace
-from ukcc.sysroot.store import default_store, unwritable
 from ukcc.vm.options import TraceOption
 from ukcc.vm.process import STDERR
 from ukcc.vm.settings import encode_entries
@@ -37,6 +34,11 @@ def prepare(option: "TraceOption | None") -> "Tracer | None":
     """Builds strace on first use, and has it check the filter. Raises MachineError."""
     if option is None:
         return None
+    # what builds is loaded for this option alone
+    from ukcc.progress import for_stderr
+    from ukcc.sysroot import strace
+    from ukcc.sysroot.store import default_store, unwritable
+
     store = default_store()
     try:
         program = strace.program(store, for_stderr(quiet=False))

@@ -65,6 +65,11 @@ class Watch:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def monitor(self) -> socket.socket:
+        """Our end of the monitor's socket."""
+        return self._monitor
+
     def ask(self) -> None:
         """Has the guest report what its threads do."""
         self._request(_REQUEST)
@@ -76,6 +81,10 @@ class Watch:
     def resize(self, rows: int, columns: int) -> None:
         """Tells the guest's terminal its size."""
         self._request(b"resize %d %d\n" % (rows, columns))
+
+    def say(self, line: bytes) -> None:
+        """A line to the guest's init."""
+        self._request(line)
 
     def _request(self, line: bytes) -> bool:
         try:

@@ -1,0 +1,149 @@
+"""The same machine for other VMMs, and for QEMU's microvm."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ukcc.errors import MachineError
+from ukcc.vm.disks import Disk
+from ukcc.vm.machine import Address, Forward, Machine, Network, Share
+from ukcc.vm.microvm import for_microvm
+from ukcc.vm.net_options import NetOption
+from ukcc.vm.options import RunOptions
+from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.vmm import check_cid, check_vmm, check_vsock, vmm_text
+
+TAP = Network("tap", Address("dhcp"), interface="tap0")
+MACHINE = Machine("/app", 256, 2, "kvm", TAP, vsock_cid=7, disks=(Disk("/d.img", "/d"),))
+NONE = (NetOption("none"),)
+SETTINGS = Path("/tmp/settings.cpio")
+
+TEXT, COUNT, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+
+
+def closed(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    """An object with these members and no others, for Firecracker refuses what it does not know."""
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+# As Firecracker's documentation and API description (src/firecracker/swagger, version 1.14) have
+# it, for the parts that we write.
+FIRECRACKER = closed(
+    {
+        "boot-source": closed({"kernel_image_path": TEXT}, initrd_path=TEXT, boot_args=TEXT),
+        "machine-config": closed(
+            {
+                "vcpu_count": {"type": "integer", "minimum": 1, "maximum": 32},
+                "mem_size_mib": {"type": "integer", "minimum": 1},
+            },
+            smt=FLAG,
+            track_dirty_pages=FLAG,
+        ),
+        "drives": {
+            "type": "array",
+            "items": closed(
+                {"drive_id": TEXT, "is_root_device": FLAG},
+                path_on_host=TEXT,
+                is_read_only=FLAG,
+                cache_type={"enum": ["Unsafe", "Writeback"]},
+            ),
+        },
+    },
+    **{
+        "network-interfaces": {
+            "type": "array",
+            "items": closed({"iface_id": TEXT, "host_dev_name": TEXT}, guest_mac=TEXT),
+        },
+        "balloon": closed(
+            {"amount_mib": COUNT, "deflate_on_oom": FLAG},
+            stats_polling_interval_s=COUNT,
+            free_page_hinting=FLAG,
+            free_page_reporting=FLAG,
+        ),
+        "entropy": closed({}),
+        "vsock": closed({"guest_cid": {"type": "integer", "minimum": 3}, "uds_path": TEXT}),
+    },
+)
+
+
+@pytest.mark.parametrize("machine", [MACHINE, Machine("app", 64, 1, "kvm", None)])
+def test_firecracker_takes_it(machine: Machine) -> None:
+    config = json.loads(vmm_text("firecracker", machine, SETTINGS))
+    jsonschema.Draft202012Validator.check_schema(FIRECRACKER)
+    jsonschema.validate(config, FIRECRACKER)
+    assert Path(config["boot-source"]["kernel_image_path"]).is_absolute()
+    assert config["boot-source"]["initrd_path"] == str(SETTINGS)
+    assert "console=ttyS0" in config["boot-source"]["boot_args"].split()
+    assert config["machine-config"]["mem_size_mib"] == machine.memory_mib
+    assert len(config["network-interfaces"]) == (machine.network is not None)
+
+
+def test_the_schema_can_refuse() -> None:
+    config = json.loads(vmm_text("firecracker", MACHINE, SETTINGS))
+    for part, wrong in (("vsock", {"guest_cid": 2, "uds_path": "/s"}), ("nets", []), ("drives", 1)):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**config, part: wrong}, FIRECRACKER)
+
+
+def test_cloud_hypervisor() -> None:
+    words = vmm_text("cloud-hypervisor", MACHINE, SETTINGS).split()
+    assert words[:3] == ["cloud-hypervisor", "--kernel", "/app"]
+    pairs = dict(itertools.pairwise(words))
+    assert pairs["--initramfs"] == str(SETTINGS) and pairs["--serial"] == "tty"
+    assert pairs["--cpus"] == "boot=2" and pairs["--memory"] == "size=256M"
+    assert pairs["--net"] == "tap=tap0" and pairs["--disk"] == "path=/d.img,readonly=off"
+    assert pairs["--vsock"] == "cid=7,socket=/tmp/settings.vsock"
+
+
+@pytest.mark.parametrize("vmm", ["firecracker", "cloud-hypervisor"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "no user mode network"),
+        ({"forwards": (Forward("127.0.0.1", 80, 80),)}, "no -p 127.0.0.1:80:80"),
+        ({"nets": NONE, "shares": (Share("/h", "/g"),)}, "no -v /h"),
+        ({"nets": (NetOption("bridge", "br0"),)}, "makes its taps, not ukcc"),
+        ({"nets": NONE, "disks": (Disk("/d", format="qcow2"),)}, "raw disks only"),
+        ({"nets": NONE, "gdb_port": 1}, "--gdb is for QEMU"),
+        ({"nets": NONE, "machine": "q35"}, "--machine is for QEMU"),
+        ({"nets": NONE, "cpus": 65}, "CPUs, not 65"),
+    ],
+)
+def test_what_they_cannot_do(vmm: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(MachineError, match=said) as raised:
+        check_vmm(vmm, RunOptions("app", **options))
+    assert raised.value.hint or "CPUs" in said
+
+
+def test_vsock(tmp_path: Path) -> None:
+    for cid in (-1, 2, 1 << 32):
+        with pytest.raises(MachineError, match="a guest's number"):
+            check_cid(cid)
+    with pytest.raises(MachineError, match="No such file"):
+        check_vsock(3, str(tmp_path / "vhost-vsock"))
+    check_vsock(None, str(tmp_path / "vhost-vsock"))
+    argv = qemu_argv(MACHINE, Endpoints(initrd="/i", record="/r"))
+    assert "vhost-vsock-pci,guest-cid=7" in argv
+
+
+def test_microvm_has_the_same_devices_at_other_places() -> None:
+    user = Network("user", Address("dhcp"))
+    endpoints = Endpoints(initrd="/i", record="/r", stdin_fd=9)
+    machine = Machine("app", 128, 1, "tcg", user, stdin_port=True, vsock_cid=3, tsc_khz=2100000)
+    argv = for_microvm(qemu_argv(machine, endpoints))
+    assert not [word for word in argv if "-pci" in word or "q35" in word]
+    devices = [argv[i + 1] for i, word in enumerate(argv) if word == "-device"]
+    kinds = [device.partition(",")[0] for device in devices]
+    assert kinds[0] == "isa-serial" and "chardev=record" in devices[0]
+    assert {"virtio-rng-device", "virtio-net-device", "vhost-vsock-device"} <= set(kinds)
+    assert argv.count("-serial") == 1
+    assert "tsc_early_khz=2100000" in argv[argv.index("-append") + 1]

@@ -1,0 +1,90 @@
+"""Whether a snapshot is whole, of the image that is meant, and can be continued here."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from ukcc.errors import MachineError
+from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, Part, stamp
+from ukcc.snapshots.memory import checksum
+from ukcc.snapshots.words import fingerprint
+from ukcc.vm.tsc import host_tsc_khz
+
+_CLOCK_ERROR = 0.01  # two measurements of 2 ms differ by far less
+_AGAIN = "take the snapshot again, by `ukcc snapshot`"
+
+
+def check(snapshot: str, manifest: Manifest, image: str) -> None:
+    """Raises MachineError. image: the one that was named, or empty for that of the snapshot."""
+    if fingerprint(manifest.machine) != manifest.words:
+        raise MachineError(f"{snapshot}: made by another version of ukcc", _AGAIN)
+    if manifest.cpu != host_cpu(manifest.machine.accel):
+        raise MachineError(
+            f"{snapshot}: saved on another processor ({manifest.cpu})", "use --accel tcg for both"
+        )
+    _check_counter(snapshot, manifest.machine.tsc_khz)
+    _check_image(snapshot, manifest, image)
+    for name, part in ((MEMORY, manifest.memory), (STATE, manifest.state)):
+        _check_part(snapshot, name, part)
+
+
+def digest(path: Path) -> str:
+    """Raises OSError."""
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            state.update(data)
+    return f"sha256 {state.hexdigest()}"
+
+
+def host_cpu(accel: str) -> str:
+    """The processor's model where the guest sees it; empty under emulation."""
+    if accel != "kvm":
+        return ""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return "unknown"
+
+
+def _check_counter(snapshot: str, khz: "int | None") -> None:
+    """An emulated machine has the host's counter, whose speed its kernel was told once for all."""
+    now = host_tsc_khz() if khz else None
+    if khz and now and abs(now - khz) > khz * _CLOCK_ERROR:
+        raise MachineError(
+            f"{snapshot}: saved on a host whose time stamp counter goes at {khz / 1000:.0f} MHz, "
+            f"and here it is {now / 1000:.0f}; its clock would go wrong",
+            "take the snapshot again on this one",
+        )
+
+
+def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:
+    path = Path(image or manifest.image_path)
+    try:
+        same = stamp(path) == manifest.image.stamp or digest(path) == manifest.image.checksum
+    except OSError as error:
+        if image:
+            raise MachineError(f"{image}: {error.strerror}") from None
+        line = f"{path} is not there any more: a crash would have no names"
+        print(f"ukcc run: {line}", file=sys.stderr, flush=True)
+        return
+    if not same:
+        raise MachineError(f"{snapshot}: a snapshot of another image than {path} is now", _AGAIN)
+
+
+def _check_part(snapshot: str, name: str, part: Part) -> None:
+    """A file with the stamp that it was left with is not read: only some of it will be needed."""
+    path = Path(snapshot) / name
+    try:
+        now = stamp(path)
+        if now == part.stamp:
+            return
+        if now.size != part.stamp.size:
+            what = f"{name} has {now.size} bytes, not {part.stamp.size}"
+            raise MachineError(f"{snapshot}: corrupt: {what}", _AGAIN)
+        found = checksum(path) if name == MEMORY else digest(path)
+    except OSError as error:
+        raise MachineError(f"{snapshot}: corrupt: {name}: {error.strerror}", _AGAIN) from None
+    if found != part.checksum:
+        raise MachineError(f"{snapshot}: corrupt: {name} is not what was saved", _AGAIN)

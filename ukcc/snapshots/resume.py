@@ -1,0 +1,114 @@
+"""`ukcc run --from SNAP`: continues a saved machine in a process of its own."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ukcc.errors import MachineError, UkccError
+from ukcc.failures.reports import PANIC, RESUMED, Report
+from ukcc.lifecycle import supervise
+from ukcc.snapshots.check import check
+from ukcc.snapshots.incoming import Incoming
+from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
+from ukcc.snapshots.words import continued_argv, forward_rules
+from ukcc.vm import copies, probe_guest, process
+from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
+from ukcc.vm.options import RunOptions
+from ukcc.vm.process import Running, in_thread
+
+# QEMU wants a kernel where the saved machine had one, and never looks at it.
+_NO_ARCHIVE = b"\0"
+
+
+def resume(options: RunOptions) -> int:
+    """The exit status, as of a run. options: those that can change (`changeable`)."""
+    snapshot = options.snapshot
+    manifest = read_manifest(snapshot)
+    check(snapshot, manifest, options.image)
+    # what else there is may come from a file beside the image, for machines that boot
+    options = RunOptions(
+        image=options.image or manifest.image_path,
+        forwards=options.forwards,
+        timeout=options.timeout,
+        detach=options.detach,
+        name=options.name,
+    )
+    if options.forwards and not forward_rules(manifest.machine, options.forwards):
+        raise MachineError(
+            f"-p {options.forwards[0]}: the machine of {snapshot} has no user mode network",
+            "take the snapshot with --net user",
+        )
+    check_host(options)
+    supervise.check(options.name)
+
+    def start(hooks: supervise.Hooks) -> int:
+        return _continue(snapshot, manifest, options, hooks)
+
+    facts = facts_to_list(options, manifest.machine)
+    return supervise.run(facts, options.name is not None, start)
+
+
+def _continue(
+    snapshot: str, manifest: Manifest, options: RunOptions, hooks: supervise.Hooks
+) -> int:
+    directory = Path(snapshot).absolute()
+    with contextlib.ExitStack() as stack:
+        kernel = os.memfd_create("ukcc-kernel")
+        stack.callback(os.close, kernel)
+        os.write(kernel, probe_guest.image())
+        state = os.open(directory / STATE, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, state)
+        ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+        machine = replace(manifest.machine, image=f"/proc/self/fd/{kernel}")
+        rules = forward_rules(machine, options.forwards)
+        incoming = Incoming(ours, theirs, state, manifest.qemu, rules)
+        shower = _Shower(options.image, manifest)
+
+        def on_running(running: Running) -> None:
+            in_thread(incoming)(running)
+            if hooks.on_running:
+                hooks.on_running(running)
+
+        outcome = process.execute(
+            lambda endpoints: continued_argv(
+                machine, endpoints, directory / MEMORY, theirs.fileno()
+            ),
+            _NO_ARCHIVE,
+            interactive=False,
+            stdin_port=True,
+            output_ports=True,
+            timeout=options.timeout,
+            on_start=lambda pid: lengthen_queues(pid, options),
+            on_report=shower,
+            on_running=on_running,
+            started_fd=hooks.started_fd,
+            passed_fds=[kernel, state, theirs.fileno()],
+        )
+    if incoming.problem is not None:
+        raise MachineError(f"{snapshot}: {incoming.problem.message}", incoming.problem.hint)
+    if copies.PANIC.search(outcome.console):
+        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
+    return exit_status(outcome, options)
+
+
+class _Shower:
+    """Made when there is something to show: what it loads would delay every first answer."""
+
+    def __init__(self, image: str, manifest: Manifest) -> None:
+        self._image, self._memory_mib = image, manifest.machine.memory_mib
+        self._show: Callable[[Report], None] | None = None
+
+    def __call__(self, report: Report) -> None:
+        if report.kind == RESUMED:
+            return
+        if self._show is None:
+            from ukcc.failures.show import Shower
+            from ukcc.vm.complete import completed
+
+            with contextlib.suppress(UkccError):  # without it there are no names
+                self._image = completed(self._image)
+            self._show = Shower(self._image, self._memory_mib)
+        self._show(report)

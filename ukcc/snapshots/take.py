@@ -1,0 +1,173 @@
+"""`ukcc snapshot`: boots an image until it says the word, and keeps the machine."""
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ukcc.errors import MachineError
+from ukcc.failures.reports import Report
+from ukcc.failures.show import Shower
+from ukcc.snapshots.check import digest, host_cpu
+from ukcc.snapshots.manifest import FORMAT, MEMORY, STATE, Manifest, Part, stamp, write_manifest
+from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
+from ukcc.snapshots.saving import Saving
+from ukcc.snapshots.words import fingerprint, saved_argv
+from ukcc.vm import guest, process
+from ukcc.vm.accel import choose
+from ukcc.vm.complete import completed
+from ukcc.vm.facts import read_facts
+from ukcc.vm.launch import (
+    additions,
+    check_host,
+    exit_status,
+    settings_archive,
+    with_host,
+    with_more,
+)
+from ukcc.vm.machine import Machine
+from ukcc.vm.options import RunOptions
+from ukcc.vm.plan import plan_machine
+from ukcc.vm.process import Outcome, in_thread
+from ukcc.vm.record import parse_record
+from ukcc.vm.settings import Terminal
+
+
+def take(options: RunOptions, target: str, text: str) -> int:
+    """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
+    _check_options(options, text)
+    image = completed(options.image)
+    facts = read_facts(image)
+    more = additions(options, image, facts)
+    facts = with_more(facts, more)
+    booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
+    plan_machine(options, facts, "tcg")
+    check_host(options)
+    with _made(Path(target)) as directory:
+        machine = plan_machine(
+            options, facts, choose(options.accel), stdin_port=True, output_ports=True
+        )
+        # a balloon would punch its holes into the file of the memory, which is the snapshot
+        machine = replace(with_host(machine, image), balloon=False)
+        memory = directory / MEMORY
+        memory.touch(0o600)
+        saving = Saving(text, directory / STATE)
+        shower = Shower(image, machine.memory_mib)
+
+        def hear(report: Report) -> None:
+            if not saving.take(report):
+                shower(report)
+
+        outcome = process.execute(
+            lambda endpoints: saved_argv(machine, endpoints, memory),
+            settings_archive(machine, Terminal(), options, facts.program, [*more, *guest.seed()]),
+            interactive=False,
+            stdin_port=True,
+            output_ports=True,
+            timeout=options.timeout,
+            on_report=hear,
+            on_running=in_thread(saving),
+            feed_stdin=False,
+        )
+        if not saving.qemu:
+            return _failed(outcome, options, text, saving.problem)
+        make_sparse(memory)
+        write_manifest(directory, _manifest(options.image, booted, machine, directory, saving.qemu))
+        _move(directory, Path(target))
+    held = bytes_held(Path(target) / MEMORY) / 1e6
+    _say(f"{target}: {held:.1f} MB of {machine.memory_mib} MiB of memory are in use")
+    return 0
+
+
+def _check_options(options: RunOptions, text: str) -> None:
+    if not text:
+        raise MachineError("--when '': it takes a text that is not empty")
+    if options.forwards:
+        raise MachineError(
+            f"-p {options.forwards[0]}: a snapshot has no ports", "give -p to `ukcc run --from`"
+        )
+    if options.shares:
+        raise MachineError(
+            f"-v {options.shares[0].host}: QEMU cannot save a machine with a shared directory",
+            "link the files into the image, or start the program without a snapshot",
+        )
+    if options.disks:
+        raise MachineError(
+            f"--disk {options.disks[0].file}: a disk would go on without the saved machine",
+            "start the program without a snapshot",
+        )
+    for net in options.nets:
+        if net.kind not in ("user", "none"):
+            raise MachineError(
+                f"--net {net.kind}={net.interface}: two continued machines would have one address",
+                "take the snapshot with --net user or --net none",
+            )
+
+
+@contextlib.contextmanager
+def _made(target: Path) -> Iterator[Path]:
+    """A directory beside the target, which is gone if it has not become the target."""
+    if target.exists() or target.is_symlink():
+        raise MachineError(
+            f"-o {target}: is there already", "choose another name, or remove it first"
+        )
+    try:
+        directory = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise MachineError(f"-o {target}: {error.strerror}") from None
+    try:
+        yield directory
+    except OSError as error:
+        raise MachineError(f"-o {target}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _move(directory: Path, target: Path) -> None:
+    try:
+        directory.rename(target)
+    except OSError as error:
+        raise MachineError(f"-o {target}: {error.strerror}") from None
+
+
+def _manifest(image: str, booted: Part, machine: Machine, directory: Path, qemu: str) -> Manifest:
+    memory, state = directory / MEMORY, directory / STATE
+    return Manifest(
+        format=FORMAT,
+        image_path=str(Path(image).absolute()),
+        image=booted,
+        machine=replace(machine, image=""),
+        words=fingerprint(machine),
+        qemu=qemu,
+        cpu=host_cpu(machine.accel),
+        memory=Part(checksum(memory), stamp(memory)),
+        state=Part(digest(state), stamp(state)),
+    )
+
+
+def _failed(
+    outcome: Outcome, options: RunOptions, text: str, problem: "MachineError | None"
+) -> int:
+    """The status of a run that ended without a snapshot, or the error that it was."""
+    if problem is not None:
+        raise problem
+    if outcome.timed_out:
+        raise MachineError(
+            f"{options.image}: has not said {text!r} within {options.timeout:g} s",
+            "--timeout gives it longer",
+            status=124,
+        )
+    status = parse_record(outcome.record).status
+    if status is not None and not outcome.stopped_by:
+        raise MachineError(
+            f"{options.image}: ended with status {status} and has not said {text!r}",
+            "see above what it said instead",
+        )
+    return exit_status(outcome, options)
+
+
+def _say(line: str) -> None:
+    print(f"ukcc snapshot: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,36 @@
+"""QEMU's microvm: no PCI, devices at fixed places. From the words of a q35 machine.
+
+Such a machine is "hardware-reduced": Linux uses no PIT there, and cannot calibrate the time stamp
+counter (no HPET, no PM timer, and port 0x61, which gates the PIT's second channel, is not there).
+Without both it would wait for ever for its first tick in calibrate_APIC_clock()
+(arch/x86/kernel/apic/apic.c). So an emulated one is told how fast the counter is (tsc.py); KVM
+tells the kernel itself. acpi=off helps as well, as the PIT's interrupt is used then, but takes
+five times as many instructions to `main`, and leaves a clock with the resolution of a tick.
+"""
+
+import re
+from collections.abc import Sequence
+
+MACHINE = "microvm,rtc=on,isa-serial=on,x-option-roms=off"
+_PCI = re.compile(r"^((?:virtio|vhost)-[a-z0-9]+)-pci\b")
+_ROM = ",romfile="
+# the machine itself makes one serial port of the two
+_RECORD = ("-device", "isa-serial,chardev=record,iobase=0x2f8,irq=3,index=1")
+
+
+def for_microvm(words: Sequence[str]) -> list[str]:
+    """The same machine's words: devices at places of their own, not on a bus."""
+    rest = iter(words)
+    made = [next(rest), "-global", "virtio-mmio.force-legacy=false"]
+    for word in rest:
+        if word == "-serial":
+            chardev = next(rest)
+            made += _RECORD if chardev == "chardev:record" else (word, chardev)
+        elif word == "-machine":
+            made += (word, MACHINE)
+            next(rest)
+        elif word == "-device":
+            made += (word, _PCI.sub(r"\1-device", next(rest)).replace(_ROM, ""))
+        else:
+            made.append(word)
+    return made
