@@ -38,7 +38,7 @@
 #define PLACE "/tmp/job"	/* a job's working directory */
 #define SAID "/run/said"	/* not in PLACE: a job may fill or remove that */
 #define COMPANION_SAID "/run/companion"
-#define SAID_TAIL 3000		/* bytes */
+#define SAID_TAIL 16000		/* bytes: all of a dozen stressors */
 #define KILL_MS 10000		/* for killed processes to be gone */
 #define SLACK_KB 1024
 
