@@ -112,10 +112,11 @@ def test_a_session(shell: Path) -> None:
         assert person.does(b"stty size") == b"24 80\r\n"
 
         # line editing: to the beginning, to the end, rub out, the line before
+        # (which may draw the prompt again)
         person.type(b"xho one\x01\x04ec\x05 twx\x7fo\r")
-        assert person.sees(PROMPT).endswith(b"\r\none two\r\n" + PROMPT)
+        person.sees(b"\r\none two\r\n" + PROMPT)
         person.type(b"\x10\r")
-        assert person.sees(PROMPT).endswith(b"\r\none two\r\n" + PROMPT)
+        person.sees(b"\r\none two\r\n" + PROMPT)
 
         # a new size reaches the kernel's terminal, and who is in its foreground
         person.does(b"trap got=one WINCH")
