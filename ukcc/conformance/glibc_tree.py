@@ -153,6 +153,8 @@ def _build(tree: Tree, wanted: inputs.Inputs, store: Store, jobs: int, step: Ste
     )
     for directory in _HELPERS:
         make(tree, tree.make(directory, jobs, "others"), directory, lambda _: step.advance())
+    # where tests make the locales that they need; the build leaves that directory out
+    (tree.build / "localedata").mkdir(exist_ok=True)
     for name in _COMPILERS:
         shutil.copy(proc.output(["gcc", f"-print-file-name={name}"]).strip(), tree.build)
     library = tree.build / "libc.so"
