@@ -30,6 +30,18 @@ class Result(NamedTuple):
     stderr: bytes
 
 
+def _makes_mount_namespaces() -> bool:
+    """Not in every container, nor where `/` is no mount point, as after chroot(1)."""
+    try:
+        return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+needs_mounts = pytest.mark.skipif(
+    not _makes_mount_namespaces(), reason="no mount name spaces can be made here"
+)
+
 Build = Callable[..., Path]
 Boot = Callable[..., Result]
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
 from ukcc.vm.superblock import HEAD, read_ext
 
@@ -231,6 +231,7 @@ int main(void)
 """
 
 
+@needs_mounts
 def test_a_full_disk_of_the_host(build_image: Build, boot: Boot, tmp_path: Path) -> None:
     """The application is told; QEMU's own way would be to stop the machine without a word."""
     image = build_image(FILLER, name="filler")

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Build, run_argv
+from conftest import DEADLINE, FACTOR, Build, needs_mounts, run_argv
 
 from ukcc import paths
 
@@ -31,7 +31,9 @@ def program(build_image: Build) -> Path:
     return build_image((HERE / "share.c").read_text(), name="share")
 
 
-@pytest.mark.parametrize("way", ["9p", pytest.param("virtiofs", marks=needs_virtiofs)])
+@pytest.mark.parametrize(
+    "way", ["9p", pytest.param("virtiofs", marks=[needs_virtiofs, needs_mounts])]
+)
 def test_two_sides(program: Path, tmp_path: Path, way: str) -> None:
     both = tmp_path / "both"
 
@@ -87,6 +89,7 @@ int main(void)
 
 
 @needs_virtiofs
+@needs_mounts
 def test_a_daemon_that_dies(build_image: Build, tmp_path: Path) -> None:
     """The guest could only wait for it."""
     options = ["--share-by", "virtiofs", "-v", f"{tmp_path}:/data"]
@@ -116,6 +119,7 @@ with served([Share(sys.argv[1], "/data")], "virtiofs") as serving:
 """
 
 
+@needs_mounts
 @pytest.mark.parametrize("user", [os.geteuid(), 1234])
 def test_no_daemon_is_left(user: int) -> None:
     """Neither after an end in order nor after a SIGKILL; it serves without root's rights too."""

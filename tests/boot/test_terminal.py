@@ -180,5 +180,8 @@ def test_the_terminal_comes_back_however_it_ends(shell: Path) -> None:
 def test_a_hang_up_ends_the_shell(shell: Path) -> None:
     with at_a_terminal(shell, "-e", "PS1") as person:
         person.sees(PROMPT)
+        # not at its prompt: there bash forgets a signal that comes before it waits for a key
+        person.type(b"exec cat\r")
+        person.sees(b"exec cat\r\n")
         person.run.send_signal(signal.SIGHUP)
         assert person.ends() == 129 and person.has_the_terminal_back

@@ -32,6 +32,11 @@ void report_stacks(void)
 	(void)!write(1, "stacks\n", 7);
 }
 
+void hold_still(int port)
+{
+	(void)!write(1, port < 0 ? "no port\n" : "held\n", 5);
+}
+
 int __wrap_kill(pid_t pid, int sig)
 {
 	printf("kill %d %d\n", pid, sig);
@@ -105,6 +110,8 @@ def done(driver: Path, pieces: "list[bytes]", *who: str) -> str:
         (b"signal 64", "kill 50 64\n"),
         (b"resize 33 101", "size 33 101\n"),
         (b"stacks", "stacks\n"),
+        (b"hold", "held\n"),
+        (b"hold 1", ""),
         (b"taken", "taken\n"),
         # bad words
         (b"", ""),
