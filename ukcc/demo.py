@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ukcc import debsource, paths, proc
 from ukcc.errors import UkccError
+from ukcc.unwinding import unwind_when_ended
 from ukcc.vm import accel
 from ukcc.vm.options import LOOPBACK
 
@@ -205,4 +206,5 @@ def _shown(command: Sequence[str], output: str) -> None:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     sys.exit(main())

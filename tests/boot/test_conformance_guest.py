@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE, FACTOR, Build
 
-from ukcc.conformance import agent, keeper, keeping, wrapper
+from ukcc.conformance import agent, client, keeper, keeping, wrapper
 
 # In ring 3 this is a SIGSEGV; here it takes the page tables away from the kernel.
 CRASH = r"""
@@ -39,6 +40,20 @@ int main(int argc, char **argv)
 	printf("ring %d, %s, %s, %s\n", cs & 3, name.release, argv[1], word);
 	return 9;
 }
+"""
+
+# A run of a suite, as it is while the tests run.
+KEEPING = """
+import sys
+from pathlib import Path
+from ukcc.conformance import keeper
+from ukcc.unwinding import unwind_when_ended
+
+unwind_when_ended()
+image, place = map(Path, sys.argv[1:])
+with keeper.keep(keeper.Setting(image, (), place / "ended"), place / "other") as kept:
+    print(kept.guest().port, flush=True)
+    sys.stdin.read()
 """
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -103,3 +118,15 @@ def test_a_guest_that_died_is_replaced(
     assert run("/bin/sh", "-c", "exit 3").returncode == 3
     assert kept.guest().number == before + 1
     assert len(kept.deaths) == 1
+
+
+def test_an_ended_run_leaves_no_machine(kept: keeper.Keeper, place: Path) -> None:
+    argv = [sys.executable, "-c", KEEPING, kept.setting.image, place]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None  # it is a pipe
+        port = int(run.stdout.readline())
+        client.connect(port, DEADLINE).close()
+        run.terminate()
+        assert run.wait(DEADLINE * FACTOR) == 128 + signal.SIGTERM
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()

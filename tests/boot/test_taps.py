@@ -11,16 +11,17 @@ from lan import Lan, need_namespaces
 # Opens the networks that are named and says what has become of them; holds them until stdin ends.
 HOLDER = """
 import json, sys
+from dataclasses import replace
 from ukcc.errors import MachineError
 from ukcc.vm import taps
 from ukcc.vm.machine import NO_RESOLVER, Machine
 from ukcc.vm.net_options import parse_networks
 from ukcc.vm.net_plan import plan_networks
 
-machine = Machine("app", 128, 1, "kvm", None)
+machine = Machine("app", 128, 1, "kvm", ())
 networks = plan_networks(parse_networks(sys.argv[1:], []), (), NO_RESOLVER)
 try:
-    with taps.connected(machine.with_networks(networks), "/app") as machine:
+    with taps.connected(replace(machine, networks=tuple(networks)), "/app") as machine:
         print(json.dumps([[n.mac, n.mtu, n.fd] for n in machine.networks]), flush=True)
         sys.stdin.read()
 except MachineError as error:

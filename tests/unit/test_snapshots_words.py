@@ -1,6 +1,7 @@
 """What a snapshot says of itself, and what is refused before any machine starts."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click.testing
@@ -17,7 +18,7 @@ from ukcc.vm.qemu import Endpoints
 
 NETWORK = Network("user", Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",)))
 DHCP = Network("user", Address("dhcp"))
-MACHINE = Machine("app", 128, 2, "tcg", NETWORK, stdin_port=True, output_ports=True)
+MACHINE = Machine("app", 128, 2, "tcg", (NETWORK,), stdin_port=True, output_ports=True)
 PART = Part("crc32 0", Stamp(1, 2, 3))
 MANIFEST = Manifest(1, "/app", PART, MACHINE, fingerprint(MACHINE), "7.2.22", "", PART, PART)
 
@@ -62,9 +63,9 @@ def test_forward_rules() -> None:
         "net0 tcp:127.0.0.1:80-10.0.2.15:8080",
         "net0 udp:0.0.0.0:53-10.0.2.15:53",
     ]
-    dhcp = MACHINE.with_networks([Network("tap", Address("dhcp")), DHCP])
+    dhcp = replace(MACHINE, networks=(Network("tap", Address("dhcp")), DHCP))
     assert forward_rules(dhcp, forwards)[0] == "net1 tcp:127.0.0.1:80-:8080"
-    assert forward_rules(MACHINE.with_networks([]), forwards) == []
+    assert forward_rules(replace(MACHINE, networks=()), forwards) == []
 
 
 def test_holes_and_checksum(tmp_path: Path) -> None:

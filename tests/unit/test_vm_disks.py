@@ -97,7 +97,7 @@ def test_argv_and_settings_of_disks() -> None:
         Disk("/e", "/ro", readonly=True),
     )
     shares = (Share("/h", "/data"), Share("/h", "/data/sub/more"))
-    machine = Machine("app", 128, 1, "tcg", None, shares, disks=disks, readonly_root=True)
+    machine = Machine("app", 128, 1, "tcg", (), shares, disks=disks, readonly_root=True)
     argv = qemu_argv(machine, Endpoints("/i", "/r"))
     drives = [argv[i + 1] for i, word in enumerate(argv) if word == "-drive"]
     assert drives[0] == (

@@ -26,7 +26,7 @@ def machine(**changes: Any) -> Machine:
         "memory_mib": 128,
         "cpus": 1,
         "accel": "tcg",
-        "network": None,
+        "networks": (),
     }
     return Machine(**(facts | changes))
 
@@ -132,7 +132,7 @@ def test_the_counter_of_the_host() -> None:
 
 def test_plan_defaults() -> None:
     planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
-    assert planned == machine(network=USER, balloon=True)
+    assert planned == machine(networks=(USER,), balloon=True)
 
 
 def test_memory() -> None:
@@ -166,7 +166,7 @@ def test_entries_may_be_empty_and_any_bytes() -> None:
 def test_settings_of_a_pipe() -> None:
     shares = (Share("/h", "/data", readonly=True), Share("/h", "/a:b"))
     lines = settings_lines(
-        machine(network=Network("user", STATIC), shares=shares, stdin_port=True), Terminal()
+        machine(networks=(Network("user", STATIC),), shares=shares, stdin_port=True), Terminal()
     )
     assert lines == (
         "tty=raw",

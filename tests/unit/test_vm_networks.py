@@ -20,7 +20,7 @@ FORWARD = Forward("127.0.0.1", 8080, 80)
 
 
 def machine(*networks: Network, **changes: Any) -> Machine:
-    return Machine("app", 128, 1, "tcg", None, **changes).with_networks(networks)
+    return Machine("app", 128, 1, "tcg", tuple(networks), **changes)
 
 
 def plan(*nets: str, forwards: tuple[Forward, ...] = ()) -> tuple[Network, ...]:

@@ -94,7 +94,7 @@ def test_argv_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_argv_and_settings() -> None:
     shares = (replace(HERE, by="virtiofs"), Share("/i", "/other"), Share("/j", "/third"))
     shares = (*shares[:2], replace(shares[2], by="virtiofs"))
-    machine = Machine("app", 96, 1, "tcg", None, shares)
+    machine = Machine("app", 96, 1, "tcg", (), shares)
     argv = qemu_argv(machine, Endpoints("/i", "/r", virtiofs=("fd=8", "path=/s,,t")))
     values = [argv[i + 1] for i, word in enumerate(argv) if word in ("-chardev", "-device")]
     assert {"socket,id=fs0,fd=8", "socket,id=fs2,path=/s,,t"} <= set(values)

@@ -18,7 +18,7 @@ from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.vmm import check_cid, check_vmm, check_vsock, vmm_text
 
 TAP = Network("tap", Address("dhcp"), interface="tap0")
-MACHINE = Machine("/app", 256, 2, "kvm", TAP, vsock_cid=7, disks=(Disk("/d.img", "/d"),))
+MACHINE = Machine("/app", 256, 2, "kvm", (TAP,), vsock_cid=7, disks=(Disk("/d.img", "/d"),))
 NONE = (NetOption("none"),)
 SETTINGS = Path("/tmp/settings.cpio")
 
@@ -75,7 +75,7 @@ FIRECRACKER = closed(
 )
 
 
-@pytest.mark.parametrize("machine", [MACHINE, Machine("app", 64, 1, "kvm", None)])
+@pytest.mark.parametrize("machine", [MACHINE, Machine("app", 64, 1, "kvm", ())])
 def test_firecracker_takes_it(machine: Machine) -> None:
     config = json.loads(vmm_text("firecracker", machine, SETTINGS))
     jsonschema.Draft202012Validator.check_schema(FIRECRACKER)
@@ -84,7 +84,7 @@ def test_firecracker_takes_it(machine: Machine) -> None:
     assert config["boot-source"]["initrd_path"] == str(SETTINGS)
     assert "console=ttyS0" in config["boot-source"]["boot_args"].split()
     assert config["machine-config"]["mem_size_mib"] == machine.memory_mib
-    assert len(config["network-interfaces"]) == (machine.network is not None)
+    assert len(config["network-interfaces"]) == len(machine.networks)
 
 
 def test_the_schema_can_refuse() -> None:
@@ -138,7 +138,7 @@ def test_vsock(tmp_path: Path) -> None:
 def test_microvm_has_the_same_devices_at_other_places() -> None:
     user = Network("user", Address("dhcp"))
     endpoints = Endpoints(initrd="/i", record="/r", stdin_fd=9)
-    machine = Machine("app", 128, 1, "tcg", user, stdin_port=True, vsock_cid=3, tsc_khz=2100000)
+    machine = Machine("app", 128, 1, "tcg", (user,), stdin_port=True, vsock_cid=3, tsc_khz=2100000)
     argv = for_microvm(qemu_argv(machine, endpoints))
     assert not [word for word in argv if "-pci" in word or "q35" in word]
     devices = [argv[i + 1] for i, word in enumerate(argv) if word == "-device"]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ukcc.bench import Figure, builds, guest, host, snapshots
 from ukcc.errors import UkccError
+from ukcc.unwinding import unwind_when_ended
 
 # In this order: the later ones use what the earlier ones built.
 _STEPS: tuple[tuple[str, Callable[[Path], list[Figure]]], ...] = (
@@ -60,4 +61,5 @@ def _table(figures: list[Figure]) -> Table:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     main()

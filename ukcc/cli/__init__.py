@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from ukcc import __version__
 from ukcc.errors import UkccError
+from ukcc.unwinding import unwind_when_ended
 
 # In the order in which `ukcc --help` shows them.
 SUBCOMMANDS = (
@@ -49,7 +49,7 @@ class Ukcc(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Runs the command line and exits. A subcommand's integer result is the exit status."""
-        signal.signal(signal.SIGTERM, _terminated)
+        unwind_when_ended()
         extra["standalone_mode"] = False
         try:
             result = super().main(args, **extra)
@@ -75,11 +75,6 @@ class Ukcc(click.Group):
             print(bug.report(error), file=sys.stderr)
             sys.exit(bug.STATUS)
         sys.exit(result if isinstance(result, int) else 0)
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM unwinds as Ctrl-C does, so that children are stopped and locks released."""
-    sys.exit(128 + number)
 
 
 @click.group(cls=Ukcc, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,6 +13,7 @@ from ukcc.compat.schema import Row, load_all
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
 from ukcc.sysroot.store import default_store, unwritable
+from ukcc.unwinding import unwind_when_ended
 
 ROWS = Path(__file__).parents[2] / "tests" / "compat" / "rows"
 _FILE_WIDTH = 160  # columns
@@ -91,4 +92,5 @@ def run_all(rows: Iterable[Row], *, discard: bool) -> list[row.Outcome]:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     main()

@@ -12,6 +12,7 @@ from ukcc.errors import UkccError
 from ukcc.progress import for_stderr
 from ukcc.sysroot.build import cpus
 from ukcc.sysroot.store import default_store, unwritable
+from ukcc.unwinding import unwind_when_ended
 
 _RUNNERS = {"glibc": glibc_suite.run, "kselftest": kselftest.run}
 
@@ -73,4 +74,5 @@ def run_all(wanted: Sequence[SuiteData]) -> None:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     main()

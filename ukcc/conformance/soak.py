@@ -22,6 +22,7 @@ from ukcc.conformance.stress_guest import Guest, Order
 from ukcc.conformance.stress_judge import judge_process, kernel_warnings
 from ukcc.conformance.stress_lines import Job, Memory
 from ukcc.errors import UkccError
+from ukcc.unwinding import unwind_when_ended
 from ukcc.vm import accel
 
 PLAN = Path(__file__).parents[2] / "tests" / "conformance" / "soak.toml"
@@ -190,4 +191,5 @@ def line(job: Job, served: int) -> str:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     main()

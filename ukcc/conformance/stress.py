@@ -16,6 +16,7 @@ from ukcc.conformance.stress_lines import Job
 from ukcc.conformance.stress_list import Plan, Stressor
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
+from ukcc.unwinding import unwind_when_ended
 from ukcc.vm import accel
 
 SUITE = "stress-ng"
@@ -190,4 +191,5 @@ def _kept() -> tuple[Row, ...]:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     main()

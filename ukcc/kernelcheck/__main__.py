@@ -12,6 +12,7 @@ from ukcc.kernelcheck import identity, revisions, style
 from ukcc.progress import for_stderr
 from ukcc.sysroot import build, inputs, sources, store, tree
 from ukcc.sysroot.inputs import Inputs
+from ukcc.unwinding import unwind_when_ended
 
 
 def _style(given: Inputs, work: Path, log: Path) -> bool:
@@ -70,4 +71,5 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    unwind_when_ended()
     main()

@@ -1,7 +1,6 @@
 """What a virtual machine consists of, whichever VMM makes it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ukcc.vm.disks import Disk
 
@@ -92,16 +91,15 @@ NO_RESOLVER = Resolver()
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that boots `image`. memory_mib: MiB; network: None for no device at all;
-    tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself;
-    further: the interfaces behind the first.
+    """A machine that boots `image`. memory_mib: MiB; networks: in the order of the guest's
+    interfaces; tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself.
     """
 
     image: str
     memory_mib: int
     cpus: int
     accel: str
-    network: "Network | None"
+    networks: tuple[Network, ...]
     shares: tuple[Share, ...] = ()
     stdin_port: bool = False
     output_ports: bool = False  # for standard output and error, which then are no terminal
@@ -110,21 +108,10 @@ class Machine:
     tsc_khz: "int | None" = None
     disks: tuple[Disk, ...] = ()
     readonly_root: bool = False
-    further: tuple[Network, ...] = ()
     resolver: Resolver = NO_RESOLVER
     kind: str = "q35"  # or `microvm`
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        """All interfaces, in order."""
-        return () if self.network is None else (self.network, *self.further)
-
-    def with_networks(self, networks: Iterable[Network]) -> "Machine":
-        """The same machine with other interfaces."""
-        every = tuple(networks)
-        return replace(self, network=every[0] if every else None, further=every[1:])
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:

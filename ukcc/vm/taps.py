@@ -45,17 +45,17 @@ def connected(machine: Machine, image: str) -> Iterator[Machine]:
     with contextlib.ExitStack() as stack:
         networks = [_connect(stack, network, image) for network in machine.networks]
         vhost = machine.accel == "kvm" and _opens(_VHOST)
-        yield machine.with_networks(
-            replace(network, vhost=vhost and network.fd is not None) for network in networks
-        )
+        wired = [replace(network, vhost=vhost and network.fd is not None) for network in networks]
+        yield replace(machine, networks=tuple(wired))
 
 
 def named(machine: Machine, image: str) -> Machine:
     """The machine as it would be, for `--dry-run`: with Ethernet addresses, and no tap opened."""
-    return machine.with_networks(
+    networks = [
         network if network.mac else replace(network, mac=_mac(network, image, 0))
         for network in machine.networks
-    )
+    ]
+    return replace(machine, networks=tuple(networks))
 
 
 def descriptors(machine: Machine) -> list[int]:
