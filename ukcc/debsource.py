@@ -115,19 +115,40 @@ class Fetched:
     tree: Path
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """A downloaded source package: its version, and the directory of its files."""
+
+    name: str
+    version: str
+    files: Path
+
+
 def fetch(name: str, destination: Path, *, version: str = "") -> Fetched:
     """Downloads the source package (once) and unpacks it, patches applied, below `destination`.
 
     version: as in the distribution, or empty for the newest that the repositories deliver. The tree
     appears whole, by rename; one that is there already is replaced. Raises UkccError.
     """
-    root = Path(paths.store()) / "cache" / "debsource"
+    delivered = download(name, version)
+    # without the epoch: make and shells are not fond of `:` in a path
+    tree = destination / f"{name}-{delivered.version.rpartition(':')[2]}"
+    unpack(delivered, tree)
+    return Fetched(name, delivered.version, tree)
+
+
+def download(name: str, version: str = "") -> Delivered:
+    """The package's files, downloaded once. version: as for `fetch`. Raises UkccError."""
+    root = _root()
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
         _update(root)
         wanted = (version,) if version else versions(root, name)
-        chosen, files = _delivered(root, name, wanted)
-        return _unpack(name, chosen, files, destination)
+        return _delivered(root, name, wanted)
+
+
+def _root() -> Path:
+    return Path(paths.store()) / "cache" / "debsource"
 
 
 def versions(root: Path, name: str) -> tuple[str, ...]:
@@ -149,8 +170,8 @@ def newest_first(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(found), key=key))
 
 
-def _delivered(root: Path, name: str, wanted: Sequence[str]) -> tuple[str, Path]:
-    """The first of these versions whose files can be had, and the directory with the files.
+def _delivered(root: Path, name: str, wanted: Sequence[str]) -> Delivered:
+    """The first of these versions whose files can be had.
 
     A mirror may list a version (of the security suite, say) whose files it does not have, yet.
     """
@@ -163,7 +184,7 @@ def _delivered(root: Path, name: str, wanted: Sequence[str]) -> tuple[str, Path]
             if version == wanted[-1]:
                 raise
         else:
-            return version, files
+            return Delivered(name, version, files)
     raise UkccError(f"{name}: no version to fetch")
 
 
@@ -235,18 +256,17 @@ def _download(root: Path, package: str, files: Path) -> None:
     partial.rename(files)
 
 
-def _unpack(name: str, version: str, files: Path, destination: Path) -> Fetched:
-    """Without dpkg-source's own check: apt has compared the files with what Debian signed."""
-    (description,) = files.glob("*.dsc")
-    # without the epoch: make and shells are not fond of `:` in a path
-    tree = destination / f"{name}-{version.rpartition(':')[2]}"
+def unpack(delivered: Delivered, tree: Path) -> None:
+    """Unpacks into that directory, which appears whole, in place of one that is there. Without
+    dpkg-source's own check: apt has compared the files with what Debian signed.
+    """
+    (description,) = delivered.files.glob("*.dsc")
     fresh = tree.with_name(tree.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.parent.mkdir(parents=True, exist_ok=True)
-    log = Path(paths.store()) / "cache" / "debsource" / "unpack.log"
     proc.run(
-        ["dpkg-source", "--no-check", "--no-copy", "-x", str(description), str(fresh)], log=log
+        ["dpkg-source", "--no-check", "--no-copy", "-x", str(description), str(fresh)],
+        log=_root() / "unpack.log",
     )
     shutil.rmtree(tree, ignore_errors=True)
     fresh.rename(tree)
-    return Fetched(name, version, tree)

@@ -14,14 +14,11 @@
 #include "init.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/random.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -154,36 +151,14 @@ static void await_news(int port, struct news *news)
 	}
 }
 
-/*
- * The seed counts as entropy, and the generator takes it at once, not when
- * its next turn comes.
- */
-static void reseed(const struct news *news)
-{
-	struct {
-		struct rand_pool_info info;
-		unsigned char bytes[SEED_BYTES];
-	} pool = {
-		.info = { .entropy_count = 8 * SEED_BYTES,
-			  .buf_size = SEED_BYTES },
-	};
-	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-
-	memcpy(pool.bytes, news->seed, SEED_BYTES);
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) ||
-	    ioctl(fd, RNDRESEEDCRNG))
-		complain("random numbers are those of the snapshot:",
-			 "/dev/urandom", errno);
-	if (fd >= 0)
-		close(fd);
-}
-
 static void go_on(const struct news *news)
 {
 	if (clock_settime(CLOCK_REALTIME, &news->now))
 		complain("the clock is that of the snapshot:",
 			 "CLOCK_REALTIME", errno);
-	reseed(news);
+	if (add_entropy(news->seed, SEED_BYTES))
+		complain("random numbers are those of the snapshot:",
+			 "/dev/urandom", errno);
 	/* the host that continues the machine has had nothing of it yet */
 	forget_sent();
 }

@@ -121,6 +121,7 @@ int become(const struct account *account);
 int set_limits(const struct settings *settings);
 
 /* seed.c */
+int add_entropy(const void *bytes, size_t len);
 void seed_random(void);
 
 /* steps.c: what the user wants done before. */

@@ -5,6 +5,7 @@
  */
 #include "init.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <stdlib.h>
@@ -14,29 +15,40 @@
 
 static const char path[] = "/.uk/seed";
 
+/*
+ * The bytes count as entropy, and the generator takes them at once, not when
+ * its next turn comes.  0, or -1 with errno.
+ */
+int add_entropy(const void *bytes, size_t len)
+{
+	struct rand_pool_info *pool = malloc(sizeof(*pool) + len);
+	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC), ret = -1;
+
+	if (pool && fd >= 0) {
+		pool->entropy_count = len * 8;
+		pool->buf_size = len;
+		memcpy(pool->buf, bytes, len);
+		ret = ioctl(fd, RNDADDENTROPY, pool) ||
+		      ioctl(fd, RNDRESEEDCRNG) ? -1 : 0;
+		explicit_bzero(pool, sizeof(*pool) + len);
+	}
+	free(pool);
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 /* Credits the seed of the second archive, and leaves nobody a copy of it. */
 void seed_random(void)
 {
-	struct rand_pool_info *pool;
 	size_t len;
 	char *seed = read_file(path, &len);
-	int fd;
 
 	if (!seed)
 		return;
 	unlink(path);
-	fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-	pool = malloc(sizeof(*pool) + len);
-	if (fd >= 0 && pool) {
-		pool->entropy_count = len * 8;
-		pool->buf_size = len;
-		memcpy(pool->buf, seed, len);
-		ioctl(fd, RNDADDENTROPY, pool);
-		explicit_bzero(pool, sizeof(*pool) + len);
-	}
+	if (add_entropy(seed, len))
+		complain("the seed is not used:", "/dev/urandom", errno);
 	explicit_bzero(seed, len);
-	free(pool);
 	free(seed);
-	if (fd >= 0)
-		close(fd);
 }

@@ -5,10 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from ukcc import paths
-
-INIT = Path(paths.data_dir("sysroot")) / "init"
+from init_driver import INIT, build_driver
 
 # Prints what the parsers make of standard input, each item on a line in <>.
 DRIVER = r"""
@@ -99,12 +96,7 @@ int main(int argc, char **argv)
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("init")
-    source, program = directory / "driver.c", directory / "driver"
-    source.write_text(DRIVER)
-    flags = ["-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", f"-I{INIT}"]
-    files = [str(source), str(INIT / "config.c")]
-    subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
-    return program
+    return build_driver(directory, DRIVER, ["config.c"])
 
 
 # PID 1 keeps all it has read

@@ -12,10 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-
-from ukcc import paths
-
-INIT = Path(paths.data_dir("sysroot")) / "init"
+from init_driver import build_driver
 
 # `TYPE CLIENT WANTED SERVER NAME` writes a message; `parse` reads messages, each behind its length
 # in 4 hexadecimal digits, and says what is in them; `announced` does so with announcements.
@@ -126,13 +123,7 @@ HOUR: Option = (51, struct.pack("!I", 3600))
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("dhcp")
-    source, program = directory / "driver.c", directory / "driver"
-    source.write_text(DRIVER)
-    flags = ["-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
-    flags += ["-fno-sanitize-recover=all", f"-I{INIT}"]
-    files = [str(source), str(INIT / "dhcp_message.c"), str(INIT / "announced.c")]
-    subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
-    return program
+    return build_driver(directory, DRIVER, ["dhcp_message.c", "announced.c"])
 
 
 def encode(options: Iterable[Option]) -> bytes:

@@ -5,10 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from ukcc import paths
-
-INIT = Path(paths.data_dir("sysroot")) / "init"
+from init_driver import build_driver
 
 # Runs it as a process: standard input is the port, the arguments are for signals_go_to(). Prints
 # what is done; the linker puts stand-ins for kill(), ioctl() and tcgetpgrp().
@@ -78,13 +75,8 @@ int main(int argc, char **argv)
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("requests")
-    source, program = directory / "driver.c", directory / "driver"
-    source.write_text(DRIVER)
-    flags = ["-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", f"-I{INIT}"]
-    flags += [f"-Wl,--wrap={name}" for name in ("kill", "ioctl", "tcgetpgrp")]
-    files = [str(source), str(INIT / "requests.c")]
-    subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
-    return program
+    wraps = [f"-Wl,--wrap={name}" for name in ("kill", "ioctl", "tcgetpgrp")]
+    return build_driver(directory, DRIVER, ["requests.c"], *wraps)
 
 
 def done(driver: Path, pieces: "list[bytes]", *who: str) -> str:

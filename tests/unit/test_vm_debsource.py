@@ -88,7 +88,7 @@ def test_a_version_that_is_listed_but_not_there(
             raise proc.ProgramFailed("404", "", 100, [])
 
     monkeypatch.setattr(debsource, "_download", download)
-    assert debsource._delivered(tmp_path, "a", ("2", "1:1"))[0] == "1:1"
+    assert debsource._delivered(tmp_path, "a", ("2", "1:1")).version == "1:1"
     assert asked == ["a=2", "a=1:1"]
     with pytest.raises(proc.ProgramFailed):
         debsource._delivered(tmp_path, "a", ("2",))

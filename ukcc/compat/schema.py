@@ -1,19 +1,16 @@
 """A row of the table: what `tests/compat/rows/NAME.toml` may say, checked strictly."""
 
 import dataclasses
-import difflib
 import re
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import tomli
 
 from ukcc.errors import UkccError
-
-_Record = TypeVar("_Record")
+from ukcc.tables import record
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ def load(path: Path) -> Row:
 
 def parse(name: str, table: Mapping[str, Any]) -> Row:
     """A row from TOML's tables. Raises UkccError."""
-    row = _record(Row, {"name": name, **table}, "")
+    row = record(Row, {"name": name, **table})
     if not row.sources or not row.boot or not row.build:
         raise UkccError("sources, build and boot must not be empty")
     if bool(row.check) != bool(row.suite):
@@ -161,42 +158,3 @@ def _check_pattern(pattern: str, where: str) -> None:
         raise UkccError(f"{where}: no regular expression: {error}") from None
     if where.startswith("suite.") and groups > 1:
         raise UkccError(f"{where}: it has {groups} groups, and may have one")
-
-
-def _record(kind: type[_Record], table: Mapping[str, Any], where: str) -> _Record:
-    """A dataclass from a table: no unknown keys, none missing, each of its type."""
-    types = typing.get_type_hints(kind)
-    for key in table:
-        if key not in types:
-            near = difflib.get_close_matches(key, types, 1, 0)
-            raise UkccError(f"{where}{key}: no such key; the nearest is {near[0]}")
-    values = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        required = field.default is field.default_factory is dataclasses.MISSING
-        if field.name in table:
-            key = f"{where}{field.name}"
-            values[field.name] = _value(types[field.name], table[field.name], key)
-        elif required:
-            raise UkccError(f"{where}{field.name} is missing")
-    return kind(**values)
-
-
-def _value(wanted: Any, value: Any, where: str) -> Any:
-    """The value of one key, as the annotation of the field wants it."""
-    origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise UkccError(f"{where}: it takes a list")
-        return tuple(_value(parts[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Mapping:
-        if not isinstance(value, dict):
-            raise UkccError(f"{where}: it takes a table")
-        return {k: _value(parts[1], v, f"{where}.{k}") for k, v in value.items()}
-    kind = next((part for part in parts if part is not type(None)), wanted)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise UkccError(f"{where}: it takes a table")
-        return _record(kind, value, f"{where}.")
-    if type(value) is not kind:
-        raise UkccError(f"{where}: it takes {kind.__name__}, not {type(value).__name__}")
-    return value

@@ -5,7 +5,6 @@ Collected as data, since the machine ends soon; ukcc/failures/stuck.py makes sen
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
 import socket
@@ -16,6 +15,7 @@ from qemu.qmp import QMPClient, QMPError
 from ukcc.failures.core import Memory
 from ukcc.failures.cpus import parse_registers
 from ukcc.failures.kernel import KERNEL_STACK, LOW_END, entry_frame
+from ukcc.vm.qmp import BROKEN, conversation
 
 _PATIENCE = 10.0  # seconds for all of it
 _PAGE = 4096
@@ -28,22 +28,17 @@ def ask_monitor(channel: socket.socket) -> bytes:
     """Stops the machine and asks; JSON for `unpack`, or nothing where QEMU does not answer."""
     try:
         cpus = asyncio.run(asyncio.wait_for(_ask(channel), _PATIENCE))
-    except (QMPError, OSError, EOFError, asyncio.TimeoutError):
+    except (*BROKEN, asyncio.TimeoutError):
         return b""
     return json.dumps(cpus).encode()
 
 
 async def _ask(channel: socket.socket) -> "list[dict[str, Any]]":
-    client = QMPClient("ukcc")
-    await client.connect(channel)
-    try:
+    async with conversation(channel) as client:
         await client.execute("stop")
         cpus = await client.execute("query-cpus-fast")
         assert isinstance(cpus, list)
         return [await _cpu(client, cpu["cpu-index"]) for cpu in cpus]
-    finally:
-        with contextlib.suppress(QMPError, OSError, EOFError):
-            await client.disconnect()
 
 
 async def _cpu(client: QMPClient, index: int) -> "dict[str, Any]":

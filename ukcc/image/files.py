@@ -60,9 +60,9 @@ def check_places(entries: Sequence[cpio.Entry], program: str) -> None:
         if not (is_directory and seen.get(path, True)) and path in seen:
             raise UkccError(f"{path}: two files are to be at this place in the image")
         seen[path] = is_directory
-        if _lies_in(path, _OURS) or path == program:
+        if lies_in(path, _OURS) or path == program:
             raise UkccError(f"{path}: this place in the image is taken", "choose another one")
-        if _lies_in(path, _HIDDEN) and not is_directory:
+        if lies_in(path, _HIDDEN) and not is_directory:
             raise UkccError(
                 f"{path}: the machine mounts a file system there, which would hide it",
                 "choose another place in the image",
@@ -88,5 +88,6 @@ def _owned(entry: cpio.Entry, owner: str, accounts: Accounts) -> cpio.Entry:
     return entry._replace(uid=uid, gid=gid)
 
 
-def _lies_in(path: str, places: tuple[str, ...]) -> bool:
+def lies_in(path: str, places: Iterable[str]) -> bool:
+    """Whether an absolute path is one of these directories, or below one."""
     return any(path == place or path.startswith(f"{place}/") for place in places)

@@ -5,7 +5,6 @@ CPUs run. Before that, an end of the monitor's socket means that the start has f
 supervisor says why on a pipe.
 """
 
-import contextlib
 import json
 import os
 import socket
@@ -38,27 +37,19 @@ def wait_until_running(channel: socket.socket) -> bool:
     # not for the supervisor, which would keep them in memory
     import asyncio
 
-    from qemu.qmp import QMPError
+    from ukcc.vm.qmp import BROKEN, conversation
+
+    async def ask() -> None:
+        async with conversation(channel) as client:
+            await client.execute("query-status")
 
     try:
-        asyncio.run(asyncio.wait_for(_ask(channel), _PATIENCE))
+        asyncio.run(asyncio.wait_for(ask(), _PATIENCE))
     except asyncio.TimeoutError:
         raise MachineError(f"QEMU did not answer for {_PATIENCE:g} s; it was ended") from None
-    except (QMPError, OSError, EOFError):
+    except BROKEN:
         return False
     return True
-
-
-async def _ask(channel: socket.socket) -> None:
-    from qemu.qmp import QMPClient, QMPError
-
-    client = QMPClient("ukcc")
-    await client.connect(channel)
-    try:
-        await client.execute("query-status")
-    finally:
-        with contextlib.suppress(QMPError, OSError, EOFError):
-            await client.disconnect()
 
 
 def tell(pipe: int, failure: "Failure | None") -> bool:

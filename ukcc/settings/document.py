@@ -195,9 +195,7 @@ def _file(target: str, value: Any, where: str, directory: str) -> FileSpec:
     if not target.startswith("/"):
         raise UkccError(f"{where}: the path in the image must begin with /")
     entry = {"source": value} if isinstance(value, str) else shapes.table(value, where)
-    for key in entry:
-        if key not in ("source", "mode", "owner"):
-            raise shapes.unknown(where, key, ("source", "mode", "owner"))
+    shapes.check_known(entry, ("source", "mode", "owner"), where)
     source = shapes.text(entry.get("source", ""), f"{where}: source")
     if not source:
         raise UkccError(f"{where}: has no source", 'say source = "…", a file of the host')
@@ -217,9 +215,7 @@ def _steps(value: Any, where: str) -> tuple[Step, ...]:
 
 def _step(value: Any, where: str) -> Step:
     entry = shapes.table(value, where)
-    for key in entry:
-        if key not in Step._fields:
-            raise shapes.unknown(where, key, Step._fields)
+    shapes.check_known(entry, Step._fields, where)
     run = shapes.texts(entry.get("run", ()), f"{where}: run")
     if not run or not run[0].startswith("/"):
         raise UkccError(f"{where}: run: it takes the absolute path of a program, then its words")

@@ -10,8 +10,15 @@ from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
+
+
+def check_known(table: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Raises UkccError for a key of the table that is none of these."""
+    for key in table:
+        if key not in known:
+            raise unknown(where, key, known)
 
 
 def unknown(where: str, key: str, known: Iterable[str]) -> UkccError:

@@ -5,19 +5,18 @@ import sys
 from pathlib import Path
 
 from ukcc.errors import MachineError
-from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, Part, stamp
+from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, Part, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
 from ukcc.vm.tsc import host_tsc_khz
 
 _CLOCK_ERROR = 0.01  # two measurements of 2 ms differ by far less
-_AGAIN = "take the snapshot again, by `ukcc snapshot`"
 
 
 def check(snapshot: str, manifest: Manifest, image: str) -> None:
     """Raises MachineError. image: the one that was named, or empty for that of the snapshot."""
     if fingerprint(manifest.machine) != manifest.words:
-        raise MachineError(f"{snapshot}: made by another version of ukcc", _AGAIN)
+        raise MachineError(f"{snapshot}: made by another version of ukcc", TAKE_AGAIN)
     if manifest.cpu != host_cpu(manifest.machine.accel):
         raise MachineError(
             f"{snapshot}: saved on another processor ({manifest.cpu})", "use --accel tcg for both"
@@ -70,7 +69,9 @@ def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:
         print(f"ukcc run: {line}", file=sys.stderr, flush=True)
         return
     if not same:
-        raise MachineError(f"{snapshot}: a snapshot of another image than {path} is now", _AGAIN)
+        raise MachineError(
+            f"{snapshot}: a snapshot of another image than {path} is now", TAKE_AGAIN
+        )
 
 
 def _check_part(snapshot: str, name: str, part: Part) -> None:
@@ -82,9 +83,9 @@ def _check_part(snapshot: str, name: str, part: Part) -> None:
             return
         if now.size != part.stamp.size:
             what = f"{name} has {now.size} bytes, not {part.stamp.size}"
-            raise MachineError(f"{snapshot}: corrupt: {what}", _AGAIN)
+            raise MachineError(f"{snapshot}: corrupt: {what}", TAKE_AGAIN)
         found = checksum(path) if name == MEMORY else digest(path)
     except OSError as error:
-        raise MachineError(f"{snapshot}: corrupt: {name}: {error.strerror}", _AGAIN) from None
+        raise MachineError(f"{snapshot}: corrupt: {name}: {error.strerror}", TAKE_AGAIN) from None
     if found != part.checksum:
-        raise MachineError(f"{snapshot}: corrupt: {name} is not what was saved", _AGAIN)
+        raise MachineError(f"{snapshot}: corrupt: {name} is not what was saved", TAKE_AGAIN)

@@ -10,7 +10,7 @@ from ukcc.vm.machine import Machine
 
 FORMAT = 1
 MANIFEST, MEMORY, STATE = "manifest.json", "memory", "state"
-_MEND = "take the snapshot again, by `ukcc snapshot`"
+TAKE_AGAIN = "take the snapshot again, by `ukcc snapshot`"
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ def read_manifest(snapshot: str) -> Manifest:
         hint = "--from takes a directory that `ukcc snapshot` has made"
         raise MachineError(f"{snapshot}: no snapshot: {_reason(error)}", hint) from None
     except ValueError:
-        raise MachineError(f"{snapshot}: corrupt: {MANIFEST} is no JSON", _MEND) from None
+        raise MachineError(f"{snapshot}: corrupt: {MANIFEST} is no JSON", TAKE_AGAIN) from None
     version = data.get("format") if isinstance(data, dict) else None
     if version != FORMAT:
-        raise MachineError(f"{snapshot}: of format {version}, not {FORMAT}", _MEND)
+        raise MachineError(f"{snapshot}: of format {version}, not {FORMAT}", TAKE_AGAIN)
     try:
         return typed(Manifest, data)
     except ValueError as error:
         message = f"{snapshot}: corrupt, or made by another version of ukcc ({error})"
-        raise MachineError(message, _MEND) from None
+        raise MachineError(message, TAKE_AGAIN) from None
 
 
 def _reason(error: OSError) -> str:

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc.errors import MachineError, UkccError
-from ukcc.failures.reports import PANIC, RESUMED, Report
+from ukcc.failures.reports import RESUMED, Report
 from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import check
 from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
 from ukcc.snapshots.words import continued_argv, forward_rules
-from ukcc.vm import copies, probe_guest, process
-from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
+from ukcc.vm import probe_guest, process
+from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues, show_panic
 from ukcc.vm.options import RunOptions
 from ukcc.vm.process import Running, in_thread
 
@@ -89,8 +89,7 @@ def _continue(
         )
     if incoming.problem is not None:
         raise MachineError(f"{snapshot}: {incoming.problem.message}", incoming.problem.hint)
-    if copies.PANIC.search(outcome.console):
-        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
+    show_panic(outcome, shower)
     return exit_status(outcome, options)
 
 

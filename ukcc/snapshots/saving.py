@@ -1,7 +1,6 @@
 """Saves a running machine when its application has said the word."""
 
 import asyncio
-import contextlib
 import os
 import queue
 import socket
@@ -9,12 +8,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import QMPClient
 
 from ukcc.errors import MachineError
 from ukcc.failures.reports import HELD, Report
 from ukcc.snapshots.incoming import qemu_version
 from ukcc.vm.process import Running
+from ukcc.vm.qmp import BROKEN, conversation
 
 _HOLD = b"hold\n"
 _LOOK_AGAIN = 0.5  # seconds
@@ -68,16 +68,14 @@ class Saving:
             with self._state.open("wb") as state:
                 work = _save(running.channels.monitor, state.fileno())
                 self.qemu = asyncio.run(asyncio.wait_for(work, _SAVING))
-        except (QMPError, OSError, EOFError, asyncio.TimeoutError) as error:
+        except (*BROKEN, asyncio.TimeoutError) as error:
             raise MachineError(f"QEMU has not saved the machine: {error}") from None
         running.machine.terminate()
 
 
 async def _save(channel: socket.socket, state: int) -> str:
     """Stops the machine, and has the state of its devices written. QEMU's version."""
-    client = QMPClient("ukcc")
-    await client.connect(channel)
-    try:
+    async with conversation(channel) as client:
         await client.execute("stop")
         # what is shared with a file, which is the memory, stays there
         capability = {"capability": "x-ignore-shared", "state": True}
@@ -92,9 +90,6 @@ async def _save(channel: socket.socket, state: int) -> str:
         version = await client.execute("query-version")
         assert isinstance(version, dict)
         return qemu_version(version)
-    finally:
-        with contextlib.suppress(QMPError, OSError, EOFError):
-            await client.disconnect()
 
 
 async def _migration(client: QMPClient) -> dict[str, Any]:

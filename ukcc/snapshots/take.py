@@ -18,16 +18,8 @@ from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
 from ukcc.vm import guest, process
 from ukcc.vm.accel import choose
-from ukcc.vm.complete import completed
-from ukcc.vm.facts import read_facts
-from ukcc.vm.launch import (
-    additions,
-    check_host,
-    exit_status,
-    settings_archive,
-    with_host,
-    with_more,
-)
+from ukcc.vm.contents import read_contents
+from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
@@ -39,10 +31,8 @@ from ukcc.vm.settings import Terminal
 def take(options: RunOptions, target: str, text: str) -> int:
     """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
     _check_options(options, text)
-    image = completed(options.image)
-    facts = read_facts(image)
-    more = additions(options, image, facts)
-    facts = with_more(facts, more)
+    contents = read_contents(options)
+    image, facts = contents.image, contents.facts
     booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
     plan_machine(options, facts, "tcg")
     check_host(options)
@@ -63,7 +53,13 @@ def take(options: RunOptions, target: str, text: str) -> int:
 
         outcome = process.execute(
             lambda endpoints: saved_argv(machine, endpoints, memory),
-            settings_archive(machine, Terminal(), options, facts.program, [*more, *guest.seed()]),
+            settings_archive(
+                machine,
+                Terminal(),
+                options,
+                facts.program,
+                [*contents.additions, *guest.seed()],
+            ),
             interactive=False,
             stdin_port=True,
             output_ports=True,
@@ -158,7 +154,7 @@ def _failed(
         raise MachineError(
             f"{options.image}: has not said {text!r} within {options.timeout:g} s",
             "--timeout gives it longer",
-            status=124,
+            TIMED_OUT,
         )
     status = parse_record(outcome.record).status
     if status is not None and not outcome.stopped_by:

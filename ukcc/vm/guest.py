@@ -15,7 +15,7 @@ from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.headers import read_headers
 from ukcc.settings.document import Step
 from ukcc.settings.limits import Limit
-from ukcc.vm.settings import encode_entries, encode_environment
+from ukcc.vm.settings import encode_entries, encode_environment, variable
 
 ZONES = Path("/usr/share/zoneinfo")
 
@@ -130,21 +130,12 @@ def _steps(steps: Sequence[Step], host: Mapping[bytes, bytes]) -> list[cpio.Entr
             lines.append("optional=1\n")
         parts = {
             "args": encode_entries(os.fsencode(word) for word in step.run),
-            "env": encode_environment(_step_environment(step, host)),
+            "env": encode_environment(pair for word in step.env if (pair := variable(word, host))),
             "settings": os.fsencode("".join(lines)),
         }
         place = f".uk/steps/{number}"
         members += [cpio.regular(f"{place}/{name}", data) for name, data in parts.items()]
     return members
-
-
-def _step_environment(step: Step, host: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    pairs = []
-    for word in step.env:
-        name, equals, value = os.fsencode(word).partition(b"=")
-        if equals or name in host:
-            pairs.append((name, value if equals else host[name]))
-    return pairs
 
 
 def archive_of(image: str) -> list[cpio.Entry]:

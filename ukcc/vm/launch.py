@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
-from ukcc.vm.complete import completed
+from ukcc.vm.contents import read_contents
 from ukcc.vm.diskfile import in_use, prepared
-from ukcc.vm.facts import ImageFacts, read_facts
+from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
@@ -34,7 +34,7 @@ from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import check_vmm, check_vsock, vmm_text
+from ukcc.vm.vmm import QEMU, check_vmm, check_vsock, vmm_text
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -47,11 +47,8 @@ def run(options: RunOptions) -> int:
         from ukcc.snapshots.resume import resume
 
         return resume(options)
-    image = completed(options.image)
-    tracer = trace.prepare(options.trace)
-    facts = read_facts(image)
-    more = additions(options, image, facts, tracer)
-    facts = with_more(facts, more)
+    contents = read_contents(options, trace.prepare(options.trace))
+    image, facts = contents.image, contents.facts
     terminal = Terminal() if options.detach else host_terminal()
     way = virtiofs.way_for(options.share_by, facts.kernel_config)
     options = replace(options, share_by=way)
@@ -84,7 +81,11 @@ def run(options: RunOptions) -> int:
             outcome = process.execute(
                 lambda endpoints: qemu_argv(connected, endpoints),
                 settings_archive(
-                    connected, terminal, options, facts.program, [*more, *guest.seed()]
+                    connected,
+                    terminal,
+                    options,
+                    facts.program,
+                    [*contents.additions, *guest.seed()],
                 ),
                 interactive=terminal.interactive,
                 stdin_port=machine.stdin_port,
@@ -100,8 +101,7 @@ def run(options: RunOptions) -> int:
             )
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")
-        if copies.PANIC.search(outcome.console):
-            shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
+        show_panic(outcome, shower)
         return exit_status(outcome, options)
 
     return supervise.run(facts_to_list(options, machine), options.name is not None, start)
@@ -124,7 +124,7 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
 
 def _accel(options: RunOptions) -> str:
     """Another VMM than QEMU has KVM, whether it works here or not."""
-    return choose(options.accel) if options.vmm == "qemu" else "kvm"
+    return choose(options.accel) if options.vmm == QEMU else "kvm"
 
 
 def with_host(machine: Machine, image: str) -> Machine:
@@ -156,14 +156,11 @@ def dry_run(options: RunOptions) -> str:
     It can be pasted: the archive of the settings is written to a file whose name comes from its
     contents, in the directory for temporary files, and stays there.
     """
-    if options.vmm != "qemu":
+    if options.vmm != QEMU:
         check_vmm(options.vmm, options)
-    image = completed(options.image)
-    tracer = trace.prepare(options.trace)
-    facts = read_facts(image)
-    more = additions(options, image, facts, tracer)
-    facts = with_more(facts, more)
-    terminal = host_terminal() if options.vmm == "qemu" else Terminal()
+    contents = read_contents(options, trace.prepare(options.trace))
+    image, facts = contents.image, contents.facts
+    terminal = host_terminal() if options.vmm == QEMU else Terminal()
     way = virtiofs.way_for(options.share_by, facts.kernel_config)
     options = replace(
         options,
@@ -172,14 +169,14 @@ def dry_run(options: RunOptions) -> str:
     )
     machine = with_host(plan_machine(options, facts, _accel(options)), image)
     machine = taps.named(machine, options.image)
-    archive = settings_archive(machine, terminal, options, facts.program, more)
+    archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
     daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
-    if options.vmm != "qemu":
+    if options.vmm != QEMU:
         return vmm_text(options.vmm, machine, path)
     endpoints = Endpoints(
         initrd=str(path),
@@ -188,20 +185,6 @@ def dry_run(options: RunOptions) -> str:
         virtiofs=tuple(daemon_places),
     )
     return daemons + shlex.join(qemu_argv(machine, endpoints))
-
-
-def additions(
-    options: RunOptions, image: str, facts: ImageFacts, tracer: "trace.Tracer | None" = None
-) -> list[cpio.Entry]:
-    """What the second archive has besides the settings' own files."""
-    tools = tracer.entries() if tracer else []
-    return [*tools, *guest.entries(options.guest, image, facts.program, os.environb)]
-
-
-def with_more(facts: ImageFacts, more: "list[cpio.Entry]") -> ImageFacts:
-    if not facts.memory_min_mib:
-        return facts
-    return replace(facts, memory_min_mib=facts.memory_min_mib + guest.memory_mib(more))
 
 
 def settings_archive(
@@ -270,6 +253,12 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
                 + (f" by {who}" if who else ""),
                 "choose another port of the host",
             ) from None
+
+
+def show_panic(outcome: Outcome, shower: Callable[[Report], None]) -> None:
+    """A panic is the one failure that nobody in the guest can report."""
+    if copies.PANIC.search(outcome.console):
+        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
 
 
 def exit_status(outcome: Outcome, options: RunOptions) -> int:

@@ -1,7 +1,6 @@
 """The words of `ukcc run`'s options as data. Each parser names the word it did not understand."""
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from ukcc.vm.disks import Disk
 from ukcc.vm.guest import PLAIN, Guest
 from ukcc.vm.machine import NINE_P, NO_RESOLVER, Forward, Resolver, Share
 from ukcc.vm.net_options import NetOption
+from ukcc.vm.settings import variable
 
 LOOPBACK = "127.0.0.1"
 _PORT_LIMIT = 65535
@@ -97,13 +97,10 @@ def parse_share(text: str) -> Share:
 
 
 def parse_environment(word: str, host: Mapping[bytes, bytes]) -> "tuple[bytes, bytes] | None":
-    """`K=V`, or `K` for the host's own value (None when the host has none)."""
-    name, equals, value = os.fsencode(word).partition(b"=")
-    if not name:
+    """As `variable`. Raises MachineError for one without a name."""
+    if not word or word.startswith("="):
         raise _not_understood("-e", word, "NAME=VALUE or NAME")
-    if equals:
-        return name, value
-    return (name, host[name]) if name in host else None
+    return variable(word, host)
 
 
 def parse_trace(wanted: bool, expression: "str | None", output: "str | None") -> TraceOption | None:

@@ -3,7 +3,8 @@
 The formats are those of docs/architecture.md, the reader is sysroot/init/config.c.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ukcc.vm.machine import Machine
@@ -27,6 +28,14 @@ class Terminal:
 def encode_entries(entries: Iterable[bytes]) -> bytes:
     """Each entry ended by a NUL, so that empty ones and any other bytes work."""
     return b"".join(entry + b"\0" for entry in entries)
+
+
+def variable(word: str, host: Mapping[bytes, bytes]) -> "tuple[bytes, bytes] | None":
+    """`K=V`, or `K` for the host's own value (None when the host has none)."""
+    name, equals, value = os.fsencode(word).partition(b"=")
+    if equals:
+        return name, value
+    return (name, host[name]) if name in host else None
 
 
 def encode_environment(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:

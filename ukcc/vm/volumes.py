@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.image.files import lies_in
 from ukcc.vm.disks import MOST, Disk
 from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
 
@@ -30,9 +31,9 @@ def check_places(shares: Sequence[Share], disks: Sequence[Disk], program: str = 
         if place == "/":
             raise MachineError(f"{said}: the root is the image's own", "choose a directory in it")
         for ours in _OURS:
-            if _is_within(place, ours):
+            if lies_in(place, [ours]):
                 raise MachineError(f"{said}: {ours} is the kernel's", "choose another place")
-        if program and _is_within(program, place):
+        if program and lies_in(program, [place]):
             raise MachineError(f"{said}: it would hide the program, {program}", "choose another")
         if place in taken:
             raise MachineError(f"{said}: {taken[place]} is there already", "one of them may move")
@@ -82,7 +83,3 @@ def volume_lines(machine: Machine) -> list[str]:
 
 def _plain(guest: str) -> str:
     return posixpath.normpath("/" + guest.lstrip("/"))
-
-
-def _is_within(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(f"{directory}/")

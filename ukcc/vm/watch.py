@@ -72,21 +72,18 @@ class Watch:
 
     def ask(self) -> None:
         """Has the guest report what its threads do."""
-        self._request(_REQUEST)
+        self.say(_REQUEST)
 
     def signal(self, signum: int) -> bool:
-        """Has init send the application a signal. False if the machine listens to nobody."""
-        return self._request(b"signal %d\n" % signum)
+        """Has init send the application a signal; as `say`."""
+        return self.say(b"signal %d\n" % signum)
 
     def resize(self, rows: int, columns: int) -> None:
         """Tells the guest's terminal its size."""
-        self._request(b"resize %d %d\n" % (rows, columns))
+        self.say(b"resize %d %d\n" % (rows, columns))
 
-    def say(self, line: bytes) -> None:
-        """A line to the guest's init."""
-        self._request(line)
-
-    def _request(self, line: bytes) -> bool:
+    def say(self, line: bytes) -> bool:
+        """A line to the guest's init. False if the machine listens to nobody."""
         try:
             return self._requests.send(line, socket.MSG_DONTWAIT) == len(line)
         except OSError:

@@ -1,0 +1,35 @@
+"""What a machine will have in it: a whole image, and what a run adds to that."""
+
+import os
+from dataclasses import dataclass, replace
+
+from ukcc.image import cpio
+from ukcc.vm import guest
+from ukcc.vm.complete import completed
+from ukcc.vm.facts import ImageFacts, read_facts
+from ukcc.vm.options import RunOptions
+from ukcc.vm.trace import Tracer
+
+
+@dataclass(frozen=True)
+class Contents:
+    """image: the path of a whole one; facts: of it, the additions' memory counted in.
+
+    additions: what the second archive has besides the settings' own files.
+    """
+
+    image: str
+    facts: ImageFacts
+    additions: tuple[cpio.Entry, ...]
+
+
+def read_contents(options: RunOptions, tracer: "Tracer | None" = None) -> Contents:
+    """Reads the image, and the host's files that the options name. Raises MachineError."""
+    image = completed(options.image)
+    facts = read_facts(image)
+    tools = tracer.entries() if tracer else []
+    entries = (*tools, *guest.entries(options.guest, image, facts.program, os.environb))
+    if facts.memory_min_mib:
+        more = guest.memory_mib(entries)
+        facts = replace(facts, memory_min_mib=facts.memory_min_mib + more)
+    return Contents(image, facts, entries)
