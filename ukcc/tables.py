@@ -37,7 +37,7 @@ def record(kind: type[_Record], table: Mapping[str, Any], where: str = "") -> _R
 def _value(wanted: Any, value: Any, where: str) -> Any:
     """The value of one key, as the annotation of the field wants it."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
-    if wanted is Any:
+    if wanted is Any or (value is None and type(None) in parts):
         return value
     if origin is tuple:
         if not isinstance(value, list):

@@ -25,6 +25,7 @@ SUBCOMMANDS = (
     "snapshot",
     "inspect",
     "pack",
+    "port",
     "explain",
     "env",
     "sysroot",

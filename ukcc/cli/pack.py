@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from ukcc import paths
-from ukcc.errors import SysrootMissing
+from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image.collect import parse_word
 from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.pack import pack_program
 from ukcc.settings.link import read_carried
+from ukcc.vm.complete import complete, is_thin
+from ukcc.vm.facts import read_metadata
 
 
 @click.command()
@@ -35,7 +37,7 @@ def command(
     """Make a bootable IMAGE of PROGRAM, static or dynamic, built for Linux on x86-64.
 
     A dynamic program takes its loader and its libraries along. What it opens by itself when it runs
-    (plugins, name-service modules, data) has to be named with -f.
+    (plugins, name-service modules, data) has to be named with -f. PROGRAM may be a thin image.
     """
     sysroot = paths.current_sysroot()
     if sysroot is None:
@@ -47,7 +49,11 @@ def command(
     files = file_entries(FileSpec(*parse_word(word)) for word in words)
     carried = read_carried(config, name) if config else None
     files += carried.entries if carried else []
+    settings = carried.document if carried else None
     check_places(files, f"/app/{name}")
+    if _is_thin(program):
+        complete(str(program), output, name=name, files=files, settings=settings)
+        return
     pack_program(
         str(program),
         str(output),
@@ -55,5 +61,13 @@ def command(
         link_command=["ukcc", "pack", str(program), "-o", str(output), *further],
         name=name,
         files=files,
-        settings=carried.document if carried else None,
+        settings=settings,
     )
+
+
+def _is_thin(program: Path) -> bool:
+    """What is no ELF file is not: who packs it says what is wrong."""
+    try:
+        return is_thin(read_metadata(str(program)))
+    except UkccError:
+        return False

@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ukcc import paths
 from ukcc.errors import MachineError, UkccError
@@ -22,18 +24,12 @@ def completed(image: str) -> str:
     Raises MachineError where the store has not the sysroot that the image names.
     """
     metadata = read_metadata(image)
-    if not isinstance(metadata.get("thin"), dict):
+    if not is_thin(metadata):
         return image
-    sysroot = Path(paths.store()) / "sysroots" / str(metadata["sysroot"])
-    if not (sysroot / "kernel" / "kernel.json").is_file():
-        raise MachineError(
-            f"{image}: a thin image, and its kernel (sysroot {metadata['sysroot']}) is not here",
-            "run `ukcc sysroot build` by the ukcc that linked it, or link it without UKCC_IMAGE",
-        )
+    sysroot = _sysroot_of(image, metadata)
     cache = Path(paths.store()) / "cache" / "images"
-    directories = metadata["thin"].get("directories", ())
     try:
-        files = find_closure(image, str(sysroot), directories, os.environ).entries()
+        files = _closure(image, metadata, sysroot)
         whole = cache / f"{_digest(image, files)}-{sysroot.name}"
         if whole.is_file():
             os.utime(whole)
@@ -46,6 +42,56 @@ def completed(image: str) -> str:
     except UkccError as error:
         raise MachineError(error.message, error.hint) from None
     return str(whole)
+
+
+def is_thin(metadata: Mapping[str, Any]) -> bool:
+    """Whether an image with that metadata names its kernel instead of carrying it."""
+    return isinstance(metadata.get("thin"), dict)
+
+
+def complete(
+    thin: str,
+    output: Path,
+    *,
+    name: str = "",
+    files: Iterable[cpio.Entry] = (),
+    settings: "Mapping[str, Any] | None" = None,
+) -> None:
+    """Writes the whole image of a thin one: with further files, another name or other settings.
+
+    name: the program's in the image; settings: a document to carry, in place of the thin one's.
+    Raises UkccError.
+    """
+    metadata = read_metadata(thin)
+    if not is_thin(metadata):
+        raise UkccError(f"{thin}: is no thin image", "link it with UKCC_IMAGE=thin")
+    sysroot = _sysroot_of(thin, metadata)
+    changed = {
+        **({"program": f"/app/{name}"} if name else {}),
+        **({} if settings is None else {"settings": settings}),
+    }
+    complete_image(
+        thin,
+        str(output),
+        metadata={**metadata, **changed},
+        sysroot=str(sysroot),
+        files=[*_closure(thin, metadata, sysroot), *files],
+    )
+
+
+def _sysroot_of(image: str, metadata: Mapping[str, Any]) -> Path:
+    sysroot = Path(paths.store()) / "sysroots" / str(metadata["sysroot"])
+    if not (sysroot / "kernel" / "kernel.json").is_file():
+        raise MachineError(
+            f"{image}: a thin image, and its kernel (sysroot {metadata['sysroot']}) is not here",
+            "run `ukcc sysroot build` by the ukcc that linked it, or link it without UKCC_IMAGE",
+        )
+    return sysroot
+
+
+def _closure(image: str, metadata: Mapping[str, Any], sysroot: Path) -> list[cpio.Entry]:
+    directories = metadata["thin"].get("directories", ())
+    return find_closure(image, str(sysroot), directories, os.environ).entries()
 
 
 def _digest(image: str, files: list[cpio.Entry]) -> str:

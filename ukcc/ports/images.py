@@ -1,0 +1,52 @@
+"""The images of a port: thin programs of its build, made whole, with files and settings inside."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ukcc.errors import UkccError
+from ukcc.image.files import check_places, file_entries
+from ukcc.ports.place import Place, expand
+from ukcc.ports.recipe import Image
+from ukcc.settings.document import carried, parse_settings
+from ukcc.vm.complete import complete
+from ukcc.vm.facts import read_facts
+
+
+def make(place: Place) -> None:
+    """All images of the recipe. Raises UkccError that names the recipe and the image."""
+    for name, image in place.recipe.image.items():
+        where = f"{place.recipe.file}: image.{name}"
+        try:
+            _make(place, name, image, where)
+        except UkccError as error:
+            message = error.message
+            raise UkccError(
+                message if message.startswith(where) else f"{where}: {message}", error.hint
+            ) from None
+
+
+def _make(place: Place, name: str, image: Image, where: str) -> None:
+    variables = place.variables()
+    document = expanded(image.settings, variables)
+    settings = parse_settings(document, f"{where}.settings", directory=str(place.tree))
+    entries = file_entries(settings.files)
+    check_places(entries, f"/app/{name}")
+    target = place.image(name)
+    target.parent.mkdir(exist_ok=True)
+    program = place.tree / expand(image.program, variables)
+    complete(str(program), target, name=name, files=entries, settings=carried(settings))
+    known = read_facts(str(target)).kernel_config
+    for option in image.kernel:
+        if option not in known:
+            raise UkccError(f"{where}.kernel: {option} is not set in the sysroot's kernel")
+
+
+def expanded(value: Any, variables: Mapping[str, str]) -> Any:
+    """A decoded TOML value, its texts with the variables' values."""
+    if isinstance(value, str):
+        return expand(value, variables)
+    if isinstance(value, list):
+        return [expanded(item, variables) for item in value]
+    if isinstance(value, Mapping):
+        return {key: expanded(item, variables) for key, item in value.items()}
+    return value

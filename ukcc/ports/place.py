@@ -1,0 +1,133 @@
+"""Where a port is built: a directory of the store, named by everything that it is made of.
+
+<store>/ports/NAME/DIGEST/tree      the source, built in place
+                          prefix    what it installs
+                          images    whole images
+                          logs      one a step
+                          built     there when all of it is there
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import Template
+
+import ukcc
+from ukcc import paths
+from ukcc.errors import SysrootMissing, UkccError
+from ukcc.ports.recipe import FILE, Recipe
+
+_SHOWN = 16  # digits of a digest in a path
+
+
+@dataclass(frozen=True)
+class Place:
+    """A port's. digest: of the recipe's part that counts for the build, and what it depends on.
+
+    dependencies: the places of the ports that it is built with, those of theirs included.
+    """
+
+    recipe: Recipe
+    digest: str
+    dependencies: tuple["Place", ...]
+
+    @property
+    def root(self) -> Path:
+        return directory() / self.recipe.name / self.digest[:_SHOWN]
+
+    @property
+    def tree(self) -> Path:
+        return self.root / "tree"
+
+    @property
+    def prefix(self) -> Path:
+        return self.root / "prefix"
+
+    @property
+    def stamp(self) -> Path:
+        return self.root / "built"
+
+    @property
+    def built(self) -> bool:
+        return self.stamp.is_file()
+
+    def image(self, name: str) -> Path:
+        """A whole image, by its name in the recipe."""
+        return self.root / "images" / name
+
+    def log(self, step: str) -> Path:
+        return self.root / "logs" / f"{step}.log"
+
+    def variables(self) -> dict[str, str]:
+        """What lines find in their environment, and words of the recipe by `$NAME`."""
+        return {
+            "TREE": str(self.tree),
+            "PREFIX": str(self.prefix),
+            "RECIPE": str(Path(self.recipe.directory).absolute()),
+            "JOBS": str(os.cpu_count() or 1),
+            **{prefix_variable(d.recipe.name): str(d.prefix) for d in self.dependencies},
+        }
+
+
+def directory() -> Path:
+    """Where ports are in the store."""
+    return Path(paths.store()) / "ports"
+
+
+def prefix_variable(name: str) -> str:
+    """`PREFIX_LIBEVENT`: where a port that this one depends on is installed."""
+    return "PREFIX_" + "".join(c if c.isalnum() else "_" for c in name).upper()
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """`$TREE` and so on in a word of a recipe; `$$` is a dollar. Raises UkccError."""
+    try:
+        return Template(text).substitute(variables)
+    except (KeyError, ValueError) as error:
+        raise UkccError(f"{text!r}: no such variable: {error}", "$$ is a dollar") from None
+
+
+def place(recipe: Recipe, known: Mapping[str, Recipe]) -> Place:
+    """Raises UkccError for a circle, SysrootMissing where nothing can be linked."""
+    return _place(recipe, known, _sysroot(), ())
+
+
+def _sysroot() -> str:
+    found = paths.current_sysroot()
+    if found is None:
+        raise SysrootMissing("there is no sysroot", "build one with: ukcc sysroot build")
+    return Path(found).name
+
+
+def _place(
+    recipe: Recipe, known: Mapping[str, Recipe], sysroot: str, above: tuple[str, ...]
+) -> Place:
+    if recipe.name in above:
+        circle = " → ".join((*above, recipe.name))
+        raise UkccError(f"{recipe.file}: depends: a circle: {circle}")
+    direct = [_place(known[n], known, sysroot, (*above, recipe.name)) for n in recipe.depends]
+    every = {d.recipe.name: d for near in direct for d in (*near.dependencies, near)}
+    facts = {
+        "ukcc": ukcc.__version__,
+        "sysroot": sysroot,
+        "source": asdict(recipe.source),
+        "build": asdict(recipe.build),
+        "image": {name: asdict(image) for name, image in recipe.image.items()},
+        "patches": [patch.file for patch in recipe.patch],
+        "files": _files(Path(recipe.directory)),
+        "depends": [d.digest for d in every.values()],
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return Place(recipe, digest, tuple(every.values()))
+
+
+def _files(root: Path) -> dict[str, str]:
+    """What lies beside the recipe: path -> digest."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path != root / FILE
+    }

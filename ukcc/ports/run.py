@@ -1,0 +1,92 @@
+"""Builds and tests several ports: each after those that it depends on, some at a time."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+
+from ukcc.errors import UkccError
+from ukcc.ports import build, results, trial
+from ukcc.ports.place import Place, place
+from ukcc.ports.recipe import Recipe
+from ukcc.progress import Progress
+from ukcc.sysroot.build import cpus
+
+# A port's name, and what was wrong with it, or None.
+OnDone = Callable[[str, "UkccError | None"], None]
+
+
+def build_all(
+    wanted: Sequence[Recipe],
+    known: Mapping[str, Recipe],
+    progress: Progress,
+    parallel: int,
+    on_done: OnDone = lambda name, error: None,
+) -> dict[str, UkccError]:
+    """Builds them, and what they depend on. Name -> why it failed, of those that did.
+
+    What depends on one that failed is not built, and fails too. parallel: ports at a time.
+    Raises UkccError before anything is built, for packages that are missing or a circle.
+    """
+    places = {p.recipe.name: p for p in every(wanted, known)}
+    not_built = [p for p in places.values() if not p.built]
+    build.check_packages([word for p in not_built for word in p.recipe.build.packages])
+    jobs = max(1, cpus() // parallel)
+
+    def one(name: str) -> None:
+        build.build(places[name], progress, jobs)
+
+    return _in_order({n: p.recipe.depends for n, p in places.items()}, one, parallel, on_done)
+
+
+def every(wanted: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Place]:
+    """Their places and those of what they depend on, each once, dependencies first."""
+    found: dict[str, Place] = {}
+    for recipe in wanted:
+        made = place(recipe, known)
+        for near in (*made.dependencies, made):
+            found.setdefault(near.recipe.name, near)
+    return list(found.values())
+
+
+def test(made: Place, progress: Progress, *, long: bool) -> results.Result:
+    """Runs the port's tests, and with `long` its own suite; the result is kept."""
+    verdicts = trial.run_tests(made, progress)
+    suite = made.recipe.suite
+    compared = trial.run_suite(made, suite, progress) if long and suite else None
+    result = results.gather(made, verdicts, compared)
+    results.keep(result)
+    return result
+
+
+def _in_order(
+    graph: Mapping[str, Iterable[str]],
+    job: Callable[[str], None],
+    parallel: int,
+    on_done: OnDone,
+) -> dict[str, UkccError]:
+    """Does each when those before it are done. graph: name -> those before it."""
+    order = TopologicalSorter(graph)
+    order.prepare()
+    failed: dict[str, UkccError] = {}
+    running: dict[Future[None], str] = {}
+
+    def done(name: str, error: "UkccError | None") -> None:
+        if error:
+            failed[name] = error
+        on_done(name, error)
+        order.done(name)
+
+    with ThreadPoolExecutor(parallel) as pool:
+        while order.is_active():
+            for name in order.get_ready():
+                culprit = next((before for before in graph[name] if before in failed), "")
+                if culprit:
+                    done(name, UkccError(f"{name}: it depends on {culprit}, which failed"))
+                else:
+                    running[pool.submit(job, name)] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                name, error = running.pop(future), future.exception()
+                if error is not None and not isinstance(error, UkccError):
+                    raise error
+                done(name, error)
+    return failed

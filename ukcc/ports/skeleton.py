@@ -1,0 +1,158 @@
+"""Begins a recipe from a source package, and has one name the newest version."""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from debian.copyright import Copyright, NotMachineReadableError
+from debian.deb822 import Dsc, PkgRelation
+
+from ukcc import debsource
+from ukcc.errors import UkccError
+from ukcc.ports import sources
+from ukcc.ports.recipe import AUTOTOOLS, CMAKE, FILE, MAKE, MESON, SCRIPT, Recipe
+
+# The first of these files that a tree has tells its build system.
+_SIGNS = {
+    "configure": AUTOTOOLS,
+    "configure.ac": AUTOTOOLS,
+    "meson.build": MESON,
+    "CMakeLists.txt": CMAKE,
+    "Makefile": MAKE,
+    "makefile": MAKE,
+    "GNUmakefile": MAKE,
+}
+
+# Debian's own names of licences that SPDX calls otherwise.
+_SPDX = {
+    "Expat": "MIT",
+    "GPL-2": "GPL-2.0-only",
+    "GPL-2+": "GPL-2.0-or-later",
+    "GPL-3+": "GPL-3.0-or-later",
+    "LGPL-2.1+": "LGPL-2.1-or-later",
+    "BSD-3-clause": "BSD-3-Clause",
+    "BSD-2-clause": "BSD-2-Clause",
+    "public-domain": "LicenseRef-public-domain",
+}
+
+_TEXT = """title = "{name}"
+licence = "{licence}"
+
+[source]
+package = "{package}"
+version = "{version}"
+
+[source.sha256]
+{digests}
+
+[build]
+system = "{system}"
+{build}
+# What is to boot: `program` is a path in the tree, or below $PREFIX.
+[image.{name}]
+program = "{program}"
+
+# At least one test, that does what the application is for.
+[[test]]
+what = "says its version"
+stdout = "{name}"
+boot = {{ image = "{name}", arguments = ["--version"] }}
+"""
+
+
+def write(directory: Path, name: str, package: str) -> Path:
+    """A new recipe's file; what it cannot know is for its author to put right. Raises UkccError."""
+    target = directory / name / FILE
+    if target.exists():
+        raise UkccError(f"{target}: is there already")
+    delivered = debsource.download(package)
+    digests = sources.digests(delivered.files)
+    with tempfile.TemporaryDirectory() as work:
+        tree = Path(work) / "tree"
+        debsource.unpack(delivered, tree)
+        system, licence = build_system(tree), licence_of(tree)
+        prepare = 'prepare = ["autoreconf -fi"]\n' if _wants_autoreconf(tree) else ""
+    text = _TEXT.format(
+        name=name,
+        package=package,
+        version=delivered.version,
+        licence=licence,
+        digests=digest_lines(digests),
+        system=system,
+        build=prepare + _packages_line(delivered.files) + _script_line(system),
+        program=name,
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+    return target
+
+
+def update(recipe: Recipe) -> tuple[str, str]:
+    """Has the recipe name the newest version; the version it named, and the one that it names now.
+
+    The rest of the file stays as it is. Raises UkccError.
+    """
+    source = recipe.source
+    if not source.package:
+        raise UkccError(f"{recipe.file}: comes by url: name the new one by hand")
+    version, digests = sources.newest(source.package)
+    text = recipe.file.read_text()
+    fresh = repinned(text, version, digests)
+    if fresh != text:
+        recipe.file.write_text(fresh)
+    return source.version, version
+
+
+def repinned(text: str, version: str, digests: Mapping[str, str]) -> str:
+    """The recipe's text with another version, and the digests of its files. Raises UkccError."""
+    text, versions = re.subn(
+        r'(?ms)(^\[source\]$.*?^version = )"[^"]*"', rf'\g<1>"{version}"', text, count=1
+    )
+    table = f"[source.sha256]\n{digest_lines(digests)}\n"
+    text, tables = re.subn(r'(?m)^\[source\.sha256\]\n(?:"[^\n]*\n)*', table, text, count=1)
+    if not (versions and tables):
+        raise UkccError("the recipe has no [source] with a version, or no [source.sha256]")
+    return text
+
+
+def digest_lines(digests: Mapping[str, str]) -> str:
+    """As they are in a recipe."""
+    return "\n".join(f'"{name}" = "{digest}"' for name, digest in digests.items())
+
+
+def build_system(tree: Path) -> str:
+    """By the files of the tree; `script` if none tells."""
+    return next((_SIGNS[name] for name in _SIGNS if (tree / name).exists()), SCRIPT)
+
+
+def licence_of(tree: Path) -> str:
+    """Of the files as a whole, as debian/copyright has it; SPDX's name where that is known."""
+    with contextlib.suppress(OSError, ValueError, NotMachineReadableError):
+        with (tree / "debian" / "copyright").open() as text:
+            parts: list[Any] = list(Copyright(text, strict=False).all_files_paragraphs())
+        for part in parts:
+            if "*" in part.files and part.license:
+                name = str(part.license.synopsis)
+                return _SPDX.get(name, name)
+    return "NOASSERTION"
+
+
+def _wants_autoreconf(tree: Path) -> bool:
+    return (tree / "configure.ac").exists() and not (tree / "configure").exists()
+
+
+def _packages_line(files: Path) -> str:
+    """The libraries among its build dependencies."""
+    (description,) = files.glob("*.dsc")
+    with description.open("rb") as text:
+        relations = PkgRelation.parse_relations(Dsc(text).get("Build-Depends", ""))
+    names = [options[0]["name"] for options in relations]
+    wanted = [f'"{name}"' for name in names if name.endswith("-dev") and name != "dpkg-dev"]
+    return f"packages = [{', '.join(wanted)}]\n" if wanted else ""
+
+
+def _script_line(system: str) -> str:
+    return 'script = ["./build"]\n' if system == SCRIPT else ""

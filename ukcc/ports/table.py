@@ -1,0 +1,150 @@
+"""Ports as text: lines for a terminal, JSON, and docs/ports.md."""
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ukcc.ports import build, results
+from ukcc.ports.place import Place, place
+from ukcc.ports.recipe import Recipe
+from ukcc.ports.results import Result
+
+_HEAD = """# Ports
+
+Made by `ukcc port list --markdown` of the recipes and of what their last tests said. How to write
+one: [porting.md](porting.md).
+
+| port | version | image | smallest memory | tests | own suite, as unikernel | as process |
+|---|---|---|---|---|---|---|
+"""
+
+_FOOT = """
+- **image**: bytes of the whole file: application, its libraries and files, kernel.
+- **smallest memory**: what `ukcc run -m` must be given at least.
+- **tests**: of the recipe; each boots the image and does the application's job for a real client.
+- **own suite**: the application's own tests, n of m, the same in both lives.
+"""
+
+
+def row(recipe: Recipe) -> dict[str, Any]:
+    """What `--json` says of a port."""
+    found = results.kept(recipe.name)
+    return {
+        "name": recipe.name,
+        "title": recipe.title,
+        "version": recipe.source.version,
+        "licence": recipe.licence,
+        "depends": list(recipe.depends),
+        "images": list(recipe.image),
+        "result": plain(found) if found else None,
+    }
+
+
+def plain(result: Result) -> dict[str, Any]:
+    """A result as JSON has it."""
+    return {**dataclasses.asdict(result), "passed": result.passed}
+
+
+def lines(known: Iterable[Recipe]) -> Iterator[str]:
+    """`redis  5:7.0.15-1  Redis  tests 3 of 3`, in columns."""
+    rows = [(one.name, one.source.version, one.title, _state(one)) for one in known]
+    widths = [max((len(row[n]) for row in rows), default=0) for n in range(3)]
+    for one in rows:
+        cells = [cell.ljust(width) for cell, width in zip(one, widths, strict=False)]
+        yield "  ".join([*cells, one[3]]).rstrip()
+
+
+def shown(where: Place) -> Iterator[str]:
+    """What `ukcc port show` prints."""
+    recipe = where.recipe
+    yield f"{recipe.title} {recipe.source.version} ({recipe.licence})"
+    yield f"source   {recipe.source.package or recipe.source.url}"
+    if where.dependencies:
+        yield f"with     {' '.join(d.recipe.name for d in where.dependencies)}"
+    if recipe.build.packages:
+        yield f"packages {' '.join(recipe.build.packages)}"
+    yield f"place    {where.root} ({'built' if where.built else 'not built'})"
+    for step, argv in build.commands(where, 1):
+        yield f"{step:<8} {argv[-1] if argv[0] == 'bash' else shlex.join(argv)}"
+    for name in recipe.image:
+        yield f"image    {where.image(name)}"
+    for test in recipe.test:
+        yield f"test     {test.what}"
+    if recipe.suite:
+        yield f"suite    {recipe.suite.what}"
+
+
+def verdicts(result: Result) -> Iterator[str]:
+    """A line a test, and one for the suite."""
+    for what, error in result.tests.items():
+        yield f"{result.name}: {'FAILED' if error else 'passed'}: {what}"
+        if error:
+            yield f"  {error}"
+    if result.suite:
+        suite = result.suite
+        yield f"{result.name}: own suite: {suite.unikernel}; as process {suite.process}"
+        for name in suite.unexplained:
+            yield f"  only as unikernel, and not explained: {name}"
+
+
+def markdown(known: Mapping[str, Recipe]) -> str:
+    """docs/ports.md."""
+    rows = "".join(_markdown_row(one) for one in known.values())
+    parts = "".join(_part(one, known) for one in known.values())
+    return f"{_HEAD}{rows}{_FOOT}{parts}"
+
+
+def _state(recipe: Recipe) -> str:
+    found = results.kept(recipe.name)
+    if found is None:
+        return "not tested"
+    if found.version != recipe.source.version:
+        return f"tested as {found.version}"
+    if not found.tests:
+        return "built"
+    return f"tests {_passed(found)}"
+
+
+def _passed(result: Result) -> str:
+    return f"{sum(not error for error in result.tests.values())} of {len(result.tests)}"
+
+
+def _markdown_row(recipe: Recipe) -> str:
+    found = results.kept(recipe.name)
+    cells = [f"[{recipe.title}](#{recipe.name})", recipe.source.version]
+    if found is None:
+        return f"| {' | '.join([*cells, *['-'] * 5])} |\n"
+    sizes = " ".join(f"{one.size / 1e6:.1f} MB" for one in found.images.values())
+    memory = " ".join(f"{one.memory_mib} MiB" for one in found.images.values())
+    suite = [found.suite.unikernel, found.suite.process] if found.suite else ["-", "-"]
+    cells += [sizes or "-", memory or "-", _passed(found) if found.tests else "-", *suite]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _part(recipe: Recipe, known: Mapping[str, Recipe]) -> str:
+    where = place(recipe, known)
+    commands = [
+        _general(argv[-1] if argv[0] == "bash" else shlex.join(argv), where)
+        for _, argv in build.commands(where, 1)
+    ]
+    text = f"\n## {recipe.name}\n\n{recipe.title}, {recipe.licence}."
+    if recipe.depends:
+        text += f" With {', '.join(recipe.depends)}."
+    text += "\n\n```\n" + "\n".join(commands) + "\n```\n\n"
+    text += "".join(f"- {test.what}\n" for test in recipe.test)
+    for patch in recipe.patch:
+        text += f"- Patched ({patch.file}): {patch.why}\n"
+    if recipe.suite:
+        text += f"- Own suite: {recipe.suite.what}.\n"
+        for name, why in recipe.suite.explained.items():
+            text += f"  - `{name}` fails as unikernel only: {why}\n"
+    return text + (f"\n{recipe.note.strip()}\n" if recipe.note.strip() else "")
+
+
+def _general(command: str, where: Place) -> str:
+    """Without the paths of this machine."""
+    names = {str(where.prefix): "$PREFIX", str(where.tree): "$TREE"}
+    for path, name in names.items():
+        command = command.replace(path, name)
+    return command

@@ -1,0 +1,189 @@
+"""Tests a port: boots its images, runs the lines of its tests, and counts its own suite's."""
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ukcc import proc
+from ukcc.errors import UkccError
+from ukcc.ports.build import bash
+from ukcc.ports.machine import Machine, running
+from ukcc.ports.place import Place
+from ukcc.ports.recipe import Boot, Suite, Test
+from ukcc.progress import Progress
+
+_TIMED_OUT = 124  # timeout(1)'s own
+
+# Which command of a test it was that failed; what it was called with, and what before, is in the
+# log by bash -x.
+_FAILED = "ukcc: failed: "
+_TOLD = f"trap 'echo \"{_FAILED}$BASH_COMMAND\"' ERR; "
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one test. error: empty if it passed; log: what it said."""
+
+    what: str
+    error: str
+    log: str
+
+    @property
+    def passed(self) -> bool:
+        return not self.error
+
+
+@dataclass(frozen=True)
+class Count:
+    """Of a suite in one life: how many tests passed, and the names of those that did not."""
+
+    passed: int
+    failed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.passed} of {self.passed + len(self.failed)}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A suite in both lives. unexplained: tests that fail as unikernel only, without a reason."""
+
+    process: Count
+    unikernel: Count
+    unexplained: tuple[str, ...]
+
+
+def run_tests(place: Place, progress: Progress) -> list[Verdict]:
+    """Each test of the recipe, one after the other; a failure does not stop the others."""
+    return [
+        _verdict(place, test, f"test-{number}", progress)
+        for number, test in enumerate(place.recipe.test, 1)
+    ]
+
+
+def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
+    """The application's own suite, as a process first. Raises UkccError if it cannot be counted."""
+    counts = {}
+    for life, lines, boot in (
+        ("process", suite.process, None),
+        ("unikernel", suite.unikernel, suite.boot),
+    ):
+        step = f"suite-{life}"
+        with progress.step(f"{place.recipe.name}: {suite.what}, as {life}"):
+            stage = _stage(place, step, suite.limit)
+            with _machine(stage, boot, "") as machine:
+                _suite_lines(stage, lines, machine)
+        counts[life] = count(suite, stage.log.read_text(errors="replace"))
+    only = set(counts["unikernel"].failed) - set(counts["process"].failed) - set(suite.explained)
+    return Comparison(counts["process"], counts["unikernel"], tuple(sorted(only)))
+
+
+def count(suite: Suite, text: str) -> Count:
+    """What a suite's words say. Raises UkccError when there is no test in them."""
+    expression = re.compile(suite.passed, re.MULTILINE)
+    matches = list(expression.finditer(text))
+    passed = sum(int(m[1]) for m in matches) if expression.groups else len(matches)
+    failed = [m[1].strip() for m in re.finditer(suite.failed, text, re.MULTILINE)]
+    if not passed and not failed:
+        raise UkccError("the suite's output names no tests", "are the recipe's patterns right?")
+    return Count(passed, tuple(dict.fromkeys(failed)))
+
+
+def _verdict(place: Place, test: Test, step: str, progress: Progress) -> Verdict:
+    log = place.log(step)
+    try:
+        with progress.step(f"{place.recipe.name}: {test.what}"):
+            _test(place, test, step)
+    except (UkccError, OSError) as error:
+        return Verdict(test.what, str(error), str(log))
+    return Verdict(test.what, "", str(log))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What a test has: a fresh directory, a log, variables, and time until `deadline`."""
+
+    place: Place
+    work: Path
+    log: Path
+    variables: Mapping[str, str]
+    deadline: float
+
+    @property
+    def left(self) -> float:
+        """Seconds. Raises UkccError when there are none."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise UkccError("took longer than its limit")
+        return left
+
+
+def _stage(place: Place, step: str, limit: int) -> _Stage:
+    work = place.root / "work" / step
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    place.log(step).unlink(missing_ok=True)
+    variables = {
+        **place.variables(),
+        "WORK": str(work),
+        "IMAGES": str(place.root / "images"),
+        "XDG_RUNTIME_DIR": str(work),
+    }
+    return _Stage(place, work, place.log(step), variables, time.monotonic() + limit)
+
+
+def _test(place: Place, test: Test, step: str) -> None:
+    stage = _stage(place, step, test.limit)
+    with _machine(stage, test.boot, test.stdin) as machine:
+        for line in test.run:
+            _run(stage, line, machine)
+        if machine and (test.stop or not test.run):
+            status = machine.stop() if test.run else machine.wait(stage.left)
+            if status != test.status:
+                raise UkccError(f"ended with status {status}, not {test.status}: {machine.tail()}")
+        if machine and not re.search(test.stdout, machine.said, re.MULTILINE):
+            raise UkccError(f"the machine did not say {test.stdout!r}: {machine.tail()}")
+
+
+@contextlib.contextmanager
+def _machine(stage: _Stage, boot: "Boot | None", stdin: str) -> "Iterator[Machine | None]":
+    """The machine of a test, ready; None for a test that starts what it wants itself."""
+    if boot is None:
+        yield None
+        return
+    with running(stage.place, boot, stage.work, stage.variables, stdin) as machine:
+        machine.wait_until_ready(boot.ready, stage.deadline)
+        yield machine
+
+
+def _run(stage: _Stage, line: str, machine: "Machine | None") -> None:
+    """One line in the test's directory. Raises ProgramFailed, or UkccError if it was too slow."""
+    limited = ["timeout", "--kill-after=10", f"{stage.left:.0f}"]
+    variables = {**stage.variables, **(machine.variables() if machine else {})}
+    path = f"{stage.place.prefix}/bin:{proc.path_for_builds()}"
+    command = proc.isolated([*limited, *bash(_TOLD + line, "-xE")], **variables, PATH=path)
+    try:
+        proc.run(command, cwd=stage.work, log=stage.log)
+    except proc.ProgramFailed as error:
+        how = f"ended with {error.returncode}"
+        if error.returncode == _TIMED_OUT:
+            how = "took longer than its limit"
+        told = [said for said in error.tail if said.startswith(_FAILED)]
+        what = told[-1].removeprefix(_FAILED) if told else line.strip().partition("\n")[0]
+        raise proc.ProgramFailed(
+            f"`{what}` {how}", error.hint, error.returncode, error.tail
+        ) from None
+
+
+def _suite_lines(stage: _Stage, lines: Sequence[str], machine: "Machine | None") -> None:
+    """A suite ends with a status of its own where a test has failed: what counts is counted."""
+    for line in lines:
+        try:
+            _run(stage, line, machine)
+        except proc.ProgramFailed as error:
+            if error.returncode == _TIMED_OUT:
+                raise
