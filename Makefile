@@ -2,11 +2,13 @@
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
+# make ports   applications by recipe: built, booted, put to the test; make ports-ci  the quick ones
 # make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
 # make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test lint bench compat compat-ci compat-packages stress soak stress-packages \
+.PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci ports-packages \
+	stress soak stress-packages \
 	conformance conformance-packages kernel-check venv
 .DEFAULT_GOAL := setup
 
@@ -43,6 +45,16 @@ compat: compat-packages
 # The trees of rows that passed are removed: some have gigabytes of test programs.
 compat-ci: compat-packages
 	@$(PYTHON) -m ukcc.compat --ci --discard
+
+ports-packages: setup
+	@scripts/setup ports-packages
+
+# PORTS narrows it; ARGS="--long" also runs the applications' own suites.
+ports: ports-packages
+	@.venv/bin/ukcc port test $(ARGS) $(or $(PORTS),--all)
+
+ports-ci: ports-packages
+	@.venv/bin/ukcc port test --ci
 
 stress-packages: setup
 	@scripts/setup stress-packages

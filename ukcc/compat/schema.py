@@ -70,7 +70,7 @@ class Boot:
     stdout: str = ""
     stdout_file: str = ""
     status: int = 0
-    timeout: int = 120
+    timeout: int = 600
     port: int = 0
     talk: tuple[Talk, ...] = ()
     get: tuple[Get, ...] = ()

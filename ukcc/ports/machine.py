@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from ukcc.errors import UkccError
 from ukcc.ports.place import Place, expand
 from ukcc.ports.recipe import Boot
 from ukcc.vm.options import LOOPBACK
+from ukcc.vm.ports import holder
 
 LAUNCHER = (sys.executable, "-c", "from ukcc.cli import main; main()")
 
@@ -46,13 +48,20 @@ class Machine:
         return {**found, "MACHINE_PID": str(self.process.pid)}
 
     def wait_until_ready(self, ready: str, deadline: float) -> None:
-        """Until it has said so. deadline: by time.monotonic(). Raises UkccError."""
-        while ready and not re.search(ready, self._all(), re.MULTILINE):
+        """Until its ports are the host's and it has said so, if `ready` is not empty.
+
+        deadline: by time.monotonic(). Raises UkccError.
+        """
+        while not (self._has_ports() and re.search(ready, self._all(), re.MULTILINE)):
             if self.process.poll() is not None:
-                raise UkccError(f"the machine ended before it said {ready!r}: {self.tail()}")
+                raise UkccError(f"the machine ended before it was ready: {self.tail()}")
             if time.monotonic() > deadline:
                 raise UkccError(f"the machine has not said {ready!r}: {self.tail()}")
             time.sleep(_LOOK)
+
+    def _has_ports(self) -> bool:
+        """Whether QEMU listens; it takes connections then, and hands them on as the guest can."""
+        return all(holder(port, socket.SOCK_STREAM) for port in self.ports.values())
 
     def stop(self) -> int:
         """Has the application end as by SIGTERM; its status. Raises UkccError if it does not."""

@@ -20,6 +20,9 @@ from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.ports.recipe import FILE, Recipe
 
+# Files of a recipe that only its tests need are in a directory of this name.
+TESTS = "test"
+
 _SHOWN = 16  # digits of a digest in a path
 
 
@@ -125,9 +128,9 @@ def _place(
 
 
 def _files(root: Path) -> dict[str, str]:
-    """What lies beside the recipe: path -> digest."""
+    """What lies beside the recipe, but for what its tests only need: path -> digest."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path != root / FILE
+        if path.is_file() and path != root / FILE and root / TESTS not in path.parents
     }

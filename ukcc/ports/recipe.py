@@ -85,7 +85,7 @@ class Boot:
 
     image: by its name; options: of `ukcc run`; arguments: instead of the image's; ports: of the
     guest: each gets one of the host, $PORT for the first and $PORT_<guest's> for each; ready: a
-    regular expression that the machine says when it may begin (else: as soon as it runs).
+    regular expression that the machine says when lines may begin (else: when its ports are bound).
     """
 
     image: str
@@ -96,7 +96,7 @@ class Boot:
 
 
 @dataclass(frozen=True)
-class Test:
+class Trial:
     """One test: does the application's job, and asserts it.
 
     what: in words; run: lines for bash on the host, each of which must end with 0; boot: the
@@ -153,7 +153,7 @@ class Recipe:
     depends: tuple[str, ...] = ()
     patch: tuple[Patch, ...] = ()
     image: Mapping[str, Image] = field(default_factory=dict)
-    test: tuple[Test, ...] = ()
+    test: tuple[Trial, ...] = ()
     suite: "Suite | None" = None
     ci: bool = False
     note: str = ""
@@ -250,7 +250,7 @@ def _check_build(build: Build) -> None:
         raise UkccError("build: a script has no arguments, goals or install")
 
 
-def _check_test(test: Test, recipe: Recipe, where: str) -> None:
+def _check_test(test: Trial, recipe: Recipe, where: str) -> None:
     """A test that asserts nothing is refused."""
     if not test.run and not (test.boot and test.stdout):
         raise UkccError(f"{where}: it asserts nothing: run, or boot and stdout, are needed")

@@ -13,7 +13,7 @@ from ukcc.errors import UkccError
 from ukcc.ports.build import bash
 from ukcc.ports.machine import Machine, running
 from ukcc.ports.place import Place
-from ukcc.ports.recipe import Boot, Suite, Test
+from ukcc.ports.recipe import Boot, Suite, Trial
 from ukcc.progress import Progress
 
 _TIMED_OUT = 124  # timeout(1)'s own
@@ -21,7 +21,7 @@ _TIMED_OUT = 124  # timeout(1)'s own
 # Which command of a test it was that failed; what it was called with, and what before, is in the
 # log by bash -x.
 _FAILED = "ukcc: failed: "
-_TOLD = f"trap 'echo \"{_FAILED}$BASH_COMMAND\"' ERR; "
+_TOLD = f"trap 'echo \"{_FAILED}$BASH_COMMAND\" >&2' ERR; "
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def count(suite: Suite, text: str) -> Count:
     return Count(passed, tuple(dict.fromkeys(failed)))
 
 
-def _verdict(place: Place, test: Test, step: str, progress: Progress) -> Verdict:
+def _verdict(place: Place, test: Trial, step: str, progress: Progress) -> Verdict:
     log = place.log(step)
     try:
         with progress.step(f"{place.recipe.name}: {test.what}"):
@@ -136,7 +136,7 @@ def _stage(place: Place, step: str, limit: int) -> _Stage:
     return _Stage(place, work, place.log(step), variables, time.monotonic() + limit)
 
 
-def _test(place: Place, test: Test, step: str) -> None:
+def _test(place: Place, test: Trial, step: str) -> None:
     stage = _stage(place, step, test.limit)
     with _machine(stage, test.boot, test.stdin) as machine:
         for line in test.run:

@@ -1,0 +1,262 @@
+"""From a recipe to commands, places and digests; the order of several ports; counting."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ukcc.errors import UkccError
+from ukcc.ports import build, images, place, results, run, skeleton, sources, table, trial
+from ukcc.ports.place import Place
+from ukcc.ports.recipe import Build, Image, Patch, Recipe, Source, Suite, Trial
+
+DIGEST = "0" * 64
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "store"
+    (home / "sysroots" / "one").mkdir(parents=True)
+    (home / "sysroots" / "current").symlink_to("one")
+    monkeypatch.setenv("UKCC_HOME", str(home))
+    monkeypatch.delenv("UKCC_SYSROOT", raising=False)
+    return home
+
+
+def recipe(name: str = "hello", *depends: str, **build: object) -> Recipe:
+    return Recipe(
+        name=name,
+        directory=f"ports/{name}",
+        title=name.title(),
+        licence="MIT",
+        source=Source({f"{name}_1.dsc": DIGEST}, package=name, version="1"),
+        build=Build(**{"system": "autotools", **build}),  # type: ignore[arg-type]
+        depends=depends,
+        image={name: Image(name)},
+        test=(Trial("works", run=("true",)),),
+    )
+
+
+def known(*recipes: Recipe) -> Mapping[str, Recipe]:
+    return {one.name: one for one in recipes}
+
+
+def made(one: Recipe, *others: Recipe) -> Place:
+    return place.place(one, known(one, *others))
+
+
+COMMANDS = {
+    "autotools": (
+        {"prepare": ("autoreconf",), "arguments": ("--with=$TREE",), "install": ("install",)},
+        ["autoreconf", "./configure --prefix=P --with=T", "make -j3", "make install"],
+    ),
+    "make": (
+        {"arguments": ("A=b c",), "goals": ("all",), "install": ("install", "PREFIX=$PREFIX")},
+        ["make -j3 A=b c all", "make A=b c install PREFIX=P"],
+    ),
+    "cmake": (
+        {"arguments": ("-DA=1",), "goals": ("x",)},
+        [
+            "cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=P -DA=1",
+            "cmake --build build -j3 --target x",
+        ],
+    ),
+    "meson": (
+        {"install": ("install",)},
+        [
+            "meson setup build --prefix=P --libdir=lib",
+            "ninja -C build -j3",
+            "ninja -C build -j3 install",
+        ],
+    ),
+    "script": ({"script": ("./make all", "./test")}, ["./make all", "./test"]),
+}
+
+
+@pytest.mark.parametrize("system", COMMANDS)
+def test_commands(system: str) -> None:
+    facts, wanted = COMMANDS[system]
+    where = made(recipe(system=system, **facts))
+    lines = [
+        argv[-1] if argv[0] == "bash" else " ".join(argv) for _, argv in build.commands(where, 3)
+    ]
+    paths = {str(where.prefix): "P", str(where.tree): "T"}
+    for path, name in paths.items():
+        lines = [line.replace(path, name) for line in lines]
+    assert lines == wanted
+
+
+def test_what_a_build_finds() -> None:
+    library, user = recipe("lib-a"), recipe("b", "lib-a", environment={"X": "$PREFIX_LIB_A/x"})
+    where = made(user, library)
+    prefix = where.dependencies[0].prefix
+    found = build.environment(where)
+    assert found["CC"] == "uk-gcc" and found["UKCC_IMAGE"] == "thin"
+    assert found["PREFIX_LIB_A"] == str(prefix) and found["X"] == f"{prefix}/x"
+    assert found["CPPFLAGS"] == f"-I{prefix}/include" and found["LDFLAGS"] == f"-L{prefix}/lib"
+    assert found["PKG_CONFIG_PATH"] == f"{prefix}/lib/pkgconfig"
+    assert found["PATH"].startswith(f"{prefix}/bin:")
+
+
+def test_a_digest_is_of_all_that_counts(tmp_path: Path, store: Path) -> None:
+    first = made(recipe())
+    assert made(recipe()).root == first.root
+    assert made(replace(recipe(), test=(), title="x", note="y")).digest == first.digest
+    changed = [
+        recipe(arguments=("--x",)),
+        replace(recipe(), source=Source({"a": DIGEST}, package="hello", version="2")),
+        replace(recipe(), image={"hello": Image("hello", kernel=("CONFIG_X",))}),
+        replace(recipe(), patch=(Patch("a", "b"),)),
+    ]
+    digests = {made(one).digest for one in changed} | {first.digest}
+    assert len(digests) == 5
+    (tmp_path / "hello").mkdir()
+    beside = replace(recipe(), directory=str(tmp_path / "hello"))
+    (tmp_path / "hello" / "test").mkdir()
+    (tmp_path / "hello" / "test" / "client.py").write_text("a")
+    assert made(beside).digest == first.digest
+    (tmp_path / "hello" / "app.conf").write_text("a")
+    assert made(beside).digest != first.digest
+    user = recipe("b", "hello")
+    before = made(user, recipe()).digest
+    assert made(user, recipe(arguments=("--x",))).digest != before
+    (store / "sysroots" / "two").mkdir()
+    (store / "sysroots" / "current").unlink()
+    (store / "sysroots" / "current").symlink_to("two")
+    assert made(recipe()).digest != first.digest
+
+
+def test_a_circle() -> None:
+    a, b = recipe("a", "b"), recipe("b", "a")
+    with pytest.raises(UkccError, match="depends: a circle: a → b → a"):
+        made(a, b)
+
+
+def test_a_variable_that_is_not_there() -> None:
+    with pytest.raises(UkccError, match="no such variable: 'NOTHING'"):
+        place.expand("$NOTHING", {})
+    assert images.expanded({"a": ["$X", 1], "b": {"c": "$$X"}}, {"X": "y"}) == {
+        "a": ["y", 1],
+        "b": {"c": "$X"},
+    }
+
+
+def test_one_that_fails_takes_those_above_along() -> None:
+    said: list[tuple[str, str]] = []
+
+    def job(name: str) -> None:
+        said.append((name, "built"))
+        if name == "b":
+            raise UkccError("no")
+
+    graph = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"]}
+    failed = run._in_order(graph, job, 2, lambda name, error: said.append((name, str(error))))
+    assert {name: error.message for name, error in failed.items()} == {
+        "b": "no",
+        "c": "c: it depends on b, which failed",
+    }
+    assert ("d", "built") in said and ("c", "built") not in said
+    assert said[0] == ("a", "built")
+
+
+SUITE = Suite("tests", (), (), passed=r"^ok ", failed=r"^not ok (.*)$")
+
+
+def test_counting() -> None:
+    counted = trial.count(SUITE, "ok a\nnot ok b c\nok d\nnot ok b c\n")
+    assert (str(counted), counted.failed) == ("2 of 3", ("b c",))
+    numbers = replace(SUITE, passed=r"^(\d+) passed")
+    assert trial.count(numbers, "12 passed\n3 passed\n").passed == 15
+    with pytest.raises(UkccError, match="names no tests"):
+        trial.count(SUITE, "Segmentation fault\n")
+
+
+def test_results_are_kept(tmp_path: Path) -> None:
+    where = replace(made(recipe()), recipe=replace(recipe(), image={}))
+    assert results.kept("hello") is None
+    counts = trial.Count(2, ()), trial.Count(1, ("x",))
+    compared = trial.Comparison(counts[0], counts[1], ("x",))
+    result = results.gather(where, [trial.Verdict("works", "", "log")], compared)
+    assert not result.passed
+    results.keep(result)
+    assert results.kept("hello") == result
+    again = results.gather(where, [trial.Verdict("works", "", "log")])
+    assert again.suite == result.suite, "without a suite, the last one of this build counts"
+    other = results.gather(replace(where, digest="x"), [trial.Verdict("works", "no", "log")])
+    assert other.suite is None and not other.passed
+    assert list(table.verdicts(other)) == ["hello: FAILED: works", "  no"]
+    assert json.loads(json.dumps(table.plain(other)))["tests"] == {"works": "no"}
+
+
+FILES = {"hello_1.dsc": b"text", "hello_1.tar": b"data"}
+
+
+def test_every_file_is_one_that_the_recipe_names(tmp_path: Path) -> None:
+    for name, data in FILES.items():
+        (tmp_path / name.replace(".dsc", ".txt")).write_bytes(data)
+    found = sources.digests(tmp_path)
+    right = replace(recipe(), source=Source(found, package="hello", version="1"))
+    sources.compare(right, found)
+    for wrong in ({**found, "more": DIGEST}, {"hello_1.tar": found["hello_1.tar"]}):
+        with pytest.raises(UkccError, match="the recipe says"):
+            sources.compare(right, wrong)
+
+
+def test_an_archive_by_url(tmp_path: Path) -> None:
+    archive = tmp_path / "hello-1.tar"
+    archive.write_bytes(b"x")
+    source = Source({"hello-1.tar": DIGEST}, url=archive.as_uri(), version="1")
+    with pytest.raises(UkccError, match="has SHA-256 2d711642b726"):
+        sources.fetch(replace(recipe(), source=source))
+    digest = sources._sha256(archive)
+    source = replace(source, sha256={"hello-1.tar": digest})
+    files = sources.fetch(replace(recipe(), source=source))
+    assert (files / "hello-1.tar").read_bytes() == b"x"
+    with pytest.raises(UkccError, match=r"nothing\.tar: "):
+        sources.fetch(
+            replace(
+                recipe(),
+                source=replace(source, url="file:///nothing.tar", sha256={"nothing.tar": "1" * 64}),
+            )
+        )
+
+
+TEXT = """title = "x"
+[source]
+package = "a"
+version = "1"   # why
+
+[source.sha256]
+"old.dsc" = "12"
+"old.tar" = "34"
+
+[build]
+"""
+
+
+def test_a_newer_version_is_named() -> None:
+    fresh = skeleton.repinned(TEXT, "2", {"new.dsc": "56"})
+    assert fresh == TEXT.replace('"1"', '"2"').replace(
+        '"old.dsc" = "12"\n"old.tar" = "34"', '"new.dsc" = "56"'
+    )
+    with pytest.raises(UkccError):
+        skeleton.repinned("[build]\n", "2", {})
+
+
+@pytest.mark.parametrize(
+    ("files", "system"),
+    [
+        (["configure", "Makefile"], "autotools"),
+        (["configure.ac"], "autotools"),
+        (["meson.build"], "meson"),
+        (["CMakeLists.txt", "Makefile"], "cmake"),
+        (["Makefile"], "make"),
+        (["build.sh"], "script"),
+    ],
+)
+def test_a_build_system_is_recognised(tmp_path: Path, files: list[str], system: str) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    assert skeleton.build_system(tmp_path) == system

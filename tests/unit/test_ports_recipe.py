@@ -1,0 +1,121 @@
+"""What a recipe may say, and the one line for each mistake."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ukcc.errors import UkccError
+from ukcc.ports import recipe
+from ukcc.ports.recipe import load_all, parse, select
+
+DIGEST = "0" * 64
+PLACE = Path("ports/hello")
+
+
+def table(**changes: Any) -> dict[str, Any]:
+    """A recipe; a change of None takes a key away, `part_key` is of the table `part`."""
+    whole: dict[str, Any] = {
+        "title": "Hello",
+        "licence": "MIT",
+        "source": {"package": "hello", "version": "1", "sha256": {"hello_1.dsc": DIGEST}},
+        "build": {"system": "autotools"},
+        "image": {"hello": {"program": "hello"}},
+        "test": [{"what": "greets", "stdout": "Hello", "boot": {"image": "hello"}}],
+    }
+    for path, value in changes.items():
+        *parts, key = path.split("__")
+        place = whole
+        for part in parts:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    return whole
+
+
+def test_the_smallest() -> None:
+    found = parse(PLACE, table())
+    assert (found.name, found.file) == ("hello", PLACE / "port.toml")
+    assert found.image["hello"].program == "hello"
+    assert found.test[0].boot == recipe.Boot("hello")
+
+
+WRONG = {
+    "an unknown key": ({"titel": "x"}, "titel: no such key; the nearest is title"),
+    "one below": ({"build__jobs": 1}, "build.jobs: no such key"),
+    "its own name": ({"name": "x"}, "name: is that of the recipe's directory"),
+    "no title": ({"title": None}, "title is missing"),
+    "a number for a text": ({"title": 3}, "title: it takes str, not int"),
+    "two sources": ({"source__url": "https://x/y.tar"}, "source: one of package and url"),
+    "no version": ({"source__version": ""}, "source.version is missing"),
+    "no digests": ({"source__sha256": {}}, "source.sha256: every file has one"),
+    "half a digest": ({"source__sha256": {"a": "12"}}, "source.sha256: a: is no SHA-256"),
+    "the digest of another file": (
+        {"source__package": "", "source__url": "https://x/y.tar"},
+        "source.sha256: has to be of the url's file",
+    ),
+    "an unknown build system": ({"build__system": "ant"}, "build.system: 'ant' is none of"),
+    "a script without lines": ({"build__system": "script"}, "build.script: belongs to"),
+    "lines without a script": ({"build__script": ["x"]}, "build.script: belongs to"),
+    "a script with goals": (
+        {"build": {"system": "script", "script": ["x"], "goals": ["all"]}},
+        "build: a script has no arguments",
+    ),
+    "a patch without a reason": ({"patch": [{"file": "a", "why": " "}]}, "why has to be said"),
+    "no test": ({"test": []}, "test: a port with an image has a test"),
+    "a test of nothing": ({"test": [{"what": "x"}]}, "test[0]: it asserts nothing"),
+    "a boot that is not looked at": (
+        {"test": [{"what": "x", "boot": {"image": "hello"}}]},
+        "test[0]: it asserts nothing",
+    ),
+    "a status of nothing": (
+        {"test": [{"what": "x", "run": ["true"], "status": 1}]},
+        "test[0]: stdin, stdout, status and stop are those of a boot",
+    ),
+    "a boot of no image": (
+        {"test__0__boot": {"image": "helo"}},
+        "test[0].boot.image: there is no [image.helo]",
+    ),
+    "no expression": ({"test__0__stdout": "("}, "test[0].stdout: no regular expression"),
+    "a suite without names": (
+        {"suite": {"what": "x", "process": [], "unikernel": [], "passed": "a", "failed": "b"}},
+        "suite.failed: one group, the name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
+def test_wrong(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UkccError) as caught:
+        parse(PLACE, table(**changes))
+    assert message in caught.value.message
+
+
+def test_a_directory_of_recipes(tmp_path: Path) -> None:
+    with pytest.raises(UkccError, match="no such directory"):
+        load_all(tmp_path / "none")
+    assert load_all(tmp_path) == {}
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "port.toml"
+    file.write_text("title = 3")
+    with pytest.raises(UkccError) as caught:
+        load_all(tmp_path)
+    assert caught.value.message == f"{file}: title: it takes str, not int"
+
+
+def test_those_that_come_with_ukcc_are_right() -> None:
+    """Every recipe is read strictly, and its packages are those that `make ports` installs."""
+    known = load_all(recipe.recipes_directory(None))
+    assert known
+    listed = Path(__file__).parents[2] / "scripts" / "ports-packages.txt"
+    packages = {line.split()[0] for line in listed.read_text().splitlines() if line[:1] not in "#"}
+    assert packages == {word for one in known.values() for word in one.build.packages}
+
+
+def test_names() -> None:
+    known = {"hello": parse(PLACE, table())}
+    assert select(known, ["hello", "hello"]) == [known["hello"]]
+    with pytest.raises(UkccError, match="helo: no such port; the nearest is hello"):
+        select(known, ["helo"])
