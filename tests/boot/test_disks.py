@@ -240,3 +240,34 @@ def test_a_full_disk_of_the_host(build_image: Build, boot: Boot, tmp_path: Path)
     argv = [b"unshare", b"-m", b"sh", b"-c", os.fsencode(mounted), b"sh", *run]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * FACTOR)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (5, [b"Input/output error"])
+
+
+# Makes a file where only its owner may.
+WRITER = r"""
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+	FILE *file = fopen("/data/mine", "w");
+
+	printf("%d %s\n", getuid(), file ? "writes" : "may not");
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [("www-data", b"33 writes\n"), ("1000:33", b"1000 writes\n")]
+)
+def test_a_new_disk_is_the_users(
+    build_image: Build, boot: Boot, tmp_path: Path, user: str, said: bytes
+) -> None:
+    image = build_image(WRITER, name="writer")
+    disk = ["--disk", f"{tmp_path}/data.img:/data,create=16M"]
+    assert boot(image, options=["--user", user, *disk])[:2] == (0, said)
+    # one that is there stays as it is
+    status, stdout, _ = boot(image, options=["--user", "games", *disk])
+    assert (status, stdout) == (0, b"5 may not\n")
+    status, _, stderr = boot(image, options=["--user", "nobody-known", *disk])
+    assert (status, stderr.count(b"\n")) == (125, 1) and b"knows no user" in stderr

@@ -3,7 +3,9 @@
 import os
 from dataclasses import dataclass, replace
 
+from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
+from ukcc.image.accounts import accounts_of, parse_owner
 from ukcc.vm import guest
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
@@ -21,6 +23,21 @@ class Contents:
     image: str
     facts: ImageFacts
     additions: tuple[cpio.Entry, ...]
+
+
+def user_ids(options: RunOptions, contents: Contents) -> tuple[int, int]:
+    """The application's (uid, gid), by the accounts that the machine will have.
+
+    Raises MachineError for a user that it does not know.
+    """
+    user = options.guest.user
+    if not user:
+        return 0, 0
+    members = (*guest.archive_of(contents.image), *contents.additions)
+    try:
+        return parse_owner(user, accounts_of({one.path: one.data for one in members}))
+    except UkccError as error:
+        raise MachineError(f"--user {user}: {error.message}", error.hint) from None
 
 
 def read_contents(options: RunOptions, tracer: "Tracer | None" = None) -> Contents:

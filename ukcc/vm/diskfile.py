@@ -24,15 +24,19 @@ _MKFS_WORDS = ("-q", "-F", "-m", "0", "-e", "remount-ro")
 _LOCKED = re.compile(r"Is another process using the image \[(.*)\]\?")
 
 
-def prepared(disk: Disk, make: bool = True) -> Disk:
+ROOT = (0, 0)
+
+
+def prepared(disk: Disk, make: bool = True, owner: tuple[int, int] = ROOT) -> Disk:
     """The disk with its format, made if it is to be and is not there (unless `make` is False).
 
-    Raises MachineError for one that cannot be what it shall be.
+    owner: whose (uid, gid) the root directory of a new file system is. Raises MachineError for a
+    disk that cannot be what it shall be.
     """
     path = Path(disk.file)
     try:
         if not path.exists():
-            return _prepared_absent(disk, path, make)
+            return _prepared_absent(disk, path, make, owner)
         head, size = _read(path, writable=not disk.readonly)
     except OSError as error:
         raise _refused(disk, _reason(error), _mend(error)) from None
@@ -51,14 +55,14 @@ def prepared(disk: Disk, make: bool = True) -> Disk:
     return replace(disk, format=RAW)
 
 
-def _prepared_absent(disk: Disk, path: Path, make: bool) -> Disk:
+def _prepared_absent(disk: Disk, path: Path, make: bool, owner: tuple[int, int]) -> Disk:
     if path.is_symlink():
         raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
     if not disk.create:
         raise _refused(disk, "no such file", "add ,create=SIZE to make it, as in ,create=1G")
     mkfs = _find_mkfs()
     if make:
-        make_disk(path, disk.create, mkfs)
+        make_disk(path, disk.create, mkfs, owner)
     return replace(disk, format=RAW)
 
 
@@ -131,27 +135,28 @@ def in_use(said: str) -> str:
     return match[1] if match else ""
 
 
-def make_disk(path: Path, size: int, mkfs: str) -> None:
+def make_disk(path: Path, size: int, mkfs: str, owner: tuple[int, int] = ROOT) -> None:
     """A sparse file of `size` bytes with an empty ext4, whole or not at all.
 
     It gets its name when it is ready, and never that of a file that is there by then.
     """
     try:
-        _make_nameless(path, size, mkfs)
+        _make_nameless(path, size, mkfs, owner)
     except OSError as error:
         raise MachineError(
             f"--disk {path}: cannot be made: {_reason(error)}", _mend(error)
         ) from None
 
 
-def _make_nameless(path: Path, size: int, mkfs: str) -> None:
+def _make_nameless(path: Path, size: int, mkfs: str, owner: tuple[int, int]) -> None:
     """A file without a name goes away with us, whatever ends us."""
     fd, forget = _open_nameless(path)
     try:
         os.ftruncate(fd, size)
         here = f"/proc/{os.getpid()}/fd/{fd}"
         try:
-            proc.output([mkfs, *_MKFS_WORDS, here])
+            owned = f"root_owner={owner[0]}:{owner[1]}"
+            proc.output([mkfs, *_MKFS_WORDS, "-E", owned, here])
         except proc.ProgramFailed as error:
             said = error.tail[-1] if error.tail else error.message
             raise MachineError(f"--disk {path}: {MKFS} failed: {said}", error.hint) from None

@@ -23,8 +23,8 @@ from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
-from ukcc.vm.contents import read_contents
-from ukcc.vm.diskfile import in_use, prepared
+from ukcc.vm.contents import read_contents, user_ids
+from ukcc.vm.diskfile import ROOT, in_use, prepared
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -56,7 +56,8 @@ def run(options: RunOptions) -> int:
     plan_machine(options, facts, "tcg")
     check_host(options)
     supervise.check(options.name)
-    options = replace(options, disks=tuple(prepared(disk) for disk in options.disks))
+    owner = user_ids(options, contents) if options.disks else ROOT
+    options = replace(options, disks=tuple(prepared(disk, True, owner) for disk in options.disks))
     machine = plan_machine(
         options,
         facts,
