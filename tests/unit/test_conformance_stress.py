@@ -84,6 +84,13 @@ def test_the_status_decides(how: str, verdict: str) -> None:
     assert bool(why) == (verdict != "pass")
 
 
+def test_a_stressor_that_was_killed_is_named() -> None:
+    # all that stress-ng 0.15 says of it, and with --verbose only
+    killed = "process [9] (pthread) terminated on signal: 11 (Segmentation fault)"
+    said = (f"stress-ng: debug: [8] {killed}", *SAID)
+    assert judge_process(job("exit 2", said=said)) == ("fail", killed)
+
+
 def test_a_stressor_that_skips_itself_did_not_pass() -> None:
     said = ("stress-ng: info:  [8] kvm: /dev/kvm not available, skipping stress test", SAID[0])
     assert judge_process(job(said=said)) == (

@@ -23,6 +23,7 @@ _SKIPPED = re.compile(
     r"skip\w* (?:the |this )?(?:stress\w*|stes+or)\b|stressor will be skipped|: skipped, "
 )
 _NOTHING = "No stress workers invoked"
+_KILLED = ") terminated on signal: "  # of a stressor; said with --verbose only
 _LINE = re.compile(r"stress-ng: (?P<kind>\w+): *\[\d+\] (?P<text>.*)")
 _ASKED = re.compile(r"setting to a (\d+) second run per stressor")
 _TOOK = re.compile(r"successful run completed in ([\d.]+)s")
@@ -130,12 +131,15 @@ def _last_but_summary(job: Job) -> str:
 
 
 def _complaint(said: Iterable[str]) -> str:
-    """The first line of stress-ng's that says what failed, else its first warning."""
+    """The first line of stress-ng's that says what failed, else a warning, else who was killed."""
     lines = [found for found in map(_LINE.search, said) if found]
     for kinds in (("fail", "error"), ("warn",)):
         for found in lines:
             if found["kind"] in kinds:
                 return found["text"].strip()
+    killed = [found["text"] for found in lines if _KILLED in found["text"]]
+    if killed:
+        return killed[0].strip()
     skipped = [line for line in said if _SKIPPED.search(line)]
     return _text(skipped[-1]) if skipped else ""
 
