@@ -150,3 +150,21 @@ def test_pack(link: Link, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "/etc/app: two files are to be at this place" in done.stderr
     assert not (tmp_path / "image").exists()
+
+
+def test_pack_makes_a_thin_image_whole(link: Link, tmp_path: Path) -> None:
+    argv = [str(BIN / "ukcc"), "pack", "p", "-o", "image", "--name", "other"]
+    argv += ["--config", "uk.toml", "--file", "site:/site"]
+    assert link(UKCC_IMAGE="thin").returncode == 0
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    image = inspect_image(tmp_path / "image")
+    assert image.kernel and image.program == "/app/other"
+    assert image.settings == {"memory": 64, "args": ["a"]}
+    assert {"app/other", "etc/app", "srv/site/a", "site/a"} <= set(members(tmp_path / "image"))
+    assert subprocess.run([tmp_path / "image"]).returncode == 0
+    # what it was made of is as it was, and a whole one is no thin one
+    assert (tmp_path / "p").stat().st_size < 2_000_000
+    again = [*argv[:2], "image", "-o", "another"]
+    done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "ukcc: error: image: is an image already\n")

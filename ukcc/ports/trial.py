@@ -4,7 +4,7 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +76,8 @@ def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
         with progress.step(f"{place.recipe.name}: {suite.what}, as {life}"):
             stage = _stage(place, step, suite.limit)
             with _machine(stage, boot, "") as machine:
-                _suite_lines(stage, lines, machine)
-        counts[life] = count(suite, stage.log.read_text(errors="replace"))
+                said = _suite_lines(stage, lines, machine)
+        counts[life] = count(suite, said)
     only = set(counts["unikernel"].failed) - set(counts["process"].failed) - set(suite.explained)
     return Comparison(counts["process"], counts["unikernel"], tuple(sorted(only)))
 
@@ -140,7 +140,7 @@ def _test(place: Place, test: Trial, step: str) -> None:
     stage = _stage(place, step, test.limit)
     with _machine(stage, test.boot, test.stdin) as machine:
         for line in test.run:
-            _run(stage, line, machine)
+            _run(stage, line, machine, "-x")
         if machine and (test.stop or not test.run):
             status = machine.stop() if test.run else machine.wait(stage.left)
             if status != test.status:
@@ -160,14 +160,23 @@ def _machine(stage: _Stage, boot: "Boot | None", stdin: str) -> "Iterator[Machin
         yield machine
 
 
-def _run(stage: _Stage, line: str, machine: "Machine | None") -> None:
-    """One line in the test's directory. Raises ProgramFailed, or UkccError if it was too slow."""
+def _run(
+    stage: _Stage,
+    line: str,
+    machine: "Machine | None",
+    *options: str,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> None:
+    """One line in the test's directory, by a bash with further options. Raises UkccError.
+
+    on_line: gets each line of what it says.
+    """
     limited = ["timeout", "--kill-after=10", f"{stage.left:.0f}"]
     variables = {**stage.variables, **(machine.variables() if machine else {})}
     path = f"{stage.place.prefix}/bin:{proc.path_for_builds()}"
-    command = proc.isolated([*limited, *bash(_TOLD + line, "-xE")], **variables, PATH=path)
+    command = proc.isolated([*limited, *bash(_TOLD + line, "-E", *options)], **variables, PATH=path)
     try:
-        proc.run(command, cwd=stage.work, log=stage.log)
+        proc.run(command, cwd=stage.work, log=stage.log, on_line=on_line)
     except proc.ProgramFailed as error:
         how = f"ended with {error.returncode}"
         if error.returncode == _TIMED_OUT:
@@ -179,11 +188,13 @@ def _run(stage: _Stage, line: str, machine: "Machine | None") -> None:
         ) from None
 
 
-def _suite_lines(stage: _Stage, lines: Sequence[str], machine: "Machine | None") -> None:
-    """A suite ends with a status of its own where a test has failed: what counts is counted."""
+def _suite_lines(stage: _Stage, lines: Sequence[str], machine: "Machine | None") -> str:
+    """What a suite says; its status does not count, but what it says of each test."""
+    said: list[str] = []
     for line in lines:
         try:
-            _run(stage, line, machine)
+            _run(stage, line, machine, on_line=said.append)
         except proc.ProgramFailed as error:
             if error.returncode == _TIMED_OUT:
                 raise
+    return "\n".join(said)
