@@ -107,11 +107,12 @@ def test_a_digest_is_of_all_that_counts(tmp_path: Path, store: Path) -> None:
     changed = [
         recipe(arguments=("--x",)),
         replace(recipe(), source=Source({"a": DIGEST}, package="hello", version="2")),
-        replace(recipe(), image={"hello": Image("hello", kernel=("CONFIG_X",))}),
         replace(recipe(), patch=(Patch("a", "b"),)),
     ]
     digests = {made(one).digest for one in changed} | {first.digest}
-    assert len(digests) == 5
+    assert len(digests) == 4
+    other = made(replace(recipe(), image={"hello": Image("hello", kernel=("CONFIG_X",))}))
+    assert other.digest == first.digest and other.images_digest != first.images_digest
     (tmp_path / "hello").mkdir()
     beside = replace(recipe(), directory=str(tmp_path / "hello"))
     (tmp_path / "hello" / "test").mkdir()
@@ -184,7 +185,7 @@ def test_results_are_kept(tmp_path: Path) -> None:
     assert results.kept("hello") == result
     again = results.gather(where, [trial.Verdict("works", "", "log")])
     assert again.suite == result.suite, "without a suite, the last one of this build counts"
-    other = results.gather(replace(where, digest="x"), [trial.Verdict("works", "no", "log")])
+    other = results.gather(replace(where, images_digest="x"), [trial.Verdict("works", "no", "log")])
     assert other.suite is None and not other.passed
     assert list(table.verdicts(other)) == ["hello: FAILED: works", "  no"]
     assert json.loads(json.dumps(table.plain(other)))["tests"] == {"works": "no"}

@@ -35,21 +35,28 @@ def build(place: Place, progress: Progress, jobs: int) -> bool:
     locks.mkdir(parents=True, exist_ok=True)
     name = place.recipe.name
     with FileLock(locks / f"port-{name}.lock"):
-        if place.built:
+        if place.complete:
             return False
-        shutil.rmtree(place.root, ignore_errors=True)
-        place.root.mkdir(parents=True)
-        with progress.step(f"{name}: fetch"):
-            files = sources.fetch(place.recipe)
-            sources.unpack(place.recipe, files, place.tree)
-        for step, argv in commands(place, jobs):
-            with progress.step(f"{name}: {step}") as shown:
-                run(place, step, argv, lambda _: shown.advance())
+        if not place.built:
+            _build_tree(place, progress, jobs)
         with progress.step(f"{name}: images"):
             images.make(place)
-        place.stamp.touch()
+        place.stamp.write_text(place.images_digest)
         _forget_older(place)
     return True
+
+
+def _build_tree(place: Place, progress: Progress, jobs: int) -> None:
+    name = place.recipe.name
+    shutil.rmtree(place.root, ignore_errors=True)
+    place.root.mkdir(parents=True)
+    with progress.step(f"{name}: fetch"):
+        files = sources.fetch(place.recipe)
+        sources.unpack(place.recipe, files, place.tree)
+    for step, argv in commands(place, jobs):
+        with progress.step(f"{name}: {step}") as shown:
+            run(place, step, argv, lambda _: shown.advance())
+    place.stamp.touch()
 
 
 def commands(place: Place, jobs: int) -> list[Command]:

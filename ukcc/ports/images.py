@@ -1,5 +1,6 @@
 """The images of a port: thin programs of its build, made whole, with files and settings inside."""
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from ukcc.vm.facts import read_facts
 
 def make(place: Place) -> None:
     """All images of the recipe. Raises UkccError that names the recipe and the image."""
+    shutil.rmtree(place.root / "images", ignore_errors=True)
+    (place.root / "images").mkdir()
     for name, image in place.recipe.image.items():
         where = f"{place.recipe.file}: image.{name}"
         try:
@@ -32,7 +35,6 @@ def _make(place: Place, name: str, image: Image, where: str) -> None:
     entries = file_entries(settings.files)
     check_places(entries, f"/app/{name}")
     target = place.image(name)
-    target.parent.mkdir(exist_ok=True)
     program = place.tree / expand(image.program, variables)
     complete(str(program), target, name=name, files=entries, settings=carried(settings))
     known = read_facts(str(target)).kernel_config

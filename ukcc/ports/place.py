@@ -4,7 +4,7 @@
                           prefix    what it installs
                           images    whole images
                           logs      one a step
-                          built     there when all of it is there
+                          built     there when it is built: the digest of its images
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import ukcc
 from ukcc import paths
@@ -28,13 +29,15 @@ _SHOWN = 16  # digits of a digest in a path
 
 @dataclass(frozen=True)
 class Place:
-    """A port's. digest: of the recipe's part that counts for the build, and what it depends on.
+    """A port's. digest: of the recipe's part that counts for the build, and what it depends on;
+    images_digest: of that and of the images, which are made anew without a build.
 
     dependencies: the places of the ports that it is built with, those of theirs included.
     """
 
     recipe: Recipe
     digest: str
+    images_digest: str
     dependencies: tuple["Place", ...]
 
     @property
@@ -55,7 +58,13 @@ class Place:
 
     @property
     def built(self) -> bool:
+        """Whether the tree is; its images may be those of an earlier recipe."""
         return self.stamp.is_file()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the images are, too."""
+        return self.built and self.stamp.read_text() == self.images_digest
 
     def image(self, name: str) -> Path:
         """A whole image, by its name in the recipe."""
@@ -118,13 +127,17 @@ def _place(
         "sysroot": sysroot,
         "source": asdict(recipe.source),
         "build": asdict(recipe.build),
-        "image": {name: asdict(image) for name, image in recipe.image.items()},
         "patches": [patch.file for patch in recipe.patch],
         "files": _files(Path(recipe.directory)),
         "depends": [d.digest for d in every.values()],
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return Place(recipe, digest, tuple(every.values()))
+    digest = _digest(facts)
+    images = {name: asdict(image) for name, image in recipe.image.items()}
+    return Place(recipe, digest, _digest([digest, images]), tuple(every.values()))
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _files(root: Path) -> dict[str, str]:

@@ -55,12 +55,12 @@ def gather(place: Place, verdicts: Iterable[Verdict], suite: "Comparison | None"
     found = None
     if suite:
         found = SuiteResult(str(suite.process), str(suite.unikernel), suite.unexplained)
-    elif earlier and earlier.digest == place.digest:
+    elif earlier and earlier.digest == place.images_digest:
         found = earlier.suite
     return Result(
         name=place.recipe.name,
         version=place.recipe.source.version,
-        digest=place.digest,
+        digest=place.images_digest,
         images=images,
         tests={verdict.what: verdict.error for verdict in verdicts},
         suite=found,

@@ -28,7 +28,7 @@ def build_all(
     Raises UkccError before anything is built, for packages that are missing or a circle.
     """
     places = {p.recipe.name: p for p in every(wanted, known)}
-    not_built = [p for p in places.values() if not p.built]
+    not_built = [p for p in places.values() if not p.complete]
     build.check_packages([word for p in not_built for word in p.recipe.build.packages])
     jobs = max(1, cpus() // parallel)
 

@@ -64,7 +64,7 @@ def shown(where: Place) -> Iterator[str]:
         yield f"with     {' '.join(d.recipe.name for d in where.dependencies)}"
     if recipe.build.packages:
         yield f"packages {' '.join(recipe.build.packages)}"
-    yield f"place    {where.root} ({'built' if where.built else 'not built'})"
+    yield f"place    {where.root} ({'built' if where.complete else 'not built'})"
     for step, argv in build.commands(where, 1):
         yield f"{step:<8} {argv[-1] if argv[0] == 'bash' else shlex.join(argv)}"
     for name in recipe.image:

@@ -8,7 +8,7 @@ export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGDATABASE=postgres PGCONNE
 start() {
     ukcc run -d --name pg --smp 2 -p "127.0.0.1:$port:5432" --disk disk.img:/var/lib/postgresql,create=2G \
         -v "$RECIPE/test:/test:ro" "$@" "$IMAGES/postgres" -D /var/lib/postgresql/data \
-        -c listen_addresses='*' -c hba_file=/test/pg_hba.conf -c max_connections=40
+        -c listen_addresses='*' -c unix_socket_directories=/tmp -c hba_file=/test/pg_hba.conf -c max_connections=40
     until ukcc logs pg 2>&1 | tail -1 | grep 'database system is ready to accept connections'; do
         ukcc ps | grep '^pg ' > /dev/null
         sleep 0.5
