@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -221,9 +222,17 @@ def test_a_test_that_fails_says_which_command(recipes: Path) -> None:
     (recipes / "greeting" / "port.toml").write_text(
         (recipes / "greeting" / "port.toml").read_text().replace('"instal"', '"install"')
     )
-    file.write_text(file.read_text().replace("friend of ring'", "friend of fire'"))
+    text = file.read_text().replace("friend of ring'", "friend of fire'")
+    left = 'ukcc run -d --name left "$IMAGES/greeter" && ukcc ps > machines\nexec 3<>'
+    file.write_text(text.replace("exec 3<>", left, 1))
     done = port(recipes, "test", "-q", "greeter")
     assert done.returncode == 1
     assert "greeter: passed: greets who is named" in done.stdout
     assert "greeter: FAILED: answers lines" in done.stdout
     assert "`test \"$answer\" = 'HELLO, friend of fire'` ended with 1" in done.stdout
+    # what it had started is ended with it
+    work = Path(port(recipes, "build", "-q", "greeter").stdout.strip()) / "work" / "test-2"
+    assert "\nleft " in (work / "machines").read_text()
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(work)}
+    argv = [Path(sys.executable).parent / "ukcc", "ps", "--json"]
+    assert subprocess.run(argv, env=environment, capture_output=True).stdout == b"[]\n"

@@ -49,8 +49,13 @@ def made(one: Recipe, *others: Recipe) -> Place:
 
 COMMANDS = {
     "autotools": (
-        {"prepare": ("autoreconf",), "arguments": ("--with=$TREE",), "install": ("install",)},
-        ["autoreconf", "./configure --prefix=P --with=T", "make -j3", "make install"],
+        {
+            "prepare": ("autoreconf",),
+            "arguments": ("--with=$TREE",),
+            "install": ("install",),
+            "finish": ("strip P",),
+        },
+        ["autoreconf", "./configure --prefix=P --with=T", "make -j3", "make install", "strip P"],
     ),
     "make": (
         {"arguments": ("A=b c",), "goals": ("all",), "install": ("install", "PREFIX=$PREFIX")},

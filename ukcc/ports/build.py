@@ -64,7 +64,8 @@ def commands(place: Place, jobs: int) -> list[Command]:
     recipe = place.recipe.build
     prepare: list[Command] = [("prepare", bash(line)) for line in recipe.prepare]
     script: list[Command] = [("script", bash(line)) for line in recipe.script]
-    return [*prepare, *script, *_SYSTEMS.get(recipe.system, _none)(place, recipe, jobs)]
+    finish: list[Command] = [("finish", bash(line)) for line in recipe.finish]
+    return [*prepare, *script, *_SYSTEMS.get(recipe.system, _none)(place, recipe, jobs), *finish]
 
 
 def run(place: Place, step: str, argv: Sequence[str], on_line: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import ukcc
 from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
-from ukcc.ports.recipe import FILE, Recipe
+from ukcc.ports.recipe import FILE, Build, Image, Recipe, Source
 
 # Files of a recipe that only its tests need are in a directory of this name.
 TESTS = "test"
@@ -125,15 +125,20 @@ def _place(
     facts = {
         "ukcc": ukcc.__version__,
         "sysroot": sysroot,
-        "source": asdict(recipe.source),
-        "build": asdict(recipe.build),
+        # a key that a recipe has not is nothing, so that a new one leaves the others as they are
+        "source": _said(recipe.source),
+        "build": _said(recipe.build),
         "patches": [patch.file for patch in recipe.patch],
         "files": _files(Path(recipe.directory)),
         "depends": [d.digest for d in every.values()],
     }
     digest = _digest(facts)
-    images = {name: asdict(image) for name, image in recipe.image.items()}
+    images = {name: _said(image) for name, image in recipe.image.items()}
     return Place(recipe, digest, _digest([digest, images]), tuple(every.values()))
+
+
+def _said(part: "Source | Build | Image") -> dict[str, Any]:
+    return {key: value for key, value in asdict(part).items() if value}
 
 
 def _digest(facts: Any) -> str:

@@ -48,10 +48,11 @@ class Patch:
 class Build:
     """How it is built. Lines are for bash; all may use the variables of docs/porting.md.
 
-    system: one of SYSTEMS; directory: of the build, in the tree; prepare: lines that come first;
-    arguments: of configure, make, cmake or `meson setup`; goals: what make (or ninja) makes, and
-    what it makes to install; script: the lines, for system `script`; environment: variables;
-    packages: of Debian, that it needs besides ukcc's own; limit: seconds for one line.
+    system: one of SYSTEMS; directory: of the build, in the tree; prepare, finish: lines that come
+    first, and last; arguments: of configure, make, cmake or `meson setup`; goals: what make (or
+    ninja) makes; install: what it makes to install; script: the lines, for system `script`;
+    environment: variables; packages: of Debian, that it needs besides ukcc's own; limit: seconds
+    for one line.
     """
 
     system: str
@@ -60,6 +61,7 @@ class Build:
     arguments: tuple[str, ...] = ()
     goals: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
     script: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()

@@ -1,8 +1,11 @@
 """Tests a port: boots its images, runs the lines of its tests, and counts its own suite's."""
 
 import contextlib
+import json
+import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.ports.build import bash
-from ukcc.ports.machine import Machine, running
+from ukcc.ports.machine import LAUNCHER, Machine, running
 from ukcc.ports.place import Place
 from ukcc.ports.recipe import Boot, Suite, Trial
 from ukcc.progress import Progress
@@ -73,10 +76,12 @@ def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
         ("unikernel", suite.unikernel, suite.boot),
     ):
         step = f"suite-{life}"
-        with progress.step(f"{place.recipe.name}: {suite.what}, as {life}"):
-            stage = _stage(place, step, suite.limit)
-            with _machine(stage, boot, "") as machine:
-                said = _suite_lines(stage, lines, machine)
+        with (
+            progress.step(f"{place.recipe.name}: {suite.what}, as {life}"),
+            _staged(place, step, suite.limit) as stage,
+            _machine(stage, boot, "") as machine,
+        ):
+            said = _suite_lines(stage, lines, machine)
         counts[life] = count(suite, said)
     only = set(counts["unikernel"].failed) - set(counts["process"].failed) - set(suite.explained)
     return Comparison(counts["process"], counts["unikernel"], tuple(sorted(only)))
@@ -137,8 +142,10 @@ def _stage(place: Place, step: str, limit: int) -> _Stage:
 
 
 def _test(place: Place, test: Trial, step: str) -> None:
-    stage = _stage(place, step, test.limit)
-    with _machine(stage, test.boot, test.stdin) as machine:
+    with (
+        _staged(place, step, test.limit) as stage,
+        _machine(stage, test.boot, test.stdin) as machine,
+    ):
         for line in test.run:
             _run(stage, line, machine, "-x")
         if machine and (test.stop or not test.run):
@@ -147,6 +154,20 @@ def _test(place: Place, test: Trial, step: str) -> None:
                 raise UkccError(f"ended with status {status}, not {test.status}: {machine.tail()}")
         if machine and not re.search(test.stdout, machine.said, re.MULTILINE):
             raise UkccError(f"the machine did not say {test.stdout!r}: {machine.tail()}")
+
+
+@contextlib.contextmanager
+def _staged(place: Place, step: str, limit: int) -> Iterator[_Stage]:
+    """A stage; what its lines have left running in the background is ended with it."""
+    stage = _stage(place, step, limit)
+    try:
+        yield stage
+    finally:
+        variables = {**os.environ, "XDG_RUNTIME_DIR": str(stage.work)}
+        listed = subprocess.run([*LAUNCHER, "ps", "--json"], env=variables, capture_output=True)
+        names = [one["name"] for one in json.loads(listed.stdout or "[]")]
+        if names:
+            subprocess.run([*LAUNCHER, "kill", *names], env=variables, capture_output=True)
 
 
 @contextlib.contextmanager

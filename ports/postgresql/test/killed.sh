@@ -1,20 +1,21 @@
 start --config "$RECIPE/test/first.toml"
+last() { tail -1 acked.txt 2> /dev/null | grep . || echo 0; }
 sql -c 'create table acked(n int primary key)'
 pgbench -i -q -s 1
 for round in 1 2 3; do
-    from=$(( $(tail -1 acked.txt 2>/dev/null || echo 0) + 1 ))
+    from=$(($(last) + 1))
     pgbench -n -c 8 -T 600 > bench.log 2>&1 &
     bench=$!
     # one line a commit that the server has acknowledged
     (for n in $(seq $from 100000); do echo "insert into acked values ($n) returning n;"; done | sql >> acked.txt 2> acker.err) &
     acker=$!
-    until test "$(tail -1 acked.txt 2>/dev/null || echo 0)" -gt $((from + 20)); do
+    until test "$(last)" -gt $((from + 20)); do
         ukcc ps | grep '^pg ' > /dev/null
         sleep 0.2
     done
     ukcc kill pg
     wait $acker $bench || :
-    last=$(tail -1 acked.txt)
+    last=$(last)
     start
     test "$(sql -c "select count(*) from acked where n <= $last")" = "$last"
     # the one on its way may be there or not
