@@ -38,6 +38,9 @@ PACKAGES = {
 # LD_LIBRARY_PATH or the MAKEFLAGS of an outer make would change or break what is built.
 _BUILD_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "UKCC_HOME", "UKCC_LOG")
 
+_RUNNING: "set[subprocess.Popen[bytes]]" = set()
+_ended = False
+
 _TAIL = 20  # lines of a failed program's output that are worth showing at once
 
 
@@ -170,6 +173,8 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     """Starts the program in a session of its own, so that all its children can be stopped."""
     find(_program(argv))
+    if _ended:
+        raise ToolFailed(f"{argv[0]}: not started: we are ending")
     process = _plumbum()[argv[0]].popen(
         tuple(argv[1:]),
         env=dict(additions),
@@ -192,16 +197,33 @@ def _plumbum() -> Any:
     return local
 
 
+def end_all() -> None:
+    """Ends what other threads run, to whom no signal comes; their calls fail, now and later."""
+    global _ended
+    _ended = True
+    for process in list(_RUNNING):
+        _end(process)
+
+
 @contextlib.contextmanager
 def _killed_on_exception(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     """Ctrl-C, or an error of ours, must not leave a make running behind our back."""
+    _RUNNING.add(process)
+    if _ended:  # between the question in _start() and now
+        _end(process)
     try:
         yield
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        _end(process)
         process.wait()
         raise
+    finally:
+        _RUNNING.discard(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _program(argv: Sequence[str]) -> str:

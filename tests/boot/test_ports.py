@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import DEADLINE, FACTOR
+
+from ukcc import paths
 
 LIBRARY = {
     "greeting.c": 'const char *greeting(void) { return "hello"; }\n',
@@ -236,3 +239,40 @@ def test_a_test_that_fails_says_which_command(recipes: Path) -> None:
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(work)}
     argv = [Path(sys.executable).parent / "ukcc", "ps", "--json"]
     assert subprocess.run(argv, env=environment, capture_output=True).stdout == b"[]\n"
+
+
+SLOW_RECIPE = """
+title = "Slow"
+licence = "MIT"
+[source]
+version = "1"
+url = "{url}"
+sha256 = {{ "{name}" = "{digest}" }}
+[build]
+system = "script"
+script = ["sleep 60", "touch done"]
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_ended_build_leaves_nothing_at_work(tmp_path: Path, jobs: str) -> None:
+    source = pack(tmp_path, "slow", {"file": ""})
+    for name in ("one", "two", "three"):
+        (tmp_path / "ports" / name).mkdir(parents=True)
+        (tmp_path / "ports" / name / "port.toml").write_text(SLOW_RECIPE.format(**source))
+    argv = [Path(sys.executable).parent / "ukcc", "port", "--ports", tmp_path / "ports", "build"]
+    environment = {**os.environ, "UKCC_HOME": str(tmp_path / "store")}
+    (tmp_path / "store").mkdir()
+    sysroots = Path(paths.store()) / "sysroots"
+    (tmp_path / "store" / "sysroots").symlink_to(sysroots)
+    with subprocess.Popen(
+        [*argv, "-j", jobs, "--all"], env=environment, stderr=subprocess.PIPE, text=True
+    ) as build:
+        assert build.stderr is not None  # it is a pipe
+        while "script …" not in build.stderr.readline():
+            pass
+        build.terminate()
+        said = build.stderr.read()
+        assert build.wait(DEADLINE * FACTOR) == 128 + signal.SIGTERM, said
+    logs = [log.read_text() for log in (tmp_path / "store" / "ports").rglob("script.log")]
+    assert len(logs) <= int(jobs) and not any("touch" in log for log in logs)

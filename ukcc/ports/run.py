@@ -1,15 +1,19 @@
 """Builds and tests several ports: each after those that it depends on, some at a time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 
+from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.ports import build, results, trial
 from ukcc.ports.place import Place, place
 from ukcc.ports.recipe import Recipe
 from ukcc.progress import Progress
 from ukcc.sysroot.build import cpus
+
+_LOOK = 0.2  # seconds
 
 # A port's name, and what was wrong with it, or None.
 OnDone = Callable[[str, "UkccError | None"], None]
@@ -58,6 +62,24 @@ def test(made: Place, progress: Progress, *, long: bool) -> results.Result:
     return result
 
 
+def _done(running: Mapping[Future[None], str]) -> set[Future[None]]:
+    """Those that are; waits a little for the first. A signal that comes just before a thread begins
+    to wait is not seen before it ends: so not for long.
+    """
+    return wait(running, _LOOK, return_when=FIRST_COMPLETED).done if running else set()
+
+
+@contextlib.contextmanager
+def _ended_with_us(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """The pool waits for its threads: what they run must not go on when we are told to end."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        proc.end_all()
+        raise
+
+
 def _in_order(
     graph: Mapping[str, Iterable[str]],
     job: Callable[[str], None],
@@ -76,7 +98,7 @@ def _in_order(
         on_done(name, error)
         order.done(name)
 
-    with ThreadPoolExecutor(parallel) as pool:
+    with ThreadPoolExecutor(parallel) as pool, _ended_with_us(pool):
         while order.is_active():
             for name in order.get_ready():
                 culprit = next((before for before in graph[name] if before in failed), "")
@@ -84,7 +106,7 @@ def _in_order(
                     done(name, UkccError(f"{name}: it depends on {culprit}, which failed"))
                 else:
                     running[pool.submit(job, name)] = name
-            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+            for future in _done(running):
                 name, error = running.pop(future), future.exception()
                 if error is not None and not isinstance(error, UkccError):
                     raise error
