@@ -70,13 +70,17 @@ def _done(running: Mapping[Future[None], str]) -> set[Future[None]]:
 
 
 @contextlib.contextmanager
-def _ended_with_us(pool: ThreadPoolExecutor) -> Iterator[None]:
+def _ended_with_us(running: Mapping[Future[None], str]) -> Iterator[None]:
     """The pool waits for its threads: what they run must not go on when we are told to end."""
     try:
         yield
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        proc.end_all()
+        for future in running:
+            future.cancel()
+        # again, since a program that is just being started may miss it
+        while not all(future.done() for future in running):
+            proc.end_all()
+            wait(running, _LOOK)
         raise
 
 
@@ -98,7 +102,7 @@ def _in_order(
         on_done(name, error)
         order.done(name)
 
-    with ThreadPoolExecutor(parallel) as pool, _ended_with_us(pool):
+    with ThreadPoolExecutor(parallel) as pool, _ended_with_us(running):
         while order.is_active():
             for name in order.get_ready():
                 culprit = next((before for before in graph[name] if before in failed), "")
