@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tomli
 
 from ukcc.errors import UkccError
 from ukcc.ports import build, images, place, results, run, skeleton, sources, table, trial
 from ukcc.ports.place import Place
-from ukcc.ports.recipe import Build, Image, Patch, Recipe, Source, Suite, Trial
+from ukcc.ports.recipe import Build, Image, Patch, Recipe, Source, Suite, Trial, parse
 
 DIGEST = "0" * 64
 
@@ -266,3 +267,16 @@ def test_a_build_system_is_recognised(tmp_path: Path, files: list[str], system: 
     for name in files:
         (tmp_path / name).touch()
     assert skeleton.build_system(tmp_path) == system
+
+
+@pytest.mark.parametrize("name", ["hello", "lua5.4", "libfoo++", "a-b"])
+def test_a_recipe_that_is_begun_is_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / "configure.ac").touch()
+    source = Source({"a_1.dsc": DIGEST}, package="a", version="1")
+    text = skeleton.begun(name, source, tmp_path, 'packages = ["zlib1g-dev"]\n')
+    found = parse(Path("ports") / name, tomli.loads(text))
+    assert found.source == source and list(found.image) == [name]
+    assert found.build.prepare == ("autoreconf -fi",)
+    assert found.build.packages == ("zlib1g-dev",)
+    with pytest.raises(UkccError, match="a port's name has"):
+        skeleton.write(tmp_path, "Bad Name", "a")

@@ -213,9 +213,14 @@ def select(known: Mapping[str, Recipe], names: Iterable[str]) -> list[Recipe]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
+def check_name(name: str) -> None:
+    """Raises UkccError for what cannot be the name of a port."""
+    if not _NAME.fullmatch(name):
+        raise UkccError(f"{name!r}: a port's name has small letters, digits, and + . -")
+
+
 def _check(recipe: Recipe) -> None:
-    if not _NAME.fullmatch(recipe.name):
-        raise UkccError(f"{recipe.name!r}: a port's name has small letters, digits, and + . -")
+    check_name(recipe.name)
     _check_source(recipe.source)
     _check_build(recipe.build)
     for patch in recipe.patch:

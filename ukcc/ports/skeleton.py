@@ -13,7 +13,17 @@ from debian.deb822 import Dsc, PkgRelation
 from ukcc import debsource
 from ukcc.errors import UkccError
 from ukcc.ports import sources
-from ukcc.ports.recipe import AUTOTOOLS, CMAKE, FILE, MAKE, MESON, SCRIPT, Recipe
+from ukcc.ports.recipe import (
+    AUTOTOOLS,
+    CMAKE,
+    FILE,
+    MAKE,
+    MESON,
+    SCRIPT,
+    Recipe,
+    Source,
+    check_name,
+)
 
 # The first of these files that a tree has tells its build system.
 _SIGNS = {
@@ -52,8 +62,8 @@ version = "{version}"
 system = "{system}"
 {build}
 # What is to boot: `program` is a path in the tree, or below $PREFIX.
-[image.{name}]
-program = "{program}"
+[image.{key}]
+program = "{name}"
 
 # At least one test, that does what the application is for.
 [[test]]
@@ -65,6 +75,7 @@ boot = {{ image = "{name}", arguments = ["--version"] }}
 
 def write(directory: Path, name: str, package: str) -> Path:
     """A new recipe's file; what it cannot know is for its author to put right. Raises UkccError."""
+    check_name(name)
     target = directory / name / FILE
     if target.exists():
         raise UkccError(f"{target}: is there already")
@@ -73,21 +84,27 @@ def write(directory: Path, name: str, package: str) -> Path:
     with tempfile.TemporaryDirectory() as work:
         tree = Path(work) / "tree"
         debsource.unpack(delivered, tree)
-        system, licence = build_system(tree), licence_of(tree)
-        prepare = 'prepare = ["autoreconf -fi"]\n' if _wants_autoreconf(tree) else ""
-    text = _TEXT.format(
-        name=name,
-        package=package,
-        version=delivered.version,
-        licence=licence,
-        digests=digest_lines(digests),
-        system=system,
-        build=prepare + _packages_line(delivered.files) + _script_line(system),
-        program=name,
-    )
+        source = Source(digests, package=package, version=delivered.version)
+        text = begun(name, source, tree, _packages_line(delivered.files))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
     return target
+
+
+def begun(name: str, source: Source, tree: Path, packages: str = "") -> str:
+    """The text of a recipe for a source that is unpacked in `tree`. packages: a line, or empty."""
+    system = build_system(tree)
+    prepare = 'prepare = ["autoreconf -fi"]\n' if _wants_autoreconf(tree) else ""
+    return _TEXT.format(
+        name=name,
+        key=name if name.isalnum() else f'"{name}"',
+        package=source.package,
+        version=source.version,
+        licence=licence_of(tree),
+        digests=digest_lines(source.sha256),
+        system=system,
+        build=prepare + packages + _script_line(system),
+    )
 
 
 def update(recipe: Recipe) -> tuple[str, str]:
