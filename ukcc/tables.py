@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -32,6 +33,16 @@ def record(kind: type[_Record], table: Mapping[str, Any], where: str = "") -> _R
         elif required:
             raise UkccError(f"{where}{field.name} is missing")
     return kind(**values)
+
+
+def check_pattern(pattern: str, where: str, groups: "int | None" = None) -> None:
+    """Raises UkccError for what is no regular expression, or has more groups than so many."""
+    try:
+        found = re.compile(pattern).groups
+    except re.error as error:
+        raise UkccError(f"{where}: no regular expression: {error}") from None
+    if groups is not None and found > groups:
+        raise UkccError(f"{where}: it has {found} groups, and may have {groups or 'none'}")
 
 
 def _value(wanted: Any, value: Any, where: str) -> Any:

@@ -1,7 +1,6 @@
 """A row of the table: what `tests/compat/rows/NAME.toml` may say, checked strictly."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import tomli
 
 from ukcc.errors import UkccError
-from ukcc.tables import record
+from ukcc.tables import check_pattern, record
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _check_suite(suite: Suite) -> None:
     if bool(suite.known) != bool(suite.known_why):
         raise UkccError("suite: known and known_why belong together")
     for key in ("passed", "failed", "total"):
-        _check_pattern(getattr(suite, key), f"suite.{key}")
+        check_pattern(getattr(suite, key), f"suite.{key}", 1)
 
 
 def _check_boot(boot: Boot, where: str) -> None:
@@ -145,16 +144,7 @@ def _check_boot(boot: Boot, where: str) -> None:
     if bool(boot.port) != bool(boot.talk or boot.get):
         raise UkccError(f"{where}: port belongs to talk and get")
     for key, pattern in (("stdout", boot.stdout), *(("talk.expect", t.expect) for t in boot.talk)):
-        _check_pattern(pattern, f"{where}.{key}")
+        check_pattern(pattern, f"{where}.{key}")
     for get in boot.get:
         if bool(get.body) == bool(get.body_file):
             raise UkccError(f"{where}.get: one of body and body_file is needed, not both")
-
-
-def _check_pattern(pattern: str, where: str) -> None:
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise UkccError(f"{where}: no regular expression: {error}") from None
-    if where.startswith("suite.") and groups > 1:
-        raise UkccError(f"{where}: it has {groups} groups, and may have one")

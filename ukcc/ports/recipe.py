@@ -12,7 +12,7 @@ import tomli
 
 from ukcc import paths
 from ukcc.errors import UkccError
-from ukcc.tables import record
+from ukcc.tables import check_pattern, record
 
 FILE = "port.toml"
 AUTOTOOLS, MAKE, CMAKE, MESON, SCRIPT = "autotools", "make", "cmake", "meson", "script"
@@ -263,13 +263,13 @@ def _check_test(test: Trial, recipe: Recipe, where: str) -> None:
         raise UkccError(f"{where}: it asserts nothing: run, or boot and stdout, are needed")
     if not test.boot and (test.stdin or test.stdout or test.status or test.stop):
         raise UkccError(f"{where}: stdin, stdout, status and stop are those of a boot")
-    _check_pattern(test.stdout, f"{where}.stdout")
+    check_pattern(test.stdout, f"{where}.stdout")
     _check_boot(test.boot, recipe, where)
 
 
 def _check_suite(suite: Suite, recipe: Recipe) -> None:
     for key in ("passed", "failed"):
-        _check_pattern(getattr(suite, key), f"suite.{key}")
+        check_pattern(getattr(suite, key), f"suite.{key}", 1)
     if re.compile(suite.failed).groups != 1:
         raise UkccError("suite.failed: one group, the name of the test that failed, is needed")
     _check_boot(suite.boot, recipe, "suite")
@@ -279,13 +279,4 @@ def _check_boot(boot: "Boot | None", recipe: Recipe, where: str) -> None:
     if boot and boot.image not in recipe.image:
         raise UkccError(f"{where}.boot.image: there is no [image.{boot.image}]")
     if boot:
-        _check_pattern(boot.ready, f"{where}.boot.ready")
-
-
-def _check_pattern(pattern: str, where: str) -> None:
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise UkccError(f"{where}: no regular expression: {error}") from None
-    if groups > 1:
-        raise UkccError(f"{where}: it has {groups} groups, and may have one")
+        check_pattern(boot.ready, f"{where}.boot.ready")
