@@ -111,6 +111,7 @@ SERVER = """
 import os, sys
 from ukcc.vm.machine import Share
 from ukcc.vm.virtiofs import served
+import plumbum  # the other user may not be able to read where it is
 os.setresgid(*[int(sys.argv[2])] * 3)
 os.setresuid(*[int(sys.argv[2])] * 3)
 with served([Share(sys.argv[1], "/data")], "virtiofs") as serving:

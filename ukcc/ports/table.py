@@ -144,7 +144,7 @@ def _part(recipe: Recipe, known: Mapping[str, Recipe]) -> str:
 
 def _general(command: str, where: Place) -> str:
     """Without the paths of this machine."""
-    names = {str(where.prefix): "$PREFIX", str(where.tree): "$TREE"}
-    for path, name in names.items():
-        command = command.replace(path, name)
+    for name, path in where.variables().items():
+        if path.startswith("/"):
+            command = command.replace(path, f"${name}")
     return command
