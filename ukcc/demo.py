@@ -96,10 +96,9 @@ def build(tree: Path, log: Path) -> Redis:
 
 
 def _run_command(server: Path, used: str, port: int) -> list[str]:
-    """`ukcc run …` by this interpreter, so that it works where no PATH was set up."""
+    """`ukcc run …`."""
     options = ["--accel", used, "-p", f"{port}:{_GUEST_PORT}"]
-    launcher = [sys.executable, "-c", "from ukcc.cli import main; main()"]
-    return [*launcher, "run", *options, str(server), *_SERVER_WORDS]
+    return [*proc.UKCC, "run", *options, str(server), *_SERVER_WORDS]
 
 
 @contextlib.contextmanager

@@ -41,6 +41,11 @@ _BUILD_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "UKCC_HOME", 
 _RUNNING: "set[subprocess.Popen[bytes]]" = set()
 _ended = False
 
+# `ukcc` by this interpreter, so that it works where no PATH was set up.
+UKCC = (sys.executable, "-c", "from ukcc.cli import main; main()")
+
+TIMED_OUT = 124  # the status of a limited command that was over its time, by timeout(1)
+
 _TAIL = 20  # lines of a failed program's output that are worth showing at once
 
 
@@ -64,6 +69,11 @@ def isolated(argv: Sequence[str], **environment: str) -> list[str]:
     kept = {name: os.environ[name] for name in _BUILD_ENVIRONMENT if name in os.environ}
     settings = {**kept, "LC_ALL": "C", **environment}
     return ["env", "-i", *(f"{name}={value}" for name, value in settings.items()), *argv]
+
+
+def limited(argv: Sequence[str], seconds: float) -> list[str]:
+    """The command, ended with all that it has started when it takes longer."""
+    return ["timeout", "--kill-after=10", f"{seconds:.0f}", *argv]
 
 
 def find(program: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 import tomli
 
 from ukcc.errors import UkccError
+from ukcc.hashing import sha256
 from ukcc.ports import build, images, place, results, run, skeleton, sources, table, trial
 from ukcc.ports.place import Place
 from ukcc.ports.recipe import Build, Image, Patch, Recipe, Source, Suite, Trial, parse
@@ -159,7 +160,7 @@ def test_one_that_fails_takes_those_above_along() -> None:
             raise UkccError("no")
 
     graph = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"]}
-    failed = run._in_order(graph, job, 2, lambda name, error: said.append((name, str(error))))
+    failed = run._in_order(graph, job, 2)
     assert {name: error.message for name, error in failed.items()} == {
         "b": "no",
         "c": "c: it depends on b, which failed",
@@ -185,13 +186,13 @@ def test_results_are_kept(tmp_path: Path) -> None:
     assert results.kept("hello") is None
     counts = trial.Count(2, ()), trial.Count(1, ("x",))
     compared = trial.Comparison(counts[0], counts[1], ("x",))
-    result = results.gather(where, [trial.Verdict("works", "", "log")], compared)
+    result = results.gather(where, [trial.Verdict("works", "")], compared)
     assert not result.passed
     results.keep(result)
     assert results.kept("hello") == result
-    again = results.gather(where, [trial.Verdict("works", "", "log")])
+    again = results.gather(where, [trial.Verdict("works", "")])
     assert again.suite == result.suite, "without a suite, the last one of this build counts"
-    other = results.gather(replace(where, images_digest="x"), [trial.Verdict("works", "no", "log")])
+    other = results.gather(replace(where, images_digest="x"), [trial.Verdict("works", "no")])
     assert other.suite is None and not other.passed
     assert list(table.verdicts(other)) == ["hello: FAILED: works", "  no"]
     assert json.loads(json.dumps(table.plain(other)))["tests"] == {"works": "no"}
@@ -217,7 +218,7 @@ def test_an_archive_by_url(tmp_path: Path) -> None:
     source = Source({"hello-1.tar": DIGEST}, url=archive.as_uri(), version="1")
     with pytest.raises(UkccError, match="has SHA-256 2d711642b726"):
         sources.fetch(replace(recipe(), source=source))
-    digest = sources._sha256(archive)
+    digest = sha256(archive)
     source = replace(source, sha256={"hello-1.tar": digest})
     files = sources.fetch(replace(recipe(), source=source))
     assert (files / "hello-1.tar").read_bytes() == b"x"

@@ -3,13 +3,13 @@
 import contextlib
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+from ukcc import proc
 from ukcc.compat import talk
 from ukcc.compat.schema import Boot
 from ukcc.compat.steps import Place
@@ -64,14 +64,13 @@ def _boot(made: Place, wanted: Boot, log: Path) -> None:
 
 
 def _command(made: Place, wanted: Boot, port: int) -> list[str]:
-    """`ukcc run …` by this interpreter, so that it works where no PATH was set up."""
+    """`ukcc run …`."""
     options = [made.expand(word) for word in wanted.options]
     options += ["--timeout", str(wanted.timeout)]
     if port:
         options += ["-p", f"{port}:{wanted.port}"]
     arguments = [made.expand(word) for word in wanted.arguments]
-    launcher = [sys.executable, "-c", "from ukcc.cli import main; main()"]
-    return [*launcher, "run", *options, str(made.file(wanted.image)), *arguments]
+    return [*proc.UKCC, "run", *options, str(made.file(wanted.image)), *arguments]
 
 
 @contextlib.contextmanager

@@ -24,8 +24,8 @@ class Count:
 
 def count(suite: Suite, text: str) -> Count:
     """Raises UkccError when the text has no tests in it, or the numbers contradict each other."""
-    passed = _sum(suite.passed, text)
-    total = _sum(suite.total, text) if suite.total else passed + _sum(suite.failed, text)
+    passed = add_up(suite.passed, text)
+    total = add_up(suite.total, text) if suite.total else passed + add_up(suite.failed, text)
     if total == 0:
         raise UkccError("the suite's output names no tests", "are the row's patterns right?")
     if passed > total:
@@ -33,7 +33,7 @@ def count(suite: Suite, text: str) -> Count:
     return Count(passed, total)
 
 
-def _sum(pattern: str, text: str) -> int:
+def add_up(pattern: str, text: str) -> int:
     """What the group captures, added up; without a group, how many matches there are."""
     expression = re.compile(pattern, re.MULTILINE)
     matches = expression.finditer(text)

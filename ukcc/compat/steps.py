@@ -20,8 +20,6 @@ from ukcc.progress import Progress
 # CC and CXX are all that tells a build of uk-gcc; suites expect what every login has.
 _ENVIRONMENT = {"CC": "uk-gcc", "CXX": "uk-g++", "SHELL": "/bin/bash"}
 
-_TIMED_OUT = 124  # timeout(1)'s own
-
 
 @dataclass(frozen=True)
 class Place:
@@ -96,7 +94,7 @@ def run(step: str, lines: Iterable[str], made: Place, limit: int, progress: Prog
     environment = {**_ENVIRONMENT, **made.variables, "PATH": proc.path_for_builds()}
     with progress.step(f"{made.directory.name}: {step}") as shown:
         for line in lines:
-            command = ["timeout", "--kill-after=10", str(limit), "bash", "-c", line]
+            command = proc.limited(["bash", "-c", line], limit)
             try:
                 proc.run(
                     proc.isolated(command, **environment),
@@ -105,7 +103,7 @@ def run(step: str, lines: Iterable[str], made: Place, limit: int, progress: Prog
                     on_line=lambda _: shown.advance(),
                 )
             except proc.ProgramFailed as error:
-                slow = error.returncode == _TIMED_OUT
+                slow = error.returncode == proc.TIMED_OUT
                 how = f"took longer than {limit} s" if slow else f"ended with {error.returncode}"
                 raise proc.ProgramFailed(
                     f"`{line}` {how}", error.hint, error.returncode, error.tail

@@ -129,7 +129,7 @@ def make(
     """Runs a make -k; whether all of it went well. It is ended after `limit` seconds."""
     try:
         proc.run(
-            tree.environment(["timeout", "--kill-after=10", str(limit), *command], **env),
+            tree.environment(proc.limited(command, limit), **env),
             log=tree.log(log),
             on_line=on_line,
         )

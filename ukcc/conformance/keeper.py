@@ -6,13 +6,13 @@ Wrappers ask over a Unix socket (keeping.py). One keeper serves one run of one s
 import contextlib
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ukcc import proc
 from ukcc.conformance import client, keeping, listening
 from ukcc.conformance.client import GuestLost
 from ukcc.conformance.keeping import NoGuest
@@ -136,13 +136,12 @@ class Keeper:
 
 
 def command(setting: Setting, port: int) -> list[str]:
-    """`ukcc run …` by this interpreter, so that it works where no PATH was set up."""
+    """`ukcc run …`."""
     options = ["-m", str(setting.memory_mib), "--smp", str(setting.cpus)]
     options += ["--timeout", str(_LIFE), "-p", f"{port}:{AGENT_PORT}", "-v", "/usr:/usr:ro"]
     for share in setting.shares:
         options += ["-v", f"{share}:{share}"]
-    launcher = [sys.executable, "-c", "from ukcc.cli import main; main()"]
-    return [*launcher, "run", *options, str(setting.image), str(AGENT_PORT), *_LINKS]
+    return [*proc.UKCC, "run", *options, str(setting.image), str(AGENT_PORT), *_LINKS]
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ def _ensure(groups: Iterable[str], progress: Progress, jobs: int) -> Tests:
         stamp.write_text(key)
     for group in groups:
         with progress.step(f"kselftest {group}: build") as step:
-            command = ["timeout", "--kill-after=10", str(_BUILD_LIMIT), *tests.make(group, jobs)]
+            command = proc.limited(tests.make(group, jobs), _BUILD_LIMIT)
             try:
                 advance: Callable[[str], None] = lambda _: step.advance()  # noqa: E731
                 proc.run(command, log=tests.log(group, "build"), on_line=advance)
@@ -180,7 +180,7 @@ def _run(tests: Tests, life: str, group: str, name: str, socket: str) -> Result:
     if socket:
         command = [sys.executable, "-m", "ukcc.conformance.wrapper", *command]
         environment = {keeping.SOCKET: socket, keeping.LIMIT: str(_LIMIT)}
-    limited = ["timeout", "--kill-after=10", str(_LIMIT + 120 if socket else _LIMIT), *command]
+    limited = proc.limited(command, _LIMIT + 120 if socket else _LIMIT)
     status = 0
     try:
         proc.run(proc.isolated(limited, **environment), cwd=tests.directory(group), log=log)

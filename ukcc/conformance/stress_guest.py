@@ -4,13 +4,13 @@ import contextlib
 import queue
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ukcc import proc
 from ukcc.conformance.stress_lines import Job, Reader
 from ukcc.errors import MachineError
 
@@ -52,9 +52,8 @@ class Guest:
 
     def command(self) -> list[str]:
         """`ukcc run …` by this interpreter, so that it works where no PATH was set up."""
-        launcher = [sys.executable, "-c", "from ukcc.cli import main; main()", "run"]
         machine = ["-m", str(self.memory_mib), "--smp", str(self.cpus), "--accel", self.accel]
-        return [*launcher, *machine, *self.options, str(self.image), *self.companion]
+        return [*proc.UKCC, "run", *machine, *self.options, str(self.image), *self.companion]
 
 
 def run(guest: Guest, orders: Sequence[Order], work: Path) -> Iterator[Job]:

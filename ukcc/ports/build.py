@@ -26,8 +26,8 @@ _ENVIRONMENT = {
 Command = tuple[str, list[str]]  # the step whose log it is in, and argv
 
 
-def build(place: Place, progress: Progress, jobs: int) -> bool:
-    """Builds what is not built; what it depends on has to be. False if there was nothing to do.
+def build(place: Place, progress: Progress, jobs: int) -> None:
+    """Builds what is not built; what it depends on has to be.
 
     jobs: processes of its make. Raises UkccError.
     """
@@ -36,14 +36,13 @@ def build(place: Place, progress: Progress, jobs: int) -> bool:
     name = place.recipe.name
     with FileLock(locks / f"port-{name}.lock"):
         if place.complete:
-            return False
+            return
         if not place.built:
             _build_tree(place, progress, jobs)
         with progress.step(f"{name}: images"):
             images.make(place)
         place.stamp.write_text(place.images_digest)
         _forget_older(place)
-    return True
 
 
 def _build_tree(place: Place, progress: Progress, jobs: int) -> None:
@@ -71,9 +70,8 @@ def commands(place: Place, jobs: int) -> list[Command]:
 def run(place: Place, step: str, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
     """One command of the build. Raises ProgramFailed."""
     recipe = place.recipe.build
-    limited = ["timeout", "--kill-after=10", str(recipe.limit), *argv]
     proc.run(
-        proc.isolated(limited, **environment(place)),
+        proc.isolated(proc.limited(argv, recipe.limit), **environment(place)),
         cwd=place.tree / recipe.directory,
         log=place.log(step),
         on_line=on_line,

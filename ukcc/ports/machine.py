@@ -6,20 +6,18 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ukcc import proc
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
 from ukcc.ports.place import Place, expand
 from ukcc.ports.recipe import Boot
 from ukcc.vm.options import LOOPBACK
 from ukcc.vm.ports import holder
-
-LAUNCHER = (sys.executable, "-c", "from ukcc.cli import main; main()")
 
 _LOOK = 0.1  # seconds between two looks
 _ENDING = 60.0  # seconds for a machine to end that was told to
@@ -93,7 +91,7 @@ def running(
     options += [f"-p{LOOPBACK}:{host}:{guest}" for guest, host in ports.items()]
     arguments = [expand(word, variables) for word in boot.arguments]
     image = str(place.image(boot.image))
-    command = [*LAUNCHER, "run", *options, image, *arguments]
+    command = [*proc.UKCC, "run", *options, image, *arguments]
     source = work / "stdin"
     source.write_text(stdin)
     with (

@@ -19,6 +19,7 @@ from typing import Any
 import ukcc
 from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
+from ukcc.hashing import sha256
 from ukcc.ports.recipe import FILE, Build, Image, Recipe, Source
 
 # Files of a recipe that only its tests need are in a directory of this name.
@@ -148,7 +149,7 @@ def _digest(facts: Any) -> str:
 def _files(root: Path) -> dict[str, str]:
     """What lies beside the recipe, but for what its tests only need: path -> digest."""
     return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(root)): sha256(path)
         for path in sorted(root.rglob("*"))
         if path.is_file() and path != root / FILE and root / TESTS not in path.parents
     }

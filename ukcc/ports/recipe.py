@@ -26,8 +26,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Source:
     """Where the source comes from: a package of the distribution, or an archive.
 
-    package, version: of the source package, as dpkg has them; url: of the archive, `.tar` in any
-    compression that Python knows; sha256: file name -> digest, of every file.
+    package, version: of the source package, as dpkg has them; url: of the archive, as tar(1)
+    reads it; sha256: file name -> digest, of every file.
     """
 
     sha256: Mapping[str, str]

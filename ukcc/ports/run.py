@@ -15,16 +15,12 @@ from ukcc.sysroot.build import cpus
 
 _LOOK = 0.2  # seconds
 
-# A port's name, and what was wrong with it, or None.
-OnDone = Callable[[str, "UkccError | None"], None]
-
 
 def build_all(
     wanted: Sequence[Recipe],
     known: Mapping[str, Recipe],
     progress: Progress,
     parallel: int,
-    on_done: OnDone = lambda name, error: None,
 ) -> dict[str, UkccError]:
     """Builds them, and what they depend on. Name -> why it failed, of those that did.
 
@@ -39,7 +35,7 @@ def build_all(
     def one(name: str) -> None:
         build.build(places[name], progress, jobs)
 
-    return _in_order({n: p.recipe.depends for n, p in places.items()}, one, parallel, on_done)
+    return _in_order({n: p.recipe.depends for n, p in places.items()}, one, parallel)
 
 
 def every(wanted: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Place]:
@@ -88,7 +84,6 @@ def _in_order(
     graph: Mapping[str, Iterable[str]],
     job: Callable[[str], None],
     parallel: int,
-    on_done: OnDone,
 ) -> dict[str, UkccError]:
     """Does each when those before it are done. graph: name -> those before it."""
     order = TopologicalSorter(graph)
@@ -99,7 +94,6 @@ def _in_order(
     def done(name: str, error: "UkccError | None") -> None:
         if error:
             failed[name] = error
-        on_done(name, error)
         order.done(name)
 
     with ThreadPoolExecutor(parallel) as pool, _ended_with_us(running):

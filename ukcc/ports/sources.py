@@ -1,6 +1,5 @@
 """Gets a port's source: every file is one that the recipe names, with that digest."""
 
-import hashlib
 import shutil
 import urllib.request
 from pathlib import Path
@@ -10,6 +9,7 @@ from filelock import FileLock
 
 from ukcc import debsource, paths, proc
 from ukcc.errors import UkccError
+from ukcc.hashing import sha256
 from ukcc.ports.recipe import Recipe, Source
 
 _CHUNK = 1 << 20
@@ -20,7 +20,11 @@ def fetch(recipe: Recipe) -> Path:
     """The directory with the source's files, downloaded once and compared. Raises UkccError."""
     source = recipe.source
     try:
-        files = _package(source).files if source.package else _archive(source)
+        files = (
+            debsource.download(source.package, source.version).files
+            if source.package
+            else _archive(source)
+        )
     except proc.ProgramFailed as error:
         raise UkccError(
             f"{recipe.name}: {source.package} {source.version} cannot be had: {error.message}",
@@ -49,7 +53,7 @@ def digests(files: Path) -> dict[str, str]:
 
     Raises UkccError for a file that is not what its package says.
     """
-    found = {path.name: _sha256(path) for path in sorted(files.iterdir()) if path.is_file()}
+    found = {path.name: sha256(path) for path in sorted(files.iterdir()) if path.is_file()}
     for description in files.glob("*.dsc"):
         with description.open("rb") as text:
             for said in Dsc(text)["Checksums-Sha256"]:
@@ -76,10 +80,6 @@ def newest(package: str) -> tuple[str, dict[str, str]]:
     return delivered.version, digests(delivered.files)
 
 
-def _package(source: Source) -> debsource.Delivered:
-    return debsource.download(source.package, source.version)
-
-
 def _archive(source: Source) -> Path:
     """Downloaded into a file beside, then by rename."""
     ((name, digest),) = source.sha256.items()
@@ -89,8 +89,8 @@ def _archive(source: Source) -> Path:
         if not (files / name).is_file():
             partial = files.with_suffix(".partial")
             _download(source.url, partial)
-            if _sha256(partial) != digest:
-                found = _sha256(partial)
+            found = sha256(partial)
+            if found != digest:
                 partial.unlink()
                 raise UkccError(f"{source.url}: has SHA-256 {found}, not {digest}")
             partial.rename(files / name)
@@ -119,11 +119,3 @@ def _unpack_archive(archive: Path, tree: Path) -> None:
         fresh.rmdir()
     else:
         fresh.rename(tree)
-
-
-def _sha256(path: Path) -> str:
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(_CHUNK):
-            state.update(data)
-    return state.hexdigest()

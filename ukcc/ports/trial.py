@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import proc
+from ukcc.compat.counting import add_up
 from ukcc.errors import UkccError
 from ukcc.ports.build import bash
-from ukcc.ports.machine import LAUNCHER, Machine, running
+from ukcc.ports.machine import Machine, running
 from ukcc.ports.place import Place
 from ukcc.ports.recipe import Boot, Suite, Trial
 from ukcc.progress import Progress
-
-_TIMED_OUT = 124  # timeout(1)'s own
 
 # Which command of a test it was that failed; what it was called with, and what before, is in the
 # log by bash -x.
@@ -29,15 +28,10 @@ _TOLD = f"trap 'echo \"{_FAILED}$BASH_COMMAND\" >&2' ERR; "
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one test. error: empty if it passed; log: what it said."""
+    """Of one test. error: empty if it passed."""
 
     what: str
     error: str
-    log: str
-
-    @property
-    def passed(self) -> bool:
-        return not self.error
 
 
 @dataclass(frozen=True)
@@ -89,9 +83,7 @@ def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
 
 def count(suite: Suite, text: str) -> Count:
     """What a suite's words say. Raises UkccError when there is no test in them."""
-    expression = re.compile(suite.passed, re.MULTILINE)
-    matches = list(expression.finditer(text))
-    passed = sum(int(m[1]) for m in matches) if expression.groups else len(matches)
+    passed = add_up(suite.passed, text)
     failed = [m[1].strip() for m in re.finditer(suite.failed, text, re.MULTILINE)]
     if not passed and not failed:
         raise UkccError("the suite's output names no tests", "are the recipe's patterns right?")
@@ -99,13 +91,12 @@ def count(suite: Suite, text: str) -> Count:
 
 
 def _verdict(place: Place, test: Trial, step: str, progress: Progress) -> Verdict:
-    log = place.log(step)
     try:
         with progress.step(f"{place.recipe.name}: {test.what}"):
             _test(place, test, step)
     except (UkccError, OSError) as error:
-        return Verdict(test.what, str(error), str(log))
-    return Verdict(test.what, "", str(log))
+        return Verdict(test.what, str(error))
+    return Verdict(test.what, "")
 
 
 @dataclass(frozen=True)
@@ -164,10 +155,10 @@ def _staged(place: Place, step: str, limit: int) -> Iterator[_Stage]:
         yield stage
     finally:
         variables = {**os.environ, "XDG_RUNTIME_DIR": str(stage.work)}
-        listed = subprocess.run([*LAUNCHER, "ps", "--json"], env=variables, capture_output=True)
+        listed = subprocess.run([*proc.UKCC, "ps", "--json"], env=variables, capture_output=True)
         names = [one["name"] for one in json.loads(listed.stdout or "[]")]
         if names:
-            subprocess.run([*LAUNCHER, "kill", *names], env=variables, capture_output=True)
+            subprocess.run([*proc.UKCC, "kill", *names], env=variables, capture_output=True)
 
 
 @contextlib.contextmanager
@@ -192,15 +183,15 @@ def _run(
 
     on_line: gets each line of what it says.
     """
-    limited = ["timeout", "--kill-after=10", f"{stage.left:.0f}"]
     variables = {**stage.variables, **(machine.variables() if machine else {})}
     path = f"{stage.place.prefix}/bin:{proc.path_for_builds()}"
-    command = proc.isolated([*limited, *bash(_TOLD + line, "-E", *options)], **variables, PATH=path)
+    limited = proc.limited(bash(_TOLD + line, "-E", *options), stage.left)
+    command = proc.isolated(limited, **variables, PATH=path)
     try:
         proc.run(command, cwd=stage.work, log=stage.log, on_line=on_line)
     except proc.ProgramFailed as error:
         how = f"ended with {error.returncode}"
-        if error.returncode == _TIMED_OUT:
+        if error.returncode == proc.TIMED_OUT:
             how = "took longer than its limit"
         told = [said for said in error.tail if said.startswith(_FAILED)]
         what = told[-1].removeprefix(_FAILED) if told else line.strip().partition("\n")[0]
@@ -216,6 +207,6 @@ def _suite_lines(stage: _Stage, lines: Sequence[str], machine: "Machine | None")
         try:
             _run(stage, line, machine, on_line=said.append)
         except proc.ProgramFailed as error:
-            if error.returncode == _TIMED_OUT:
+            if error.returncode == proc.TIMED_OUT:
                 raise
     return "\n".join(said)

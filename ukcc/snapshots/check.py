@@ -1,10 +1,10 @@
 """Whether a snapshot is whole, of the image that is meant, and can be continued here."""
 
-import hashlib
 import sys
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.hashing import sha256
 from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, Part, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
@@ -29,11 +29,7 @@ def check(snapshot: str, manifest: Manifest, image: str) -> None:
 
 def digest(path: Path) -> str:
     """Raises OSError."""
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            state.update(data)
-    return f"sha256 {state.hexdigest()}"
+    return f"sha256 {sha256(path)}"
 
 
 def host_cpu(accel: str) -> str:
