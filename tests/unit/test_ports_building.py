@@ -198,6 +198,23 @@ def test_results_are_kept(tmp_path: Path) -> None:
     assert json.loads(json.dumps(table.plain(other)))["tests"] == {"works": "no"}
 
 
+def test_a_result_that_cannot_be_read_is_replaced(store: Path) -> None:
+    where = replace(made(recipe()), recipe=replace(recipe(), image={}))
+    file = store / "ports" / "hello" / "results.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    with pytest.raises(UkccError, match="no port's result"):
+        results.kept("hello")
+    results.keep(results.gather(where, [trial.Verdict("works", "")]))
+    assert results.kept("hello") is not None
+
+
+def test_an_option_that_is_named_only_is_not_set() -> None:
+    config = "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=m\nCONFIG_DD=y\n"
+    options = ["CONFIG_A", "CONFIG_B", "CONFIG_C", "CONFIG_D"]
+    assert images.not_set(options, config) == ["CONFIG_A", "CONFIG_C", "CONFIG_D"]
+
+
 FILES = {"hello_1.dsc": b"text", "hello_1.tar": b"data"}
 
 

@@ -1,7 +1,7 @@
 """The images of a port: thin programs of its build, made whole, with files and settings inside."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ukcc.errors import UkccError
@@ -37,10 +37,15 @@ def _make(place: Place, name: str, image: Image, where: str) -> None:
     target = place.image(name)
     program = place.tree / expand(image.program, variables)
     complete(str(program), target, name=name, files=entries, settings=carried(settings))
-    known = read_facts(str(target)).kernel_config
-    for option in image.kernel:
-        if option not in known:
-            raise UkccError(f"{where}.kernel: {option} is not set in the sysroot's kernel")
+    missing = not_set(image.kernel, read_facts(str(target)).kernel_config)
+    if missing:
+        raise UkccError(f"{where}.kernel: {missing[0]} is not set in the sysroot's kernel")
+
+
+def not_set(options: Sequence[str], config: str) -> list[str]:
+    """Those options that a kernel's configuration has not built in."""
+    lines = set(config.splitlines())
+    return [option for option in options if f"{option}=y" not in lines]
 
 
 def expanded(value: Any, variables: Mapping[str, str]) -> Any:

@@ -1,5 +1,6 @@
 """What was found of a port, kept in the store: `<store>/ports/NAME/results.json`."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -50,7 +51,9 @@ class Result:
 
 def gather(place: Place, verdicts: Iterable[Verdict], suite: "Comparison | None" = None) -> Result:
     """The result of a port that is built. Without a new one, an earlier result's suite stays."""
-    earlier = kept(place.recipe.name)
+    earlier = None
+    with contextlib.suppress(UkccError):  # what cannot be read is replaced
+        earlier = kept(place.recipe.name)
     images = {name: _facts(place.image(name)) for name in place.recipe.image}
     found = None
     if suite:
