@@ -4,14 +4,10 @@ from pathlib import Path
 
 import click
 
-from ukcc import paths
-from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image.collect import parse_word
 from ukcc.image.files import FileSpec, check_places, file_entries
-from ukcc.image.pack import pack_program
 from ukcc.settings.link import read_carried
-from ukcc.vm.complete import complete, is_thin
-from ukcc.vm.facts import read_metadata
+from ukcc.vm.complete import make_image
 
 
 @click.command()
@@ -39,9 +35,6 @@ def command(
     A dynamic program takes its loader and its libraries along. What it opens by itself when it runs
     (plugins, name-service modules, data) has to be named with -f. PROGRAM may be a thin image.
     """
-    sysroot = paths.current_sysroot()
-    if sysroot is None:
-        raise SysrootMissing("there is no sysroot", "build one with: ukcc sysroot build")
     name = name or program.name
     further = [part for word in words for part in ("-f", word)]
     if config:
@@ -51,23 +44,11 @@ def command(
     files += carried.entries if carried else []
     settings = carried.document if carried else None
     check_places(files, f"/app/{name}")
-    if _is_thin(program):
-        complete(str(program), output, name=name, files=files, settings=settings)
-        return
-    pack_program(
+    make_image(
         str(program),
-        str(output),
-        sysroot=sysroot,
-        link_command=["ukcc", "pack", str(program), "-o", str(output), *further],
+        output,
+        command=["ukcc", "pack", str(program), "-o", str(output), *further],
         name=name,
         files=files,
         settings=settings,
     )
-
-
-def _is_thin(program: Path) -> bool:
-    """What is no ELF file is not: who packs it says what is wrong."""
-    try:
-        return is_thin(read_metadata(str(program)))
-    except UkccError:
-        return False

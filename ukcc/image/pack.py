@@ -225,6 +225,8 @@ def _members(
         raise SysrootMissing(error.message, "build it with: ukcc sysroot build") from None
     where = f"/app/{name}"
     return [
+        # the kernel's root file system begins as a tmpfs: 1777, which sshd and others refuse
+        cpio.Entry(".", stat.S_IFDIR | 0o755),
         cpio.regular("/init", init_bytes, 0o755),
         cpio.regular("/.uk/program", where.encode("utf-8", "surrogateescape") + b"\0"),
         cpio.regular(where, program, 0o755),

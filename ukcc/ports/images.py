@@ -1,4 +1,4 @@
-"""The images of a port: thin programs of its build, made whole, with files and settings inside."""
+"""The images of a port: programs of its build, made whole, with files and settings inside."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from ukcc.image.files import check_places, file_entries
 from ukcc.ports.place import Place, expand
 from ukcc.ports.recipe import Image
 from ukcc.settings.document import carried, parse_settings
-from ukcc.vm.complete import complete
+from ukcc.vm.complete import make_image
 from ukcc.vm.facts import read_facts
 
 
@@ -36,7 +36,14 @@ def _make(place: Place, name: str, image: Image, where: str) -> None:
     check_places(entries, f"/app/{name}")
     target = place.image(name)
     program = place.tree / expand(image.program, variables)
-    complete(str(program), target, name=name, files=entries, settings=carried(settings))
+    make_image(
+        str(program),
+        target,
+        command=["ukcc", "port", "build", place.recipe.name],
+        name=name,
+        files=entries,
+        settings=carried(settings),
+    )
     missing = not_set(image.kernel, read_facts(str(target)).kernel_config)
     if missing:
         raise UkccError(f"{where}.kernel: {missing[0]} is not set in the sysroot's kernel")

@@ -3,15 +3,15 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ukcc import paths
-from ukcc.errors import MachineError, UkccError
+from ukcc.errors import MachineError, SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import find_closure
-from ukcc.image.pack import complete_image
+from ukcc.image.pack import complete_image, pack_program
 from ukcc.vm.facts import read_metadata
 
 # Completed images are kept for the next run: this many, the longest unused go.
@@ -49,34 +49,52 @@ def is_thin(metadata: Mapping[str, Any]) -> bool:
     return isinstance(metadata.get("thin"), dict)
 
 
-def complete(
-    thin: str,
+def make_image(
+    program: str,
     output: Path,
     *,
-    name: str = "",
+    command: Sequence[str],
+    name: str,
     files: Iterable[cpio.Entry] = (),
     settings: "Mapping[str, Any] | None" = None,
 ) -> None:
-    """Writes the whole image of a thin one: with further files, another name or other settings.
+    """Writes the whole image of a thin one, or of a program that was built elsewhere.
 
-    name: the program's in the image; settings: a document to carry, in place of the thin one's.
-    Raises UkccError.
+    command: kept in the image of the latter; name: the program's in the image; settings: a document
+    to carry, in place of a thin one's. Raises UkccError.
     """
-    metadata = read_metadata(thin)
+    metadata = _metadata_of(program)
     if not is_thin(metadata):
-        raise UkccError(f"{thin}: is no thin image", "link it with UKCC_IMAGE=thin")
-    sysroot = _sysroot_of(thin, metadata)
-    changed = {
-        **({"program": f"/app/{name}"} if name else {}),
-        **({} if settings is None else {"settings": settings}),
-    }
+        current = paths.current_sysroot()
+        if current is None:
+            raise SysrootMissing("there is no sysroot", "build one with: ukcc sysroot build")
+        pack_program(
+            program,
+            str(output),
+            sysroot=current,
+            link_command=command,
+            name=name,
+            files=files,
+            settings=settings,
+        )
+        return
+    sysroot = _sysroot_of(program, metadata)
+    carried = {} if settings is None else {"settings": settings}
     complete_image(
-        thin,
+        program,
         str(output),
-        metadata={**metadata, **changed},
+        metadata={**metadata, "program": f"/app/{name}", **carried},
         sysroot=str(sysroot),
-        files=[*_closure(thin, metadata, sysroot), *files],
+        files=[*_closure(program, metadata, sysroot), *files],
     )
+
+
+def _metadata_of(program: str) -> Mapping[str, Any]:
+    """Nothing of a program that is no image, nor of what is no ELF file: who packs says so."""
+    try:
+        return read_metadata(program)
+    except UkccError:
+        return {}
 
 
 def _sysroot_of(image: str, metadata: Mapping[str, Any]) -> Path:

@@ -87,6 +87,7 @@ static void check_system(void)
 	CHECK(setlocale(LC_ALL, "") && !strcmp(nl_langinfo(CODESET), "UTF-8"));
 	CHECK(mbstowcs(wide, "\xc3\xbc", 8) == 1 && towupper(wide[0]) == L'\u00dc');
 
+	CHECK(is("/", S_IFDIR | 0755, 0, 0));
 	CHECK(is("/tmp", S_IFDIR | 01777, 0, 0));
 	CHECK(is("/var/tmp", S_IFDIR | 01777, 0, 0));
 	CHECK(is("/dev/shm", S_IFDIR | 01777, 0, 0));
