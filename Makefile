@@ -7,7 +7,7 @@
 # make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci ports-packages \
+.PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check venv
 .DEFAULT_GOAL := setup

@@ -95,11 +95,13 @@ def test_commands(system: str) -> None:
     assert lines == wanted
 
 
-def test_what_a_build_finds() -> None:
+def test_what_a_build_finds(store: Path) -> None:
     library, user = recipe("lib-a"), recipe("b", "lib-a", environment={"X": "$PREFIX_LIB_A/x"})
     where = made(user, library)
     prefix = where.dependencies[0].prefix
     found = build.environment(where)
+    assert found["HOME"] == str(where.home) != str(Path.home())
+    assert found["UKCC_HOME"] == str(store)
     assert found["CC"] == "uk-gcc" and found["UKCC_IMAGE"] == "thin"
     assert found["PREFIX_LIB_A"] == str(prefix) and found["X"] == f"{prefix}/x"
     assert found["CPPFLAGS"] == f"-I{prefix}/include" and found["LDFLAGS"] == f"-L{prefix}/lib"

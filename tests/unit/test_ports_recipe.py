@@ -106,12 +106,20 @@ def test_a_directory_of_recipes(tmp_path: Path) -> None:
 
 
 def test_those_that_come_with_ukcc_are_right() -> None:
-    """Every recipe is read strictly, and its packages are those that `make ports` installs."""
     known = load_all(recipe.recipes_directory(None))
-    assert known
-    listed = Path(__file__).parents[2] / "scripts" / "ports-packages.txt"
-    packages = {line.split()[0] for line in listed.read_text().splitlines() if line[:1] not in "#"}
-    assert packages == {word for one in known.values() for word in one.build.packages}
+    assert {"redis", "nginx", "lua", "postgresql"} <= {n for n, one in known.items() if one.ci}
+
+
+def test_packages_are_those_of_what_it_depends_on_too() -> None:
+    build = {"system": "make"}
+    known = {
+        "b": parse(Path("b"), table(depends=["a"], build={**build, "packages": ["flex"]})),
+        "c": parse(Path("c"), table(depends=["a", "b"], build={**build, "packages": ["perl"]})),
+        "a": parse(Path("a"), table(build={**build, "packages": ["bison", "perl"]})),
+    }
+    found = recipe.with_dependencies([known["c"]], known)
+    assert sorted(one.name for one in found) == ["a", "b", "c"]
+    assert [one.name for one in recipe.with_dependencies([known["a"]], known)] == ["a"]
 
 
 def test_names() -> None:

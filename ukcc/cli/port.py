@@ -29,10 +29,12 @@ class Ports:
             self._known = recipes.load_all(self.directory)
         return self._known
 
-    def chosen(self, names: Sequence[str], everything: bool) -> list[Recipe]:
-        """Raises UkccError for an unknown name, and for none."""
+    def chosen(self, names: Sequence[str], everything: bool, ci: bool = False) -> list[Recipe]:
+        """Raises UkccError for an unknown name, and for none. ci: those that CI tests as well."""
         if everything:
             return list(self.known.values())
+        if ci:
+            names = [*names, *(name for name, one in self.known.items() if one.ci)]
         if not names:
             raise UkccError("no port is named", "name some, or give --all")
         return recipes.select(self.known, names)
@@ -40,6 +42,7 @@ class Ports:
 
 _names = click.argument("names", nargs=-1, metavar="[NAME]…")
 _all = click.option("--all", "everything", is_flag=True, help="All ports.")
+_ci = click.option("--ci", is_flag=True, help="The ports that CI tests.")
 _jobs = click.option(
     "-j",
     "--jobs",
@@ -91,6 +94,19 @@ def show(ports: Ports, name: str) -> None:
 @command.command()
 @_names
 @_all
+@_ci
+@click.pass_obj
+def packages(ports: Ports, names: Sequence[str], everything: bool, ci: bool) -> None:
+    """Print the Debian packages that ports need, with what they depend on."""
+    wanted: set[str] = set()
+    for chosen in recipes.with_dependencies(ports.chosen(names, everything, ci), ports.known):
+        wanted.update(chosen.build.packages)
+    click.echo("\n".join(sorted(wanted)))
+
+
+@command.command()
+@_names
+@_all
 @_quiet
 @click.pass_obj
 def fetch(ports: Ports, names: Sequence[str], everything: bool, quiet: bool) -> int:
@@ -134,7 +150,7 @@ def build(ports: Ports, names: Sequence[str], everything: bool, parallel: int, q
 @_all
 @_jobs
 @_quiet
-@click.option("--ci", is_flag=True, help="The ports that CI tests.")
+@_ci
 @click.option("--long", is_flag=True, help="Also the applications' own suites, in both lives.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
@@ -152,9 +168,7 @@ def test(
     from ukcc.ports import run, table
     from ukcc.ports.place import place
 
-    if ci:
-        names = [*names, *(name for name, one in ports.known.items() if one.ci)]
-    chosen = ports.chosen(names, everything)
+    chosen = ports.chosen(names, everything, ci)
     progress = for_stderr(quiet)
     failed = _build(ports, chosen, progress, parallel)
     found = []

@@ -48,7 +48,7 @@ def build(place: Place, progress: Progress, jobs: int) -> None:
 def _build_tree(place: Place, progress: Progress, jobs: int) -> None:
     name = place.recipe.name
     shutil.rmtree(place.root, ignore_errors=True)
-    place.root.mkdir(parents=True)
+    place.home.mkdir(parents=True)
     with progress.step(f"{name}: fetch"):
         files = sources.fetch(place.recipe)
         sources.unpack(place.recipe, files, place.tree)
@@ -92,7 +92,9 @@ def environment(place: Place) -> dict[str, str]:
     variables = place.variables()
     own = {k: expand(v, variables) for k, v in place.recipe.build.environment.items()}
     path = ":".join([*(f"{prefix}/bin" for prefix in found), proc.path_for_builds()])
-    return {**_ENVIRONMENT, **variables, "PATH": path, **made, **own}
+    # tic and others write into a home of the user's what they cannot write elsewhere
+    homes = {"HOME": str(place.home), "UKCC_HOME": paths.store()}
+    return {**_ENVIRONMENT, **homes, **variables, "PATH": path, **made, **own}
 
 
 def bash(line: str, *options: str) -> list[str]:

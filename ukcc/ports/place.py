@@ -2,6 +2,7 @@
 
 <store>/ports/NAME/DIGEST/tree      the source, built in place
                           prefix    what it installs
+                          home      the home directory of its build
                           images    whole images
                           logs      one a step
                           built     there when it is built: the digest of its images
@@ -52,6 +53,10 @@ class Place:
     @property
     def prefix(self) -> Path:
         return self.root / "prefix"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
 
     @property
     def stamp(self) -> Path:

@@ -213,6 +213,18 @@ def select(known: Mapping[str, Recipe], names: Iterable[str]) -> list[Recipe]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
+def with_dependencies(chosen: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Recipe]:
+    """They, and all that they depend on, each once."""
+    found: dict[str, Recipe] = {}
+    todo = list(chosen)
+    while todo:
+        recipe = todo.pop()
+        if recipe.name not in found:
+            found[recipe.name] = recipe
+            todo += [known[name] for name in recipe.depends]
+    return list(found.values())
+
+
 def check_name(name: str) -> None:
     """Raises UkccError for what cannot be the name of a port."""
     if not _NAME.fullmatch(name):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc import proc
+from ukcc import paths, proc
 from ukcc.compat.counting import add_up
 from ukcc.errors import UkccError
 from ukcc.ports.build import bash
@@ -128,6 +128,8 @@ def _stage(place: Place, step: str, limit: int) -> _Stage:
         "WORK": str(work),
         "IMAGES": str(place.root / "images"),
         "XDG_RUNTIME_DIR": str(work),
+        "HOME": str(work),
+        "UKCC_HOME": paths.store(),
     }
     return _Stage(place, work, place.log(step), variables, time.monotonic() + limit)
 
