@@ -192,6 +192,7 @@ def test_from_tarballs_to_a_tested_image(recipes: Path) -> None:
         "unexplained": ["five"],
     }
     assert result["images"]["greeter"]["size"] > 8_000_000
+    assert 20e6 < result["images"]["greeter"]["boot"] < 1e9
     assert (done.returncode, result["passed"]) == (1, False), "five is not explained"
 
 

@@ -12,7 +12,7 @@ from ukcc.errors import UkccError
 from ukcc.hashing import sha256
 from ukcc.ports import build, images, place, results, run, skeleton, sources, table, trial
 from ukcc.ports.place import Place
-from ukcc.ports.recipe import Build, Image, Patch, Recipe, Source, Suite, Trial, parse
+from ukcc.ports.recipe import Boot, Build, Image, Patch, Recipe, Source, Suite, Trial, parse
 
 DIGEST = "0" * 64
 
@@ -215,6 +215,15 @@ def test_an_option_that_is_named_only_is_not_set() -> None:
     config = "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=m\nCONFIG_DD=y\n"
     options = ["CONFIG_A", "CONFIG_B", "CONFIG_C", "CONFIG_D"]
     assert images.not_set(options, config) == ["CONFIG_A", "CONFIG_C", "CONFIG_D"]
+
+
+def test_how_a_port_is_booted_is_told() -> None:
+    boot = Boot("hello", ("-v", "$TREE:/t"), ("a b", "x\ny"), (80, 6379))
+    one = replace(recipe(), test=(Trial("t", run=("true",)), Trial("u", stdout="x", boot=boot)))
+    text = table.markdown(known(one))
+    ports = "-p 8080:80 -p 6379:6379"
+    assert f"\nukcc run -v $TREE:/t {ports} $IMAGES/hello 'a b' …\n" in text
+    assert "ukcc run" not in table.markdown(known(recipe())).partition("## hello")[2]
 
 
 FILES = {"hello_1.dsc": b"text", "hello_1.tar": b"data"}

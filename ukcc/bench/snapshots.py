@@ -1,31 +1,27 @@
 """From the command to the first answered request: a cold boot of Redis, and a snapshot of it.
 
 Both by `ukcc run` as a user would call it, in turn, so that a slow phase of the host hits both.
-The guest's instructions are counted by a plugin of QEMU (count.c), which a wrapper before QEMU's
-own program adds; that is a run of its own, for counting slows it. They are those that were
-executed: a processor that waits executes none.
+The guest's instructions are counted in a run of its own, for counting slows it.
 """
 
 import contextlib
 import os
-import shlex
 import socket
-import struct
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import debsource, demo, paths, proc
 from ukcc.bench import Figure
-from ukcc.bench.host import bare_compiler, run
+from ukcc.bench.counting import Counter, counter
+from ukcc.bench.host import run
 from ukcc.errors import UkccError
 from ukcc.snapshots.manifest import MEMORY
 from ukcc.snapshots.memory import bytes_held
 from ukcc.vm.options import LOOPBACK
-from ukcc.vm.qemu import PROGRAM
 
 _PORT = 6379
 _READY = "Ready to accept connections"
@@ -34,7 +30,6 @@ _ROUNDS = 3
 _DEADLINE = 300.0  # seconds
 _PAUSE = 0.005  # seconds between two tries to connect
 _PING, _PONG = b"PING\r\n", b"+PONG\r\n"
-_SOURCE = Path(__file__).with_name("count.c")
 _TENTH = "at most 0.1"
 
 
@@ -59,7 +54,7 @@ def snapshot_figures(work: Path) -> list[Figure]:
     walls: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):
         for start in (cold, saved):
-            taken, _ = _first_answer(start, dict(os.environ))
+            taken, _ = _first_answer(start, os.environ)
             walls.setdefault(start.name, []).append(taken)
     counts = {start.name: _count(start, work) for start in (cold, saved)}
     name = "first PING of Redis"
@@ -87,9 +82,9 @@ def _server() -> Path:
 
 
 def _first_answer(
-    start: Start, environment: dict[str, str], counter: "Path | None" = None
-) -> tuple[float, bytes]:
-    """Seconds of wall time from the command to the answer, and what the file had by then."""
+    start: Start, environment: Mapping[str, str], counted: "Counter | None" = None
+) -> tuple[float, int]:
+    """Seconds of wall time from the command to the answer, and the instructions by then."""
     port = demo.free_port()
     command = [str(proc.own_tool("ukcc")), "run", "-p", f"{port}:{_PORT}", *start.words]
     began = time.monotonic()
@@ -104,7 +99,7 @@ def _first_answer(
         if start.ready:
             _wait_for_line(machine, start.ready)
         _ask(machine, port, began + _DEADLINE)
-        return time.monotonic() - began, counter.read_bytes() if counter else b""
+        return time.monotonic() - began, counted.executed() if counted else 0
     finally:
         machine.terminate()
         machine.communicate()
@@ -133,14 +128,6 @@ def _ask(machine: "subprocess.Popen[bytes]", port: int, end: float) -> None:
 
 def _count(start: Start, work: Path) -> float:
     """Instructions that the guest executes until it has answered, in millions."""
-    place = Path(tempfile.mkdtemp(prefix="count-", dir=work))
-    plugin, counter, wrapper = place / "count.so", place / "count", place / "bin" / PROGRAM
-    run([bare_compiler(), "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(plugin)])
-    counter.touch()
-    wrapper.parent.mkdir()
-    words = (proc.find(PROGRAM), "-plugin", f"file={plugin},to={counter}")
-    wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    wrapper.chmod(0o755)
-    path = f"{wrapper.parent}:{os.environ['PATH']}"
-    _, counted = _first_answer(start, {**os.environ, "PATH": path}, counter)
-    return float(struct.unpack("<Q", counted)[0]) / 1e6
+    counted = counter(work)
+    _, executed = _first_answer(start, counted.environment, counted)
+    return executed / 1e6

@@ -110,10 +110,10 @@ def running(
     try:
         yield Machine(process, ports, work / "stdout", work / "stderr")
     finally:
-        _end(process)
+        end(process)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
     """Twice SIGTERM ends a machine whatever its application does."""
     for _ in range(2):
         if process.poll() is None:

@@ -17,10 +17,11 @@ from ukcc.vm.facts import read_facts
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """size: bytes of the whole image; memory_mib: the smallest that boots."""
+    """size: bytes of the whole image; memory_mib: the smallest that boots; boot: instructions."""
 
     size: int
     memory_mib: int
+    boot: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,20 @@ class Result:
         return not any(self.tests.values()) and not (self.suite and self.suite.unexplained)
 
 
-def gather(place: Place, verdicts: Iterable[Verdict], suite: "Comparison | None" = None) -> Result:
-    """The result of a port that is built. Without a new one, an earlier result's suite stays."""
+def gather(
+    place: Place,
+    verdicts: Iterable[Verdict],
+    suite: "Comparison | None" = None,
+    boots: Mapping[str, int] = {},
+) -> Result:
+    """The result of a port that is built. Without a new one, an earlier result's suite stays.
+
+    boots: image -> instructions of a boot.
+    """
     earlier = None
     with contextlib.suppress(UkccError):  # what cannot be read is replaced
         earlier = kept(place.recipe.name)
-    images = {name: _facts(place.image(name)) for name in place.recipe.image}
+    images = {n: _facts(place.image(n), boots.get(n, 0)) for n in place.recipe.image}
     found = None
     if suite:
         found = SuiteResult(str(suite.process), str(suite.unikernel), suite.unexplained)
@@ -94,5 +103,5 @@ def _file(name: str) -> Path:
     return directory() / name / "results.json"
 
 
-def _facts(image: Path) -> ImageFacts:
-    return ImageFacts(image.stat().st_size, read_facts(str(image)).memory_min_mib)
+def _facts(image: Path, boot: int) -> ImageFacts:
+    return ImageFacts(image.stat().st_size, read_facts(str(image)).memory_min_mib, boot)

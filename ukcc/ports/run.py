@@ -1,13 +1,15 @@
 """Builds and tests several ports: each after those that it depends on, some at a time."""
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import UkccError
-from ukcc.ports import build, results, trial
+from ukcc.ports import boots, build, results, trial
 from ukcc.ports.place import Place, place
 from ukcc.ports.recipe import Recipe
 from ukcc.progress import Progress
@@ -49,13 +51,26 @@ def every(wanted: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Place]:
 
 
 def test(made: Place, progress: Progress, *, long: bool) -> results.Result:
-    """Runs the port's tests, and with `long` its own suite; the result is kept."""
+    """Runs the port's tests, and with `long` its own suite; the result is kept.
+
+    Raises UkccError for an image that does not boot at all, and for a suite that says nothing.
+    """
+    counts = _count_boots(made, progress) if made.recipe.image else {}
     verdicts = trial.run_tests(made, progress)
     suite = made.recipe.suite
     compared = trial.run_suite(made, suite, progress) if long and suite else None
-    result = results.gather(made, verdicts, compared)
+    result = results.gather(made, verdicts, compared, counts)
     results.keep(result)
     return result
+
+
+def _count_boots(made: Place, progress: Progress) -> dict[str, int]:
+    """Image -> instructions of a boot."""
+    with (
+        progress.step(f"{made.recipe.name}: instructions of a boot"),
+        tempfile.TemporaryDirectory(prefix="ukcc-") as work,
+    ):
+        return {n: boots.count(made.image(n), Path(work)) for n in made.recipe.image}
 
 
 def _done(running: Mapping[Future[None], str]) -> set[Future[None]]:

@@ -15,13 +15,15 @@ _HEAD = """# Ports
 Made by `ukcc port list --markdown` of the recipes and of what their last tests said. How to write
 one: [porting.md](porting.md).
 
-| port | version | image | smallest memory | tests | own suite, as unikernel | as process |
-|---|---|---|---|---|---|---|
+| port | version | image | smallest memory | boot | tests | own suite, as unikernel | as process |
+|---|---|---|---|---|---|---|---|
 """
 
 _FOOT = """
 - **image**: bytes of the whole file: application, its libraries and files, kernel.
 - **smallest memory**: what `ukcc run -m` must be given at least.
+- **boot**: instructions executed from reset until the program's first, in millions: firmware,
+  kernel, init, loader; without a network. One boot differs from the next by some hundredths.
 - **tests**: of the recipe; each boots the image and does the application's job for a real client.
 - **own suite**: the application's own tests, n of m, the same in both lives.
 """
@@ -114,11 +116,13 @@ def _markdown_row(recipe: Recipe) -> str:
     found = results.kept(recipe.name)
     cells = [f"[{recipe.title}](#{recipe.name})", recipe.source.version]
     if found is None:
-        return f"| {' | '.join([*cells, *['-'] * 5])} |\n"
+        return f"| {' | '.join([*cells, *['-'] * 6])} |\n"
     sizes = " ".join(f"{one.size / 1e6:.1f} MB" for one in found.images.values())
     memory = " ".join(f"{one.memory_mib} MiB" for one in found.images.values())
+    boot = " ".join(f"{one.boot / 1e6:.0f} M" if one.boot else "-" for one in found.images.values())
     suite = [found.suite.unikernel, found.suite.process] if found.suite else ["-", "-"]
-    cells += [sizes or "-", memory or "-", _passed(found) if found.tests else "-", *suite]
+    tests = _passed(found) if found.tests else "-"
+    cells += [sizes or "-", memory or "-", boot or "-", tests, *suite]
     return f"| {' | '.join(cells)} |\n"
 
 
@@ -131,7 +135,7 @@ def _part(recipe: Recipe, known: Mapping[str, Recipe]) -> str:
     text = f"\n## {recipe.name}\n\n{recipe.title}, {recipe.licence}."
     if recipe.depends:
         text += f" With {', '.join(recipe.depends)}."
-    text += "\n\n```\n" + "\n".join(commands) + "\n```\n\n"
+    text += "\n\n```\n" + "\n".join([*commands, *_booted(recipe)]) + "\n```\n\n"
     text += "".join(f"- {test.what}\n" for test in recipe.test)
     for patch in recipe.patch:
         text += f"- Patched ({patch.file}): {patch.why}\n"
@@ -140,6 +144,23 @@ def _part(recipe: Recipe, known: Mapping[str, Recipe]) -> str:
         for name, why in recipe.suite.explained.items():
             text += f"  - `{name}` fails as unikernel only: {why}\n"
     return text + (f"\n{recipe.note.strip()}\n" if recipe.note.strip() else "")
+
+
+def _booted(recipe: Recipe) -> list[str]:
+    """How to boot it: as the first test does that leaves it to us."""
+    boot = next((test.boot for test in recipe.test if test.boot), None)
+    if not boot:
+        return []
+    # a port that is root's in the guest is anybody's on the host
+    ports = [(port + 8000 if port < 1024 else port, port) for port in boot.ports]
+    published = [word for host, guest in ports for word in ("-p", f"{host}:{guest}")]
+    words = ["ukcc", "run", *boot.options, *published, f"$IMAGES/{boot.image}", *boot.arguments]
+    return [" ".join(word if "\n" not in word else "…" for word in map(_quoted, words))]
+
+
+def _quoted(word: str) -> str:
+    """For a shell; variables of a recipe stay what they are."""
+    return word if word.startswith("$") else shlex.quote(word)
 
 
 def _general(command: str, where: Place) -> str:

@@ -6,7 +6,7 @@ cp -r "$TREE/src/test/regress/." "$place"
 chmod -R a+rwX "$place"
 
 check() {
-    (cd "$place" && ./pg_regress --inputdir=. --outputdir=. --expecteddir=. --dlpath=. --bindir="$bin" \
+    (cd "$place" && ./pg_regress --inputdir=. --outputdir=. --dlpath=. --bindir="$bin" \
         --max-concurrent-tests=20 --max-connections=10 --schedule=parallel_schedule) || :
     cp "$place"/regression.* "$WORK" || :
 }
