@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ukcc import paths, proc
 from ukcc.compat.counting import add_up
+from ukcc.demo import free_port
 from ukcc.errors import UkccError
 from ukcc.ports.build import bash
 from ukcc.ports.machine import Machine, running
@@ -129,6 +130,7 @@ def _stage(place: Place, step: str, limit: int) -> _Stage:
         "IMAGES": str(place.root / "images"),
         "XDG_RUNTIME_DIR": str(work),
         "HOME": str(work),
+        "FREE_PORT": str(free_port()),
         "UKCC_HOME": paths.store(),
     }
     return _Stage(place, work, place.log(step), variables, time.monotonic() + limit)

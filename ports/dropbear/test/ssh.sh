@@ -2,19 +2,18 @@
 ssh-keygen -q -t ed25519 -N '' -f key
 ssh-keygen -q -t ed25519 -N '' -f stranger
 cp "$RECIPE/test/uk.toml" .
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 host.pub)" > known
+echo "[127.0.0.1]:$FREE_PORT $(cut -d' ' -f1,2 host.pub)" > known
 cat > config <<EOF
 Host guest
     HostName 127.0.0.1
-    Port $port
+    Port $FREE_PORT
     User root
     IdentitiesOnly yes
     UserKnownHostsFile $PWD/known
     StrictHostKeyChecking yes
     BatchMode yes
 EOF
-ukcc run -d --name ssh --config uk.toml -p "127.0.0.1:$port:22" "$IMAGES/dropbear"
+ukcc run -d --name ssh --config uk.toml -p "127.0.0.1:$FREE_PORT:22" "$IMAGES/dropbear"
 trap 'ukcc kill ssh || :' EXIT
 guest() { ssh -F config -i key "$@"; }
 for _ in $(seq 60); do

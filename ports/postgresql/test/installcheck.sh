@@ -15,14 +15,13 @@ check() {
 
 as_process() {
     # postgres refuses to be root: for it, root is somebody else
-    local as= port
+    local as=
     test "$(id -u)" != 0 || as="unshare --user --map-user=65534 --map-group=65534"
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     $as "$bin/initdb" -D db --auth=trust --locale=C.UTF-8 -E UTF8 -U postgres > initdb.log
-    $as "$bin/postgres" -D db -p "$port" -c unix_socket_directories= > server.log 2>&1 &
+    $as "$bin/postgres" -D db -p "$FREE_PORT" -c unix_socket_directories= > server.log 2>&1 &
     server=$!
     trap 'kill -INT $server; wait $server || :; rm -rf "$place"' EXIT
-    export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres
+    export PGHOST=127.0.0.1 PGPORT=$FREE_PORT PGUSER=postgres
     until "$bin/pg_isready" -q; do kill -0 $server; sleep 0.2; done
     check
 }
