@@ -196,7 +196,12 @@ def test_results_are_kept(tmp_path: Path) -> None:
     assert again.suite == result.suite, "without a suite, the last one of this build counts"
     other = results.gather(replace(where, images_digest="x"), [trial.Verdict("works", "no")])
     assert other.suite is None and not other.passed
-    assert list(table.verdicts(other)) == ["hello: FAILED: works", "  no"]
+    assert list(table.verdicts(other, where)) == ["hello: FAILED: works", "  no"]
+    log = where.log("test-1")
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(f"line {n}\n" for n in range(99)))
+    shown = list(table.verdicts(other, where))
+    assert shown[2] == "  | line 84" and shown[-2:] == ["  | line 98", f"  the whole log: {log}"]
     assert json.loads(json.dumps(table.plain(other)))["tests"] == {"works": "no"}
 
 

@@ -176,11 +176,12 @@ def test(
         if one.name in failed:
             continue
         try:
-            found.append(run.test(place(one, ports.known), progress, long=long))
+            where = place(one, ports.known)
+            found.append(run.test(where, progress, long=long))
         except UkccError as error:
             failed[one.name] = error
         if not as_json and one.name not in failed:
-            click.echo("\n".join(table.verdicts(found[-1])))
+            click.echo("\n".join(table.verdicts(found[-1], where)))
     if as_json:
         click.echo(json.dumps([table.plain(result) for result in found], indent=2))
     status = _say_failures(failed)

@@ -3,12 +3,16 @@
 import dataclasses
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ukcc.ports import build, results
 from ukcc.ports.place import Place, place
 from ukcc.ports.recipe import Recipe
 from ukcc.ports.results import Result
+from ukcc.ports.trial import suite_step, test_step
+
+_END = 15  # lines of a log that are shown
 
 _HEAD = """# Ports
 
@@ -77,17 +81,20 @@ def shown(where: Place) -> Iterator[str]:
         yield f"suite    {recipe.suite.what}"
 
 
-def verdicts(result: Result) -> Iterator[str]:
-    """A line a test, and one for the suite."""
-    for what, error in result.tests.items():
+def verdicts(result: Result, where: Place) -> Iterator[str]:
+    """A line a test, and one for the suite; of a test that failed the end of its log, too."""
+    for number, (what, error) in enumerate(result.tests.items(), 1):
         yield f"{result.name}: {'FAILED' if error else 'passed'}: {what}"
         if error:
             yield f"  {error}"
+            yield from _log(where.log(test_step(number)))
     if result.suite:
         suite = result.suite
         yield f"{result.name}: own suite: {suite.unikernel}; as process {suite.process}"
         for name in suite.unexplained:
             yield f"  only as unikernel, and not explained: {name}"
+        if suite.unexplained:
+            yield f"  the log: {where.log(suite_step('unikernel'))}"
 
 
 def markdown(known: Mapping[str, Recipe]) -> str:
@@ -95,6 +102,13 @@ def markdown(known: Mapping[str, Recipe]) -> str:
     rows = "".join(_markdown_row(one) for one in known.values())
     parts = "".join(_part(one, known) for one in known.values())
     return f"{_HEAD}{rows}{_FOOT}{parts}"
+
+
+def _log(file: Path) -> Iterator[str]:
+    """Its end, and its path. Nothing of a test that ran no lines."""
+    if file.is_file():
+        yield from (f"  | {line}" for line in file.read_text(errors="replace").splitlines()[-_END:])
+        yield f"  the whole log: {file}"
 
 
 def _state(recipe: Recipe) -> str:

@@ -58,9 +58,19 @@ class Comparison:
 def run_tests(place: Place, progress: Progress) -> list[Verdict]:
     """Each test of the recipe, one after the other; a failure does not stop the others."""
     return [
-        _verdict(place, test, f"test-{number}", progress)
+        _verdict(place, test, test_step(number), progress)
         for number, test in enumerate(place.recipe.test, 1)
     ]
+
+
+def test_step(number: int) -> str:
+    """The name of a test's directory and log; the first is 1."""
+    return f"test-{number}"
+
+
+def suite_step(life: str) -> str:
+    """The same of the suite as `process` or `unikernel`."""
+    return f"suite-{life}"
 
 
 def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
@@ -70,7 +80,7 @@ def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
         ("process", suite.process, None),
         ("unikernel", suite.unikernel, suite.boot),
     ):
-        step = f"suite-{life}"
+        step = suite_step(life)
         with (
             progress.step(f"{place.recipe.name}: {suite.what}, as {life}"),
             _staged(place, step, suite.limit) as stage,
