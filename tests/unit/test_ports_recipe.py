@@ -7,7 +7,7 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.ports import recipe
-from ukcc.ports.recipe import load_all, parse, select
+from ukcc.ports.recipe import load_all, load_named, parse
 
 DIGEST = "0" * 64
 PLACE = Path("ports/hello")
@@ -122,8 +122,25 @@ def test_packages_are_those_of_what_it_depends_on_too() -> None:
     assert [one.name for one in recipe.with_dependencies([known["a"]], known)] == ["a"]
 
 
-def test_names() -> None:
-    known = {"hello": parse(PLACE, table())}
-    assert select(known, ["hello", "hello"]) == [known["hello"]]
-    with pytest.raises(UkccError, match="helo: no such port; the nearest is hello"):
-        select(known, ["helo"])
+def test_recipes_by_name(tmp_path: Path) -> None:
+    """A mistake in another recipe is no matter; what a port depends on is another's no more."""
+    text = """title = "T"
+licence = "MIT"
+source = {{ package = "p", version = "1", sha256 = {{ "p_1.dsc" = "{digest}" }} }}
+build = {{ system = "make" }}
+depends = {depends}
+"""
+    recipes = {"a": "[]", "b": '["a"]', "c": '["broken"]', "d": '["e"]', "broken": "{"}
+    for name, depends in recipes.items():
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "port.toml"
+        file.write_text(text.format(digest=DIGEST, depends=depends))
+    assert list(load_named(tmp_path, ["b", "b"])) == ["b", "a"]
+    for name, message in {
+        "bb": "bb: no such port; the nearest is b",
+        "c": f"{tmp_path}/broken/port.toml: ",
+        "d": f"{tmp_path}/d/port.toml: depends: no port 'e'",
+    }.items():
+        with pytest.raises(UkccError) as caught:
+            load_named(tmp_path, [name])
+        assert caught.value.message.startswith(message)

@@ -17,27 +17,26 @@ _FAILED = 1
 
 
 class Ports:
-    """The recipes that commands are about."""
+    """The recipes that commands are about. known: name -> recipe, of those that were asked for."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._known: dict[str, Recipe] | None = None
+        self.known: dict[str, Recipe] = {}
 
-    @property
-    def known(self) -> dict[str, Recipe]:
-        if self._known is None:
-            self._known = recipes.load_all(self.directory)
-        return self._known
+    def all(self) -> list[Recipe]:
+        self.known = recipes.load_all(self.directory)
+        return list(self.known.values())
 
     def chosen(self, names: Sequence[str], everything: bool, ci: bool = False) -> list[Recipe]:
         """Raises UkccError for an unknown name, and for none. ci: those that CI tests as well."""
         if everything:
-            return list(self.known.values())
+            return self.all()
         if ci:
-            names = [*names, *(name for name, one in self.known.items() if one.ci)]
+            names = [*names, *(one.name for one in self.all() if one.ci)]
         if not names:
             raise UkccError("no port is named", "name some, or give --all")
-        return recipes.select(self.known, names)
+        self.known = recipes.load_named(self.directory, names)
+        return [self.known[name] for name in dict.fromkeys(names)]
 
 
 _names = click.argument("names", nargs=-1, metavar="[NAME]…")
@@ -72,11 +71,11 @@ def list_ports(ports: Ports, form: "str | None") -> None:
     from ukcc.ports import table
 
     if form == "markdown":
-        click.echo(table.markdown(ports.known), nl=False)
+        click.echo(table.markdown({one.name: one for one in ports.all()}), nl=False)
     elif form == "json":
-        click.echo(json.dumps([table.row(one) for one in ports.known.values()], indent=2))
+        click.echo(json.dumps([table.row(one) for one in ports.all()], indent=2))
     else:
-        click.echo("\n".join(table.lines(ports.known.values())))
+        click.echo("\n".join(table.lines(ports.all())))
 
 
 @command.command()
@@ -87,7 +86,7 @@ def show(ports: Ports, name: str) -> None:
     from ukcc.ports import table
     from ukcc.ports.place import place
 
-    (chosen,) = recipes.select(ports.known, [name])
+    (chosen,) = ports.chosen([name], everything=False)
     click.echo("\n".join(table.shown(place(chosen, ports.known))))
 
 

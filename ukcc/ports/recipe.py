@@ -173,14 +173,35 @@ def recipes_directory(given: "str | None") -> Path:
 
 def load_all(directory: Path) -> dict[str, Recipe]:
     """Name -> recipe, in the order of the names. Raises UkccError for the first that is wrong."""
+    return load_named(directory, _names(directory))
+
+
+def load_named(directory: Path, names: Iterable[str]) -> dict[str, Recipe]:
+    """Those recipes, and what they depend on: a mistake in another is no matter.
+
+    Raises UkccError for the first that is wrong; for an unknown name, with the nearest.
+    """
+    known = _names(directory)
+    found: dict[str, Recipe] = {}
+    todo = list(names)
+    for name in todo:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0)
+            mend = f"the nearest is {near[0]}" if near else "there are no ports at all"
+            raise UkccError(f"{name}: no such port; {mend}")
+        if name not in found:
+            found[name] = load(directory / name / FILE)
+            for other in found[name].depends:
+                if other not in known:
+                    raise UkccError(f"{found[name].file}: depends: no port {other!r}")
+                todo.append(other)
+    return found
+
+
+def _names(directory: Path) -> list[str]:
     if not directory.is_dir():
         raise UkccError(f"{directory}: no such directory", "recipes are looked for by --ports DIR")
-    found = {path.parent.name: load(path) for path in sorted(directory.glob(f"*/{FILE}"))}
-    for recipe in found.values():
-        for other in recipe.depends:
-            if other not in found:
-                raise UkccError(f"{recipe.file}: depends: no port {other!r}")
-    return found
+    return sorted(path.parent.name for path in directory.glob(f"*/{FILE}"))
 
 
 def load(path: Path) -> Recipe:
@@ -201,16 +222,6 @@ def parse(directory: Path, table: Mapping[str, Any]) -> Recipe:
     recipe = record(Recipe, {"name": directory.name, "directory": str(directory), **table})
     _check(recipe)
     return recipe
-
-
-def select(known: Mapping[str, Recipe], names: Iterable[str]) -> list[Recipe]:
-    """The ports of these names. Raises UkccError that names the nearest."""
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0)
-            mend = f"the nearest is {near[0]}" if near else "there are no ports at all"
-            raise UkccError(f"{name}: no such port; {mend}")
-    return [known[name] for name in dict.fromkeys(names)]
 
 
 def with_dependencies(chosen: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Recipe]:
