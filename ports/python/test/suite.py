@@ -10,12 +10,15 @@ from pathlib import Path
 
 MODULES = Path(__file__).with_name("modules.txt").read_text().split()
 LIMIT = 1500  # seconds for one module
+# They wait for ever on a machine that has vsock and nobody at the other end.
+IGNORED = ("*VSOCK*",)
 
 environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
 if len(sys.argv) > 1:
     environment["PYTHONPATH"] = sys.argv[1]
 for name in MODULES:
-    words = [sys.executable, "-m", "test", "-q", "--timeout", str(LIMIT - 100), name]
+    ignored = [word for pattern in IGNORED for word in ("-i", pattern)]
+    words = [sys.executable, "-m", "test", "-q", "--timeout", str(LIMIT - 100), *ignored, name]
     try:
         done = subprocess.run(
             words,
