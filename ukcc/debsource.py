@@ -1,14 +1,15 @@
-"""Fetches a distribution's source package, without touching the host's apt.
+"""Fetches a distribution's source packages (or binary ones), without touching the host's apt.
 
 apt-get runs with sources, state and cache of the project's own in the store. The sources are those
-that the host's Debian packages come from, asked for their source packages; signatures are checked
+that the host's Debian packages come from, asked for both kinds of packages; signatures are checked
 with the host's keys, so the files are what the distribution signed.
 """
 
+import contextlib
 import functools
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +34,10 @@ class Repository:
     components: tuple[str, ...]
     signed_by: str = ""
 
-    def source_line(self) -> str:
-        """As a `deb-src` line of sources.list(5)."""
+    def line(self, kind: str) -> str:
+        """As a line of sources.list(5). kind: `deb-src` or `deb`."""
         keys = f"[signed-by={self.signed_by}] " if self.signed_by else ""
-        return f"deb-src {keys}{self.uri} {self.suite} {' '.join(self.components)}"
+        return f"{kind} {keys}{self.uri} {self.suite} {' '.join(self.components)}"
 
 
 def parse_list(text: str) -> list[Repository]:
@@ -117,7 +118,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Delivered:
-    """A downloaded source package: its version, and the directory of its files."""
+    """A downloaded package: its version, and the directory of its files."""
 
     name: str
     version: str
@@ -139,16 +140,44 @@ def fetch(name: str, destination: Path, *, version: str = "") -> Fetched:
 
 def download(name: str, version: str = "") -> Delivered:
     """The package's files, downloaded once. version: as for `fetch`. Raises UkccError."""
-    root = _root()
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / "lock"):
-        _update(root)
+    root = _root("debsource")
+    with _updated(root, "deb-src"):
         wanted = (version,) if version else versions(root, name)
         return _delivered(root, name, wanted)
 
 
-def _root() -> Path:
-    return Path(paths.store()) / "cache" / "debsource"
+def download_binary(name: str, version: str = "") -> Delivered:
+    """The same of a binary package, which is one file. Raises UkccError."""
+    root = _root("debbinary")
+    with _updated(root, "deb"):
+        version = version or _candidate(root, name)
+        files = root / "files" / f"{name}_{version.rpartition(':')[2]}"
+        if not list(files.glob("*.deb")):
+            _download(root, ["download", f"{name}={version}"], files)
+        return Delivered(name, version, files)
+
+
+def _candidate(root: Path, name: str) -> str:
+    """The newest version of a binary package. Raises UkccError for none."""
+    words = ["apt-cache", *_options(root), "policy", name]
+    found = re.search(r"^  Candidate: (\d\S*)$", proc.output(words), re.MULTILINE)
+    if not found:
+        raise UkccError(f"{name}: no such package in the configured repositories")
+    return found[1]
+
+
+def _root(name: str) -> Path:
+    """Where apt's lists and files of one kind are; apart, since each list is some megabytes."""
+    return Path(paths.store()) / "cache" / name
+
+
+@contextlib.contextmanager
+def _updated(root: Path, kind: str) -> Iterator[None]:
+    """Nobody else is at work there, and the lists of packages are."""
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "lock"):
+        _update(root, kind)
+        yield
 
 
 def versions(root: Path, name: str) -> tuple[str, ...]:
@@ -179,7 +208,7 @@ def _delivered(root: Path, name: str, wanted: Sequence[str]) -> Delivered:
         files = root / "files" / f"{name}_{version.rpartition(':')[2]}"
         try:
             if not list(files.glob("*.dsc")):
-                _download(root, f"{name}={version}", files)
+                _download(root, ["source", "--download-only", f"{name}={version}"], files)
         except proc.ProgramFailed:
             if version == wanted[-1]:
                 raise
@@ -216,9 +245,9 @@ def _options(root: Path) -> list[str]:
     return [word for option in apt_options(root) for word in ("-o", option)]
 
 
-def _update(root: Path) -> None:
-    """Gets the lists of source packages; not again while they are for the same repositories."""
-    wanted = "".join(f"{line}\n" for line in _source_lines(debian_repositories()))
+def _update(root: Path, kind: str) -> None:
+    """Gets the lists of packages; not again while they are for the same repositories."""
+    wanted = "".join(f"{line}\n" for line in _lines(debian_repositories(), kind))
     sources = root / "sources.list"
     stamp = root / "updated"
     if stamp.exists() and stamp.read_text() == wanted:
@@ -231,21 +260,24 @@ def _update(root: Path) -> None:
     stamp.write_text(wanted)
 
 
-def _source_lines(repositories: Iterable[Repository]) -> list[str]:
+def _lines(repositories: Iterable[Repository], kind: str) -> list[str]:
     lines = []
     for repository in repositories:
         keys = repository.signed_by or (_KEYRING if Path(_KEYRING).exists() else "")
         signed = Repository(repository.uri, repository.suite, repository.components, keys)
-        lines.append(signed.source_line())
+        lines.append(signed.line(kind))
     return lines
 
 
-def _download(root: Path, package: str, files: Path) -> None:
-    """Into a directory beside, then by rename, so that a broken download is never taken."""
+def _download(root: Path, request: Sequence[str], files: Path) -> None:
+    """Into a directory beside, then by rename, so that a broken download is never taken.
+
+    request: words of apt-get.
+    """
     partial = files.with_name(files.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    words: Sequence[str] = ["apt-get", *_options(root), "source", "--download-only", package]
+    words = ["apt-get", *_options(root), *request]
     try:
         proc.run(words, cwd=partial, log=root / "apt.log")
     except proc.ProgramFailed:
@@ -260,13 +292,13 @@ def unpack(delivered: Delivered, tree: Path) -> None:
     """Unpacks into that directory, which appears whole, in place of one that is there. Without
     dpkg-source's own check: apt has compared the files with what Debian signed.
     """
-    (description,) = delivered.files.glob("*.dsc")
     fresh = tree.with_name(tree.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.parent.mkdir(parents=True, exist_ok=True)
-    proc.run(
-        ["dpkg-source", "--no-check", "--no-copy", "-x", str(description), str(fresh)],
-        log=_root() / "unpack.log",
-    )
+    (file,) = [*delivered.files.glob("*.dsc"), *delivered.files.glob("*.deb")]
+    words = ["dpkg-deb", "-x", str(file), str(fresh)]
+    if file.suffix == ".dsc":
+        words = ["dpkg-source", "--no-check", "--no-copy", "-x", str(file), str(fresh)]
+    proc.run(words, log=fresh.with_name("unpack.log"))
     shutil.rmtree(tree, ignore_errors=True)
     fresh.rename(tree)

@@ -49,6 +49,10 @@ WRONG = {
     "no title": ({"title": None}, "title is missing"),
     "a number for a text": ({"title": 3}, "title: it takes str, not int"),
     "two sources": ({"source__url": "https://x/y.tar"}, "source: one of package and url"),
+    "binary, but no package": (
+        {"source": {"url": "file:///x", "binary": True, "version": "1", "sha256": {"x": DIGEST}}},
+        "source.binary: is of a package",
+    ),
     "no version": ({"source__version": ""}, "source.version is missing"),
     "no digests": ({"source__sha256": {}}, "source.sha256: every file has one"),
     "half a digest": ({"source__sha256": {"a": "12"}}, "source.sha256: a: is no SHA-256"),

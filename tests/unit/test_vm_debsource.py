@@ -68,7 +68,7 @@ def test_only_debian_counts(tmp_path: Path) -> None:
 def test_source_line() -> None:
     repository = Repository("http://d/debian", "bookworm", ("main", "contrib"), "/k.gpg")
     line = "deb-src [signed-by=/k.gpg] http://d/debian bookworm main contrib"
-    assert repository.source_line() == line
+    assert repository.line("deb-src") == line
 
 
 def test_versions_in_debians_order() -> None:
@@ -82,7 +82,8 @@ def test_a_version_that_is_listed_but_not_there(
     """The mirror's next one is taken; when there is none, its failure is told."""
     asked = []
 
-    def download(root: Path, package: str, files: Path) -> None:
+    def download(root: Path, request: list[str], files: Path) -> None:
+        *_, package = request
         asked.append(package)
         if package.endswith("=2"):
             raise proc.ProgramFailed("404", "", 100, [])

@@ -26,13 +26,15 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Source:
     """Where the source comes from: a package of the distribution, or an archive.
 
-    package, version: of the source package, as dpkg has them; url: of the archive, as tar(1)
-    reads it; sha256: file name -> digest, of every file.
+    package, version: of the source package, as dpkg has them; binary: it is a binary package, whose
+    program is packed; url: of the archive, as tar(1) reads it; sha256: file name -> digest, of
+    every file.
     """
 
     sha256: Mapping[str, str]
     package: str = ""
     version: str = ""
+    binary: bool = False
     url: str = ""
 
 
@@ -260,6 +262,8 @@ def _check(recipe: Recipe) -> None:
 def _check_source(source: Source) -> None:
     if bool(source.package) == bool(source.url):
         raise UkccError("source: one of package and url is needed, not both")
+    if source.binary and not source.package:
+        raise UkccError("source.binary: is of a package")
     if not source.version:
         raise UkccError("source.version is missing")
     if not source.sha256:

@@ -115,12 +115,12 @@ def update(recipe: Recipe) -> tuple[str, str]:
     source = recipe.source
     if not source.package:
         raise UkccError(f"{recipe.file}: comes by url: name the new one by hand")
-    version, digests = sources.newest(source.package)
+    newest = sources.delivered(source)
     text = recipe.file.read_text()
-    fresh = repinned(text, version, digests)
+    fresh = repinned(text, newest.version, sources.digests(newest.files))
     if fresh != text:
         recipe.file.write_text(fresh)
-    return source.version, version
+    return source.version, newest.version
 
 
 def repinned(text: str, version: str, digests: Mapping[str, str]) -> str:

@@ -20,11 +20,7 @@ def fetch(recipe: Recipe) -> Path:
     """The directory with the source's files, downloaded once and compared. Raises UkccError."""
     source = recipe.source
     try:
-        files = (
-            debsource.download(source.package, source.version).files
-            if source.package
-            else _archive(source)
-        )
+        files = delivered(source, source.version).files if source.package else _archive(source)
     except proc.ProgramFailed as error:
         raise UkccError(
             f"{recipe.name}: {source.package} {source.version} cannot be had: {error.message}",
@@ -74,10 +70,10 @@ def compare(recipe: Recipe, found: "dict[str, str]") -> None:
             )
 
 
-def newest(package: str) -> tuple[str, dict[str, str]]:
-    """The newest version of a source package, and its files' digests. Raises UkccError."""
-    delivered = debsource.download(package)
-    return delivered.version, digests(delivered.files)
+def delivered(source: Source, version: str = "") -> debsource.Delivered:
+    """The files of a package, source or binary; without a version the newest. Raises UkccError."""
+    download = debsource.download_binary if source.binary else debsource.download
+    return download(source.package, version)
 
 
 def _archive(source: Source) -> Path:
