@@ -194,6 +194,9 @@ def test_results_are_kept(tmp_path: Path) -> None:
     assert results.kept("hello") == result
     again = results.gather(where, [trial.Verdict("works", "")])
     assert again.suite == result.suite, "without a suite, the last one of this build counts"
+    suite = Suite("s", ("true",), ("true",), "a", "(b)", explained={"x": "it is known by now"})
+    told = replace(where, recipe=replace(where.recipe, suite=suite))
+    assert results.gather(told, [trial.Verdict("works", "")]).passed
     other = results.gather(replace(where, images_digest="x"), [trial.Verdict("works", "no")])
     assert other.suite is None and not other.passed
     assert list(table.verdicts(other, where)) == ["hello: FAILED: works", "  no"]

@@ -56,7 +56,8 @@ def gather(
     suite: "Comparison | None" = None,
     boots: Mapping[str, int] = {},
 ) -> Result:
-    """The result of a port that is built. Without a new one, an earlier result's suite stays.
+    """The result of a port that is built. Without a new one, an earlier result's suite stays; what
+    the recipe has a reason for by now is explained.
 
     boots: image -> instructions of a boot.
     """
@@ -67,8 +68,10 @@ def gather(
     found = None
     if suite:
         found = SuiteResult(str(suite.process), str(suite.unikernel), suite.unexplained)
-    elif earlier and earlier.digest == place.images_digest:
-        found = earlier.suite
+    elif earlier and earlier.suite and earlier.digest == place.images_digest:
+        reasons = place.recipe.suite.explained if place.recipe.suite else {}
+        still = tuple(name for name in earlier.suite.unexplained if name not in reasons)
+        found = dataclasses.replace(earlier.suite, unexplained=still)
     return Result(
         name=place.recipe.name,
         version=place.recipe.source.version,
