@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,7 +175,8 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (ports / "greeter" / "word").write_text("friend\n")
     (ports / "greeter" / "louder.patch").write_text(PATCH)
     yield ports
-    port(ports, "clean", "--all")
+    for made in ports.iterdir():
+        shutil.rmtree(Path(paths.store()) / "ports" / made.name, ignore_errors=True)
 
 
 def port(ports: Path, *words: str) -> "subprocess.CompletedProcess[str]":
