@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ukcc.cli.port import command
 from ukcc.errors import UkccError
 from ukcc.ports import recipe
 from ukcc.ports.recipe import load_all, load_named, parse
@@ -114,18 +116,6 @@ def test_those_that_come_with_ukcc_are_right() -> None:
     assert {"redis", "nginx", "lua", "postgresql"} <= {n for n, one in known.items() if one.ci}
 
 
-def test_packages_are_those_of_what_it_depends_on_too() -> None:
-    build = {"system": "make"}
-    known = {
-        "b": parse(Path("b"), table(depends=["a"], build={**build, "packages": ["flex"]})),
-        "c": parse(Path("c"), table(depends=["a", "b"], build={**build, "packages": ["perl"]})),
-        "a": parse(Path("a"), table(build={**build, "packages": ["bison", "perl"]})),
-    }
-    found = recipe.with_dependencies([known["c"]], known)
-    assert sorted(one.name for one in found) == ["a", "b", "c"]
-    assert [one.name for one in recipe.with_dependencies([known["a"]], known)] == ["a"]
-
-
 def test_recipes_by_name(tmp_path: Path) -> None:
     """A mistake in another recipe is no matter; what a port depends on is another's no more."""
     text = """title = "T"
@@ -134,12 +124,21 @@ source = {{ package = "p", version = "1", sha256 = {{ "p_1.dsc" = "{digest}" }} 
 build = {{ system = "make" }}
 depends = {depends}
 """
-    recipes = {"a": "[]", "b": '["a"]', "c": '["broken"]', "d": '["e"]', "broken": "{"}
+    recipes = {
+        "a": "[]",
+        "b": '["a"]',
+        "c": '["broken"]',
+        "d": '["e"]',
+        "f": '["a", "b"]',
+        "broken": "{",
+    }
     for name, depends in recipes.items():
         (tmp_path / name).mkdir()
         file = tmp_path / name / "port.toml"
         file.write_text(text.format(digest=DIGEST, depends=depends))
     assert list(load_named(tmp_path, ["b", "b"])) == ["b", "a"]
+    assert sorted(load_named(tmp_path, ["f"])) == ["a", "b", "f"]
+    assert list(load_named(tmp_path, ["a"])) == ["a"]
     for name, message in {
         "bb": "bb: no such port; the nearest is b",
         "c": f"{tmp_path}/broken/port.toml: ",
@@ -148,3 +147,23 @@ depends = {depends}
         with pytest.raises(UkccError) as caught:
             load_named(tmp_path, [name])
         assert caught.value.message.startswith(message)
+
+
+def test_packages_are_those_of_what_it_depends_on_too(tmp_path: Path) -> None:
+    text = """title = "T"
+licence = "MIT"
+source = {{ package = "p", version = "1", sha256 = {{ "p_1.dsc" = "{digest}" }} }}
+build = {{ system = "make", packages = {packages} }}
+depends = {depends}
+"""
+    for name, depends, packages in (
+        ("b", '["a"]', '["flex"]'),
+        ("c", '["a", "b"]', '["perl"]'),
+        ("a", "[]", '["bison", "perl"]'),
+    ):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "port.toml"
+        file.write_text(text.format(digest=DIGEST, depends=depends, packages=packages))
+    for name, wanted in {"c": "bison flex perl", "b": "bison flex perl", "a": "bison perl"}.items():
+        done = CliRunner().invoke(command, ["--ports", str(tmp_path), "packages", name])
+        assert (done.exit_code, done.output.split()) == (0, wanted.split())

@@ -46,10 +46,12 @@ class Counter:
 
 
 def counter(work: Path, plugin_words: Sequence[str] = ()) -> Counter:
-    """Makes one, in a directory of its own below `work`. Raises UkccError."""
+    """Makes one, with a directory of its own in `work`, and a plugin for all. Raises UkccError."""
+    plugin = work / "count.so"
+    if not plugin.exists():
+        run([bare_compiler(), "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(plugin)])
     place = Path(tempfile.mkdtemp(prefix="count-", dir=work))
-    plugin, file, wrapper = place / "count.so", place / "count", place / "bin" / PROGRAM
-    run([bare_compiler(), "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(plugin)])
+    file, wrapper = place / "count", place / "bin" / PROGRAM
     file.touch()
     wrapper.parent.mkdir()
     option = ",".join([f"file={plugin}", f"to={file}", *plugin_words])

@@ -17,22 +17,25 @@ _FAILED = 1
 
 
 class Ports:
-    """The recipes that commands are about. known: name -> recipe, of those that were asked for."""
+    """The recipes that commands are about.
+
+    known: name -> recipe, of those that were asked for, and of what they depend on.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.known: dict[str, Recipe] = {}
 
-    def all(self) -> list[Recipe]:
+    def all(self) -> dict[str, Recipe]:
         self.known = recipes.load_all(self.directory)
-        return list(self.known.values())
+        return self.known
 
     def chosen(self, names: Sequence[str], everything: bool, ci: bool = False) -> list[Recipe]:
         """Raises UkccError for an unknown name, and for none. ci: those that CI tests as well."""
         if everything:
-            return self.all()
+            return list(self.all().values())
         if ci:
-            names = [*names, *(one.name for one in self.all() if one.ci)]
+            names = [*names, *(name for name, one in self.all().items() if one.ci)]
         if not names:
             raise UkccError("no port is named", "name some, or give --all")
         self.known = recipes.load_named(self.directory, names)
@@ -71,11 +74,11 @@ def list_ports(ports: Ports, form: "str | None") -> None:
     from ukcc.ports import table
 
     if form == "markdown":
-        click.echo(table.markdown({one.name: one for one in ports.all()}), nl=False)
+        click.echo(table.markdown(ports.all()), nl=False)
     elif form == "json":
-        click.echo(json.dumps([table.row(one) for one in ports.all()], indent=2))
+        click.echo(json.dumps([table.row(one) for one in ports.all().values()], indent=2))
     else:
-        click.echo("\n".join(table.lines(ports.all())))
+        click.echo("\n".join(table.lines(ports.all().values())))
 
 
 @command.command()
@@ -97,9 +100,8 @@ def show(ports: Ports, name: str) -> None:
 @click.pass_obj
 def packages(ports: Ports, names: Sequence[str], everything: bool, ci: bool) -> None:
     """Print the Debian packages that ports need, with what they depend on."""
-    wanted: set[str] = set()
-    for chosen in recipes.with_dependencies(ports.chosen(names, everything, ci), ports.known):
-        wanted.update(chosen.build.packages)
+    ports.chosen(names, everything, ci)
+    wanted = {word for one in ports.known.values() for word in one.build.packages}
     click.echo("\n".join(sorted(wanted)))
 
 

@@ -51,7 +51,7 @@ class Guest:
     companion: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
-        """`ukcc run …` by this interpreter, so that it works where no PATH was set up."""
+        """`ukcc run …`."""
         machine = ["-m", str(self.memory_mib), "--smp", str(self.cpus), "--accel", self.accel]
         return [*proc.UKCC, "run", *machine, *self.options, str(self.image), *self.companion]
 

@@ -226,18 +226,6 @@ def parse(directory: Path, table: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def with_dependencies(chosen: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Recipe]:
-    """They, and all that they depend on, each once."""
-    found: dict[str, Recipe] = {}
-    todo = list(chosen)
-    while todo:
-        recipe = todo.pop()
-        if recipe.name not in found:
-            found[recipe.name] = recipe
-            todo += [known[name] for name in recipe.depends]
-    return list(found.values())
-
-
 def check_name(name: str) -> None:
     """Raises UkccError for what cannot be the name of a port."""
     if not _NAME.fullmatch(name):

@@ -32,12 +32,7 @@ for name in MODULES:
         )
         verdict = "FAILED" if done.returncode else "ok"
         said = done.stdout
-        if (
-            "skipped" in said
-            and " OK." not in said
-            and done.returncode == 0
-            and "test skipped:" in said
-        ):
+        if done.returncode == 0 and "test skipped:" in said and " OK." not in said:
             verdict = "skipped"
     except subprocess.TimeoutExpired as error:
         verdict, said = "FAILED", str(error.stdout)[-2000:]
