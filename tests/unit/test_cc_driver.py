@@ -110,7 +110,10 @@ def test_names(name, plain):
 
 def test_tools_are_the_hosts(host, tmp_path):
     assert tools.command("ar", ["rcs", "x.a"], host) == [f"{tmp_path}/ar", "rcs", "x.a"]
-    assert tools.command("pkg-config", ["--libs", "z"], host)[1:] == ["--static", "--libs", "z"]
+    asked = ["--libs", "z"]
+    assert tools.command("pkg-config", asked, host)[1:] == asked
+    wanted = {**host, "UKCC_LINK": "static"}
+    assert tools.command("pkg-config", asked, wanted)[1:] == ["--static", *asked]
     assert tools.command("as", ["x.s"], host)[0].endswith("/toolchain-shims/as")
 
 

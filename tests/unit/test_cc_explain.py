@@ -34,6 +34,8 @@ def test_a_link(run, tmp_path):
     assert "  -o x               names the output\n" in text
     assert "kind: program\n" in text
     assert f"run: {tmp_path}/gcc -B" in text
+    assert "'a b.c' -Wl,-O1,-Bdynamic -o x -no-pie" in text
+    assert "needs nothing of a loader, in its place:" in text
     assert "'a b.c' -Wl,-O1 -o x -static -no-pie" in text
     assert text.endswith(f"then: pack the kernel of {tmp_path}/root-of-it around x\n")
 

@@ -9,12 +9,19 @@ from ukcc.cc.toolchain import Toolchain
 SHIMS = "-B/shims/"
 SEARCH = "-B/root/usr/lib/"
 HEADERS = "-idirafter /root/usr/include"
+FIXED = "-no-pie -Wl,-Ttext-segment=0x10000000"
 STATIC = "-static -no-pie -Wl,-Ttext-segment=0x10000000"
 
 
 def toolchain(*, sysroot="/root", plain=False, thin=False, compiler="/bin/gcc"):
     return Toolchain(
-        name="uk-gcc", compiler=compiler, shims="/shims", sysroot=sysroot, plain=plain, thin=False
+        name="uk-gcc",
+        compiler=compiler,
+        shims="/shims",
+        sysroot=sysroot,
+        plain=plain,
+        thin=False,
+        linkage="",
     )
 
 
@@ -38,7 +45,7 @@ PLANS = [
     ("-r a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -r a.o"),
     ("-nostdlib a.c", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -nostdlib a.c"),
     ("a.c", plan.PROGRAM, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} a.c {STATIC}"),
-    ("-### a.c", plan.ORDINARY, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -### a.c {STATIC}"),
+    ("-### a.c", plan.ORDINARY, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -### a.c {FIXED}"),
     (
         "-L/usr/lib a.o -lm -o x",
         plan.PROGRAM,
@@ -61,7 +68,7 @@ PLANS = [
 @pytest.mark.parametrize(("line", "kind", "command"), PLANS, ids=[row[0] for row in PLANS])
 def test_plan(line, kind, command):
     made = plan_of(line)
-    assert (made.kind, " ".join(made.command)) == (kind, command)
+    assert (made.kind, " ".join(made.static or made.command)) == (kind, command)
 
 
 def test_program_has_a_name():
@@ -96,6 +103,6 @@ def test_a_response_file_with_bdynamic_is_opened(tmp_path):
     opened, kept = tmp_path / "opened", tmp_path / "kept"
     opened.write_text("a.o -Wl,-Bdynamic 'b c.o'")
     kept.write_text("d.o e.o")
-    command = plan_of(f"@{opened} @{kept} -lm").command
+    command = plan_of(f"@{opened} @{kept} -lm").static
     start = command.index("a.o")
     assert command[start : start + 4] == ("a.o", "b c.o", f"@{kept}", "-lm")

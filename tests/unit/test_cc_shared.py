@@ -51,7 +51,13 @@ def test_libtools_closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_its_place_among_the_words_is_kept() -> None:
     toolchain = Toolchain(
-        name="uk-gcc", compiler="/bin/gcc", shims="/shims", sysroot="/root", plain=False, thin=False
+        name="uk-gcc",
+        compiler="/bin/gcc",
+        shims="/shims",
+        sysroot="/root",
+        plain=False,
+        thin=False,
+        linkage="",
     )
     argv = ["a.o", "x/libb.so.1", "-lc", "-o", "p"]
     made = plan.make_plan(
@@ -60,10 +66,8 @@ def test_its_place_among_the_words_is_kept() -> None:
         toolchain,
         Lookup(
             stand_in=lambda path: ("x/libb.a", "-lm"),
-            only_shared=lambda name, dirs: False,
             has_libc=lambda directory: False,
         ),
     )
-    words = " ".join(made.command)
-    assert " a.o x/libb.so.1 -lc -o p -no-pie " in " ".join(made.fallback)
-    assert " a.o x/libb.a -lm -lc -o p -static " in words
+    assert " a.o x/libb.so.1 -lc -o p -no-pie " in " ".join(made.command)
+    assert " a.o x/libb.a -lm -lc -o p -static " in " ".join(made.static)

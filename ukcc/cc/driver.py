@@ -58,7 +58,7 @@ def _compile(compiler: str, argv: "list[str]", environ: "Mapping[str, str]") -> 
     steps = plan.make_plan(argv, parse(argv), tools_of_host, linkage.ON_DISK)
     if steps.kind == plan.NO_SYSROOT:
         raise SysrootMissing("no sysroot to link against", "run `ukcc sysroot build`")
-    if steps.kind != plan.PROGRAM and not steps.fallback:
+    if steps.kind != plan.PROGRAM and not steps.static:
         log.record(environ, steps.kind, steps.command)
         process.become(steps.command, environ)
 

@@ -4,191 +4,164 @@ The real link writes the output's own name, so that everything derived from it (
 and dependency files, -save-temps, split debug information) is as GCC makes it. The image is
 packed beside it and takes its place by rename.
 
-Whether a program can be static is found out by trying, in silence: as the command line has it, and
-with what pkg-config says its archives need in turn. If the dynamic link has to follow, that one has
-the word: what the user reads is what one link said.
+What gcc would do comes first: its link, its words, its status. Where the program that it made needs
+nothing of a loader, a static link follows in silence and takes its place; where that turns out
+otherwise, the first link is done again.
 """
 
 import os
 
-from ukcc.cc import child, log, pkgconfig, plan
+from ukcc.cc import child, log, needs, plan
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
-from ukcc.errors import UkccError
+from ukcc.errors import NotAnImage, UkccError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping
 
+    from ukcc.image.dynamic import Dynamic
     from ukcc.settings.link import Carried
 else:
     import _signal as signal  # what is behind `signal`, which would import `enum`
 
-# What GCC and its linker say when it was the link that failed, and not a compilation before it.
-_LINK_FAILED = (b"ld returned ", b"cannot specify -static ", b"cannot specify '-static' ")
 
-# A static link takes a member of libc.a for one of its symbols, and gets its others with it.
-_DEFINES_LIBC = "it may define what libc.a does"
+class Linked(Frozen):
+    """A link that was done: its status, and what it said of the program, for the metadata."""
 
-# Has the linker say who refers to these. In libc.a they always are, by its own use.
-_TRACE = ("-Wl,-y,dlopen,-y,dlmopen",)
+    __slots__ = ("linkage", "status")
+    status: int
+    linkage: str
 
 
 def run(steps: Plan, environ: "Mapping[str, str]") -> int:
     """Links and packs; returns the exit status."""
     before = _identity(steps.output)
     child.hear_signals()
-    inputs = child.scratch()
-    os.set_inheritable(inputs, True)
+    linker = Linker(steps, environ)
     try:
-        status = _link(steps, environ, inputs)
+        linked = _link(linker, steps, before)
         # Not every link makes something: -Wl,--version, or an output that is /dev/null.
-        if status == 0 and steps.kind == plan.PROGRAM and _is_new_program(steps.output, before):
-            _pack(steps, environ, child.contents(inputs))
+        made = linked.status == 0 and _is_new_program(steps.output, before)
+        if made and steps.kind == plan.PROGRAM:
+            _pack(steps, environ, linker.listed(), linked.linkage)
     except Interrupted as interruption:
         _remove_if_new(steps.output, before)
         return _die_of(interruption.number)
     finally:
-        os.close(inputs)
-    return status
+        linker.close()
+    return linked.status
 
 
-def _link(steps: Plan, environ: "Mapping[str, str]", inputs: int) -> int:
-    """The link, static or dynamic; the linker lists its inputs in the file `inputs`."""
-    if not steps.fallback:
-        log.record(environ, "link", steps.command)
-        return _execute(steps.command, environ, inputs, -1)
-    stdin = _spool() if steps.reads_stdin else -1
+def _link(linker: "Linker", steps: Plan, before: "tuple[int, int, int] | None") -> Linked:
+    """The link as gcc does it, and the static one where that makes no difference."""
+    status = linker.link(steps.command, "link")
+    if status or not steps.static or not _is_new_program(steps.output, before):
+        return Linked(status=status, linkage=steps.reason)
+    program = _dynamic_part(steps.output)
+    if program is None:
+        return Linked(status=status, linkage="as gcc makes it")
+    reason = _needs_loader(program, steps)
+    if not reason:
+        reason = _try_static(linker, steps, program)
+        if not reason:
+            return Linked(status=0, linkage="static: it needs nothing of a loader")
+        status = linker.link(steps.command, f"link again, dynamic: {reason}", silent=True)
+    log.record(linker.environ, "dynamic", (reason,))
+    return Linked(status=status, linkage=f"dynamic: {reason}")
+
+
+def _dynamic_part(path: str) -> "Dynamic | None":
+    """What the program says to the loader; None where there is nothing, or it is not ELF."""
+    from ukcc.image.dynamic import read_dynamic
+
     try:
-        trial = _try(steps, steps.command, environ, inputs, stdin)
-        if trial.status and steps.libraries and trial.lacks_symbols():
-            closure = pkgconfig.static_closure(steps.libraries, environ)
-            if closure:
-                better = _try(steps, (*steps.command, *closure), environ, inputs, stdin)
-                trial = trial if better.status else better
-        again, reason = _answer(steps, trial)
-        if not again:
-            trial.tell()
-            return trial.status
-        log.record(environ, f"link again, {reason}", again)
-        return _execute(again, environ, inputs, stdin)
-    finally:
-        if stdin >= 0:
-            os.close(stdin)
+        return read_dynamic(path)
+    except NotAnImage:
+        return None  # --oformat, for one
 
 
-class _Trial(Frozen):
-    """A link whose output was caught: exit status, and the lines of both streams."""
-
-    __slots__ = ("err", "out", "status")
-    status: int
-    out: "list[bytes]"
-    err: "list[bytes]"
-
-    def lacks_symbols(self) -> bool:
-        """Whether the linker missed what another archive may have."""
-        return any(b"undefined reference" in line for line in self.err)
-
-    def tell(self) -> None:
-        """Passes on what the link said, but for what only we asked."""
-        for stream, lines in ((1, self.out), (2, self.err)):
-            _write(stream, b"".join(line for line in lines if not _is_trace(line)))
+def _needs_loader(program: "Dynamic", steps: Plan) -> str:
+    libraries = needs.foreign_libraries(program)
+    if libraries:
+        return f"it uses {os.fsdecode(libraries[0])}"
+    return needs.loader_reason(program, _inner_names(steps.sysroot))
 
 
-def _try(
-    steps: Plan,
-    command: "tuple[str, ...]",
-    environ: "Mapping[str, str]",
-    inputs: int,
-    stdin: int,
-) -> _Trial:
-    log.record(environ, "link", command)
-    out, err = child.scratch(), child.scratch()
+def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> str:
+    """Does the static link; why its program may not take the dynamic one's place, or ""."""
+    taken = needs.archives(linker.listed())
+    if linker.link(steps.static, "link static", silent=True):
+        return "it cannot be linked static"
+    reason = needs.archive_reason(taken, needs.archives(linker.listed()))
+    return reason or needs.weak_reason(program, steps.output)
+
+
+def _inner_names(sysroot: str) -> "frozenset[bytes]":
     try:
-        traced = _traced(_coloured(command), steps)
-        status = _execute(traced, environ, inputs, stdin, {1: out, 2: err})
-        said = [child.contents(fd).splitlines(keepends=True) for fd in (out, err)]
-        return _Trial(status=status, out=said[0], err=said[1])
-    finally:
-        os.close(out)
-        os.close(err)
+        with open(f"{sysroot}/usr/lib/inner-names", "rb") as file:  # noqa: PTH123
+            return frozenset(file.read().split())
+    except OSError as error:
+        raise UkccError(
+            f"{sysroot} is not a sysroot of this ukcc: {error.strerror} 'usr/lib/inner-names'",
+            "run `ukcc sysroot build`",
+        ) from None
 
 
-def _execute(
-    command: "tuple[str, ...]",
-    environ: "Mapping[str, str]",
-    inputs: int,
-    stdin: int,
-    streams: "Mapping[int, int] | None" = None,
-) -> int:
-    """One link; `inputs` gets the files that the linker opens, `stdin` is read from its start."""
-    os.ftruncate(inputs, 0)
-    streams = dict(streams or {})
-    if stdin >= 0:
-        os.lseek(stdin, 0, os.SEEK_SET)
-        streams[0] = stdin
-    return child.execute(_listing(command, inputs), environ, streams)
+class Linker:
+    """Runs the links of one command line, which read the same standard input."""
 
+    def __init__(self, steps: Plan, environ: "Mapping[str, str]") -> None:
+        self.environ = environ
+        self._listing = steps.listing
+        self._stdin = _spool() if steps.reads_stdin and steps.static else -1
+        self._inputs = child.scratch()
+        os.set_inheritable(self._inputs, True)
 
-def _listing(command: "tuple[str, ...]", inputs: int) -> "tuple[str, ...]":
-    """The command, told to write what it opens, in the syntax of make, to a descriptor.
+    def close(self) -> None:
+        """Gives up what only we have open."""
+        for fd in (self._inputs, self._stdin):
+            if fd >= 0:
+                os.close(fd)
 
-    Without a /proc nothing is listed; a --dependency-file of the user wins over ours.
-    """
-    if not os.access(f"/dev/fd/{inputs}", os.W_OK):
-        return command
-    return (command[0], f"-Wl,--dependency-file=/dev/fd/{inputs}", *command[1:])
+    def link(self, command: "tuple[str, ...]", event: str, *, silent: bool = False) -> int:
+        """One link; its exit status. silent: nobody hears what it says."""
+        log.record(self.environ, event, command)
+        os.ftruncate(self._inputs, 0)
+        streams = {}
+        if self._stdin >= 0:
+            os.lseek(self._stdin, 0, os.SEEK_SET)
+            streams[0] = self._stdin
+        if not silent:
+            return child.execute(self._with_listing(command), self.environ, streams)
+        said = child.scratch()
+        try:
+            streams |= {1: said, 2: said}
+            status = child.execute(self._with_listing(command), self.environ, streams)
+            if status:
+                words = child.contents(said).decode("utf-8", "replace").splitlines()
+                log.record(self.environ, "it said", words)
+            return status
+        finally:
+            os.close(said)
 
+    def listed(self) -> bytes:
+        """What the last link opened, in the syntax of make; nothing if the linker cannot say."""
+        if not self._listing:
+            return child.contents(self._inputs)
+        try:
+            with open(self._listing, "rb") as file:  # noqa: PTH123
+                return file.read()
+        except OSError:
+            return b""
 
-def _coloured(command: "tuple[str, ...]") -> "tuple[str, ...]":
-    """The command in colours, if it would have had them had we not caught what it says."""
-    if os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(2):
-        return command
-    return (command[0], "-fdiagnostics-color=always", *command[1:])
-
-
-def _traced(command: "tuple[str, ...]", steps: Plan) -> "tuple[str, ...]":
-    """The command, told to say who refers to `dlopen`, which --fatal-warnings would mind."""
-    mild = ("-Wl,--no-fatal-warnings",) if steps.fatal_warnings else ()
-    return (command[0], *_TRACE, *command[1:], *mild)
-
-
-def _answer(steps: Plan, trial: _Trial) -> "tuple[tuple[str, ...], str]":
-    """The link that has to follow the static one, and why; () if that one is the answer."""
-    said = [*trial.out, *trial.err]
-    if trial.status:
-        failed = any(words in line for line in said for words in _LINK_FAILED)
-        reason = steps.doubt or (_DEFINES_LIBC if _defines_twice(said) else "")
-        return (steps.fallback, f"dynamic: {reason}") if failed and reason else ((), "")
-    if any(_is_trace(line) and _loads_plugins(line, steps.exports) for line in said):
-        return steps.fallback, "dynamic: it loads plugins"
-    if steps.fatal_warnings and any(b"warning: " in line for line in said):
-        return steps.command, "as --fatal-warnings wants it"
-    return (), ""
-
-
-def _defines_twice(said: "list[bytes]") -> bool:
-    """Whether the linker met a symbol twice: the program's own and libc.a's, or a mistake."""
-    return any(b"multiple definition of " in line for line in said)
-
-
-def _is_trace(line: bytes) -> bool:
-    """Whether the linker says by it who refers to `dlopen`, or defines it."""
-    return line.rstrip().endswith((b" dlopen", b" dlmopen"))
-
-
-def _loads_plugins(trace: bytes, exports: bool) -> bool:
-    """Whether this reference to `dlopen` is the program's own, for plugins of its own.
-
-    libc.a refers to it itself. A library of the system (libcrypto's engines, libgomp's devices)
-    may, and is not asked to, unless the program shows its symbols.
-    """
-    if b"/libc.a" in trace:
-        return False
-    archive = next((word for word in trace.split() if b".a(" in word), b"")
-    return exports or not archive.startswith((b"/usr/", b"/lib"))
+    def _with_listing(self, command: "tuple[str, ...]") -> "tuple[str, ...]":
+        """The command, told to list what it opens. Without a /proc nothing is listed."""
+        if self._listing or not os.access(f"/dev/fd/{self._inputs}", os.W_OK):
+            return command
+        return (command[0], f"-Wl,--dependency-file=/dev/fd/{self._inputs}", *command[1:])
 
 
 def _spool() -> int:
@@ -203,13 +176,7 @@ def _spool() -> int:
     return spooled
 
 
-def _write(stream: int, text: bytes) -> None:
-    data = memoryview(text)
-    while data:
-        data = data[os.write(stream, data) :]
-
-
-def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
+def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str) -> None:
     """Puts the image in the program's place. On failure nothing is left there."""
     from ukcc.image import provenance
     from ukcc.image.pack import pack_program
@@ -233,6 +200,7 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes) -> None:
             directories=provenance.own_directories(used, steps.sysroot) or steps.directories,
             thin=steps.thin,
             settings=carried.document if carried else None,
+            linkage=linkage,
         )
     except BaseException as error:
         _remove(output)

@@ -40,7 +40,8 @@ PLAIN = "passes through"
 
 # Options of the linker, as they come in -Wl, and -Xlinker, that change what an invocation is.
 RUN_PATH = "says where shared libraries are at run time"
-FATAL_WARNINGS = "takes warnings for errors"
+LISTING = "has the linker list its inputs"
+FOR_THE_LOADER = "tells the loader something"
 DYNAMIC_SEARCH = "lets the linker take shared libraries again"
 
 TABLE: "dict[str, tuple[str, str]]" = {
@@ -242,7 +243,26 @@ LINKER_TABLE: "dict[str, str]" = {
     "export-dynamic-symbol": EXPORTS,
     "export-dynamic-symbol-list": EXPORTS,
     "dynamic-list": EXPORTS,
-    "fatal-warnings": FATAL_WARNINGS,
+    "dependency-file": LISTING,
+    "init": FOR_THE_LOADER,
+    "fini": FOR_THE_LOADER,
+    "audit": FOR_THE_LOADER,
+    "depaudit": FOR_THE_LOADER,
+    "P": FOR_THE_LOADER,
+    "dynamic-linker": FOR_THE_LOADER,
+    "I": FOR_THE_LOADER,
+    "filter": FOR_THE_LOADER,
+    "F": FOR_THE_LOADER,
+    "auxiliary": FOR_THE_LOADER,
+    "f": FOR_THE_LOADER,
+    "unresolved-symbols": FOR_THE_LOADER,
+    "warn-unresolved-symbols": FOR_THE_LOADER,
+    "allow-multiple-definition": FOR_THE_LOADER,
+    "z interpose": FOR_THE_LOADER,
+    "z initfirst": FOR_THE_LOADER,
+    "z muldefs": FOR_THE_LOADER,
+    "z undefs": FOR_THE_LOADER,
+    "z global": FOR_THE_LOADER,
     "rpath": RUN_PATH,
     "R": RUN_PATH,
     "T": SCRIPT,

@@ -3,6 +3,10 @@
 from ukcc.cc import atfile, options
 from ukcc.cc.frozen import Frozen
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 INPUT = "is an input"
 UNKNOWN = "is not ours to read"
 
@@ -35,6 +39,7 @@ class Invocation(Frozen):
         "inputs",
         "link_kind",
         "linker",
+        "listing",
         "no_headers",
         "output",
         "query",
@@ -47,6 +52,7 @@ class Invocation(Frozen):
     output: str  # of -o, or of -Wl,-o; or ""
     stage: str  # the earliest stage to stop after, or ""
     linker: "tuple[str, ...]"  # what the words for the linker mean for us
+    listing: str  # of -Wl,--dependency-file: where the linker lists its inputs, or ""
     link_kind: str  # the last of shared, pie, static-pie, no-pie; or ""; -static -pie is no-pie
     query: bool
     dry_run: bool
@@ -68,12 +74,14 @@ def parse(argv: "list[str]") -> Invocation:
     kinds += [m for m in linker if m in _LINK_KINDS]
     outputs = [a.value for a in arguments if a.meaning == options.OUTPUT]
     outputs += _linker_outputs(arguments)  # behind the driver's own on the linker's command line
+    listings = _linker_values(arguments, options.LISTING)
     makes_link = (INPUT, options.LIBRARY, options.LINKER)
     return Invocation(
         arguments=tuple(arguments),
         linker=tuple(linker),
         inputs=sum(a.meaning in makes_link for a in arguments),
         output=outputs[-1] if outputs else "",
+        listing=listings[-1] if listings else "",
         stage=next((stage for stage in _STAGES if stage in meanings), ""),
         link_kind=_link_kind(kinds, static=options.STATIC in meanings),
         query=options.QUERY in meanings,
@@ -105,18 +113,33 @@ def _link_kind(kinds: "list[str]", *, static: bool) -> str:
     return options.NO_PIE if static and kind == options.PIE else kind
 
 
+def all_linker_words(arguments: "Iterable[Argument]") -> "list[str]":
+    """Every word for the linker, in order."""
+    words = []
+    for argument in arguments:
+        if argument.meaning == options.LINKER:
+            words += linker_words(argument)
+        elif argument.name == "-z":
+            words += ["-z", argument.value]
+    return words
+
+
 def _linker_outputs(arguments: "list[Argument]") -> "list[str]":
     """The outputs that the linker is told of directly, in one word or two."""
-    linker = (a for a in arguments if a.meaning == options.LINKER)
-    words = [word for argument in linker for word in linker_words(argument)]
+    return _linker_values(arguments, options.OUTPUT)
+
+
+def _linker_values(arguments: "list[Argument]", meaning: str) -> "list[str]":
+    """The values of the linker's options of that meaning, in one word or two."""
+    words = all_linker_words(arguments)
     found = []
     for word, following in zip(words, [*words, ""][1:], strict=True):
-        if options.find_linker(word) == options.OUTPUT:
+        if options.find_linker(word) == meaning:
             name, equals, value = word.partition("=")
-            if name.lstrip("-") in ("o", "output"):
+            if name.lstrip("-") in options.LINKER_TABLE:
                 found.append(value if equals else following)
             else:
-                found.append(word[2:])
+                found.append(word[2:])  # -oNAME
     return [name for name in found if name]
 
 

@@ -22,24 +22,21 @@ TEXT_BASE = 0x10000000
 
 
 class Plan(Frozen):
-    """What to run. The fields behind `reason` are of a program's link, else empty.
+    """What to run. The fields after `reason` are of a program's link, else empty.
 
-    fallback: the dynamic link, which is the answer where the static `command` fails for want of
-    an archive, or makes a program that loads plugins; empty where nothing is left to find out.
+    command: the link as gcc would do it, or the only one there is. static: the static link, which
+    replaces it where both programs do the same (see `needs`); empty where that is settled.
     """
 
     __slots__ = (
         "command",
         "directories",
-        "doubt",
-        "exports",
-        "fallback",
-        "fatal_warnings",
         "kind",
-        "libraries",
+        "listing",
         "output",
         "reads_stdin",
         "reason",
+        "static",
         "sysroot",
         "thin",
         "words",
@@ -51,11 +48,8 @@ class Plan(Frozen):
     output: str
     sysroot: str
     directories: "tuple[str, ...]"  # of -L
-    libraries: "tuple[str, ...]"  # names behind -l that may have no archive
-    fallback: "tuple[str, ...]"
-    doubt: str  # why the static link may fail, see linkage.Linkage
-    exports: bool
-    fatal_warnings: bool
+    static: "tuple[str, ...]"
+    listing: str  # where the user has the linker list its inputs, or ""
     reads_stdin: bool
     thin: bool
 
@@ -97,7 +91,7 @@ def _program(
         kind, what = ORDINARY, ", with UKCC_PLAIN"
     elif invocation.dry_run:
         kind, what = ORDINARY, "; -### runs nothing"
-    decided = linkage.decide(invocation, lookup)
+    decided = linkage.decide(invocation, toolchain.linkage)
     start = (
         toolchain.compiler,
         *_shims(toolchain),
@@ -106,24 +100,18 @@ def _program(
         *_headers(invocation, toolchain),
     )
     dynamic = (*start, *argv, *_dynamic_flags(invocation))
-    if decided.dynamic:
-        command, because = dynamic, f"a dynamic program, as {decided.dynamic}"
-    else:
-        words = static_words(argv, invocation.arguments, lookup)
-        command, because = (*start, *words, *_static_flags(invocation, toolchain)), "a program"
+    words = static_words(argv, invocation.arguments, lookup)
+    static = (*start, *words, *_static_flags(invocation, toolchain))
     return Plan(
         kind=kind,
-        command=command,
-        reason=because + what,
+        command=static if decided.kind == linkage.STATIC else dynamic,
+        reason=decided.reason + what,
         words=(toolchain.name, *argv),
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
         directories=tuple(linkage.directories(invocation)),
-        libraries=tuple(dict.fromkeys([*decided.libraries, *linkage.named_in(command)])),
-        fallback=() if decided.static or decided.dynamic or invocation.dry_run else dynamic,
-        doubt=decided.doubt,
-        exports=decided.exports,
-        fatal_warnings=options.FATAL_WARNINGS in invocation.linker,
+        static=static if decided.kind == linkage.OPEN and not invocation.dry_run else (),
+        listing=invocation.listing,
         thin=toolchain.thin,
         reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
     )
@@ -139,11 +127,8 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         output="",
         sysroot="",
         directories=(),
-        libraries=(),
-        fallback=(),
-        doubt="",
-        exports=False,
-        fatal_warnings=False,
+        static=(),
+        listing="",
         reads_stdin=False,
         thin=False,
     )

@@ -17,19 +17,6 @@ def is_shared(path: str) -> bool:
     return bool(stem) and bool(dot) and (not version or version[0] == ".")
 
 
-def only_shared(name: str, directories: "list[str]") -> bool:
-    """Whether the first of the directories that has library `name` has no archive of it.
-
-    A static link would go on to the system's directories and take another version from there.
-    """
-    for directory in directories:
-        if os.path.isfile(f"{directory}/lib{name}.a"):  # noqa: PTH113
-            return False
-        if os.path.isfile(f"{directory}/lib{name}.so"):  # noqa: PTH113
-            return True
-    return False
-
-
 def has_libc(directory: str) -> bool:
     """Whether a C library lies there that a link could take for the sysroot's."""
     names = ("libc.a", "libc.so")

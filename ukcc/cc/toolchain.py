@@ -33,13 +33,14 @@ _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "name", "plain", "shims", "sysroot", "thin")
+    __slots__ = ("compiler", "linkage", "name", "plain", "shims", "sysroot", "thin")
     name: str  # of ours: uk-gcc
     compiler: str
     shims: str  # the directory of our `as`
     sysroot: str  # "" when there is none
     plain: bool  # UKCC_PLAIN: an ordinary executable, no kernel appended
     thin: bool  # UKCC_IMAGE=thin: the kernel is named, not carried
+    linkage: str  # UKCC_LINK: static or dynamic, "" when the program decides
 
 
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
@@ -52,6 +53,7 @@ def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
         sysroot=sysroot,
         plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
         thin=_wants_thin(environ),
+        linkage=_wanted_linkage(environ),
     )
 
 
@@ -60,6 +62,13 @@ def _wants_thin(environ: "Mapping[str, str]") -> bool:
     if wanted not in ("", "full", "thin"):
         raise UkccError(f"UKCC_IMAGE is '{wanted}', which is no kind of image", "say full or thin")
     return wanted == "thin"
+
+
+def _wanted_linkage(environ: "Mapping[str, str]") -> str:
+    wanted = environ.get("UKCC_LINK", "")
+    if wanted not in ("", "static", "dynamic"):
+        raise UkccError(f"UKCC_LINK is '{wanted}'", "say static or dynamic, or unset it")
+    return wanted
 
 
 def find_sysroot(environ: "Mapping[str, str]") -> str:

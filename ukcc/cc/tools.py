@@ -29,8 +29,8 @@ def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list
     if name == "pkgconf":
         name = "pkg-config"
     tool = toolchain.find_tool(name, environ)
-    if name == "pkg-config":
-        # Programs link static archives, and those need their own dependencies named.
+    if name == "pkg-config" and environ.get("UKCC_LINK") == "static":
+        # Archives do not name what they need in turn, as shared libraries do.
         return [tool, "--static", *argv]
     if name == "cpp":
         sysroot = toolchain.find_sysroot(environ)

@@ -72,9 +72,11 @@ def _steps(steps: plan.Plan) -> "list[str]":
     if steps.kind != plan.PROGRAM:
         return _command("become", steps.command)
     lines = _command("run", steps.command)
-    if steps.fallback:
-        doubt = f"if that fails ({steps.doubt}), or " if steps.doubt else "if "
-        lines += [f"{doubt}the program loads plugins:", *_command("run", steps.fallback)]
+    if steps.static:
+        lines += [
+            "then, if that program needs nothing of a loader, in its place:",
+            *_command("run", steps.static),
+        ]
     what = "name the kernel" if steps.thin else "pack the kernel"
     around = "in" if steps.thin else "around"
     return [*lines, f"then: {what} of {steps.sysroot} {around} {shell_line([steps.output])}"]

@@ -43,6 +43,7 @@ def pack_program(
     directories: Sequence[str] = (),
     thin: bool = False,
     settings: Mapping[str, Any] | None = None,
+    linkage: str = "",
 ) -> None:
     """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
 
@@ -50,7 +51,8 @@ def pack_program(
     program loads); both are kept in the metadata as far as `provenance` lets them.
     directories: where shared libraries are looked for before all others. thin: carry neither
     kernel nor archive, but name them; `complete_image` adds them. settings: the document that the
-    image carries (`ukcc.settings.document`); files: further files of the user's.
+    image carries (`ukcc.settings.document`); files: further files of the user's. linkage: how the
+    program was linked, and why.
     """
     here = os.getcwd()
     words = recorded_command(link_command, here)
@@ -64,6 +66,7 @@ def pack_program(
             libraries=recorded_paths(libraries, here, sysroot),
             directories=directories,
             settings=settings,
+            linkage=linkage,
         )
         return
     closure = find_closure(linked, sysroot, directories, os.environ)
@@ -77,6 +80,7 @@ def pack_program(
         files=[*closure.entries(), *files],
         libraries=recorded_paths(used, here, sysroot),
         settings=settings,
+        linkage=linkage,
     )
 
 
@@ -90,6 +94,7 @@ def pack_image(
     files: Iterable[cpio.Entry] = (),
     libraries: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
+    linkage: str = "",
 ) -> None:
     """Makes the image `output` of the program `linked`.
 
@@ -109,7 +114,7 @@ def pack_image(
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
-        metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings)
+        metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
         # The smallest memory depends on the layout, the layout on the length of the metadata, by a
         # few bytes at most: one more round is exact to the page, and the figure is in MiB.
         pvh = pvh_note(kernel.entry_paddr)
@@ -132,6 +137,7 @@ def pack_thin(
     libraries: Sequence[str] = (),
     directories: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
+    linkage: str = "",
 ) -> None:
     """Makes a thin image: the program, and a note that names the sysroot whose kernel it wants.
 
@@ -142,7 +148,7 @@ def pack_thin(
         return
     source, app = _open_program(linked)
     try:
-        metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings)
+        metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
         metadata["thin"] = {"directories": list(directories)}
         note = metadata_note(metadata)
         layout = plan_thin(app, len(note))
@@ -167,6 +173,7 @@ def complete_image(
         files=files,
         libraries=metadata["libraries"],
         settings=metadata.get("settings"),
+        linkage=metadata.get("linkage", ""),
     )
 
 
@@ -197,10 +204,12 @@ def _metadata(
     name: str,
     libraries: Sequence[str],
     settings: Mapping[str, Any] | None,
+    linkage: str,
 ) -> dict[str, Any]:
     """What docs/image.md lists, but for what only a whole image can say."""
     return {
         **({"settings": dict(settings)} if settings else {}),
+        **({"linkage": linkage} if linkage else {}),
         **_sysroot_facts(sysroot),
         "kernel": {
             "release": kernel.release,

@@ -30,6 +30,7 @@ _ESSENTIAL = (
     "usr/include/linux/types.h",
     "usr/lib/crt1.o",
     "usr/lib/libc.a",
+    "usr/lib/inner-names",
     "boot/init",
     "shims/as",
 )
@@ -73,6 +74,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         (made / parts.RECORD).unlink()
         _split_kernel(made, wanted)
         _copy_shims(made, wanted)
+        _write_inner_names(made)
         _write_record(made, wanted)
         _compile_init(made, wanted, logs / "init.log")
         _check_whole(made)
@@ -132,6 +134,12 @@ def _split_kernel(made: Path, wanted: Inputs) -> None:
     split_kernel(
         kernel / "vmlinux", kernel, config=kernel / "config", source_version=wanted.linux.version
     )
+
+
+def _write_inner_names(made: Path) -> None:
+    from ukcc.sysroot.inner_names import write_inner_names  # loads pyelftools
+
+    write_inner_names(made)
 
 
 def _copy_shims(made: Path, wanted: Inputs) -> None:

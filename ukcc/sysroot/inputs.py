@@ -21,7 +21,7 @@ from ukcc.sysroot.store import Store
 
 # One number a step. Raise it when the commands of that step change, for then the same files
 # give another result.
-RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 2}
+RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 3}
 
 # Merged in this order; of two that disagree about an option the later one counts.
 FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
@@ -87,7 +87,8 @@ def gather(store: Store) -> Inputs:
     # Only what changes the code that is assembled; not the CMake and Meson files.
     shims_directory = Path(paths.data_dir("toolchain-shims"))
     shims = (shims_directory / "as", shims_directory / "prelude.s")
-    splitter = Path(paths.__file__).parent / "image" / "kernelbin.py"
+    code = Path(paths.__file__).parent
+    makers = (code / "image" / "kernelbin.py", code / "sysroot" / "inner_names.py")
     record = {
         "recipes": RECIPES,
         "linux": _source_record(linux, store),
@@ -97,7 +98,7 @@ def gather(store: Store) -> Inputs:
         "glibc_script": _contents(_files(script.parent)),
         "init": _contents(_files(recipe / "init")),
         "shims": _contents(shims),
-        "splitter": _contents([splitter]),
+        "makers": _contents(makers),
         "tools": tool_versions(),
     }
     return Inputs(linux, glibc, patches, fragments, script, init, shims, record)

@@ -1,0 +1,119 @@
+"""What a program needs of a loader: read from gcc's own, dynamic link of it, before a static one.
+
+A static program does the same as the dynamic one where nothing but glibc and gcc's own libraries
+would be loaded, where it asks the loader for nothing, and where it binds no name differently. Each
+function returns the first reason why that is not so, in words that follow "dynamic: ", or "".
+"""
+
+import os
+
+from ukcc.image.dynamic import Dynamic, defined_globals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# What glibc and gcc bring along, by DT_NEEDED. A static link has archives of the same build.
+OURS = frozenset(
+    (
+        *(b"ld-linux-x86-64.so.2", b"libc.so.6", b"libm.so.6", b"libmvec.so.1"),
+        *(b"libanl.so.1", b"libdl.so.2", b"libpthread.so.0", b"libresolv.so.2", b"librt.so.1"),
+        *(b"libutil.so.1", b"libgcc_s.so.1", b"libstdc++.so.6", b"libatomic.so.1"),
+        *(b"libgomp.so.1", b"libitm.so.1", b"libquadmath.so.0", b"libubsan.so.1"),
+    )
+)
+
+# Calls that answer differently, or fail, without a loader. iconv_open: its character sets are
+# modules that are loaded.
+_LOADER_CALLS = {
+    b"dlopen": "loads plugins",
+    b"dlmopen": "loads plugins",
+    b"dlsym": "looks up symbols",
+    b"dlvsym": "looks up symbols",
+    b"dladdr": "asks where symbols are",
+    b"dladdr1": "asks where symbols are",
+    b"dlinfo": "asks about its libraries",
+    b"dl_iterate_phdr": "lists its libraries",
+    b"backtrace_symbols": "shows symbols of its stack",
+    b"backtrace_symbols_fd": "shows symbols of its stack",
+    b"iconv_open": "converts character sets, which are modules",
+    b"_r_debug": "reads the loader's list",
+    b"_rtld_global": "reads the loader's data",
+    b"_rtld_global_ro": "reads the loader's data",
+}
+
+# crtbegin.o asks for it in every position-independent program.
+_ALWAYS_WEAK = frozenset((b"__cxa_finalize",))
+
+
+def foreign_libraries(program: Dynamic) -> "tuple[bytes, ...]":
+    """The shared libraries that the program loads beside glibc's and gcc's."""
+    return tuple(name for name in program.needed if name not in OURS)
+
+
+def loader_reason(program: Dynamic, inner_names: "Collection[bytes]") -> str:
+    """Why the program needs a loader.
+
+    inner_names: by which libc.a calls itself, where libc.so does not (ukcc/sysroot/inner_names.py).
+    """
+    for name in _LOADER_CALLS:
+        if name in program.imports or name in program.weak:
+            return f"it {_LOADER_CALLS[name]} ({_text(name)})"
+    for name in sorted(program.own.intersection(inner_names)):
+        return f"it defines {_text(name)}, which libc.a itself would call"
+    return ""
+
+
+def weak_reason(program: Dynamic, static: str) -> str:
+    """Whether a weak reference that the dynamic program has bound stays unbound in the static one.
+
+    static: the path of that one. Raises UkccError if it cannot be read.
+    """
+    wanted = program.bound - _ALWAYS_WEAK
+    if not wanted:
+        return ""
+    missing = sorted(wanted - (defined_globals(static) or frozenset()))
+    if not missing:
+        return ""
+    return f"its weak reference to {_text(missing[0])} would be 0"
+
+
+def archives(listing: bytes) -> "frozenset[str]":
+    """The archives among the files that a link opened, but for glibc's and gcc's own.
+
+    listing: what `ld --dependency-file` wrote.
+    """
+    from ukcc.image.provenance import used_libraries
+
+    return frozenset(
+        os.path.realpath(path)
+        for path in used_libraries(listing)
+        if path.endswith(".a") and not _is_ours(path)
+    )
+
+
+def archive_reason(dynamic: "frozenset[str]", static: "frozenset[str]") -> str:
+    """Whether the static link took an archive that the dynamic one did not."""
+    for path in sorted(static - dynamic):
+        return f"the static link would take {path}, which gcc does not"
+    return ""
+
+
+_GCC_ARCHIVES = frozenset(
+    (
+        *("libgcc.a", "libgcc_eh.a", "libgcov.a", "libstdc++.a", "libstdc++fs.a", "libsupc++.a"),
+        *("libatomic.a", "libgomp.a", "libitm.a", "libquadmath.a", "libubsan.a"),
+    )
+)
+
+
+def _is_ours(path: str) -> bool:
+    directory, _, name = path.rpartition("/")
+    if name in _GCC_ARCHIVES:
+        return True
+    # A sysroot's usr/lib is the only one with this file.
+    return os.path.exists(f"{directory}/inner-names")  # noqa: PTH110
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
