@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,17 +70,24 @@ def shell(line: str, where: Path, **environ: str) -> "subprocess.CompletedProces
     )
 
 
-def both(line: str, where: Path, name: str = "gcc", **environ: str) -> "tuple[Outcome, Outcome]":
+def both(
+    line: str,
+    where: Path,
+    name: str = "gcc",
+    files: "Mapping[str, str]" = FILES,
+    **environ: str,
+) -> "tuple[Outcome, Outcome]":
     """The outcomes of a line in which $CC stands for the compiler: the real one's, then ours.
 
-    Both run at the same time. Links of ours are without a kernel unless `environ` says otherwise.
+    Both run at the same time, among `files` (name → text). Links of ours are without a kernel
+    unless `environ` says otherwise.
     """
     compilers = {"real": find_compiler(name, os.environ), "ours": str(BIN / f"uk-{name}")}
     running = {}
     for kind, compiler in compilers.items():
         directory = where / kind
         directory.mkdir()
-        for file, text in FILES.items():
+        for file, text in files.items():
             (directory / file).write_text(text)
         running[kind] = subprocess.Popen(
             ["bash", "-c", line],

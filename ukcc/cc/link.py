@@ -11,11 +11,14 @@ otherwise, the first link is done again.
 
 import os
 
-from ukcc.cc import child, log, needs, plan
+from ukcc.cc import child, log, needs, plan, standins
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
+from ukcc.cc.standins import Difference, StandIn
 from ukcc.errors import NotAnImage, UkccError
+from ukcc.image.ar import read_archive
+from ukcc.image.dynamic import defined_globals, read_dynamic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,48 +58,91 @@ def run(steps: Plan, environ: "Mapping[str, str]") -> int:
     return linked.status
 
 
-def _link(linker: "Linker", steps: Plan, before: "tuple[int, int, int] | None") -> Linked:
+def try_link(steps: Plan, environ: "Mapping[str, str]") -> Linked:
+    """The link without the packing, in silence: how the program would be linked, and why."""
+    linker = Linker(steps, environ)
+    try:
+        return _link(linker, steps, None, silent=True)
+    finally:
+        linker.close()
+
+
+def _link(
+    linker: "Linker",
+    steps: Plan,
+    before: "tuple[int, int, int] | None",
+    *,
+    silent: bool = False,
+) -> Linked:
     """The link as gcc does it, and the static one where that makes no difference."""
-    status = linker.link(steps.command, "link")
+    environ = linker.environ
+    status = linker.link(steps.command, "link", silent=silent)
     if status or not steps.static or not _is_new_program(steps.output, before):
         return Linked(status=status, linkage=steps.reason)
     program = _dynamic_part(steps.output)
     if program is None:
         return Linked(status=status, linkage="as gcc makes it")
-    reason = _needs_loader(program, steps)
-    if not reason:
-        reason = _try_static(linker, steps, program)
-        if not reason:
-            return Linked(status=0, linkage="static: it needs nothing of a loader")
-        status = linker.link(steps.command, f"link again, dynamic: {reason}", silent=True)
-    log.record(linker.environ, "dynamic", (reason,))
+    try:
+        stand_ins = _stand_ins(linker, steps, program)
+        _try_static(linker, steps, program, stand_ins)
+    except Difference as difference:
+        reason = str(difference)
+    else:
+        return Linked(status=0, linkage="static: it needs nothing of a loader")
+    log.record(environ, "dynamic", (reason,))
+    if linker.replaced:
+        status = linker.link(steps.command, "link again", silent=True)
     return Linked(status=status, linkage=f"dynamic: {reason}")
 
 
 def _dynamic_part(path: str) -> "Dynamic | None":
     """What the program says to the loader; None where there is nothing, or it is not ELF."""
-    from ukcc.image.dynamic import read_dynamic
-
     try:
         return read_dynamic(path)
     except NotAnImage:
         return None  # --oformat, for one
 
 
-def _needs_loader(program: "Dynamic", steps: Plan) -> str:
-    libraries = needs.foreign_libraries(program)
-    if libraries:
-        return f"it uses {os.fsdecode(libraries[0])}"
-    return needs.loader_reason(program, _inner_names(steps.sysroot))
+def _stand_ins(linker: "Linker", steps: Plan, program: "Dynamic") -> "tuple[StandIn, ...]":
+    """The archives that would take the place of shared libraries. Raises Difference."""
+    reason = needs.loader_reason(program, _inner_names(steps.sysroot))
+    if reason:
+        raise Difference(reason)
+    if not needs.foreign_libraries(program):
+        return ()
+    from ukcc.image.provenance import used_libraries
+
+    used = used_libraries(linker.listed())
+    found = standins.find(program, used)
+    own = defined_globals(steps.output)
+    if own is None:
+        raise Difference("it uses shared libraries, and has no symbol table to compare with theirs")
+    others: list[tuple[str, frozenset[bytes]]] = [("the program", own)]
+    for path in [*sorted(needs.archives(linker.listed())), *needs.glibc_archives(steps.sysroot)]:
+        contents = read_archive(path)
+        if contents is None:
+            raise Difference(f"{path} has no index")
+        others.append((path, contents.names))
+    standins.check(found, others)
+    return found
 
 
-def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> str:
-    """Does the static link; why its program may not take the dynamic one's place, or ""."""
-    taken = needs.archives(linker.listed())
+def _try_static(
+    linker: "Linker", steps: Plan, program: "Dynamic", stand_ins: "tuple[StandIn, ...]"
+) -> None:
+    """Puts the static program in the dynamic one's place. Raises Difference.
+
+    linker.replaced says whether the dynamic one has gone.
+    """
+    allowed = needs.archives(linker.listed())
+    allowed |= {os.path.realpath(entry.archive) for entry in stand_ins}
+    linker.replaced = True
     if linker.link(steps.static, "link static", silent=True):
-        return "it cannot be linked static"
-    reason = needs.archive_reason(taken, needs.archives(linker.listed()))
-    return reason or needs.weak_reason(program, steps.output)
+        raise Difference("it cannot be linked static")
+    reason = needs.archive_reason(allowed, needs.archives(linker.listed()))
+    reason = reason or needs.weak_reason(standins.weak_names(program, stand_ins), steps.output)
+    if reason:
+        raise Difference(reason)
 
 
 def _inner_names(sysroot: str) -> "frozenset[bytes]":
@@ -115,6 +161,7 @@ class Linker:
 
     def __init__(self, steps: Plan, environ: "Mapping[str, str]") -> None:
         self.environ = environ
+        self.replaced = False  # whether another link than the first has written the output
         self._listing = steps.listing
         self._stdin = _spool() if steps.reads_stdin and steps.static else -1
         self._inputs = child.scratch()

@@ -7,11 +7,13 @@ function returns the first reason why that is not so, in words that follow "dyna
 
 import os
 
-from ukcc.image.dynamic import Dynamic, defined_globals
+from ukcc.image.dynamic import defined_globals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from ukcc.image.dynamic import Dynamic
 
 # What glibc and gcc bring along, by DT_NEEDED. A static link has archives of the same build.
 OURS = frozenset(
@@ -25,7 +27,7 @@ OURS = frozenset(
 
 # Calls that answer differently, or fail, without a loader. iconv_open: its character sets are
 # modules that are loaded.
-_LOADER_CALLS = {
+LOADER_CALLS = {
     b"dlopen": "loads plugins",
     b"dlmopen": "loads plugins",
     b"dlsym": "looks up symbols",
@@ -46,36 +48,34 @@ _LOADER_CALLS = {
 _ALWAYS_WEAK = frozenset((b"__cxa_finalize",))
 
 
-def foreign_libraries(program: Dynamic) -> "tuple[bytes, ...]":
+def foreign_libraries(program: "Dynamic") -> "tuple[bytes, ...]":
     """The shared libraries that the program loads beside glibc's and gcc's."""
     return tuple(name for name in program.needed if name not in OURS)
 
 
-def loader_reason(program: Dynamic, inner_names: "Collection[bytes]") -> str:
+def loader_reason(program: "Dynamic", inner_names: "Collection[bytes]") -> str:
     """Why the program needs a loader.
 
     inner_names: by which libc.a calls itself, where libc.so does not (ukcc/sysroot/inner_names.py).
     """
-    for name in _LOADER_CALLS:
+    for name in LOADER_CALLS:
         if name in program.imports or name in program.weak:
-            return f"it {_LOADER_CALLS[name]} ({_text(name)})"
+            return f"it {LOADER_CALLS[name]} ({_text(name)})"
     for name in sorted(program.own.intersection(inner_names)):
         return f"it defines {_text(name)}, which libc.a itself would call"
     return ""
 
 
-def weak_reason(program: Dynamic, static: str) -> str:
-    """Whether a weak reference that the dynamic program has bound stays unbound in the static one.
+def weak_reason(wanted: "frozenset[bytes]", static: str) -> str:
+    """Whether a weak reference that shared libraries fill stays 0 in the static program.
 
-    static: the path of that one. Raises UkccError if it cannot be read.
+    wanted: the names of those; static: the program's path. Raises UkccError if it cannot be read.
     """
-    wanted = program.bound - _ALWAYS_WEAK
+    wanted -= _ALWAYS_WEAK
     if not wanted:
         return ""
     missing = sorted(wanted - (defined_globals(static) or frozenset()))
-    if not missing:
-        return ""
-    return f"its weak reference to {_text(missing[0])} would be 0"
+    return f"its weak reference to {_text(missing[0])} would be 0" if missing else ""
 
 
 def archives(listing: bytes) -> "frozenset[str]":
@@ -90,6 +90,11 @@ def archives(listing: bytes) -> "frozenset[str]":
         for path in used_libraries(listing)
         if path.endswith(".a") and not _is_ours(path)
     )
+
+
+def glibc_archives(sysroot: str) -> "list[str]":
+    """Those of which every program has some part."""
+    return [f"{sysroot}/usr/lib/lib{name}.a" for name in ("c", "m", "resolv")]
 
 
 def archive_reason(dynamic: "frozenset[str]", static: "frozenset[str]") -> str:

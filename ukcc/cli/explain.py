@@ -1,16 +1,17 @@
-"""`ukcc explain -- uk-gcc ARGS…`: the plan for one command line, without running it."""
+"""`ukcc explain -- uk-gcc ARGS…`: the plan for one command line, and how its program is linked."""
 
 import os
 import shlex
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from ukcc import proc
-from ukcc.cc import driver, linkage, options, plan, toolchain, tools
+from ukcc.cc import driver, link, linkage, options, plan, toolchain, tools
 from ukcc.cc.log import shell_line
-from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, linker_meanings, parse
+from ukcc.cc.parse import INPUT, UNKNOWN, Argument, Invocation, linker_meanings, linker_words, parse
 from ukcc.errors import UkccError
 
 _MEANS = {UNKNOWN: "passes through", INPUT: "an input"}
@@ -50,7 +51,38 @@ def _compiler(compiler: str, argv: "list[str]") -> "list[str]":
         f"sysroot: {tools_of_host.sysroot or 'none; run `ukcc sysroot build`'}",
         *_link_files(steps),
         *_steps(steps),
+        *_linkage(argv, invocation, tools_of_host),
     ]
+
+
+# They leave files beside the output, which an explanation must not.
+_SIDE_FILES = ("-MD", "-MMD", "-MF", "-MP", "-MQ", "-MT", "--coverage", "-gsplit-dwarf")
+_SIDE_PREFIXES = ("-save-temps", "-fdump-", "-dump", "-fprofile", "-ftest-coverage")
+
+
+def _linkage(
+    argv: "list[str]", invocation: Invocation, tools_of_host: toolchain.Toolchain
+) -> "list[str]":
+    """Static or dynamic, and why: found out by the link itself, into a directory that goes."""
+    words = [w for a in invocation.arguments if not _leaves_files(a) for w in a.words]
+    with tempfile.TemporaryDirectory(prefix="ukcc-") as scratch:
+        trial = [*words, "-o", f"{scratch}/program"]
+        steps = plan.make_plan(trial, parse(trial), tools_of_host, linkage.ON_DISK)
+        if steps.kind not in (plan.PROGRAM, plan.ORDINARY) or not steps.static:
+            return []
+        linked = link.try_link(steps, os.environ)
+    if linked.status:
+        return ["linkage: not known, since the link fails"]
+    return [f"linkage: {linked.linkage}"]
+
+
+def _leaves_files(argument: Argument) -> bool:
+    if argument.meaning == options.LINKER:
+        return any(
+            word.lstrip("-").startswith(("Map", "dependency-file"))
+            for word in linker_words(argument)
+        )
+    return argument.name in _SIDE_FILES or argument.words[0].startswith(_SIDE_PREFIXES)
 
 
 def _arguments(invocation: Invocation) -> "list[str]":

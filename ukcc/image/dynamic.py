@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import struct
 
-from ukcc.image.headers import Headers, Shdr, open_headers
+from ukcc.image.headers import SHF_ALLOC, Headers, Shdr, open_headers
 from ukcc.record import Record
 
 SHT_DYNAMIC, SHT_DYNSYM, SHT_SYMTAB, SHT_VERSYM = 6, 11, 2, 0x6FFFFFFF
 
-DT_NEEDED, DT_INIT, DT_FINI, DT_SYMBOLIC, DT_TEXTREL, DT_FLAGS = 1, 12, 13, 16, 22, 30
+DT_NEEDED, DT_INIT, DT_FINI, DT_SONAME, DT_SYMBOLIC, DT_FLAGS = 1, 12, 13, 14, 16, 30
 DT_INIT_ARRAYSZ, DT_FINI_ARRAYSZ, DT_PREINIT_ARRAYSZ = 27, 28, 33
 DT_FLAGS_1, DT_VERDEF, DT_AUXILIARY, DT_FILTER = 0x6FFFFFFB, 0x6FFFFFFC, 0x7FFFFFFD, 0x7FFFFFFF
 
@@ -28,13 +28,16 @@ _FIRST_VERSION = 2  # 0 is local, 1 is global without a version
 class Dynamic(Record):
     """The loader's view of one file; names are bytes, as ELF has them.
 
-    needed: DT_NEEDED in order. tags: the last value of every other tag. imports: names that another
-    file has to define. weak: names that may stay undefined; bound: those of them that have a version,
-    so the link has seen a definition. own: names that this file defines and shows, so that its
-    definition counts before another's.
+    needed: DT_NEEDED in order. soname: empty without one. tags: the last value of every tag.
+    sections: name → address and size in bytes of what lies in memory. imports: names that another
+    file has to define. weak: names that may stay undefined. bound: those of the weak ones that have
+    a version, so the link has seen a definition. own: names that this file defines and shows, so
+    that its definition counts before another's.
     """
 
     needed: tuple[bytes, ...]
+    soname: bytes
+    sections: dict[bytes, tuple[int, int]]
     tags: dict[int, int]
     imports: frozenset[bytes]
     weak: frozenset[bytes]
@@ -53,9 +56,11 @@ def read_dynamic(path: str) -> Dynamic | None:
         versions = _section(headers, SHT_VERSYM)
         strings = _strings(fd, headers, symbols)
         entries = list(_DYNAMIC.iter_unpack(_whole(fd, tags, _DYNAMIC.size)))
-        needed = tuple(_name(strings, value) for tag, value in entries if tag == DT_NEEDED)
+        soname = [_name(strings, value) for tag, value in entries if tag == DT_SONAME]
         return Dynamic(
-            needed,
+            tuple(_name(strings, value) for tag, value in entries if tag == DT_NEEDED),
+            soname[0] if soname else b"",
+            {headers.name_of(s): (s.addr, s.size) for s in headers.shdrs if s.flags & SHF_ALLOC},
             dict(entries),
             *_sorted_symbols(
                 list(_SYMBOL.iter_unpack(_whole(fd, symbols, _SYMBOL.size))),
@@ -77,9 +82,7 @@ def defined_globals(path: str) -> frozenset[bytes] | None:
         strings = _strings(fd, headers, table)
         return frozenset(
             _name(strings, name)
-            for name, info, _, section, _, _ in _SYMBOL.iter_unpack(
-                _whole(fd, table, _SYMBOL.size)
-            )
+            for name, info, _, section, _, _ in _SYMBOL.iter_unpack(_whole(fd, table, _SYMBOL.size))
             if section != _UNDEFINED and info >> 4 in (_GLOBAL, _WEAK, _UNIQUE)
         )
     finally:

@@ -1,15 +1,16 @@
-"""The names by which glibc's archives call themselves, though a shared glibc would not ask.
+"""The public names by which glibc's archives call themselves, though a shared glibc would not.
 
-A program may have a function of its own called `getline`. The shared libc.so calls its own `getline`
-by a name that nobody else can define, and so do not most members of libc.a. A few call it by the
-public name, and get the program's. The link has to know these names (`ukcc/cc/evidence.py`).
+A program may have a function of its own called `warn`. The shared libc.so calls its own by a name
+that nobody else can define, and most members of libc.a do the same. Some call it by the public
+name, and get the program's. The link has to know these names (`ukcc/cc/needs.py`).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from collections.abc import Iterable
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
+from elftools.elf.sections import SymbolTableSection
 
 from ukcc import proc
 
@@ -53,7 +54,8 @@ def _shown(libraries: Iterable[Path]) -> tuple[set[str], set[str]]:
     for library in libraries:
         with library.open("rb") as file:
             elf = ELFFile(file)
-            if (table := elf.get_section_by_name(".dynsym")) is None:
+            table = elf.get_section_by_name(".dynsym")
+            if not isinstance(table, SymbolTableSection):
                 continue
             symbols = list(table.iter_symbols())
             own = {s.name for s in symbols if s["st_shndx"] != "SHN_UNDEF"}
