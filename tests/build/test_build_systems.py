@@ -53,7 +53,8 @@ def test_configure_script_written_by_hand(tmp_path):
 @pytest.mark.parametrize("name", ["uk-pkg-config", f"{TRIPLE}-pkg-config"])
 def test_pkg_config_names_what_an_archive_needs(tmp_path, name):
     project = Project("pkgconfig", tmp_path)
-    project.run("make", "CC=uk-gcc", f"PKG_CONFIG={name}", UKCC_PLAIN="1")
+    words = ("make", "CC=uk-gcc", f"PKG_CONFIG={name}")
+    project.run(*words, UKCC_PLAIN="1", UKCC_LINK="static")
     assert project.run("./app", "27") == "6\n"
 
 

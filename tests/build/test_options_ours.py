@@ -198,11 +198,11 @@ def test_the_log_gets_what_was_done_and_stderr_does_not(shell, tmp_path: Path) -
     done = shell("$CC -c one.c && $CC one.o -o x && uk-ar rc l.a one.o", UKCC_LOG="log")
     assert (done.returncode, done.stderr) == (0, b"")
     events = [line.split()[1] for line in (tmp_path / "log").read_text().splitlines()]
-    assert events == ["compile:", "link:", "pack:", "inputs:", "ar:"]
+    assert events == ["compile:", "link:", "static:", "pack:", "inputs:", "ar:"]
     commands = [line.partition(": ")[2] for line in (tmp_path / "log").read_text().splitlines()]
     assert commands[0].startswith(GCC)
-    assert f"{find_sysroot(os.environ)}/usr/lib/libc.a" in commands[3]
-    assert commands[4] == f"{find_tool('ar', os.environ)} rc l.a one.o"
+    assert f"{find_sysroot(os.environ)}/usr/lib/libc.a" in commands[4]
+    assert commands[5] == f"{find_tool('ar', os.environ)} rc l.a one.o"
     # A line of the log can be run again.
     assert shell(f"rm one.o; {commands[0]} && test -f one.o").returncode == 0
 
@@ -211,23 +211,36 @@ def test_explain_says_where_everything_comes_from(shell, tmp_path: Path) -> None
     """Of a link that is not run: what it would find, in the linker's order."""
     shell("$CC -c b.c; uk-ar rc libb.a b.o")
     before = sorted(tmp_path.iterdir())
-    text = shell("ukcc explain -- uk-gcc a.c -L. -lb -lm -lnosuch -Wl,-o,y").stdout.decode()
+    text = shell("ukcc explain -- uk-gcc b.c one.c -L. -lb -lm -Wl,-o,y").stdout.decode()
     files = text[text.index("files:\n") :].partition("\nrun:")[0].splitlines()[1:]
     found = dict(row.split(None, 1) for row in files)
     sysroot, libgcc = find_sysroot(os.environ), shell(f"{GCC} -print-libgcc-file-name").stdout
     assert list(found) == [
-        "crt1.o", "crti.o", "crtbeginT.o", "-lb", "-lm", "-lnosuch", "-lgcc", "-lgcc_eh", "-lc",
+        "crt1.o", "crti.o", "crtbeginT.o", "-lb", "-lm", "-lgcc", "-lgcc_eh", "-lc",
         "crtend.o", "crtn.o", "kernel",
     ]  # fmt: skip
     for name in ("crt1.o", "crti.o", "crtbeginT.o", "crtn.o"):
         printed = shell(f"$CC -print-file-name={name}").stdout.decode().strip()
         assert Path(found[name]).samefile(printed)
-    assert (found["-lb"], found["-lnosuch"]) == ("libb.a", "not found")
+    assert found["-lb"] == "libb.a"
     assert Path(found["-lc"]).samefile(f"{sysroot}/usr/lib/libc.a")
     assert Path(found["-lgcc"]).samefile(libgcc.decode().strip())
     assert Path(found["kernel"]).samefile(f"{sysroot}/kernel/kernel.bin")
     assert text.endswith(" around y\n")
+    assert "\nlinkage: static: it needs nothing of a loader\n" in text
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_explain_says_why_a_link_is_dynamic(shell, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    text = shell("ukcc explain -- uk-gcc -MD one.c -lnosuch -o x -Wl,-Map,m").stdout.decode()
+    assert "  -lnosuch    not found\n" in text
+    assert "\nlinkage: not known, since the link fails\n" in text
+    (tmp_path / "d.c").write_text("#include <dlfcn.h>\nint main(void) { return !dlsym(0, 0); }\n")
+    text = shell("ukcc explain -- uk-gcc -w d.c -o x -Wl,-Map,m -save-temps").stdout.decode()
+    assert "\nlinkage: dynamic: it looks up symbols (dlsym)\n" in text
+    assert "crtbegin.o" in text
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "d.c"])
 
 
 # What the plan of a link does not do yet. Each of these fails when it does: then it moves up.

@@ -11,6 +11,7 @@ from ukcc.cc.toolchain import Toolchain
 BUILT = Lookup(
     stand_in=lambda path: (path.replace(".so", ".a"),) if "both" in path else (),
     has_libc=lambda directory: directory == "/usr/lib",
+    has_linker=lambda directory: directory == "/own/ld/",
 )
 
 ROWS = [
@@ -31,6 +32,8 @@ ROWS = [
     ("a.c -fsanitize=leak", DYNAMIC),
     ("a.c -fuse-ld=gold -pie", DYNAMIC),
     ("a.c -fuse-ld=gold", STATIC),
+    ("a.c -B/own/ld/", STATIC),
+    ("a.c -B/other/", OPEN),
     ("a.c -Wl,-rpath,:::::::", DYNAMIC),
     ("a.c -Wl,-rpath,/x:/y", OPEN),
     # What is said to the loader.

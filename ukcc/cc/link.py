@@ -91,7 +91,7 @@ def _link(
         return Linked(status=0, linkage="static: it needs nothing of a loader")
     log.record(environ, "dynamic", (reason,))
     if linker.replaced:
-        status = linker.link(steps.command, "link again", silent=True)
+        status = linker.link(steps.command, "again", silent=True)
     return Linked(status=status, linkage=f"dynamic: {reason}")
 
 
@@ -137,7 +137,7 @@ def _try_static(
     allowed = needs.archives(linker.listed())
     allowed |= {os.path.realpath(entry.archive) for entry in stand_ins}
     linker.replaced = True
-    if linker.link(steps.static, "link static", silent=True):
+    if linker.link(steps.static, "static", silent=True):
         raise Difference("it cannot be linked static")
     reason = needs.archive_reason(allowed, needs.archives(linker.listed()))
     reason = reason or needs.weak_reason(standins.weak_names(program, stand_ins), steps.output)
@@ -163,6 +163,7 @@ class Linker:
         self.environ = environ
         self.replaced = False  # whether another link than the first has written the output
         self._listing = steps.listing
+        self._output = steps.output
         self._stdin = _spool() if steps.reads_stdin and steps.static else -1
         self._inputs = child.scratch()
         os.set_inheritable(self._inputs, True)
@@ -176,6 +177,9 @@ class Linker:
     def link(self, command: "tuple[str, ...]", event: str, *, silent: bool = False) -> int:
         """One link; its exit status. silent: nobody hears what it says."""
         log.record(self.environ, event, command)
+        if self.replaced:
+            # The linker writes through a symbolic link whose target is empty, as it did at first.
+            os.truncate(self._output, 0)
         os.ftruncate(self._inputs, 0)
         streams = {}
         if self._stdin >= 0:

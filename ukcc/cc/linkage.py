@@ -26,16 +26,21 @@ class Lookup(Frozen):
     """What is known of the machine's libraries.
 
     stand_in: the linker's words for the archive of a shared library's path; () if it has none.
-    has_libc: whether a C library lies in the directory.
+    has_libc, has_linker: whether a C library, or a linker, lies in the directory.
     """
 
-    __slots__ = ("has_libc", "stand_in")
+    __slots__ = ("has_libc", "has_linker", "stand_in")
     has_libc: "Callable[[str], bool]"
+    has_linker: "Callable[[str], bool]"
     stand_in: "Callable[[str], tuple[str, ...]]"
 
 
-NOTHING_KNOWN = Lookup(stand_in=lambda path: (), has_libc=lambda directory: False)
-ON_DISK = Lookup(stand_in=shared.stand_in, has_libc=shared.has_libc)
+NOTHING_KNOWN = Lookup(
+    stand_in=lambda path: (),
+    has_libc=lambda directory: False,
+    has_linker=lambda directory: False,
+)
+ON_DISK = Lookup(stand_in=shared.stand_in, has_libc=shared.has_libc, has_linker=shared.has_linker)
 
 
 class Linkage(Frozen):
@@ -46,7 +51,7 @@ class Linkage(Frozen):
     reason: str
 
 
-def decide(invocation: Invocation, chosen: str = "") -> Linkage:
+def decide(invocation: Invocation, lookup: Lookup, chosen: str = "") -> Linkage:
     """What the command line says about a program. chosen: UKCC_LINK, which comes before it."""
     meanings = {argument.meaning for argument in invocation.arguments}
     if options.STATIC in meanings or invocation.link_kind == options.STATIC_PIE:
@@ -55,6 +60,8 @@ def decide(invocation: Invocation, chosen: str = "") -> Linkage:
         return Linkage(kind=chosen, reason=f"a {chosen} program, as UKCC_LINK says")
     if linker(invocation) == "gold":
         return _for_gold(invocation)
+    if any(a.name == "-B" and lookup.has_linker(a.value) for a in invocation.arguments):
+        return Linkage(kind=STATIC, reason="a static program, as -B has a linker of its own")
     reason = next(_reasons(invocation), "")
     if reason:
         return Linkage(kind=DYNAMIC, reason=f"a dynamic program, as {reason}")

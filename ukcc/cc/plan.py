@@ -91,7 +91,7 @@ def _program(
         kind, what = ORDINARY, ", with UKCC_PLAIN"
     elif invocation.dry_run:
         kind, what = ORDINARY, "; -### runs nothing"
-    decided = linkage.decide(invocation, toolchain.linkage)
+    decided = linkage.decide(invocation, lookup, toolchain.linkage)
     start = (
         toolchain.compiler,
         *_shims(toolchain),

@@ -23,6 +23,11 @@ def has_libc(directory: str) -> bool:
     return any(os.path.isfile(f"{directory}/{name}") for name in names)  # noqa: PTH113
 
 
+def has_linker(prefix: str) -> bool:
+    """Whether GCC would take its linker from there: the value of -B is a prefix of names."""
+    return any(os.access(f"{prefix}{name}", os.X_OK) for name in ("ld", "/ld"))
+
+
 def stand_in(path: str) -> "tuple[str, ...]":
     """The linker's words for the archive of the shared library `path`; () if it has none."""
     directory, slash, name = path.rpartition("/")

@@ -43,15 +43,17 @@ def _compiler(compiler: str, argv: "list[str]") -> "list[str]":
     tools_of_host = toolchain.find_toolchain(compiler, os.environ)
     invocation = parse(argv)
     steps = plan.make_plan(argv, invocation, tools_of_host, linkage.ON_DISK)
+    linked = _try_link(invocation, tools_of_host)
+    static = linked and linked.status == 0 and linked.linkage.startswith("static")
     return [
         "arguments:",
         *_arguments(invocation),
         f"kind: {steps.kind}",
         f"why: {steps.reason}",
+        *_linkage(linked),
         f"sysroot: {tools_of_host.sysroot or 'none; run `ukcc sysroot build`'}",
-        *_link_files(steps),
+        *_link_files(steps, steps.static if static else steps.command),
         *_steps(steps),
-        *_linkage(argv, invocation, tools_of_host),
     ]
 
 
@@ -60,28 +62,27 @@ _SIDE_FILES = ("-MD", "-MMD", "-MF", "-MP", "-MQ", "-MT", "--coverage", "-gsplit
 _SIDE_PREFIXES = ("-save-temps", "-fdump-", "-dump", "-fprofile", "-ftest-coverage")
 
 
-def _linkage(
-    argv: "list[str]", invocation: Invocation, tools_of_host: toolchain.Toolchain
-) -> "list[str]":
-    """Static or dynamic, and why: found out by the link itself, into a directory that goes."""
+def _try_link(invocation: Invocation, tools_of_host: toolchain.Toolchain) -> "link.Linked | None":
+    """The link itself, into a directory that goes; None where the command line settles its kind."""
     words = [w for a in invocation.arguments if not _leaves_files(a) for w in a.words]
     with tempfile.TemporaryDirectory(prefix="ukcc-") as scratch:
         trial = [*words, "-o", f"{scratch}/program"]
         steps = plan.make_plan(trial, parse(trial), tools_of_host, linkage.ON_DISK)
         if steps.kind not in (plan.PROGRAM, plan.ORDINARY) or not steps.static:
-            return []
-        linked = link.try_link(steps, os.environ)
-    if linked.status:
-        return ["linkage: not known, since the link fails"]
-    return [f"linkage: {linked.linkage}"]
+            return None
+        return link.try_link(steps, os.environ)
+
+
+def _linkage(linked: "link.Linked | None") -> "list[str]":
+    if not linked:
+        return []
+    return [f"linkage: {'not known, since the link fails' if linked.status else linked.linkage}"]
 
 
 def _leaves_files(argument: Argument) -> bool:
     if argument.meaning == options.LINKER:
-        return any(
-            word.lstrip("-").startswith(("Map", "dependency-file"))
-            for word in linker_words(argument)
-        )
+        names = [word.lstrip("-").partition("=")[0] for word in linker_words(argument)]
+        return any(name in ("Map", "dependency-file", "o", "output") for name in names)
     return argument.name in _SIDE_FILES or argument.words[0].startswith(_SIDE_PREFIXES)
 
 
@@ -114,11 +115,11 @@ def _steps(steps: plan.Plan) -> "list[str]":
     return [*lines, f"then: {what} of {steps.sysroot} {around} {shell_line([steps.output])}"]
 
 
-def _link_files(steps: plan.Plan) -> "list[str]":
+def _link_files(steps: plan.Plan, command: "tuple[str, ...]") -> "list[str]":
     """Where start files, archives and the kernel come from; nothing for what is no program."""
     if steps.kind not in (plan.PROGRAM, plan.ORDINARY):
         return []
-    rows = _found(_linker_words(steps.command))
+    rows = _found(_linker_words(command))
     if steps.kind == plan.PROGRAM:
         rows.append(("kernel", f"{steps.sysroot}/kernel/kernel.bin"))
     width = max((len(word) for word, _ in rows), default=0)
