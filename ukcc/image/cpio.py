@@ -36,6 +36,11 @@ def regular(path: str, data: bytes, permissions: int = 0o644) -> Entry:
     return Entry(path.lstrip("/"), stat.S_IFREG | permissions, data)
 
 
+def symlink(path: str, target: str) -> Entry:
+    """A symbolic link."""
+    return Entry(path.lstrip("/"), stat.S_IFLNK | 0o777, target.encode("utf-8", "surrogateescape"))
+
+
 def with_parents(entries: Iterable[Entry], known: Mapping[str, Entry] = {}) -> list[Entry]:
     """The entries, each directory they need put before its first use.
 

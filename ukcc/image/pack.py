@@ -6,15 +6,15 @@ Part of every link, so: the standard library only, and little of it.
 from __future__ import annotations
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH109, PTH116, PTH118, PTH119, PTH123
+# ruff: noqa: PTH100, PTH109, PTH116, PTH118, PTH119, PTH123
 import os
 import stat
 
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
-from ukcc.image.closure import find_closure
-from ukcc.image.debug import without_debug
-from ukcc.image.headers import Headers, open_headers
+from ukcc.image.closure import check_complete, find_closure
+from ukcc.image.debug import stripped
+from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
@@ -105,7 +105,8 @@ def pack_image(
         return
     source, app = _open_program(linked)
     try:
-        members = _members(sysroot, name, without_debug(linked), files)
+        members = _members(sysroot, name, stripped(reader(source), app, linked), files)
+        check_complete(app, source, linked, members)
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
@@ -143,7 +144,7 @@ def pack_thin(
     source, app = _open_program(linked)
     try:
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings)
-        metadata["thin"] = {"directories": list(directories)}
+        metadata["thin"] = {"directories": [os.path.abspath(d) for d in directories]}
         note = metadata_note(metadata)
         layout = plan_thin(app, len(note))
         write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")
