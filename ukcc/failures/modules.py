@@ -28,9 +28,9 @@ class Files:
         self._image = image
         self._shares = tuple(shares)
         metadata = read_metadata(image)
-        self._program = str(metadata.get("program", ""))
-        self._libraries = [str(p) for p in metadata.get("libraries", ())]
-        self._sysroot = str(Path(paths.store()) / "sysroots" / str(metadata.get("sysroot", "")))
+        self._program = metadata.get("program", "")
+        self._libraries = metadata.get("libraries", [])
+        self._sysroot = str(Path(paths.store()) / "sysroots" / metadata.get("sysroot", ""))
         with open_elf(Path(image)) as elf:
             archive = elf.section_bytes(_ARCHIVE)
         self._members = {f"/{member.path}": member.data for member in cpio.members(archive)}

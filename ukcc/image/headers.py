@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    # (offset, count) -> bytes of a file, fewer where it ends.
+    # (offset, count) -> bytes of a file, fewer where it ends
     Read = Callable[[int, int], bytes]
 
 PAGE = 4096
@@ -186,7 +186,9 @@ def parse_headers(read: Read, size: int, what: str) -> Headers:
     start = read(0, EHDR_SIZE)
     if start[:4] != b"\x7fELF":
         raise NotAnImage(f"{what}: not an ELF file")
-    if len(start) < EHDR_SIZE or start[:7] != _IDENT:
+    if len(start) < EHDR_SIZE:
+        raise UkccError(f"{what}: truncated or damaged ELF file: it ends within its header")
+    if start[:7] != _IDENT:
         raise UkccError(f"{what}: not a 64-bit little-endian ELF file")
     ehdr = Ehdr._make(_EHDR.unpack(start))
     if ehdr.machine != EM_X86_64:

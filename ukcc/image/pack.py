@@ -166,7 +166,7 @@ def complete_image(
         link_command=metadata["link_command"],
         name=os.path.basename(metadata["program"]),
         files=files,
-        libraries=metadata["libraries"],
+        libraries=metadata.get("libraries", ()),
         settings=metadata.get("settings"),
     )
 
@@ -225,6 +225,10 @@ def _members(
     except UkccError as error:
         raise SysrootMissing(error.message, "build it with: ukcc sysroot build") from None
     where = f"/app/{name}"
+    files = list(files)
+    taken = next((f.path for f in files if f"/{f.path}" in ("/init", "/.uk/program", where)), None)
+    if taken is not None:
+        raise UkccError(f"/{taken}: this place in the image is taken", "choose another one")
     return [
         # the kernel's root file system begins as a tmpfs: 1777, which sshd and others refuse
         cpio.Entry(".", stat.S_IFDIR | 0o755),

@@ -1,6 +1,5 @@
 """The line that debugs a machine, and the files that gdb wants for it."""
 
-import hashlib
 import os
 import shlex
 import tempfile
@@ -11,6 +10,7 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.elf import elf_in_memory, open_elf
 from ukcc.sysroot.store import default_store, discard
+from ukcc.vm.content_key import content_key
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.options import LOOPBACK
 
@@ -68,11 +68,8 @@ def _unpacked(members: list[cpio.Entry], program: str) -> str:
     ]
     if not libraries:
         return ""
-    state = hashlib.sha256()
-    for library in libraries:
-        state.update(library.path.encode() + b"\0" + library.data)
     cache = Path(paths.store()) / "cache" / "debug"
-    place = cache / state.hexdigest()[:32]
+    place = cache / content_key(entries=libraries)
     if place.is_dir():
         os.utime(place)
         return str(place)
