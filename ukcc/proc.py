@@ -70,7 +70,7 @@ def isolated(argv: Sequence[str], **environment: str) -> list[str]:
     """
     kept = {name: os.environ[name] for name in _BUILD_ENVIRONMENT if name in os.environ}
     # The command runs in a directory of its own, where a relative path leads elsewhere.
-    kept |= {name: os.path.abspath(kept[name]) for name in _PLACES if kept.get(name)}
+    kept |= {name: str(Path(kept[name]).absolute()) for name in _PLACES if kept.get(name)}
     settings = {**kept, "LC_ALL": "C", **environment}
     return ["env", "-i", *(f"{name}={value}" for name, value in settings.items()), *argv]
 

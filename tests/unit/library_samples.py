@@ -1,4 +1,4 @@
-"""Shared libraries and dynamic programs, made byte by byte: as much of them as a loader looks at."""
+"""Shared libraries and dynamic programs, made byte by byte: what a loader looks at of them."""
 
 import struct
 from collections.abc import Sequence
