@@ -40,6 +40,7 @@ _IDENT = b"\x7fELF\x02\x01\x01"
 # No table of section names is longer; the linker's own, of some hundred names, has a few KiB.
 _LONGEST_NAMES = 16 << 20
 _ADDRESSES = 1 << 64
+_OFFSETS = 1 << 63  # off_t: an empty part may be anywhere below it
 
 
 def align_up(value: int, alignment: int = PAGE) -> int:
@@ -179,7 +180,7 @@ def reader(fd: int) -> Read:
 def parse_headers(read: Read, size: int, what: str) -> Headers:
     """The headers of an ELF file of `size` bytes; `what` names it in messages.
 
-    read: (offset, count) -> bytes; it is asked for nothing outside the file. Raises NotAnImage for
+    read: (offset, count) -> bytes; it is asked for no byte outside the file. Raises NotAnImage for
     what is not an ELF file, UkccError for one that we cannot make an image of or whose headers
     point outside the file or the address space.
     """
@@ -207,7 +208,8 @@ def parse_headers(read: Read, size: int, what: str) -> Headers:
     shdrs = tuple(map(Shdr._make, table(_SHDR, ehdr.shoff, ehdr.shnum, ehdr.shentsize)))
     ends = [p.offset + p.filesz for p in phdrs if p.filesz]
     ends += [s.offset + s.size for s in shdrs if s.size and s.type != SHT_NOBITS]
-    if max(ends, default=0) > size:
+    starts = [p.offset for p in phdrs] + [s.offset for s in shdrs]
+    if max(ends, default=0) > size or max(starts, default=0) >= _OFFSETS:
         raise UkccError(f"{what}: truncated or damaged ELF file: a part is outside it")
     if any(max(p.vend, p.pend) > _ADDRESSES for p in phdrs):
         raise UkccError(f"{what}: damaged ELF file: a segment is outside the address space")
