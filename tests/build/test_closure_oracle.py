@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.errors import UkccError
-from ukcc.image.closure import LOADER
+from ukcc.image.closure import LOADER, find_closure
 from ukcc.image.dynamic import read_dynamic
 from ukcc.image.headers import open_headers, reader
 from ukcc.image.search import Glibc, Loaded, load
@@ -184,3 +184,23 @@ def test_no_default_directories(tree: Tree) -> None:
     main = tree.program(a, f"-Wl,-rpath,{tree.root}/a")
     agree(main)
     agree(tree.program("-lz"))
+
+
+MUSL = "/lib/ld-musl-x86_64.so.1"
+
+
+@pytest.mark.skipif(not Path(MUSL).exists(), reason="musl is not installed")
+def test_musl(tree: Tree) -> None:
+    """Both kinds of run path are inherited, and the loader is the C library."""
+    b = tree.library("b/libb.so")
+    a = tree.library("a/liba.so", b, "-nostdlib")
+    words = ["-nostdlib", f"-Wl,--dynamic-linker={MUSL}", "-Wl,-e,main", NEW]
+    main = tree.program(a, f"-Wl,-rpath,$ORIGIN/a:{tree.root}/b", *words)
+    done = subprocess.run(
+        [MUSL, "--list", main], env={}, capture_output=True, text=True, check=True
+    )
+    pairs = [line.strip().partition(" => ") for line in done.stdout.splitlines()]
+    theirs = [rest.partition(" (0x")[0] for _, arrow, rest in pairs if arrow]
+    found = find_closure(main, "/nonexistent", (), {})
+    assert [lib.path for lib in found.libraries] == [path for path in theirs if path != MUSL]
+    assert [entry.path for entry in found.entries()] == [MUSL[1:], "lib/liba.so", "lib/libb.so"]

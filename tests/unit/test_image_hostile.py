@@ -351,7 +351,7 @@ def test_garbled_bytes(parser: str) -> None:
     parse(data)
     failed = 0
     with little_memory():
-        for seed in range(1500):
+        for seed in range(700):
             try:
                 parse(garbled(data, seed))
             except UkccError as error:
@@ -363,7 +363,7 @@ def test_garbled_bytes(parser: str) -> None:
 @pytest.mark.parametrize("sample", ["static", "dynamic PIE", "static, 1 GiB BSS"])
 def test_garbled_programs_are_packed_or_refused(tmp_path: Path, store: Path, sample: str) -> None:
     data, linked = program(SAMPLES[sample]), tmp_path / "linked"
-    for seed in range(300):
+    for seed in range(150):
         linked.write_bytes(garbled(data, seed))
         try:
             pack_image(
@@ -383,7 +383,7 @@ def test_garbled_images(tmp_path: Path, store: Path) -> None:
     )  # fmt: skip
     data = image.read_bytes()
     with little_memory():
-        for seed in range(400):
+        for seed in range(120):
             image.write_bytes(garbled(data, seed))
             for read in (lambda: inspect_image(image), lambda: completed(str(image))):
                 try:
