@@ -32,8 +32,10 @@ class Files:
         self._libraries = metadata.get("libraries", [])
         self._sysroot = str(Path(paths.store()) / "sysroots" / metadata.get("sysroot", ""))
         with open_elf(Path(image)) as elf:
-            archive = elf.section_bytes(_ARCHIVE)
-        self._members = {f"/{member.path}": member.data for member in cpio.members(archive)}
+            self._members = {
+                f"/{member.path}": elf.bytes_at(member.offset, member.size)
+                for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE))
+            }
 
     def programs(self) -> "list[str]":
         """Paths of the ELF files in the image, ours left out."""

@@ -47,7 +47,10 @@ def gdb_line(image: str, whole: str, port: int, facts: ImageFacts) -> str:
 
 def _members(image: str) -> list[cpio.Entry]:
     with open_elf(Path(image)) as elf:
-        return list(cpio.members(elf.section_bytes(_ARCHIVE_SECTION)))
+        return [
+            cpio.Entry(m.path, m.mode, elf.bytes_at(m.offset, m.size), m.uid, m.gid)
+            for m in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION))
+        ]
 
 
 def _entry(members: list[cpio.Entry], program: str) -> int:
