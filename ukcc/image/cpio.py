@@ -75,7 +75,8 @@ def with_parents(entries: Iterable[Entry], known: Mapping[str, Entry] = {}) -> l
 def modification_time() -> int:
     """`SOURCE_DATE_EPOCH` (seconds; reproducible-builds.org), else 0: never the clock."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    return int(text) & 0xFFFFFFFF if text.isdigit() else 0
+    is_number = text.isascii() and text.isdigit() and len(text) <= 20
+    return int(text) & 0xFFFFFFFF if is_number else 0
 
 
 def archive(entries: Iterable[Entry], mtime: int = 0) -> bytes:

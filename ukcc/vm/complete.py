@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ukcc.vm.facts import read_metadata, read_notes
 
 # Completed images are kept for the next run: this many, the longest unused go.
 _KEPT = 16
+_LONGEST_COPY = 3600.0  # seconds; a copy that is older belongs to nobody
 
 
 def completed(image: str) -> str:
@@ -156,8 +158,12 @@ def _closure(
 
 
 def _forget_old(cache: Path) -> None:
-    finished = [path for path in cache.iterdir() if not path.name.startswith(".")]
-    newest_first = sorted(finished, key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in newest_first[_KEPT:]:
+    """Keeps the newest, and no copy of a run that was killed while it worked."""
+    status = {path: path.stat() for path in cache.iterdir()}
+    newest_first = sorted(status, key=lambda path: status[path].st_mtime, reverse=True)
+    finished = [path for path in newest_first if not path.name.startswith(".")]
+    started_by = time.time() - _LONGEST_COPY
+    abandoned = [path for path in set(status) - set(finished) if status[path].st_mtime < started_by]
+    for path in (*finished[_KEPT:], *abandoned):
         with contextlib.suppress(OSError):
             path.unlink()
