@@ -11,8 +11,8 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.image.closure import LOADER, find_closure
-from ukcc.image.dynamic import read_dynamic
 from ukcc.image.headers import open_headers, reader
+from ukcc.image.loader_tags import read_loader_tags
 from ukcc.image.search import Glibc, Loaded, load
 from ukcc.image.shared_object import open_shared
 
@@ -38,7 +38,7 @@ def by_the_loader(program: str, **environ: str) -> "list[tuple[str, str]] | None
 def by_us(program: str, **environ: str) -> "list[tuple[str, str]] | None":
     fd, headers = open_headers(program)
     try:
-        dynamic = read_dynamic(reader(fd), headers, program)
+        dynamic = read_loader_tags(reader(fd), headers, program)
     finally:
         os.close(fd)
     loader = open_shared(LOADER)

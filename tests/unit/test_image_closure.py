@@ -10,7 +10,7 @@ from library_samples import LOADER, cache_file, library, write
 from ukcc.errors import UkccError
 from ukcc.image import cpio, search
 from ukcc.image.closure import Closure, find_closure
-from ukcc.image.dynamic import Dynamic
+from ukcc.image.loader_tags import LoaderTags
 from ukcc.image.search import Glibc, Loaded, Musl
 from ukcc.image.shared_object import open_shared
 
@@ -248,7 +248,7 @@ def musl_found(where: Path, asked: bytes, library_path: str = "") -> "list[tuple
     assert own and start
     started = Loaded("program", start.dynamic, str(where))
     rules = Musl(interpreter, library_path, root=str(where))
-    loader = Loaded("ld-musl-x86_64.so.1", Dynamic(), "/lib", None, own)
+    loader = Loaded("ld-musl-x86_64.so.1", LoaderTags(), "/lib", None, own)
     pairs = search.load(started, rules, loader)
     return [(one.name, os.path.relpath(one.path, where)) for one in pairs]
 

@@ -21,9 +21,9 @@ from ukcc.errors import MachineError, NotAnImage, UkccError
 from ukcc.image import cpio, ldcache
 from ukcc.image.archives import Archive
 from ukcc.image.debug import stripped
-from ukcc.image.dynamic import read_dynamic, read_interpreter
 from ukcc.image.headers import EHDR_SIZE, SHDR_SIZE, Ehdr, Shdr, parse_headers
 from ukcc.image.inspect import inspect_image
+from ukcc.image.loader_tags import read_interpreter, read_loader_tags
 from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import find_note, metadata_note
 from ukcc.image.pack import pack_image, pack_program, pack_thin
@@ -317,7 +317,7 @@ def _elf(data: bytes) -> None:
 
     headers = parse_headers(lambda at, n: data[at : at + n], len(data), "file")
     read_interpreter(read, headers, "file")
-    read_dynamic(read, headers, "file")
+    read_loader_tags(read, headers, "file")
     assert len(stripped(read, headers, "file")) <= 2 * len(data) + SMALL
 
 

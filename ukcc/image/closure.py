@@ -12,8 +12,8 @@ import os
 
 from ukcc.errors import UkccError
 from ukcc.image import cpio
-from ukcc.image.dynamic import Dynamic, read_dynamic, read_interpreter
 from ukcc.image.headers import open_headers, reader
+from ukcc.image.loader_tags import LoaderTags, read_interpreter, read_loader_tags
 from ukcc.record import Record
 
 TYPE_CHECKING = False
@@ -106,7 +106,7 @@ def check_complete(headers: Headers, fd: int, program: str, members: Iterable[cp
         return
     paths = {f"/{member.path}" for member in members}
     names = {os.path.basename(path) for path in paths}
-    dynamic = read_dynamic(read, headers, program)
+    dynamic = read_loader_tags(read, headers, program)
     lacking = [name for name in dynamic.needed if os.path.basename(name) not in names]
     lacking = [name for name in lacking if name not in dynamic.optional]
     if interpreter not in paths:
@@ -119,13 +119,15 @@ def check_complete(headers: Headers, fd: int, program: str, members: Iterable[cp
         raise UkccError(f"{program}: a dynamic program, and {lacking[0]} is not in the image")
 
 
-def _asked(program: str, opened: int = -1) -> tuple[Dynamic, str]:
+def _asked(program: str, opened: int = -1) -> tuple[LoaderTags, str]:
     """The program's dynamic section, and PT_INTERP's path, empty for a static program."""
     fd, headers = open_headers(program, opened)
     try:
         read = reader(fd)
         interpreter = read_interpreter(read, headers, program)
-        return (read_dynamic(read, headers, program) if interpreter else Dynamic()), interpreter
+        return (
+            read_loader_tags(read, headers, program) if interpreter else LoaderTags()
+        ), interpreter
     finally:
         if fd != opened:
             os.close(fd)

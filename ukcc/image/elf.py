@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image.dynamic import read_interpreter
 from ukcc.image.headers import (
     ET_DYN,
     ET_EXEC,
@@ -27,6 +26,7 @@ from ukcc.image.headers import (
     parse_headers,
 )
 from ukcc.image.libtool import wrapper_mend
+from ukcc.image.loader_tags import read_interpreter
 from ukcc.image.notes import find_note
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ukcc.image.dynamic import Dynamic
+    from ukcc.image.loader_tags import LoaderTags
 
 # Where each always looks: the sysroot's glibc (sysroot/glibc/configure.args: libdir), and musl.
 _HOME = "/usr/lib"
@@ -47,7 +47,7 @@ class Library(Record):
 
 def glibc_closure(
     program: str,
-    dynamic: Dynamic,
+    dynamic: LoaderTags,
     interpreter: str,
     sysroot: str,
     directories: Sequence[str],
@@ -65,7 +65,7 @@ def glibc_closure(
     return _closure(interpreter, loader, found, _HOME)
 
 
-def musl_closure(program: str, dynamic: Dynamic, interpreter: str, library_path: str) -> Closure:
+def musl_closure(program: str, dynamic: LoaderTags, interpreter: str, library_path: str) -> Closure:
     """With this machine's musl, whose loader is its C library. Raises UkccError."""
     _check_place(interpreter, f"{program}: its dynamic loader")
     loader = open_shared(interpreter)
@@ -89,7 +89,7 @@ def _loaded(interpreter: str, loader: SharedObject) -> Loaded:
     return Loaded(os.path.basename(interpreter), loader.dynamic, _HOME, None, loader)
 
 
-def _with_unwinder(dynamic: Dynamic) -> Dynamic:
+def _with_unwinder(dynamic: LoaderTags) -> LoaderTags:
     """As if the program needed the unwinder first; where it does not, it need not be there."""
     unasked = () if _UNWINDER in dynamic.needed else (_UNWINDER,)
     return dynamic._replace(

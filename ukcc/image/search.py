@@ -16,7 +16,7 @@ import os
 
 from ukcc.errors import UkccError
 from ukcc.image import ldcache
-from ukcc.image.dynamic import Dynamic
+from ukcc.image.loader_tags import LoaderTags
 from ukcc.image.shared_object import SharedObject, open_shared
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ class Loaded:
     def __init__(
         self,
         name: str,
-        dynamic: Dynamic,
+        dynamic: LoaderTags,
         origin: str,
         needed_by: Loaded | None = None,
         file: SharedObject | None = None,

@@ -14,8 +14,8 @@ import stat
 
 from ukcc.errors import UkccError
 from ukcc.image.debug import stripped
-from ukcc.image.dynamic import Dynamic, read_dynamic
 from ukcc.image.headers import ET_DYN, parse_headers, reader
+from ukcc.image.loader_tags import LoaderTags, read_loader_tags
 from ukcc.record import Record
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ class SharedObject(Record):
 
     path: str
     identity: tuple[int, int]
-    dynamic: Dynamic
+    dynamic: LoaderTags
     data: bytes
 
 
@@ -61,7 +61,7 @@ def open_shared(path: str) -> SharedObject | None:
         headers = parse_headers(read, status.st_size, path)
         if headers.ehdr.type != ET_DYN:
             raise UkccError(f"{path}: not a shared library")
-        dynamic = read_dynamic(read, headers, path)
+        dynamic = read_loader_tags(read, headers, path)
         if dynamic.is_program:
             raise UkccError(f"{path}: a program, not a shared library")
         return SharedObject(

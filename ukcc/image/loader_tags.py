@@ -35,7 +35,7 @@ _PIECE = 512
 _PATH_MAX = 4096
 
 
-class Dynamic(Record):
+class LoaderTags(Record):
     """Names as they stand in the file, `$ORIGIN` and its kin not expanded.
 
     needed: DT_NEEDED, DT_FILTER and DT_AUXILIARY in the file's order; optional: those of them that
@@ -60,14 +60,14 @@ class Dynamic(Record):
         return bool(self.flags & DF_1_PIE)
 
 
-def read_dynamic(read: Read, headers: Headers, what: str) -> Dynamic:
+def read_loader_tags(read: Read, headers: Headers, what: str) -> LoaderTags:
     """The dynamic section; an empty record for a file without. `what` names the file in messages.
 
     Raises UkccError for one that no linker wrote.
     """
     segment = next((p for p in headers.phdrs if p.type == PT_DYNAMIC), None)
     if segment is None:
-        return Dynamic()
+        return LoaderTags()
     size = min(segment.filesz, _MOST_ENTRIES * _ENTRY.size)
     entries = []
     data = read(segment.offset, size - size % _ENTRY.size) if size else b""
@@ -90,7 +90,7 @@ def read_dynamic(read: Read, headers: Headers, what: str) -> Dynamic:
     def path(tag: int) -> str | None:
         return text(last[tag]) if tag in last else None
 
-    return Dynamic(
+    return LoaderTags(
         needed=tuple(
             text(value) for tag, value in entries if tag in (DT_NEEDED, DT_FILTER, DT_AUXILIARY)
         ),
