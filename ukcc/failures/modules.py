@@ -35,15 +35,12 @@ class Files:
             self._members = {
                 f"/{member.path}": elf.bytes_at(member.offset, member.size)
                 for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE))
+                if elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
             }
 
     def programs(self) -> "list[str]":
         """Paths of the ELF files in the image, ours left out."""
-        return [
-            path
-            for path, data in self._members.items()
-            if data.startswith(b"\x7fELF") and path != "/init"
-        ]
+        return [path for path in self._members if path != "/init"]
 
     def locate(self, path: str) -> "str | None":
         """The host's file with the same code as the guest's `path`, if there is one.

@@ -149,10 +149,11 @@ def _modules(elf: Elf, members: Iterable[cpio.Member], program: str) -> tuple[Mo
         is_elf = elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
         if path in (program, "/init") or not stat.S_ISREG(member.mode) or not is_elf:
             continue
-        data = elf.bytes_at(member.offset, member.size)
-        with contextlib.suppress(UkccError), elf_in_memory(data, Path(path)) as module:
-            sites = find_sites(module)
-            found.append(Module(path, len(data), len(sites.redirected), len(sites.raw)))
+        with contextlib.suppress(UkccError):
+            data = elf.bytes_at(member.offset, member.size)
+            with elf_in_memory(data, Path(path)) as module:
+                sites = find_sites(module)
+                found.append(Module(path, len(data), len(sites.redirected), len(sites.raw)))
     return tuple(found)
 
 

@@ -46,10 +46,12 @@ def gdb_line(image: str, whole: str, port: int, facts: ImageFacts) -> str:
 
 
 def _members(image: str) -> list[cpio.Entry]:
+    """The programs and libraries in an image's archive."""
     with open_elf(Path(image)) as elf:
         return [
             cpio.Entry(m.path, m.mode, elf.bytes_at(m.offset, m.size), m.uid, m.gid)
             for m in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION))
+            if elf.bytes_at(m.offset, min(m.size, 4)) == b"\x7fELF"
         ]
 
 
@@ -64,11 +66,7 @@ def _entry(members: list[cpio.Entry], program: str) -> int:
 
 def _unpacked(members: list[cpio.Entry], program: str) -> str:
     """A directory with the shared libraries of the archive, at their paths; empty for none."""
-    libraries = [
-        member
-        for member in members
-        if member.data.startswith(b"\x7fELF") and f"/{member.path}" not in (program, "/init")
-    ]
+    libraries = [member for member in members if f"/{member.path}" not in (program, "/init")]
     if not libraries:
         return ""
     cache = Path(paths.store()) / "cache" / "debug"
