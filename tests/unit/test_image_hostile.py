@@ -242,6 +242,10 @@ def test_a_dynamic_image_without_its_libraries(tmp_path: Path, store: Path) -> N
     linked.write_bytes(with_sections(library(["libc.so.6"], interpreter=LOADER)))
     with pytest.raises(UkccError, match=r"a dynamic program, and libc.so.6 is not in the image"):
         pack(cpio.regular(LOADER, b"loader"))
+    pack(
+        cpio.regular(LOADER, b"loader"),
+        cpio.regular("usr/lib/other.so", library(soname="libc.so.6")),
+    )
 
 
 @pytest.mark.parametrize("path", ["init", ".uk/program", "app/x"])

@@ -12,7 +12,7 @@ import os
 
 from ukcc.errors import UkccError
 from ukcc.image import cpio
-from ukcc.image.headers import open_headers, reader
+from ukcc.image.headers import open_headers, parse_headers, reader
 from ukcc.image.loader_tags import LoaderTags, read_interpreter, read_loader_tags
 from ukcc.record import Record
 
@@ -104,19 +104,34 @@ def check_complete(headers: Headers, fd: int, program: str, members: Iterable[cp
     interpreter = read_interpreter(read, headers, program)
     if not interpreter:
         return
+    members = list(members)
     paths = {f"/{member.path}" for member in members}
+    lacking = [] if interpreter in paths else [interpreter]
     names = {os.path.basename(path) for path in paths}
-    dynamic = read_loader_tags(read, headers, program)
-    lacking = [name for name in dynamic.needed if os.path.basename(name) not in names]
-    lacking = [name for name in lacking if name not in dynamic.optional]
-    if interpreter not in paths:
-        lacking.insert(0, interpreter)
-    if lacking and os.path.basename(interpreter) == _MUSL_LOADER:
-        from ukcc.image.search import Musl
-
-        lacking = [name for name in lacking if not Musl(interpreter).is_own(name)]
+    tags = read_loader_tags(read, headers, program)
+    needed = [name for name in tags.needed if os.path.basename(name) not in names]
+    if needed:
+        is_musl = os.path.basename(interpreter) == _MUSL_LOADER
+        lacking += _not_answered([n for n in needed if n not in tags.optional], members, is_musl)
     if lacking:
         raise UkccError(f"{program}: a dynamic program, and {lacking[0]} is not in the image")
+
+
+def _not_answered(names: Sequence[str], members: Iterable[cpio.Entry], is_musl: bool) -> list[str]:
+    """The names that no library answers to by its soname, nor musl's loader as the C library."""
+    from ukcc.image.search import is_musls_own
+
+    if is_musl:
+        return [name for name in names if not is_musls_own(name)]
+    sonames = {_soname(m.data, m.path) for m in members if m.data[:4] == b"\x7fELF"}
+    return [name for name in names if name not in sonames]
+
+
+def _soname(data: bytes, path: str) -> str:
+    def read(offset: int, count: int) -> bytes:
+        return data[offset : offset + count]
+
+    return read_loader_tags(read, parse_headers(read, len(data), path), path).soname
 
 
 def _asked(program: str, opened: int = -1) -> tuple[LoaderTags, str]:
@@ -125,9 +140,8 @@ def _asked(program: str, opened: int = -1) -> tuple[LoaderTags, str]:
     try:
         read = reader(fd)
         interpreter = read_interpreter(read, headers, program)
-        return (
-            read_loader_tags(read, headers, program) if interpreter else LoaderTags()
-        ), interpreter
+        tags = read_loader_tags(read, headers, program) if interpreter else LoaderTags()
+        return tags, interpreter
     finally:
         if fd != opened:
             os.close(fd)

@@ -177,8 +177,8 @@ class Musl:
         return name
 
     def is_own(self, name: str) -> bool:
-        """Whether the name is one of those that musl's loader answers to itself."""
-        return name.startswith("lib") and name[3:].startswith(_MUSL_OWN)
+        """Whether the name is the loader's."""
+        return is_musls_own(name)
 
     def find(self, name: str, by: Loaded) -> SharedObject | None:
         """The library of that name without a slash, as asked for by `by`."""
@@ -199,6 +199,11 @@ class Musl:
             text = os.fsdecode(_contents(self._configuration, _LONGEST_PATH_FILE))
             self._system = _musl_path(text or _MUSL_DIRECTORIES)
         return self._system
+
+
+def is_musls_own(name: str) -> bool:
+    """Whether the name is one of those that musl's loader answers to itself, as the C library."""
+    return name.startswith("lib") and name[3:].startswith(_MUSL_OWN)
 
 
 def load(program: Loaded, rules: Glibc | Musl, loader: Loaded) -> list[Loaded]:
