@@ -85,6 +85,12 @@ def test_tokens(tmp_path: Path, sysroot: Path) -> None:
         found(tmp_path, program("liba.so", runpath="$ORIGINAL/../own:$ORIGIN_/../own"), sysroot)
 
 
+def test_tokens_without_end(tmp_path: Path, sysroot: Path) -> None:
+    """Each may mean three things, and a stranger's program may have thousands."""
+    with pytest.raises(UkccError, match="not found"):
+        found(tmp_path, program("liba.so", runpath="$LIB/" * 12000), sysroot)
+
+
 def test_origin_behind_a_symbolic_link(tmp_path: Path, sysroot: Path) -> None:
     """Linux tells the loader where the program really is."""
     write(tmp_path / "real" / "liba.so", library())

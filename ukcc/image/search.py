@@ -35,7 +35,7 @@ _DEFAULT_DIRECTORIES = (
 
 # What $LIB is depends on how the host's glibc was built: Debian's, Fedora's, and the plain one.
 _LIB = ("lib/x86_64-linux-gnu", "lib64", "lib")
-_PLATFORM = ("x86_64",)
+_PLATFORM = "x86_64"
 
 _MUSL_DIRECTORIES = "/lib:/usr/local/lib:/usr/lib"
 _MUSL_OWN = ("c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet.")  # libc.so has them all
@@ -291,28 +291,26 @@ def _path(text: str, origin: str) -> list[str]:
 
 
 def _expanded(text: str, origin: str) -> list[str]:
-    """What a text with `$ORIGIN`, `$LIB`, `$PLATFORM` may mean, in braces as well.
-
-    One pass: what a token stands for is not looked through again.
-    """
-    meanings = [""]
-    while text:
-        head, dollar, text = text.partition("$")
-        length, values = _token(text, origin) if dollar else (0, ("",))
-        meanings = [meaning + head + value for meaning in meanings for value in values]
-        text = text[length:]
-    return meanings
+    """What a text with `$ORIGIN`, `$LIB`, `$PLATFORM` may mean, in braces as well."""
+    return list(dict.fromkeys(_with_tokens(text, origin, lib) for lib in _LIB))
 
 
-def _token(text: str, origin: str) -> tuple[int, tuple[str, ...]]:
-    """How long the token is that follows a `$`, and its values; one that is unknown stays."""
-    for name, values in (("ORIGIN", (origin,)), ("LIB", _LIB), ("PLATFORM", _PLATFORM)):
-        if text.startswith(f"{{{name}}}"):
-            return len(name) + 2, values
-        after = text[len(name) : len(name) + 1]
-        if text.startswith(name) and not (after == "_" or (after.isascii() and after.isalnum())):
-            return len(name), values
-    return 0, ("$",)
+def _with_tokens(text: str, origin: str, lib: str) -> str:
+    """The text, tokens replaced in one pass: what one stands for is not looked through again."""
+    head, *rest = text.split("$")
+    tokens = (("ORIGIN", origin), ("LIB", lib), ("PLATFORM", _PLATFORM))
+    return head + "".join(_replaced(part, tokens) for part in rest)
+
+
+def _replaced(part: str, tokens: tuple[tuple[str, str], ...]) -> str:
+    """What follows a `$`: a token that no letter, digit or underscore continues, or any text."""
+    for name, value in tokens:
+        if part.startswith(f"{{{name}}}"):
+            return value + part[len(name) + 2 :]
+        after = part[len(name) : len(name) + 1]
+        if part.startswith(name) and not (after == "_" or (after.isascii() and after.isalnum())):
+            return value + part[len(name) :]
+    return f"${part}"
 
 
 def _first_that_exists(paths: list[str]) -> str:
