@@ -53,6 +53,7 @@ def pack_program(
     image carries (`ukcc.settings.document`); files: further files of the user's.
     """
     here = os.getcwd()
+    directories = [os.path.abspath(directory) for directory in directories]
     words = recorded_command(link_command, here)
     if thin:
         pack_thin(
@@ -144,7 +145,7 @@ def pack_thin(
     source, app = _open_program(linked)
     try:
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings)
-        metadata["thin"] = {"directories": [os.path.abspath(d) for d in directories]}
+        metadata["thin"] = {"directories": list(directories)}
         note = metadata_note(metadata)
         layout = plan_thin(app, len(note))
         write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")
