@@ -4,6 +4,19 @@ Imports nothing, so that the compile path may use it.
 """
 
 
+def printable(text: str) -> str:
+    """The text with its control characters as `\\xNN`, so that it is one line and moves no cursor.
+
+    A file's name, or what a stranger's image says, may have any. Bytes that are not UTF-8 (lone
+    surrogates) stay for the stream to write.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        f"\\x{ord(c):02x}" if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in text
+    )
+
+
 class UkccError(Exception):
     """The user's problem, not ours: printed as one line, never as a traceback.
 
@@ -22,7 +35,7 @@ class UkccError(Exception):
     def line(self, program: str) -> str:
         """`program: error: message; hint`, as a compiler would say it."""
         tail = f"; {self.hint}" if self.hint else ""
-        return f"{program}: error: {self.message}{tail}"
+        return printable(f"{program}: error: {self.message}{tail}")
 
 
 class ToolFailed(UkccError):

@@ -30,7 +30,7 @@ def store() -> str:
     if home:
         return os.path.abspath(home)
     data = os.environ.get("XDG_DATA_HOME")
-    return os.path.join(data, "ukcc") if data else os.path.expanduser(f"~/{_DEFAULT}")
+    return os.path.abspath(f"{data}/ukcc" if data else os.path.expanduser(f"~/{_DEFAULT}"))
 
 
 def current_sysroot() -> "str | None":
@@ -42,7 +42,7 @@ def current_sysroot() -> "str | None":
     """
     named = os.environ.get("UKCC_SYSROOT")
     if named is not None:
-        return os.path.abspath(named) if named else None
+        return os.path.realpath(named) if named else None
     for place in _stores():
         link = os.path.join(place, "sysroots", "current")
         if os.path.islink(link):

@@ -38,6 +38,8 @@ PACKAGES = {
 # LD_LIBRARY_PATH or the MAKEFLAGS of an outer make would change or break what is built.
 _BUILD_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "UKCC_HOME", "UKCC_LOG")
 
+_PLACES = ("HOME", "TMPDIR", "UKCC_HOME", "UKCC_LOG")
+
 _RUNNING: "set[subprocess.Popen[bytes]]" = set()
 _ended = False
 
@@ -67,6 +69,8 @@ def isolated(argv: Sequence[str], **environment: str) -> list[str]:
     As words of env(1), so that a line pasted from a log meets the same environment again.
     """
     kept = {name: os.environ[name] for name in _BUILD_ENVIRONMENT if name in os.environ}
+    # The command runs in a directory of its own, where a relative path leads elsewhere.
+    kept |= {name: str(Path(kept[name]).absolute()) for name in _PLACES if kept.get(name)}
     settings = {**kept, "LC_ALL": "C", **environment}
     return ["env", "-i", *(f"{name}={value}" for name, value in settings.items()), *argv]
 

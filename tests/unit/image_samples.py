@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from ukcc.image import cpio
 from ukcc.image.headers import (
     EHDR_SIZE,
     ET_DYN,
@@ -155,6 +156,13 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
     for at, part in parts.items():
         data_bytes[at : at + len(part)] = part
     return bytes(data_bytes)
+
+
+def companions(linked: Path) -> list[cpio.Entry]:
+    """What must lie beside the program in its image: of a dynamic one a loader."""
+    if INTERPRETER not in linked.read_bytes():
+        return []
+    return [cpio.regular(INTERPRETER.rstrip(b"\0").decode(), b"loader", 0o755)]
 
 
 def kernel_bin() -> bytes:

@@ -193,3 +193,14 @@ def test_the_locale_is_the_users_own():
     if "LC_CTYPE" not in Path("/proc/self/environ").read_bytes().decode(errors="replace"):
         assert process.original_environment(came_without) == {"HOME": "/"}
     assert process.original_environment({"LC_CTYPE": "de_DE"}) == {"LC_CTYPE": "de_DE"}
+
+
+def test_a_sysroot_is_named_from_the_root(tmp_path, monkeypatch):
+    """A link would look for a relative one in vain, and a symbolic link may change meanwhile."""
+    (tmp_path / "real sysroot").mkdir()
+    (tmp_path / "link").symlink_to("real sysroot")
+    monkeypatch.chdir(tmp_path)
+    real = str(tmp_path / "real sysroot")
+    for name in ("real sysroot", "./link/", "link/../real sysroot//", f"{tmp_path}/link"):
+        assert toolchain.find_sysroot({"UKCC_SYSROOT": name}) == real
+    assert toolchain.find_sysroot({"UKCC_SYSROOT": ""}) == ""

@@ -75,6 +75,8 @@ def test_owner_refused(text: str) -> None:
 
 
 def test_accounts_skip_what_is_no_account() -> None:
+    odd = f"c:x:\u00b2:1:::\nd:x:{'9' * 5000}:1:::\ne:x:1:4294967295:::\n"
+    assert parse_accounts(odd, f"f:x:\u00b2:\ng:x:{'9' * 5000}:\n") == Accounts({}, {})
     accounts = parse_accounts("# no\na:x:1:2:::\nb:x:1\na:x:9:9:::\n", "g:x:5:\nh:x\n")
     assert accounts == Accounts({"a": (1, 2)}, {"g": 5})
 

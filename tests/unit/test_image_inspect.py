@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from image_samples import BASE, SAMPLES, TEXT, make_sysroot, program
+from image_samples import BASE, SAMPLES, TEXT, companions, make_sysroot, program
 
 from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import archives
-from ukcc.image.closure import Library, parse_list
 from ukcc.image.elf import open_elf
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import pack_image
@@ -154,17 +153,6 @@ def test_origin_in_archives(tmp_path: Path) -> None:
     assert archives.origin(both, "nobody") is None
 
 
-def test_loader_list() -> None:
-    answer = (
-        "\tlinux-vdso.so.1 (0x00007ffd)\n"
-        "\tlibc.so.6 => /lib/libc.so.6 (0x00007f00)\n"
-        "\t/lib64/ld-linux-x86-64.so.2 (0x00007f01)\n"
-    )
-    assert parse_list(answer, "p") == (Library("libc.so.6", "/lib/libc.so.6"),)
-    with pytest.raises(UkccError, match=r"libx\.so"):
-        parse_list("\tlibx.so => not found\n", Path("p"))
-
-
 def test_kinds(tmp_path: Path) -> None:
     make_sysroot(tmp_path / "sysroot")
     kinds = {}
@@ -176,6 +164,7 @@ def test_kinds(tmp_path: Path) -> None:
             sysroot=str(tmp_path / "sysroot"),
             link_command=["ukcc"],
             name="p",
+            files=companions(tmp_path / "p"),
         )
         kinds[name] = inspect_image(tmp_path / "i").kind
     assert kinds["static at 4 MiB"] == "static"

@@ -12,7 +12,16 @@ import zlib
 from pathlib import Path
 
 import pytest
-from image_samples import DATA, INTERPRETER, KERNEL, SAMPLES, TEXT, make_sysroot, program
+from image_samples import (
+    DATA,
+    INTERPRETER,
+    KERNEL,
+    SAMPLES,
+    TEXT,
+    companions,
+    make_sysroot,
+    program,
+)
 from image_samples import kernel_bin as sample_kernel
 
 from ukcc.image.headers import (
@@ -77,6 +86,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         sysroot=str(make_sysroot(where / "sysroot")),
         link_command=["uk-gcc", "x.c"],
         name="program",
+        files=companions(linked),
     )
     return Image(output, linked)
 

@@ -109,3 +109,13 @@ def _wait_until(condition) -> None:  # type: ignore[no-untyped-def]
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def test_places_are_named_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built runs in another directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UKCC_HOME", "home")
+    monkeypatch.setenv("TMPDIR", "../tmp")
+    monkeypatch.setenv("UKCC_LOG", "")
+    words = proc.isolated(["true"])
+    assert {f"UKCC_HOME={tmp_path}/home", f"TMPDIR={tmp_path}/../tmp", "UKCC_LOG="} <= set(words)

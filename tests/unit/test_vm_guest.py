@@ -132,7 +132,7 @@ def test_each_machine_has_a_seed_of_its_own() -> None:
 
 
 def test_files_that_cannot_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "archive_of", lambda image: [])
+    monkeypatch.setattr(guest, "archive_of", lambda image, wanted: [])
     told = Guest(files=(FileSpec(os.devnull, "/x"),), files_from="uk.toml: files")
     with pytest.raises(MachineError) as caught:
         guest.entries(told, "image", "", {})

@@ -72,10 +72,14 @@ def _wanted_linkage(environ: "Mapping[str, str]") -> str:
 
 
 def find_sysroot(environ: "Mapping[str, str]") -> str:
-    """`UKCC_SYSROOT` (empty: none, what building a sysroot's own glibc needs), else the store's."""
+    """`UKCC_SYSROOT` (empty: none, what building a sysroot's own glibc needs), else the store's.
+
+    An absolute path without symbolic links: a link works in several directories, compares it with
+    what the linker opened, and must not change its mind when `current` becomes another one.
+    """
     given = environ.get("UKCC_SYSROOT")
     if given is not None:
-        return given
+        return os.path.realpath(given) if given else ""
     return paths.current_sysroot() or ""
 
 

@@ -1,6 +1,7 @@
 """`ukcc inspect`: what is inside an image."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 
+from ukcc.errors import printable
 from ukcc.image.inspect import Report, inspect_image
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.plan import default_memory_mib, default_memory_reason
@@ -28,7 +30,7 @@ def command(image: Path, as_json: bool, sources: bool, raw: bool) -> None:
         return
     lines = _sources(report) if sources else _summary(report, raw)
     for line in lines:
-        click.echo(line)
+        click.echo(os.fsencode(printable(line)))  # a path of the host need not be UTF-8
 
 
 def _summary(report: Report, raw: bool) -> Iterator[str]:

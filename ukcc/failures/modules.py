@@ -28,20 +28,19 @@ class Files:
         self._image = image
         self._shares = tuple(shares)
         metadata = read_metadata(image)
-        self._program = str(metadata.get("program", ""))
-        self._libraries = [str(p) for p in metadata.get("libraries", ())]
-        self._sysroot = str(Path(paths.store()) / "sysroots" / str(metadata.get("sysroot", "")))
+        self._program = metadata.get("program", "")
+        self._libraries = metadata.get("libraries", [])
+        self._sysroot = str(Path(paths.store()) / "sysroots" / metadata.get("sysroot", ""))
         with open_elf(Path(image)) as elf:
-            archive = elf.section_bytes(_ARCHIVE)
-        self._members = {f"/{member.path}": member.data for member in cpio.members(archive)}
+            self._members = {
+                f"/{member.path}": elf.bytes_at(member.offset, member.size)
+                for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE))
+                if elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
+            }
 
     def programs(self) -> "list[str]":
         """Paths of the ELF files in the image, ours left out."""
-        return [
-            path
-            for path, data in self._members.items()
-            if data.startswith(b"\x7fELF") and path != "/init"
-        ]
+        return [path for path in self._members if path != "/init"]
 
     def locate(self, path: str) -> "str | None":
         """The host's file with the same code as the guest's `path`, if there is one.

@@ -32,14 +32,19 @@ def parse_accounts(passwd: str, group: str) -> Accounts:
     users: dict[str, tuple[int, int]] = {}
     for line in passwd.splitlines():
         fields = line.split(":")
-        if len(fields) >= 7 and fields[2].isdigit() and fields[3].isdigit():
+        if len(fields) >= 7 and _is_id(fields[2]) and _is_id(fields[3]):
             users.setdefault(fields[0], (int(fields[2]), int(fields[3])))
     groups: dict[str, int] = {}
     for line in group.splitlines():
         fields = line.split(":")
-        if len(fields) >= 4 and fields[2].isdigit():
+        if len(fields) >= 4 and _is_id(fields[2]):
             groups.setdefault(fields[0], int(fields[2]))
     return Accounts(users, groups)
+
+
+def _is_id(text: str) -> bool:
+    """Whether it is a number that a user or group can have; the file may be a stranger's."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _MOST
 
 
 def accounts_of(files: Mapping[str, bytes]) -> Accounts:
@@ -71,7 +76,7 @@ def parse_owner(text: str, accounts: Accounts) -> tuple[int, int]:
 
 
 def _number(word: str, kind: str, text: str) -> int:
-    if word.isascii() and word.isdigit() and int(word) <= _MOST:
+    if _is_id(word):
         return int(word)
     raise UkccError(
         f"owner {text!r}: the image knows no {kind} {word!r}",

@@ -21,7 +21,10 @@ class Origin:
 
 
 class Archive:
-    """One archive's global symbols, each with the member that defines it."""
+    """One archive's global symbols, each with the member that defines it.
+
+    Raises OSError, and ValueError for what is no archive, or a damaged one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,7 +61,10 @@ class Archive:
         at = 8
         while at + _HEADER <= len(self._data):
             name = self._data[at : at + 16].rstrip()
-            size = int(self._data[at + 48 : at + 58])
+            digits = self._data[at + 48 : at + 58].rstrip()
+            if not digits.isdigit():
+                raise ValueError(f"{self.path}: damaged: the member at byte {at}")
+            size = int(digits)
             body = at + _HEADER
             special = name in (b"/", b"//", b"/SYM64/")
             if name == b"/":
@@ -74,13 +80,17 @@ class Archive:
     def _read_symbols(self, table: bytes, width: int) -> None:
         """Big-endian count and offsets of member headers, then as many NUL-ended names."""
         code = "I" if width == 4 else "Q"
-        (count,) = struct.unpack_from(f">{code}", table)
+        count = int.from_bytes(table[:width], "big")
+        if len(table) < width * (count + 1):
+            raise ValueError(f"{self.path}: damaged: its symbol table")
         offsets = struct.unpack_from(f">{count}{code}", table, width)
         names = table[width * (count + 1) :].split(b"\0")
         for name, offset in zip(names, offsets, strict=False):
             self._globals.setdefault(name.decode("utf-8", "replace"), offset)
 
     def _name(self, header: int) -> str:
+        if header + _HEADER > len(self._data):
+            return "?"
         raw = self._data[header : header + 16].rstrip()
         if raw[:1] == b"/" and raw[1:].isdigit():
             start = int(raw[1:])

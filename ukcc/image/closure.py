@@ -1,149 +1,147 @@
 """The files a dynamic program needs beside itself: its interpreter and the libraries it loads.
 
-Part of the link of a dynamic program, so: the standard library only.
+They are found as the program's loader would find them, and read; nothing of them is run. Part of
+the link of a dynamic program, so: the standard library only.
 """
 
 from __future__ import annotations
 
 # Importing pathlib would cost a link 5 ms:
-# ruff: noqa: PTH100, PTH113, PTH119, PTH120
+# ruff: noqa: PTH119
 import os
 
-from ukcc.cc import child
 from ukcc.errors import UkccError
 from ukcc.image import cpio
-from ukcc.image.debug import without_debug
-from ukcc.image.headers import PT_INTERP, open_headers
+from ukcc.image.headers import open_headers, parse_headers, reader
+from ukcc.image.loader_tags import LoaderTags, read_interpreter, read_loader_tags
 from ukcc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ukcc.image.headers import Headers
+    from ukcc.image.libraries import Library
 
 # The path of glibc's loader is part of the x86-64 ABI (psABI, "Program Interpreter").
 LOADER = "/lib64/ld-linux-x86-64.so.2"
-
-# Where the sysroot's loader always looks (sysroot/glibc/configure.args: libdir).
-_HOME = "/usr/lib"
-
-# glibc opens it by itself, for pthread_cancel and backtrace.
-_UNWINDER = "libgcc_s.so.1"
-
-_NOT_FOUND = "not found"
-
-
-class Library(Record):
-    """A shared library: the name it is asked for by, and the file that answers to it."""
-
-    soname: str
-    path: str
+_MUSL_LOADER = "ld-musl-x86_64.so.1"
 
 
 class Closure(Record):
     """What must lie beside the program. All is empty for a static program.
 
-    interpreter: its path in the image; loader: the file that answers to it; home: the directory in
-    the image where the loader looks without being told.
+    interpreter: its path in the image; loader: that file's bytes; libraries lie where the loader
+    always searches: one that was found by a run path or by ld.so.cache would not be found again.
     """
 
     interpreter: str
-    loader: str
-    home: str
+    loader: bytes
     libraries: tuple[Library, ...]
 
     def entries(self) -> list[cpio.Entry]:
-        """Archive members. Libraries lie where the loader always searches:
-
-        one that was found by RPATH, by $ORIGIN or by ld.so.cache would not be found again.
-        """
+        """Archive members."""
         if not self.interpreter:
             return []
-        members = [cpio.regular(self.interpreter, without_debug(self.loader), 0o755)]
+        members = [cpio.regular(self.interpreter, self.loader, 0o755)]
+        taken = {self.interpreter}
         for library in self.libraries:
-            by_path = "/" in library.soname
-            where = library.soname if by_path else f"{self.home}/{library.soname}"
-            if where != self.interpreter:
-                members.append(cpio.regular(where, without_debug(library.path), 0o755))
+            first, *others = library.places
+            if first not in taken:
+                members.append(cpio.regular(first, library.data, 0o755))
+            for other in others:
+                if other not in taken:
+                    members.append(cpio.symlink(other, first))
+            taken.update(library.places)
         return members
 
 
-STATIC = Closure("", "", "", ())
+STATIC = Closure("", b"", ())
 
 
 def find_closure(
-    program: str, sysroot: str, directories: Sequence[str], environ: Mapping[str, str]
+    program: str,
+    sysroot: str,
+    directories: Sequence[str],
+    environ: Mapping[str, str],
+    opened: int = -1,
 ) -> Closure:
-    """The closure with the sysroot's own glibc, whose calls enter the kernel by the gate.
+    """What the program needs, of glibc the sysroot's, whose calls enter the kernel by the gate.
 
-    The sysroot's loader finds the rest by the usual rules (ld.so(8)), after `directories` and the
-    LD_LIBRARY_PATH of `environ`. A program for another loader (musl's) takes that one along.
-    Raises UkccError if a library, or the loader, is not on this machine.
+    The rest is searched by the loader's own rules (ld.so(8)): `directories` and LD_LIBRARY_PATH of
+    `environ` come before what lies in run paths and in the system's directories. A program for musl
+    takes musl along. opened: a descriptor of the program, which `program` then only names. Raises
+    UkccError if a library, or the loader, is not on this machine.
     """
-    interpreter = interpreter_of(program)
+    dynamic, interpreter = _asked(program, opened)
     if not interpreter:
         return STATIC
+    # Only now: a static program has no use for all that.
+    from ukcc.image.libraries import glibc_closure, musl_closure
+
+    library_path = environ.get("LD_LIBRARY_PATH", "")
+    if os.path.basename(interpreter) == _MUSL_LOADER:
+        return musl_closure(program, dynamic, interpreter, library_path)
     if os.path.basename(interpreter) != os.path.basename(LOADER):
-        return _closure_of_host(program, interpreter, environ)
-    loader = f"{sysroot}{_HOME}/{os.path.basename(LOADER)}"
-    path = [f"{sysroot}{_HOME}", *directories]
-    if environ.get("LD_LIBRARY_PATH"):
-        path.append(environ["LD_LIBRARY_PATH"])
-    words = ["--library-path", ":".join(path), "--preload", _UNWINDER]
-    libraries = _ask([loader, *words], program)
-    return Closure(interpreter, loader, _HOME, libraries)
-
-
-def _closure_of_host(program: str, interpreter: str, environ: Mapping[str, str]) -> Closure:
-    """The closure as it is found on this machine."""
-    if not os.path.isfile(interpreter):
         raise UkccError(
-            f"{program}: its dynamic loader {interpreter} is not on this machine",
-            "link it statically, or pack it where it was built",
+            f"{program}: its dynamic loader is {interpreter}; only glibc's and musl's are known",
+            "link it statically",
         )
-    given = environ.get("LD_LIBRARY_PATH")
-    libraries = _ask([interpreter, *(["--library-path", given] if given else [])], program)
-    homes = [os.path.dirname(e.path) for e in libraries if e.soname.startswith("libc.")]
-    home = homes[0] if homes else os.path.dirname(interpreter)
-    return Closure(interpreter, interpreter, home, libraries)
+    return glibc_closure(program, dynamic, interpreter, sysroot, directories, library_path)
 
 
 def interpreter_of(program: str) -> str:
     """PT_INTERP's path, or "" for a static program."""
-    fd, headers = open_headers(program)
+    return _asked(program)[1]
+
+
+def check_complete(headers: Headers, fd: int, program: str, members: Iterable[cpio.Entry]) -> None:
+    """Raises UkccError for a dynamic program whose loader or libraries are not among the members.
+
+    It would boot, and fail before its first instruction.
+    """
+    read = reader(fd)
+    interpreter = read_interpreter(read, headers, program)
+    if not interpreter:
+        return
+    members = list(members)
+    paths = {f"/{member.path}" for member in members}
+    lacking = [] if interpreter in paths else [interpreter]
+    names = {os.path.basename(path) for path in paths}
+    tags = read_loader_tags(read, headers, program)
+    needed = [name for name in tags.needed if os.path.basename(name) not in names]
+    if needed:
+        is_musl = os.path.basename(interpreter) == _MUSL_LOADER
+        lacking += _not_answered([n for n in needed if n not in tags.optional], members, is_musl)
+    if lacking:
+        raise UkccError(f"{program}: a dynamic program, and {lacking[0]} is not in the image")
+
+
+def _not_answered(names: Sequence[str], members: Iterable[cpio.Entry], is_musl: bool) -> list[str]:
+    """The names that no library answers to by its soname, nor musl's loader as the C library."""
+    from ukcc.image.search import is_musls_own
+
+    if is_musl:
+        return [name for name in names if not is_musls_own(name)]
+    sonames = {_soname(m.data, m.path) for m in members if m.data[:4] == b"\x7fELF"}
+    return [name for name in names if name not in sonames]
+
+
+def _soname(data: bytes, path: str) -> str:
+    def read(offset: int, count: int) -> bytes:
+        return data[offset : offset + count]
+
+    return read_loader_tags(read, parse_headers(read, len(data), path), path).soname
+
+
+def _asked(program: str, opened: int = -1) -> tuple[LoaderTags, str]:
+    """The program's dynamic section, and PT_INTERP's path, empty for a static program."""
+    fd, headers = open_headers(program, opened)
     try:
-        for phdr in headers.phdrs:
-            if phdr.type == PT_INTERP:
-                return os.fsdecode(os.pread(fd, phdr.filesz, phdr.offset).rstrip(b"\0"))
+        read = reader(fd)
+        interpreter = read_interpreter(read, headers, program)
+        tags = read_loader_tags(read, headers, program) if interpreter else LoaderTags()
+        return tags, interpreter
     finally:
-        os.close(fd)
-    return ""
-
-
-def _ask(loader: Sequence[str], program: str) -> tuple[Library, ...]:
-    """Has the loader load the libraries, and say which; nothing of them runs."""
-    status, out, err = child.capture([*loader, "--list", os.path.abspath(program)], {})
-    answer = os.fsdecode(out)
-    if status and _NOT_FOUND not in answer:
-        said = os.fsdecode(err or out).strip().splitlines()
-        reason = said[-1].partition("error while loading shared libraries: ")[2] or said[-1]
-        raise UkccError(f"{program}: its libraries cannot be found: {reason}")
-    return parse_list(answer, program)
-
-
-def parse_list(answer: str, program: str) -> tuple[Library, ...]:
-    """The loader's `--list`, parsed. Raises UkccError for a library that was not found."""
-    found = []
-    # `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`, as glibc and musl say it.
-    for line in answer.splitlines():
-        name, arrow, rest = line.strip().partition(" => ")
-        if not arrow:
-            continue
-        if rest == _NOT_FOUND:
-            raise UkccError(
-                f"{program}: needs {name}, which is not found",
-                "name its directory in LD_LIBRARY_PATH",
-            )
-        path = rest.partition(" (0x")[0]
-        if path.startswith("/"):
-            found.append(Library(name, path))
-    return tuple(found)
+        if fd != opened:
+            os.close(fd)

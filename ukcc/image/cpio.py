@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 
+from ukcc.errors import UkccError
 from ukcc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ukcc.image.headers import Read
+
 _TRAILER = "TRAILER!!!"
+
+_HEADER = 110  # the magic, and 13 numbers of 8 hexadecimal digits
+_NUMBERS = struct.Struct(">13I")
+_LARGEST = 0xFFFFFFFF  # what such a number can say
+_LONGEST_NAME = 4096  # PATH_MAX; the kernel passes over a longer one (init/initramfs.c)
+_MOST_MEMBERS = 1 << 20
 
 
 class Entry(Record):
@@ -34,6 +44,11 @@ class Entry(Record):
 def regular(path: str, data: bytes, permissions: int = 0o644) -> Entry:
     """A regular file."""
     return Entry(path.lstrip("/"), stat.S_IFREG | permissions, data)
+
+
+def symlink(path: str, target: str) -> Entry:
+    """A symbolic link."""
+    return Entry(path.lstrip("/"), stat.S_IFLNK | 0o777, target.encode("utf-8", "surrogateescape"))
 
 
 def with_parents(entries: Iterable[Entry], known: Mapping[str, Entry] = {}) -> list[Entry]:
@@ -60,18 +75,30 @@ def with_parents(entries: Iterable[Entry], known: Mapping[str, Entry] = {}) -> l
 def modification_time() -> int:
     """`SOURCE_DATE_EPOCH` (seconds; reproducible-builds.org), else 0: never the clock."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    return int(text) & 0xFFFFFFFF if text.isdigit() else 0
+    is_number = text.isascii() and text.isdigit() and len(text) <= 20
+    return int(text) & 0xFFFFFFFF if is_number else 0
 
 
 def archive(entries: Iterable[Entry], mtime: int = 0) -> bytes:
-    """The archive's bytes, ended by its trailer and padded to 4 bytes."""
+    """The archive's bytes, ended by its trailer and padded to 4 bytes. Raises UkccError."""
     out: list[bytes] = []
     inode = 0
     for inode, entry in enumerate(entries, start=1):
+        _check(entry)
         links = 2 if stat.S_ISDIR(entry.mode) else 1
         out += _member(entry, inode, links, mtime)
     out += _member(Entry(_TRAILER, 0), inode + 1, 1, 0)
     return b"".join(out)
+
+
+def _check(entry: Entry) -> None:
+    """Raises UkccError for what the format cannot hold, or the kernel passes over in silence."""
+    if len(entry.data) > _LARGEST:
+        raise UkccError(f"/{entry.path}: larger than 4 GiB, too much for an image")
+    if not _is_inside(entry.path) or "\0" in entry.path:
+        raise UkccError(f"/{entry.path}: not a path that a file of an image can have")
+    if len(os.fsencode(entry.path)) >= _LONGEST_NAME:
+        raise UkccError(f"/{entry.path}: longer than a path in an image can be")
 
 
 def _member(entry: Entry, inode: int, links: int, mtime: int) -> tuple[bytes, ...]:
@@ -84,16 +111,65 @@ def _member(entry: Entry, inode: int, links: int, mtime: int) -> tuple[bytes, ..
     return header, name, b"\0" * (-(len(header) + len(name)) % 4), data, b"\0" * (-len(data) % 4)
 
 
-def members(data: bytes) -> Iterator[Entry]:
-    """The members of an archive that `archive` wrote; a damaged one ends early."""
+class Member(Record):
+    """A member of an archive that is read: as Entry, with the place of its data in the file."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    offset: int
+    size: int
+
+
+def walk(read: Read, start: int, size: int) -> Iterator[Member]:
+    """The members of the archive of `size` bytes at `start` that `archive` wrote; nothing of none.
+
+    It may be a stranger's: raises UkccError for one that is damaged, or that names a path outside
+    its own root. What lies behind the trailer is not looked at.
+    """
     at = 0
-    while data[at : at + 6] == b"070701":
-        fields = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
-        mode, size, name_size = fields[1], fields[6], fields[11]
-        start = at + 110 + name_size
-        start += -start % 4
-        path = data[at + 110 : at + 110 + name_size - 1].decode("utf-8", "surrogateescape")
+    for _ in range(_MOST_MEMBERS if size else 0):
+        header = read(start + at, min(_HEADER, size - at))
+        fields = _fields(header)
+        if not fields:
+            raise UkccError(f"damaged archive: no member begins at byte {at}")
+        mode, uid, gid, length, name_length = (fields[n] for n in (1, 2, 3, 6, 11))
+        data_at = _aligned(at + _HEADER + name_length)
+        if not 2 <= name_length <= _LONGEST_NAME or data_at + length > size:
+            raise UkccError(f"damaged archive: the member at byte {at} is longer than the archive")
+        name = read(start + at + _HEADER, name_length)
+        path = name[:-1].decode("utf-8", "surrogateescape")
         if path == _TRAILER:
             return
-        yield Entry(path, mode, data[start : start + size], fields[2], fields[3])
-        at = start + size + -size % 4
+        if name[-1:] != b"\0" or b"\0" in name[:-1] or not _is_inside(path):
+            raise UkccError(f"damaged archive: a member is named {path!r}")
+        yield Member(path, mode, uid, gid, start + data_at, length)
+        at = _aligned(data_at + length)
+    if size:
+        raise UkccError(f"damaged archive: more than {_MOST_MEMBERS} members")
+
+
+def members(data: bytes) -> Iterator[Entry]:
+    """The members of an archive in memory, with their data."""
+    for m in walk(lambda offset, count: data[offset : offset + count], 0, len(data)):
+        yield Entry(m.path, m.mode, data[m.offset : m.offset + m.size], m.uid, m.gid)
+
+
+def _fields(header: bytes) -> tuple[int, ...]:
+    """The 13 numbers of a member's header; () if it is none."""
+    if len(header) < _HEADER or header[:6] != b"070701":
+        return ()
+    try:
+        return _NUMBERS.unpack(bytes.fromhex(header[6:].decode("ascii")))
+    except (ValueError, struct.error):
+        return ()
+
+
+def _aligned(at: int) -> int:
+    return at + -at % 4
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path is relative and in its short form, as all are that `archive` has written."""
+    return path == "." or not {"", ".", ".."} & set(path.split("/"))

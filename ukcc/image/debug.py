@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 
+from ukcc.errors import UkccError
 from ukcc.image.headers import (
+    EHDR_SIZE,
     SHDR_SIZE,
     SHF_ALLOC,
     SHT_NOBITS,
@@ -17,13 +19,22 @@ from ukcc.image.headers import (
     Shdr,
     align_up,
     open_headers,
+    reader,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ukcc.image.headers import Read
+
+# What boots lies below 4 GiB, where devices are as well; and Linux reads no more at once.
+LARGEST = (2 << 30) - 4096
 
 _DEBUG = (b".debug", b".zdebug", b".stab", b".gdb_index", b".rela.debug", b".gnu.debug", b".line")
 _SHF_INFO_LINK = 0x40
 _SHT_REL = (4, 9)  # SHT_RELA, SHT_REL: sh_info is a section too
 _SHN_ABS, _SHN_LORESERVE = 0xFFF1, 0xFF00
 _SYMBOL_SIZE = 24
+_LARGEST_ALIGNMENT = 4096  # of what is not loaded
 _SHNDX = 3  # st_shndx is the fourth of a symbol's 12 half-words
 
 
@@ -31,28 +42,42 @@ def without_debug(path: str) -> bytes:
     """The file without debug information; as it is where there is none, or no section table."""
     fd, headers = open_headers(path)
     try:
-        if not any(_is_debug(headers, s) for s in headers.shdrs):
-            return os.pread(fd, headers.size, 0)
-        return _rewritten(fd, headers)
+        return stripped(reader(fd), headers, path)
     finally:
         os.close(fd)
+
+
+def stripped(read: Read, headers: Headers, what: str) -> bytes:
+    """The same of an open file. Raises UkccError for a file that no linker wrote, or a huge one."""
+    if not any(_is_debug(headers, s) for s in headers.shdrs):
+        _check_size(headers.size, what)
+        return read(0, headers.size)
+    return _rewritten(read, headers, what)
+
+
+def _check_size(size: int, what: str) -> None:
+    if size > LARGEST:
+        raise UkccError(f"{what}: larger than 2 GiB, too much for an image")
 
 
 def _is_debug(headers: Headers, shdr: Shdr) -> bool:
     return not shdr.flags & SHF_ALLOC and headers.name_of(shdr).startswith(_DEBUG)
 
 
-def _rewritten(fd: int, headers: Headers) -> bytes:
+def _rewritten(read: Read, headers: Headers, what: str) -> bytes:
     """What segments hold as it lies, then the sections that stay, then their table."""
-    loaded = max(p.offset + p.filesz for p in headers.phdrs)
+    loaded = max((p.offset + p.filesz for p in headers.phdrs if p.filesz), default=EHDR_SIZE)
     kept = [index for index, s in enumerate(headers.shdrs) if not _is_debug(headers, s)]
     number = {old: new for new, old in enumerate(kept)}
-    data = bytearray(os.pread(fd, loaded, 0))
+    behind = [s for s in headers.shdrs if not _is_debug(headers, s) and _lies_behind(s, loaded)]
+    _check_sections(behind, headers.size, what)
+    _check_size(loaded + sum(s.size for s in behind), what)
+    data = bytearray(read(0, loaded))
     table = []
     for old in kept:
         shdr = headers.shdrs[old]
-        if shdr.type != SHT_NOBITS and shdr.offset + shdr.size > loaded:
-            content = os.pread(fd, shdr.size, shdr.offset)
+        if _lies_behind(shdr, loaded):
+            content = read(shdr.offset, shdr.size)
             if shdr.type == SHT_SYMTAB:
                 content = _renumbered(content, number)
             data += b"\0" * (align_up(len(data), max(shdr.addralign, 1)) - len(data))
@@ -70,8 +95,25 @@ def _rewritten(fd: int, headers: Headers) -> bytes:
         shstrndx=number.get(headers.ehdr.shstrndx, 0),
     )
     data += b"".join(shdr.pack() for shdr in table)
-    data[: ehdr.ehsize] = ehdr.pack()
+    data[:EHDR_SIZE] = ehdr.pack()
     return bytes(data)
+
+
+def _lies_behind(shdr: Shdr, loaded: int) -> bool:
+    return shdr.type != SHT_NOBITS and shdr.offset + shdr.size > loaded
+
+
+def _check_sections(shdrs: list[Shdr], size: int, what: str) -> None:
+    """Sections of a linker's do not overlap, so that together they are no longer than the file."""
+    if sum(s.size for s in shdrs) > size:
+        raise UkccError(f"{what}: damaged ELF file: its sections overlap")
+    if sum(s.addralign for s in shdrs) > max(size, 1 << 20):
+        raise UkccError(f"{what}: damaged ELF file: its sections' alignment")
+    for shdr in shdrs:
+        if shdr.addralign & (shdr.addralign - 1) or shdr.addralign > _LARGEST_ALIGNMENT:
+            raise UkccError(f"{what}: damaged ELF file: a section's alignment")
+        if shdr.type == SHT_SYMTAB and shdr.size % _SYMBOL_SIZE:
+            raise UkccError(f"{what}: damaged ELF file: a symbol table's size")
 
 
 def _renumbered(content: bytes, number: dict[int, int]) -> bytes:

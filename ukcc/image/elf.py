@@ -1,19 +1,47 @@
-"""The one door to pyelftools: ELF files read outside the link path, as plain data."""
+"""ELF files read outside the link path, as plain data: programs, libraries, kernels, images.
 
+Any of them may be a stranger's. `headers` has checked that every table and part lies in the file;
+what is read here beside that has a bound of its own.
+"""
+
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from typing import TYPE_CHECKING, NamedTuple
 
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image.headers import SHF_ALLOC, SHF_EXECINSTR
+from ukcc.image.headers import (
+    ET_DYN,
+    ET_EXEC,
+    PT_LOAD,
+    PT_NOTE,
+    SHF_ALLOC,
+    SHF_EXECINSTR,
+    SHT_NOBITS,
+    SHT_NULL,
+    SHT_SYMTAB,
+    Headers,
+    Shdr,
+    parse_headers,
+)
 from ukcc.image.libtool import wrapper_mend
+from ukcc.image.loader_tags import read_interpreter
 from ukcc.image.notes import find_note
+
+if TYPE_CHECKING:
+    from ukcc.image.headers import Read
+
+# Of a real program, much less: Chrome's text has 200 MB, its symbols 60.
+_LARGEST_PART = 512 << 20
+_LARGEST_SYMBOLS = 128 << 20
+_LARGEST_NOTES = 16 << 20
+_LONGEST_NAME = 65536  # C++ templates have names of some thousand characters
+
+_SHF_COMPRESSED = 0x800
+_SYMBOL = struct.Struct("<IBBHQQ")
+_STT_FUNC, _STT_GNU_IFUNC = 2, 10
+_SHN_UNDEF = 0
 
 
 class Segment(NamedTuple):
@@ -49,97 +77,130 @@ class Function(NamedTuple):
     is_global: bool
 
 
-class Elf:
-    """One ELF file, opened for reading."""
+class _Symbol(NamedTuple):
+    name: str
+    info: int
+    shndx: int
+    value: int
+    size: int
 
-    def __init__(self, elf: Any) -> None:
-        self._elf = elf
+
+class Elf:
+    """One ELF file, open for reading; `what` names it in messages."""
+
+    def __init__(self, read: "Read", headers: Headers, what: str) -> None:
+        self._read = read
+        self._headers = headers
+        self._what = what
+
+    @property
+    def read(self) -> "Read":
+        """Reads (offset, count) of the file's bytes."""
+        return self._read
 
     @property
     def kind(self) -> str:
         """`ET_EXEC`, `ET_DYN`, …"""
-        return str(self._elf.header.e_type)
+        kinds = {ET_EXEC: "ET_EXEC", ET_DYN: "ET_DYN"}
+        return kinds.get(self._headers.ehdr.type, f"ET_{self._headers.ehdr.type}")
 
     @property
     def entry(self) -> int:
         """`e_entry`, a virtual address."""
-        return int(self._elf.header.e_entry)
+        return self._headers.ehdr.entry
 
     def loads(self) -> "list[Segment]":
         """All PT_LOADs, in the table's order."""
         return [
-            Segment(
-                index, s["p_flags"], s["p_vaddr"], s["p_paddr"],
-                s["p_offset"], s["p_filesz"], s["p_memsz"],
-            )
-            for index, s in enumerate(self._elf.iter_segments())
-            if s["p_type"] == "PT_LOAD"
-        ]  # fmt: skip
+            Segment(index, p.flags, p.vaddr, p.paddr, p.offset, p.filesz, p.memsz)
+            for index, p in enumerate(self._headers.phdrs)
+            if p.type == PT_LOAD
+        ]
 
     def interpreter(self) -> "str | None":
         """PT_INTERP's path, or None for a static program."""
-        for segment in self._elf.iter_segments():
-            if segment["p_type"] == "PT_INTERP":
-                return str(segment.get_interp_name())
-        return None
+        return read_interpreter(self._read, self._headers, self._what) or None
 
     def note(self, name: str, kind: int) -> "bytes | None":
         """The description of the last such note in the file's PT_NOTEs, as loaders choose."""
         found = None
-        for segment in self._elf.iter_segments():
-            if segment["p_type"] == "PT_NOTE":
-                found = find_note(segment.data(), name, kind) or found
+        for phdr in self._headers.phdrs:
+            if phdr.type == PT_NOTE:
+                data = self._part(phdr.offset, phdr.filesz, _LARGEST_NOTES, "a note")
+                found = find_note(data, name, kind) or found
         return found
 
     def sections(self) -> "list[Section]":
         """All sections but the null one."""
         return [
             Section(
-                s.name, s["sh_addr"], s["sh_offset"], s["sh_size"],
-                bool(s["sh_flags"] & SHF_ALLOC), bool(s["sh_flags"] & SHF_EXECINSTR),
-                s["sh_type"] != "SHT_NOBITS",
+                self._headers.name_of(s).decode("utf-8", "replace"),
+                s.addr, s.offset, s.size,
+                bool(s.flags & SHF_ALLOC), bool(s.flags & SHF_EXECINSTR), s.type != SHT_NOBITS,
             )
-            for s in self._elf.iter_sections()
-            if s["sh_type"] != "SHT_NULL"
+            for s in self._headers.shdrs
+            if s.type != SHT_NULL
         ]  # fmt: skip
+
+    def section_range(self, name: str) -> "tuple[int, int]":
+        """(offset, size) of a section's bytes in the file; (0, 0) if there is none of that name.
+
+        Raises NotAnImage for a compressed one: those that are asked for never are.
+        """
+        shdr = self._headers.section(name)
+        if shdr is None or shdr.type == SHT_NOBITS:
+            return 0, 0
+        if shdr.flags & _SHF_COMPRESSED:
+            raise NotAnImage(f"{self._what}: damaged ELF file: {name} is compressed")
+        return shdr.offset, shdr.size
 
     def section_bytes(self, name: str) -> bytes:
         """The content of a section; empty if there is none of that name."""
-        section = self._elf.get_section_by_name(name)
-        return bytes(section.data()) if section is not None else b""
+        return self._part(*self.section_range(name), _LARGEST_PART, name)
 
     def symbol(self, name: str) -> "int | None":
         """The value of a symbol, or None."""
-        for table in self._symbol_tables():
-            for symbol in table.get_symbol_by_name(name) or ():
-                return int(symbol["st_value"])
-        return None
+        return next((s.value for s in self._symbols() if s.name == name), None)
 
     def functions(self) -> "list[Function]":
         """Function symbols with an address, sorted by it."""
-        found = [
-            Function(
-                symbol.name,
-                symbol["st_value"],
-                symbol["st_size"],
-                symbol["st_info"]["bind"] != "STB_LOCAL",
-            )
-            for table in self._symbol_tables()
-            for symbol in table.iter_symbols()
-            if symbol["st_info"]["type"] in ("STT_FUNC", "STT_LOOS")  # LOOS: GNU_IFUNC
-            and symbol["st_shndx"] != "SHN_UNDEF"
-        ]
-        return sorted(set(found), key=lambda f: (f.addr, -f.size, not f.is_global, f.name))
+        found = {
+            Function(s.name, s.value, s.size, bool(s.info >> 4))
+            for s in self._symbols()
+            if s.info & 0xF in (_STT_FUNC, _STT_GNU_IFUNC) and s.shndx != _SHN_UNDEF
+        }
+        return sorted(found, key=lambda f: (f.addr, -f.size, not f.is_global, f.name))
 
     def bytes_at(self, offset: int, size: int) -> bytes:
         """Bytes of the file."""
-        self._elf.stream.seek(offset)
-        return bytes(self._elf.stream.read(size))
+        return self._part(offset, size, _LARGEST_PART, "a segment")
 
-    def _symbol_tables(self) -> "Iterator[Any]":
-        for section in self._elf.iter_sections():
-            if isinstance(section, SymbolTableSection) and section.name != ".dynsym":
-                yield section
+    def _part(self, offset: int, size: int, most: int, name: str) -> bytes:
+        if size > most:
+            raise NotAnImage(f"{self._what}: damaged ELF file: {name} has {size:,} bytes")
+        if not size or offset >= self._headers.size:
+            return b""
+        return self._read(offset, min(size, self._headers.size - offset))
+
+    def _symbols(self) -> Iterator[_Symbol]:
+        for shdr in self._headers.shdrs:
+            if shdr.type == SHT_SYMTAB and not shdr.flags & _SHF_COMPRESSED:
+                yield from self._symbols_of(shdr)
+
+    def _symbols_of(self, table: Shdr) -> Iterator[_Symbol]:
+        if table.link >= len(self._headers.shdrs):
+            return
+        strings = self._headers.shdrs[table.link]
+        if strings.type == SHT_NOBITS:
+            return
+        names = self._part(strings.offset, strings.size, _LARGEST_PART, "names of symbols")
+        data = self._part(table.offset, table.size, _LARGEST_SYMBOLS, "a symbol table")
+        usable = len(data) - len(data) % _SYMBOL.size
+        for at, info, _, shndx, value, size in _SYMBOL.iter_unpack(data[:usable]):
+            end = names.find(b"\0", at, at + _LONGEST_NAME)
+            if end >= 0:
+                name = names[at:end].decode("utf-8", "replace")
+                yield _Symbol(name, info, shndx, value, size)
 
 
 @contextmanager
@@ -148,33 +209,29 @@ def open_elf(path: Path) -> "Iterator[Elf]":
 
     Raises NotAnImage for what is no x86-64 ELF file, or a damaged one.
     """
-    with _reading(path), path.open("rb") as stream:
-        yield _opened(stream, path)
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+
+            def read(offset: int, count: int) -> bytes:
+                stream.seek(offset)
+                return stream.read(count)
+
+            yield _opened(read, size, path)
+    except OSError as error:
+        raise UkccError(f"{path}: {error.strerror}") from None
 
 
 @contextmanager
 def elf_in_memory(data: bytes, path: Path) -> "Iterator[Elf]":
     """The same for a file's bytes; `path` names it in messages."""
-    with _reading(path):
-        yield _opened(BytesIO(data), path)
+    yield _opened(lambda offset, count: data[offset : offset + count], len(data), path)
 
 
-def _opened(stream: BinaryIO, path: Path) -> Elf:
-    magic = stream.read(4)
-    if magic != b"\x7fELF":
-        raise NotAnImage(f"{path}: not an ELF file", wrapper_mend(path))
-    stream.seek(0)
-    elf = ELFFile(stream)
-    if elf.get_machine_arch() != "x64":
-        raise NotAnImage(f"{path}: built for another machine: {elf.get_machine_arch()}")
-    return Elf(elf)
-
-
-@contextmanager
-def _reading(path: Path) -> "Iterator[None]":
+def _opened(read: "Read", size: int, path: Path) -> Elf:
     try:
-        yield
-    except OSError as error:
-        raise UkccError(f"{path}: {error.strerror}") from None
-    except (ELFError, UnicodeDecodeError, AttributeError, IndexError, KeyError, ValueError):
-        raise NotAnImage(f"{path}: truncated or damaged ELF file") from None
+        return Elf(read, parse_headers(read, size, str(path)), str(path))
+    except NotAnImage as error:
+        raise NotAnImage(error.message, wrapper_mend(path)) from None
+    except UkccError as error:
+        raise NotAnImage(error.message, error.hint) from None

@@ -12,6 +12,13 @@ import struct
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # (offset, count) -> bytes of a file, fewer where it ends
+    Read = Callable[[int, int], bytes]
+
 PAGE = 4096
 
 ET_EXEC, ET_DYN = 2, 3
@@ -29,6 +36,11 @@ EHDR_SIZE, PHDR_SIZE, SHDR_SIZE = _EHDR.size, _PHDR.size, _SHDR.size
 
 # ELFCLASS64, ELFDATA2LSB, EV_CURRENT
 _IDENT = b"\x7fELF\x02\x01\x01"
+
+# No table of section names is longer; the linker's own, of some hundred names, has a few KiB.
+_LONGEST_NAMES = 16 << 20
+_ADDRESSES = 1 << 64
+_OFFSETS = 1 << 63  # off_t: an empty part may be anywhere below it
 
 
 def align_up(value: int, alignment: int = PAGE) -> int:
@@ -132,29 +144,52 @@ class Headers(Record):
         return self.names[shdr.name : self.names.find(b"\0", shdr.name)]
 
 
-def open_headers(path: str) -> tuple[int, Headers]:
-    """A descriptor of the file, which the caller closes, and its headers. Raises UkccError."""
+def open_headers(path: str, opened: int = -1) -> tuple[int, Headers]:
+    """A descriptor of the file, which the caller closes, and its headers. Raises UkccError.
+
+    opened: a descriptor to use instead of opening the path; it stays the caller's.
+    """
+    fd = opened
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UkccError(f"{path}: {error.strerror}") from None
-    try:
+        if fd < 0:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return fd, read_headers(fd, os.fstat(fd).st_size, path)
+    except OSError as error:
+        _close(fd, opened)
+        raise UkccError(f"{path}: {error.strerror}") from None
     except BaseException:
-        os.close(fd)
+        _close(fd, opened)
         raise
 
 
-def read_headers(fd: int, size: int, what: str) -> Headers:
-    """Reads the headers of the open file `fd` of `size` bytes; `what` names it in messages.
+def _close(fd: int, opened: int) -> None:
+    if fd >= 0 and fd != opened:
+        os.close(fd)
 
-    Raises NotAnImage for what is no ELF file, UkccError for one that we cannot make an image of
-    or whose headers point outside the file.
+
+def read_headers(fd: int, size: int, what: str) -> Headers:
+    """`parse_headers` of the open file `fd` of `size` bytes."""
+    return parse_headers(reader(fd), size, what)
+
+
+def reader(fd: int) -> Read:
+    """The bytes of an open file."""
+    return lambda offset, count: os.pread(fd, count, offset)
+
+
+def parse_headers(read: Read, size: int, what: str) -> Headers:
+    """The headers of an ELF file of `size` bytes; `what` names it in messages.
+
+    read: (offset, count) -> bytes; it is asked for no byte outside the file. Raises NotAnImage for
+    what is not an ELF file, UkccError for one that we cannot make an image of or whose headers
+    point outside the file or the address space.
     """
-    start = os.pread(fd, EHDR_SIZE, 0)
+    start = read(0, EHDR_SIZE)
     if start[:4] != b"\x7fELF":
         raise NotAnImage(f"{what}: not an ELF file")
-    if len(start) < EHDR_SIZE or start[:7] != _IDENT:
+    if len(start) < EHDR_SIZE:
+        raise UkccError(f"{what}: truncated or damaged ELF file: it ends within its header")
+    if start[:7] != _IDENT:
         raise UkccError(f"{what}: not a 64-bit little-endian ELF file")
     ehdr = Ehdr._make(_EHDR.unpack(start))
     if ehdr.machine != EM_X86_64:
@@ -163,8 +198,9 @@ def read_headers(fd: int, size: int, what: str) -> Headers:
     def table(entry: struct.Struct, offset: int, count: int, entsize: int) -> list[tuple[int, ...]]:
         if not count:
             return []
-        data = os.pread(fd, entry.size * count, offset)
-        if entsize != entry.size or len(data) != entry.size * count:
+        length = entry.size * count
+        data = read(offset, length) if offset + length <= size else b""
+        if entsize != entry.size or len(data) != length:
             raise UkccError(f"{what}: truncated or damaged ELF file: a header table is outside it")
         return list(entry.iter_unpack(data))
 
@@ -172,9 +208,14 @@ def read_headers(fd: int, size: int, what: str) -> Headers:
     shdrs = tuple(map(Shdr._make, table(_SHDR, ehdr.shoff, ehdr.shnum, ehdr.shentsize)))
     ends = [p.offset + p.filesz for p in phdrs if p.filesz]
     ends += [s.offset + s.size for s in shdrs if s.size and s.type != SHT_NOBITS]
-    if max(ends, default=0) > size:
+    starts = [p.offset for p in phdrs] + [s.offset for s in shdrs]
+    if max(ends, default=0) > size or max(starts, default=0) >= _OFFSETS:
         raise UkccError(f"{what}: truncated or damaged ELF file: a part is outside it")
+    if any(max(p.vend, p.pend) > _ADDRESSES for p in phdrs):
+        raise UkccError(f"{what}: damaged ELF file: a segment is outside the address space")
     names = b"\0"
-    if ehdr.shstrndx < len(shdrs) and ehdr.shstrndx:
-        names = os.pread(fd, shdrs[ehdr.shstrndx].size, shdrs[ehdr.shstrndx].offset)
+    if 0 < ehdr.shstrndx < len(shdrs) and shdrs[ehdr.shstrndx].type != SHT_NOBITS:
+        if shdrs[ehdr.shstrndx].size > _LONGEST_NAMES:
+            raise UkccError(f"{what}: damaged ELF file: its section names are too long")
+        names = read(shdrs[ehdr.shstrndx].offset, shdrs[ehdr.shstrndx].size)
     return Headers(ehdr, phdrs, shdrs, names, size)

@@ -14,6 +14,7 @@ from ukcc.image import cpio
 from ukcc.image.archives import Archive, origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.layout import METADATA_SECTION
+from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 from ukcc.image.provenance import SYSROOT
 from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
@@ -91,12 +92,13 @@ def inspect_image(path: Path) -> Report:
         thin = "thin" in metadata
         if entry is None and not thin:
             raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
-        modules = _modules(elf, str(metadata.get("program", "")))
-        used = tuple(str(p) for p in metadata.get("libraries", ()))
-        sysroot = str(metadata.get("sysroot", ""))
+        members = list(cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION)))
+        modules = _modules(elf, members, metadata.get("program", ""))
+        used = tuple(metadata.get("libraries", ()))
+        sysroot = metadata.get("sysroot", "")
         return Report(
             path=str(path),
-            program=str(metadata.get("program", "")),
+            program=metadata.get("program", ""),
             kind=_kind(elf),
             thin=thin,
             entry=elf.entry,
@@ -109,12 +111,12 @@ def inspect_image(path: Path) -> Report:
             inputs=metadata.get("inputs", {}),
             libraries=used,
             modules=modules,
-            files=_files(elf, str(metadata.get("program", "")), modules),
+            files=_files(members, metadata.get("program", ""), modules),
             sites_redirected=len(sites.redirected),
             sites_listed=sites.listed,
             sites_raw=_raw_calls(sites, list(_archives(used, path.parent, sysroot))),
             sizes=_sizes(elf, path),
-            memory_min_mib=int(metadata.get("memory_min_mib", 0)),
+            memory_min_mib=metadata.get("memory_min_mib", 0),
             settings=metadata.get("settings", {}),
             link_command=tuple(metadata.get("link_command", ())),
         )
@@ -128,10 +130,7 @@ def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
         raise NotAnImage(
             f"{path}: an ELF file, but no image", "link it with uk-gcc, or use ukcc pack"
         )
-    try:
-        return dict(json.loads(text))
-    except ValueError as error:
-        raise NotAnImage(f"{path}: damaged metadata ({error})") from None
+    return parse_metadata(text, str(path))
 
 
 def _kind(elf: Elf) -> str:
@@ -140,31 +139,42 @@ def _kind(elf: Elf) -> str:
     return f"{linkage} PIE" if elf.kind == "ET_DYN" else linkage
 
 
-def _modules(elf: Elf, program: str) -> tuple[Module, ...]:
+def _modules(elf: Elf, members: Iterable[cpio.Member], program: str) -> tuple[Module, ...]:
     """What lies beside a dynamic program, from the image's own archive."""
     if elf.interpreter() is None:
         return ()
     found = []
-    for member in cpio.members(elf.section_bytes(_ARCHIVE_SECTION)):
+    for member in members:
         path = f"/{member.path}"
-        if path in (program, "/init") or not member.data.startswith(b"\x7fELF"):
+        is_elf = elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
+        if path in (program, "/init") or not stat.S_ISREG(member.mode) or not is_elf:
             continue
-        with contextlib.suppress(UkccError), elf_in_memory(member.data, Path(path)) as module:
-            sites = find_sites(module)
-            redirected = len(sites.redirected)
-            found.append(Module(path, len(member.data), redirected, len(sites.raw)))
+        with contextlib.suppress(UkccError):
+            data = elf.bytes_at(member.offset, member.size)
+            with elf_in_memory(data, Path(path)) as module:
+                sites = find_sites(module)
+                found.append(Module(path, len(data), len(sites.redirected), len(sites.raw)))
     return tuple(found)
 
 
-def _files(elf: Elf, program: str, modules: tuple[Module, ...]) -> tuple[str, ...]:
-    """The paths of what was added to the archive beside the program, its libraries and init."""
+def _files(
+    members: Iterable[cpio.Member], program: str, modules: tuple[Module, ...]
+) -> tuple[str, ...]:
+    """The paths of what was added to the archive beside the program, its libraries and init.
+
+    Another name of a library is a link beside it.
+    """
     ours = {program, "/init", *(module.path for module in modules)}
-    paths = [
-        f"/{member.path}"
-        for member in cpio.members(elf.section_bytes(_ARCHIVE_SECTION))
-        if not stat.S_ISDIR(member.mode) and not member.path.startswith(".uk/")
-    ]
-    return tuple(path for path in paths if path not in ours)
+    libraries = {module.path.rpartition("/")[0] for module in modules}
+    return tuple(
+        path
+        for member in members
+        for path in [f"/{member.path}"]
+        if not stat.S_ISDIR(member.mode)
+        and not member.path.startswith(".uk/")
+        and path not in ours
+        and not (stat.S_ISLNK(member.mode) and path.rpartition("/")[0] in libraries)
+    )
 
 
 def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:

@@ -49,6 +49,12 @@ OUTSIDE_MEMORY = 1 << 40
 # `endbr64; jmp rel32`: how a high entry point reaches a low one.
 STUB_SIZE = 9
 
+# What such a jump reaches, less what is appended.
+_LONGEST_JUMP = (1 << 31) - (256 << 20)
+
+# Where the kernel's half begins, or nothing is (Documentation/arch/x86/x86_64/mm.rst).
+_PROCESS_END = 1 << 47
+
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
 
@@ -100,6 +106,10 @@ def check_program(app: Headers, what: str) -> None:
         raise UkccError(f"{what}: a shared library, not a program: it has no entry point")
     if len(app.phdrs) > MOST_PHDRS // 2:
         raise UkccError(f"{what}: {len(app.phdrs)} program headers are more than an image can hold")
+    if max(p.vend for p in loads) > _PROCESS_END:
+        raise UkccError(f"{what}: damaged ELF file: a segment is outside a process's memory")
+    if app.ehdr.entry < LOWEST_ENTRY and max(p.vend for p in loads) > _LONGEST_JUMP:
+        raise UkccError(f"{what}: its segments are more than 2 GiB from its entry point")
     if app.ehdr.shoff and not app.ehdr.shnum:
         raise UkccError(f"{what}: more than 65,279 sections are not supported")
 

@@ -6,15 +6,15 @@ Part of every link, so: the standard library only, and little of it.
 from __future__ import annotations
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH109, PTH116, PTH118, PTH119, PTH123
+# ruff: noqa: PTH100, PTH109, PTH116, PTH118, PTH119, PTH123
 import os
 import stat
 
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
-from ukcc.image.closure import find_closure
-from ukcc.image.debug import without_debug
-from ukcc.image.headers import Headers, open_headers
+from ukcc.image.closure import check_complete, find_closure
+from ukcc.image.debug import stripped
+from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
@@ -55,6 +55,7 @@ def pack_program(
     program was linked, and why.
     """
     here = os.getcwd()
+    directories = [os.path.abspath(directory) for directory in directories]
     words = recorded_command(link_command, here)
     if thin:
         pack_thin(
@@ -110,7 +111,8 @@ def pack_image(
         return
     source, app = _open_program(linked)
     try:
-        members = _members(sysroot, name, without_debug(linked), files)
+        members = _members(sysroot, name, stripped(reader(source), app, linked), files)
+        check_complete(app, source, linked, members)
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
@@ -171,7 +173,7 @@ def complete_image(
         link_command=metadata["link_command"],
         name=os.path.basename(metadata["program"]),
         files=files,
-        libraries=metadata["libraries"],
+        libraries=metadata.get("libraries", ()),
         settings=metadata.get("settings"),
         linkage=metadata.get("linkage", ""),
     )
@@ -233,6 +235,10 @@ def _members(
     except UkccError as error:
         raise SysrootMissing(error.message, "build it with: ukcc sysroot build") from None
     where = f"/app/{name}"
+    files = list(files)
+    taken = next((f.path for f in files if f"/{f.path}" in ("/init", "/.uk/program", where)), None)
+    if taken is not None:
+        raise UkccError(f"/{taken}: this place in the image is taken", "choose another one")
     return [
         # the kernel's root file system begins as a tmpfs: 1777, which sshd and others refuse
         cpio.Entry(".", stat.S_IFDIR | 0o755),

@@ -25,7 +25,8 @@ def count(image: Path, work: Path) -> int:
     waits that spin. Raises UkccError.
     """
     name = str(read_metadata(str(image))["program"])
-    program = next(m.data for m in archive_of(str(image)) if f"/{m.path}" == name)
+    members = archive_of(str(image), lambda member: f"/{member.path}" == name)
+    program = next(member.data for member in members if f"/{member.path}" == name)
     counted = counter(work, begin_words(ELFFile(io.BytesIO(program))))
     command = [*proc.UKCC, "run", "--accel", "tcg", "--net", "none", str(image)]
     process = subprocess.Popen(

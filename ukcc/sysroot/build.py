@@ -128,7 +128,7 @@ def _make_parts(
 
 def _split_kernel(made: Path, wanted: Inputs) -> None:
     """Takes vmlinux apart into what an image carries: kernel.bin and kernel.json."""
-    from ukcc.image.kernelbin import split_kernel  # loads pyelftools: only when something is built
+    from ukcc.image.kernelbin import split_kernel  # only when something is built
 
     kernel = made / "kernel"
     split_kernel(

@@ -1,21 +1,28 @@
 """Thin images: the kernel that they name by digest is brought from the store before they run."""
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ukcc import paths
+from ukcc import __version__, paths
 from ukcc.errors import MachineError, SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import find_closure
+from ukcc.image.debug import LARGEST
+from ukcc.image.headers import open_headers
+from ukcc.image.metadata import check_name, find_metadata, require
 from ukcc.image.pack import complete_image, pack_program
-from ukcc.vm.facts import read_metadata
+from ukcc.vm.content_key import content_key
+from ukcc.vm.facts import read_metadata, read_notes
 
 # Completed images are kept for the next run: this many, the longest unused go.
 _KEPT = 16
+_LONGEST_COPY = 3600.0  # seconds; a copy that is older belongs to nobody
 
 
 def completed(image: str) -> str:
@@ -26,22 +33,55 @@ def completed(image: str) -> str:
     metadata = read_metadata(image)
     if not is_thin(metadata):
         return image
-    sysroot = _sysroot_of(image, metadata)
     cache = Path(paths.store()) / "cache" / "images"
     try:
-        files = _closure(image, metadata, sysroot)
-        whole = cache / f"{_digest(image, files)}-{sysroot.name}"
-        if whole.is_file():
-            os.utime(whole)
-            return str(whole)
         cache.mkdir(parents=True, exist_ok=True)
-        complete_image(image, str(whole), metadata=metadata, sysroot=str(sysroot), files=files)
-        _forget_old(cache)
+        with _private_copy(image, cache) as copy:
+            return _completed(image, copy, cache)
     except OSError as error:
         raise MachineError(f"{cache}: {error.strerror}", "set UKCC_HOME") from None
     except UkccError as error:
         raise MachineError(error.message, error.hint) from None
+
+
+def _completed(image: str, copy: Path, cache: Path) -> str:
+    """The whole image of a thin one, all read from a copy that nobody else writes.
+
+    What lies in the cache is found by what it was made of, so that no other file can take its
+    place, whatever its name, nor one that is changed while we read it.
+    """
+    with copy.open("rb") as file:
+        metadata = find_metadata(read_notes(file.fileno(), image), image)
+        sysroot = _sysroot_of(image, metadata)
+        files = _closure(image, metadata, sysroot, file.fileno())
+    key = content_key(__version__.encode(), copy.read_bytes(), entries=files)
+    whole = cache / f"{key}-{sysroot.name}"
+    if whole.is_file():
+        os.utime(whole)
+        return str(whole)
+    try:
+        complete_image(str(copy), str(whole), metadata=metadata, sysroot=str(sysroot), files=files)
+    except UkccError as error:
+        raise UkccError(error.message.replace(str(copy), image), error.hint) from None
+    _forget_old(cache)
     return str(whole)
+
+
+@contextlib.contextmanager
+def _private_copy(image: str, directory: Path) -> Iterator[Path]:
+    """The image's bytes, as they are now, in a file of ours."""
+    fd, name = tempfile.mkstemp(prefix=".thin-", dir=directory)
+    try:
+        with os.fdopen(fd, "wb") as target, Path(image).open("rb") as source:
+            status = os.fstat(source.fileno())
+            if status.st_size > LARGEST:
+                raise UkccError(f"{image}: larger than 2 GiB, too much for an image")
+            shutil.copyfileobj(source, target, 1 << 20)
+            os.fchmod(fd, status.st_mode & 0o777)  # the whole image gets the same
+        yield Path(name)
+    finally:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
 
 
 def is_thin(metadata: Mapping[str, Any]) -> bool:
@@ -63,6 +103,7 @@ def make_image(
     command: kept in the image of the latter; name: the program's in the image; settings: a document
     to carry, in place of a thin one's. Raises UkccError.
     """
+    check_name(name)
     metadata = _metadata_of(program)
     if not is_thin(metadata):
         current = paths.current_sysroot()
@@ -90,14 +131,16 @@ def make_image(
 
 
 def _metadata_of(program: str) -> Mapping[str, Any]:
-    """Nothing of a program that is no image, nor of what is no ELF file: who packs says so."""
+    fd, _ = open_headers(program)
     try:
-        return read_metadata(program)
-    except UkccError:
-        return {}
+        return find_metadata(read_notes(fd, program), program)
+    finally:
+        os.close(fd)
 
 
 def _sysroot_of(image: str, metadata: Mapping[str, Any]) -> Path:
+    """The sysroot in the store that a thin image names; its metadata has been checked."""
+    require(metadata, image, "sysroot", "program", "link_command")
     sysroot = Path(paths.store()) / "sysroots" / str(metadata["sysroot"])
     if not (sysroot / "kernel" / "kernel.json").is_file():
         raise MachineError(
@@ -107,21 +150,20 @@ def _sysroot_of(image: str, metadata: Mapping[str, Any]) -> Path:
     return sysroot
 
 
-def _closure(image: str, metadata: Mapping[str, Any], sysroot: Path) -> list[cpio.Entry]:
+def _closure(
+    image: str, metadata: Mapping[str, Any], sysroot: Path, opened: int = -1
+) -> list[cpio.Entry]:
     directories = metadata["thin"].get("directories", ())
-    return find_closure(image, str(sysroot), directories, os.environ).entries()
-
-
-def _digest(image: str, files: list[cpio.Entry]) -> str:
-    """The program with its note, which names the kernel, and the libraries as they are today."""
-    state = hashlib.sha256(Path(image).read_bytes())
-    for entry in files:
-        state.update(entry.path.encode() + b"\0" + entry.data)
-    return state.hexdigest()[:32]
+    return find_closure(image, str(sysroot), directories, os.environ, opened).entries()
 
 
 def _forget_old(cache: Path) -> None:
-    newest_first = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in newest_first[_KEPT:]:
+    """Keeps the newest, and no copy of a run that was killed while it worked."""
+    status = {path: path.stat() for path in cache.iterdir()}
+    newest_first = sorted(status, key=lambda path: status[path].st_mtime, reverse=True)
+    finished = [path for path in newest_first if not path.name.startswith(".")]
+    started_by = time.time() - _LONGEST_COPY
+    abandoned = [path for path in set(status) - set(finished) if status[path].st_mtime < started_by]
+    for path in (*finished[_KEPT:], *abandoned):
         with contextlib.suppress(OSError):
             path.unlink()

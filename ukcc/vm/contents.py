@@ -33,8 +33,8 @@ def user_ids(options: RunOptions, contents: Contents) -> tuple[int, int]:
     user = options.guest.user
     if not user:
         return 0, 0
-    members = (*guest.archive_of(contents.image), *contents.additions)
     try:
+        members = (*guest.accounts_files(contents.image), *contents.additions)
         return parse_owner(user, accounts_of({one.path: one.data for one in members}))
     except UkccError as error:
         raise MachineError(f"--user {user}: {error.message}", error.hint) from None

@@ -1,6 +1,5 @@
 """The line that debugs a machine, and the files that gdb wants for it."""
 
-import hashlib
 import os
 import shlex
 import tempfile
@@ -11,6 +10,7 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.elf import elf_in_memory, open_elf
 from ukcc.sysroot.store import default_store, discard
+from ukcc.vm.content_key import content_key
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.options import LOOPBACK
 
@@ -46,8 +46,13 @@ def gdb_line(image: str, whole: str, port: int, facts: ImageFacts) -> str:
 
 
 def _members(image: str) -> list[cpio.Entry]:
+    """The programs and libraries in an image's archive."""
     with open_elf(Path(image)) as elf:
-        return list(cpio.members(elf.section_bytes(_ARCHIVE_SECTION)))
+        return [
+            cpio.Entry(m.path, m.mode, elf.bytes_at(m.offset, m.size), m.uid, m.gid)
+            for m in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION))
+            if elf.bytes_at(m.offset, min(m.size, 4)) == b"\x7fELF"
+        ]
 
 
 def _entry(members: list[cpio.Entry], program: str) -> int:
@@ -61,18 +66,11 @@ def _entry(members: list[cpio.Entry], program: str) -> int:
 
 def _unpacked(members: list[cpio.Entry], program: str) -> str:
     """A directory with the shared libraries of the archive, at their paths; empty for none."""
-    libraries = [
-        member
-        for member in members
-        if member.data.startswith(b"\x7fELF") and f"/{member.path}" not in (program, "/init")
-    ]
+    libraries = [member for member in members if f"/{member.path}" not in (program, "/init")]
     if not libraries:
         return ""
-    state = hashlib.sha256()
-    for library in libraries:
-        state.update(library.path.encode() + b"\0" + library.data)
     cache = Path(paths.store()) / "cache" / "debug"
-    place = cache / state.hexdigest()[:32]
+    place = cache / content_key(entries=libraries)
     if place.is_dir():
         os.utime(place)
         return str(place)

@@ -1,20 +1,24 @@
 """What an image says about itself, as far as running it needs it."""
 
 import contextlib
-import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ukcc import paths
-from ukcc.errors import MachineError, UkccError
-from ukcc.image.headers import PT_NOTE, Headers, read_headers
+from ukcc.errors import MachineError, NotAnImage, UkccError
+from ukcc.image.headers import PT_NOTE, SHT_NOBITS, open_headers
 from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.libtool import wrapper_mend
-from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
+from ukcc.image.metadata import find_metadata
+from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 
 _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
+
+# A program's own are some hundred bytes; ours have the link's command line.
+_LARGEST_NOTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -43,59 +47,58 @@ class ImageFacts:
 
 def read_facts(image: str) -> ImageFacts:
     """Reads the notes of an image. Raises MachineError for what no VMM could boot."""
-    notes = _read_notes(image)
-    # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
-    if not notes or find_note(notes[-1], XEN, XEN_ELFNOTE_PHYS32_ENTRY) is None:
-        raise MachineError(f"{image}: no bootable image: it has no kernel in it", _MEND)
-    return _facts(_metadata(notes))
+    with _opened(image) as fd:
+        notes = read_notes(fd, image)
+        # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
+        if not notes or find_note(notes[-1], XEN, XEN_ELFNOTE_PHYS32_ENTRY) is None:
+            raise MachineError(f"{image}: no bootable image: it has no kernel in it", _MEND)
+        metadata = find_metadata(notes, image)
+    return ImageFacts(
+        memory_min_mib=metadata.get("memory_min_mib", 0),
+        sysroot=metadata.get("sysroot", ""),
+        program=metadata.get("program", ""),
+    )
 
 
 def read_metadata(image: str) -> dict[str, Any]:
-    """What the packer recorded; empty for a file without. Raises MachineError if it is no ELF."""
-    return _metadata(_read_notes(image))
+    """What the packer recorded; empty for a file without.
+
+    Raises MachineError if it is not ELF, or if what it says of itself is no metadata of ours.
+    """
+    with _opened(image) as fd:
+        return find_metadata(read_notes(fd, image), image)
 
 
-def _read_notes(image: str) -> list[bytes]:
+def read_notes(fd: int, image: str) -> list[bytes]:
+    """What the PT_NOTEs hold; first, where there is one, the note of a thin image."""
+    _, headers = open_headers(image, fd)
+    places = [(phdr.offset, phdr.filesz) for phdr in headers.phdrs if phdr.type == PT_NOTE]
+    section = headers.section(METADATA_SECTION)
+    if section is not None and section.type != SHT_NOBITS:
+        places.insert(0, (section.offset, section.size))
+    if sum(size for _, size in places) > _LARGEST_NOTES:
+        raise NotAnImage(f"{image}: damaged ELF file: its notes are too long")
+    return [os.pread(fd, size, offset) for offset, size in places if size]
+
+
+@contextlib.contextmanager
+def _opened(image: str) -> Iterator[int]:
+    """A descriptor of the image; whatever is wrong with it is a MachineError."""
     try:
         fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
     try:
-        size = os.fstat(fd).st_size
-        return _notes(fd, read_headers(fd, size, image))
+        yield fd
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
+    except MachineError:
+        raise
     except UkccError as error:
         mend = error.hint or wrapper_mend(Path(image)) or _MEND
         raise MachineError(error.message, mend) from None
     finally:
         os.close(fd)
-
-
-def _notes(fd: int, headers: Headers) -> list[bytes]:
-    """What the PT_NOTEs hold; first, where there is one, the note of a thin image."""
-    places = [(phdr.offset, phdr.filesz) for phdr in headers.phdrs if phdr.type == PT_NOTE]
-    section = headers.section(METADATA_SECTION)
-    if section is not None:
-        places.insert(0, (section.offset, section.size))
-    return [os.pread(fd, size, offset) for offset, size in places]
-
-
-def _metadata(notes: list[bytes]) -> dict[str, Any]:
-    for data in reversed(notes):
-        text = find_note(data, UKCC, UKCC_METADATA)
-        if text is not None:
-            with contextlib.suppress(ValueError):
-                return dict(json.loads(text))
-    return {}
-
-
-def _facts(metadata: dict[str, Any]) -> ImageFacts:
-    return ImageFacts(
-        memory_min_mib=int(metadata.get("memory_min_mib", 0)),
-        sysroot=str(metadata.get("sysroot", "")),
-        program=str(metadata.get("program", "")),
-    )
 
 
 def _reason(error: OSError) -> str:

@@ -5,14 +5,15 @@ The reader of all this is sysroot/init/ (config.c, account.c, limits.c, steps.c,
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
+from ukcc.image.debug import LARGEST
 from ukcc.image.files import FileSpec, check_places, file_entries
-from ukcc.image.headers import read_headers
+from ukcc.image.headers import open_headers, reader
 from ukcc.settings.document import Step
 from ukcc.settings.limits import Limit
 from ukcc.vm.settings import encode_entries, encode_environment, variable
@@ -23,6 +24,8 @@ ZONES = Path("/usr/share/zoneinfo")
 LOCALE = Path("/usr/lib/locale/C.utf8")
 
 _MIB = 1 << 20
+_ACCOUNTS = ("etc/passwd", "etc/group")
+_LARGEST_ACCOUNTS = 16 << 20
 _SEED_BYTES = 64
 
 
@@ -79,7 +82,7 @@ def entries(
     image: the whole one; program: the application's path in it. Raises MachineError.
     """
     try:
-        files = file_entries(guest.files, archive_of(image)) if guest.files else []
+        files = file_entries(guest.files, accounts_files(image)) if guest.files else []
         check_places(files, program)
     except UkccError as error:
         raise MachineError(f"{guest.files_from}: {error.message}", error.hint) from None
@@ -138,16 +141,39 @@ def _steps(steps: Sequence[Step], host: Mapping[bytes, bytes]) -> list[cpio.Entr
     return members
 
 
-def archive_of(image: str) -> list[cpio.Entry]:
-    """The members of an image's own archive."""
-    fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
+def archive_of(image: str, wanted: Callable[[cpio.Member], bool]) -> list[cpio.Entry]:
+    """Members of an image's own archive; with the data of those only that are wanted.
+
+    Raises UkccError for a damaged archive.
+    """
+    fd, headers = open_headers(image)
     try:
-        section = read_headers(fd, os.fstat(fd).st_size, image).section(".uk.archive")
-        return list(cpio.members(os.pread(fd, section.size, section.offset) if section else b""))
+        section = headers.section(".uk.archive")
+        offset, size = (section.offset, section.size) if section else (0, 0)
+        return [
+            cpio.Entry(m.path, m.mode, read_member(fd, m) if wanted(m) else b"", m.uid, m.gid)
+            for m in cpio.walk(reader(fd), offset, size)
+        ]
+    except UkccError as error:
+        raise UkccError(f"{image}: {error.message}") from None
     finally:
         os.close(fd)
 
 
+def read_member(fd: int, member: cpio.Member) -> bytes:
+    """The data of one."""
+    if member.size > LARGEST:
+        raise UkccError(f"/{member.path}: larger than 2 GiB")
+    return os.pread(fd, member.size, member.offset)
+
+
+def accounts_files(image: str) -> list[cpio.Entry]:
+    """The users and groups that the image has."""
+    found = archive_of(image, lambda m: m.path in _ACCOUNTS and m.size <= _LARGEST_ACCOUNTS)
+    return [entry for entry in found if entry.path in _ACCOUNTS]
+
+
 def directories(image: str) -> dict[str, cpio.Entry]:
     """The directories of an image's archive, by path, for a second one to leave as they are."""
-    return {entry.path: entry for entry in archive_of(image) if stat.S_ISDIR(entry.mode)}
+    entries = archive_of(image, lambda member: False)
+    return {entry.path: entry for entry in entries if stat.S_ISDIR(entry.mode)}

@@ -1,0 +1,98 @@
+"""Where things are may be said in any way: relative, with `..`, by symbolic links, with spaces,
+in bytes that are not UTF-8. The same comes out."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from builders import BIN, clean_environment
+
+from ukcc import paths
+from ukcc.image.inspect import inspect_image
+
+ODD = os.fsdecode(b"odd \xff place")
+LIBRARY = "int from_library(void) { return 7; }\n"
+MAIN = "int from_library(void);\nint main(void) { return from_library(); }\n"
+
+
+@pytest.fixture
+def sysroot(tmp_path: Path) -> Path:
+    """A copy of the sysroot, at a place with a space and a byte that is not UTF-8."""
+    current = paths.current_sysroot()
+    assert current is not None, "there is no sysroot to link against: run `make setup`"
+    place = tmp_path / "home" / ODD
+    place.parent.mkdir()
+    shutil.copytree(current, place, symlinks=True)
+    return place
+
+
+def run(*words: str, cwd: Path, **environ: str) -> None:
+    done = subprocess.run(
+        [str(BIN / words[0]), *words[1:]],
+        cwd=cwd,
+        env={**clean_environment(), **environ},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+
+
+def test_a_sysroot_however_it_is_named(tmp_path: Path, sysroot: Path) -> None:
+    """A relative one gave an image without its libc, which could not boot."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "lib.c").write_text(LIBRARY)
+    (work / "main.c").write_text(MAIN)
+    (work / "link").symlink_to(sysroot.parent)
+    spelled = [
+        str(sysroot),
+        f"{sysroot}//",
+        f"../home/{ODD}",
+        f"./link/{ODD}/",
+        f"link/{ODD}/../{ODD}/usr/..",
+    ]
+    made = set()
+    for name in spelled:
+        run("uk-gcc", "-shared", "lib.c", "-o", "libown.so", cwd=work, UKCC_SYSROOT=name)
+        run("uk-gcc", "main.c", "-L.", "-lown", "-o", "dynamic", cwd=work, UKCC_SYSROOT=name)
+        run("uk-gcc", "main.c", "lib.c", "-o", "static", cwd=work, UKCC_SYSROOT=name)
+        made.add(((work / "dynamic").read_bytes(), (work / "static").read_bytes()))
+        libraries = {module.path for module in inspect_image(work / "dynamic").modules}
+        assert {"/usr/lib/libc.so.6", "/usr/lib/libown.so"} <= libraries, name
+    assert len(made) == 1
+
+
+def test_a_store_however_it_is_named(tmp_path: Path, sysroot: Path) -> None:
+    """A thin image is completed in the store; scratch files go where TMPDIR says."""
+    home = tmp_path / ODD
+    (home / "sysroots").mkdir(parents=True)
+    current = paths.current_sysroot()
+    assert current is not None
+    (home / "sysroots" / Path(current).name).symlink_to(sysroot)
+    (home / "sysroots" / "current").symlink_to(Path(current).name)
+    work, scratch = tmp_path / "work", tmp_path / "work" / ODD
+    scratch.mkdir(parents=True)
+    (work / "main.c").write_text("int main(void) { return 0; }\n")
+    (work / "settings").mkdir()
+    (work / "settings" / f"{ODD}.toml").write_text("memory = 64\n")
+    places = {
+        "UKCC_HOME": f"../{ODD}/",
+        "TMPDIR": f"./{ODD}",
+        "UKCC_CONFIG": f"settings/{ODD}.toml",
+    }
+    unset = {name: value for name, value in places.items() if name != "UKCC_CONFIG"}
+    sysrootless = {"UKCC_IMAGE": "thin", **places}
+    environment = {k: v for k, v in clean_environment().items() if k != "UKCC_SYSROOT"}
+    for words, more in (
+        (["uk-gcc", "main.c", "-o", "main"], sysrootless),
+        (["ukcc", "run", "--dry-run", "--accel", "tcg", "./main"], unset),
+    ):
+        done = subprocess.run(
+            [str(BIN / words[0]), *words[1:]], cwd=work, env={**environment, **more},
+            capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+    assert len(list((home / "cache" / "images").iterdir())) == 1
+    assert inspect_image(work / "main").settings == {"memory": 64}
