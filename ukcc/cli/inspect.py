@@ -63,6 +63,8 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
         yield _row(label, path)
     for label, setting in _labelled("settings", tuple(_settings(report.settings))):
         yield _row(label, setting)
+    if report.linkage:
+        yield _row("linked", report.linkage)
     yield _row("linked by", " ".join(report.link_command))
 
 

@@ -52,7 +52,8 @@ class Module:
 class Report:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
 
-    files: paths of the user's own in the image; settings: what it carries of a uk.toml.
+    files: paths of the user's own in the image; settings: what it carries of a uk.toml; linkage: how
+    uk-gcc linked the program, and why.
     """
 
     path: str
@@ -76,6 +77,7 @@ class Report:
     sizes: Mapping[str, int]
     memory_min_mib: int
     settings: Mapping[str, Any]
+    linkage: str
     link_command: tuple[str, ...]
 
     def as_json(self) -> str:
@@ -118,6 +120,7 @@ def inspect_image(path: Path) -> Report:
             sizes=_sizes(elf, path),
             memory_min_mib=metadata.get("memory_min_mib", 0),
             settings=metadata.get("settings", {}),
+            linkage=metadata.get("linkage", ""),
             link_command=tuple(metadata.get("link_command", ())),
         )
 
