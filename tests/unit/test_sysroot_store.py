@@ -186,6 +186,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     monkeypatch.setattr(build.tools, "check", lambda: None)
     monkeypatch.setattr(build, "_make_parts", make_all)
     monkeypatch.setattr(build, "_split_kernel", lambda made, wanted: None)
+    monkeypatch.setattr(build, "_write_inner_names", lambda made: None)
     monkeypatch.setattr(build, "_compile_init", lambda made, wanted, log: None)
     return made
 

@@ -52,8 +52,8 @@ class Module:
 class Report:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
 
-    files: paths of the user's own in the image; settings: what it carries of a uk.toml; linkage: how
-    uk-gcc linked the program, and why.
+    files: paths of the user's own in the image; settings: what it carries of a uk.toml. linkage:
+    how uk-gcc linked the program, and why.
     """
 
     path: str
