@@ -21,7 +21,7 @@ from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
-from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
+from ukcc.vm import backlog, confine, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents, user_ids
 from ukcc.vm.diskfile import ROOT, in_use, prepared
@@ -77,8 +77,10 @@ def run(options: RunOptions) -> int:
             taps.connected(machine, options.image) as connected,
             trace.opened(options.trace) as trace_to,
             virtiofs.served(options.shares, options.share_by) as serving,
+            contextlib.ExitStack() as stack,
         ):
             connected = replace(connected, shares=serving.shares)
+            confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
             outcome = process.execute(
                 lambda endpoints: qemu_argv(connected, endpoints),
                 settings_archive(
@@ -99,6 +101,7 @@ def run(options: RunOptions) -> int:
                 started_fd=hooks.started_fd,
                 passed_fds=taps.descriptors(connected),
                 virtiofs=serving.fds,
+                confinement=confinement,
             )
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")

@@ -58,6 +58,7 @@ class RunOptions:
     machine: str = "auto"
     vsock_cid: "int | None" = None
     vmm: str = "qemu"
+    qemu_user: str = "auto"  # of `--qemu-user`
 
 
 def parse_forward(text: str) -> Forward:
