@@ -15,6 +15,8 @@ from ukcc.vm.machine import NINE_P
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import QEMU, VMMS, check_cid
 
+_MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
+
 
 @click.command(
     name="run",
@@ -185,8 +187,10 @@ def options_of(
     snapshot: str = "",
 ) -> RunOptions:
     """The words of the options, understood. Raises MachineError for one that is not."""
-    if timeout is not None and timeout <= 0:
-        raise MachineError(f"--timeout {timeout:g}: it takes a number of seconds above 0")
+    if timeout is not None and not 0 < timeout <= _MOST_SECONDS:
+        raise MachineError(
+            f"--timeout {timeout:g}: it takes a number of seconds above 0, a hundred years at most"
+        )
     if vsock is not None:
         check_cid(vsock)
     host = dict(os.environb)

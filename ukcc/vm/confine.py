@@ -27,6 +27,7 @@ _NOBODY = 65534
 # linux/capability.h: what changing the user, and ending a process of another one, needs
 _NEEDED = {5: "CAP_KILL", 6: "CAP_SETGID", 7: "CAP_SETUID"}
 
+_USUAL = (7, 2)  # Debian 12's
 _RUN_WITH = (9, 1)  # QEMU's version that has -run-with user=, and begins to complain of -runas
 
 
@@ -74,6 +75,18 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
         return
     with guard.opened() as library:
         yield Confinement(words, guard.environment(library, loopback=not closed), (library,))
+
+
+def pasted_words(machine: Machine, user: str) -> tuple[str, ...]:
+    """For a line that `--dry-run` prints. Raises MachineError."""
+    if any(network.kind == "bridge" and network.fd is None for network in machine.networks):
+        return ()  # QEMU itself starts its setuid helper for the tap, which the filter forbids
+    try:
+        able = abilities()
+    except MachineError:
+        able = Abilities(_USUAL)  # it may be meant for another host
+    chosen = choose_user(user, machine, able, Host())
+    return (*sandbox_words(able, chosen), *user_words(able, chosen))
 
 
 def closes_loopback(machine: Machine) -> bool:

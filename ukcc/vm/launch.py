@@ -21,7 +21,7 @@ from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
-from ukcc.vm import backlog, confine, copies, guest, ports, process, taps, trace, virtiofs
+from ukcc.vm import backlog, confine, copies, guard, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents, user_ids
 from ukcc.vm.diskfile import ROOT, in_use, prepared
@@ -188,7 +188,18 @@ def dry_run(options: RunOptions) -> str:
         trace=str(path.with_suffix(".trace")),
         virtiofs=tuple(daemon_places),
     )
-    return daemons + shlex.join(qemu_argv(machine, endpoints))
+    words = confine.pasted_words(machine, options.qemu_user)
+    if confine.closes_loopback(machine):
+        _say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
+    return daemons + shlex.join([*qemu_argv(machine, endpoints), *words])
+
+
+def _pasted_guard(directory: Path) -> str:
+    """Writes the guard to a file for a QEMU that is started by hand; its name, for a shell."""
+    digest = hashlib.sha256(guard.LIBRARY).hexdigest()[:16]
+    path = directory / f"ukcc-{os.getuid()}-{digest}.so"
+    _write_anew(path, guard.LIBRARY)
+    return shlex.quote(guard.preload(str(path)))
 
 
 def settings_archive(
