@@ -13,6 +13,30 @@ _DEFAULT = ".local/share/ukcc"
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
+def absolute(path: str) -> str:
+    """The path from the root; as it is, where the working directory has been removed."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        return path
+
+
+def real(path: str) -> str:
+    """`absolute`, without links."""
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError:
+        return path
+
+
+def working_directory() -> str:
+    """Its path, or one that no file has, where it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/(removed)"
+
+
 def data_dir(name: str) -> str:
     """The directory `toolchain-shims`, `sysroot` or `ports` of this installation.
 
@@ -28,7 +52,7 @@ def store() -> str:
     """`UKCC_HOME`, else `ukcc` in the XDG data directory."""
     home = os.environ.get("UKCC_HOME")
     if home:
-        return os.path.abspath(home)
+        return absolute(home)
     data = os.environ.get("XDG_DATA_HOME")
     return os.path.join(data, "ukcc") if data else os.path.expanduser(f"~/{_DEFAULT}")
 
@@ -42,7 +66,7 @@ def current_sysroot() -> "str | None":
     """
     named = os.environ.get("UKCC_SYSROOT")
     if named is not None:
-        return os.path.abspath(named) if named else None
+        return absolute(named) if named else None
     for place in _stores():
         link = os.path.join(place, "sysroots", "current")
         if os.path.islink(link):

@@ -6,10 +6,11 @@ Part of every link, so: the standard library only, and little of it.
 from __future__ import annotations
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH109, PTH116, PTH118, PTH119, PTH123
+# ruff: noqa: PTH116, PTH118, PTH119, PTH123
 import os
 import stat
 
+from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import find_closure
@@ -52,7 +53,7 @@ def pack_program(
     kernel nor archive, but name them; `complete_image` adds them. settings: the document that the
     image carries (`ukcc.settings.document`); files: further files of the user's.
     """
-    here = os.getcwd()
+    here = paths.working_directory()
     words = recorded_command(link_command, here)
     if thin:
         pack_thin(

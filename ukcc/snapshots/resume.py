@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError, UkccError
 from ukcc.failures.reports import RESUMED, Report
 from ukcc.lifecycle import supervise
@@ -55,7 +56,7 @@ def resume(options: RunOptions) -> int:
 def _continue(
     snapshot: str, manifest: Manifest, options: RunOptions, hooks: supervise.Hooks
 ) -> int:
-    directory = Path(snapshot).absolute()
+    directory = Path(paths.absolute(snapshot))
     with contextlib.ExitStack() as stack:
         kernel = os.memfd_create("ukcc-kernel")
         stack.callback(os.close, kernel)

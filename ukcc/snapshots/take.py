@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.failures.reports import Report
 from ukcc.failures.show import Shower
@@ -135,7 +136,7 @@ def _manifest(image: str, booted: Part, machine: Machine, directory: Path, qemu:
     memory, state = directory / MEMORY, directory / STATE
     return Manifest(
         format=FORMAT,
-        image_path=str(Path(image).absolute()),
+        image_path=paths.absolute(image),
         image=booted,
         machine=replace(machine, image=""),
         words=fingerprint(machine),

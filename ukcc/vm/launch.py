@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
@@ -115,7 +116,7 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
     """What `ukcc ps` shows of a run."""
     return Facts(
         name=supervise.name_for(options.name, options.image),
-        image=str(Path(options.image).absolute()),
+        image=paths.absolute(options.image),
         arguments=tuple(os.fsdecode(word) for word in options.arguments),
         since=time.time(),
         ports=tuple(str(forward) for forward in options.forwards),
@@ -281,6 +282,8 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     record = parse_record(outcome.record)
     for note in record.notes:
         _say(note)
+    if outcome.unwritten:
+        raise MachineError(f"{options.image}: its output cannot be written: {outcome.unwritten}")
     if outcome.stopped_by:
         return 128 + outcome.stopped_by
     if outcome.timed_out:

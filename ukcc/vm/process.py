@@ -8,7 +8,6 @@ this process (memfd), and QEMU dies with it, whatever kills it.
 import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -44,7 +43,8 @@ class Outcome:
     returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
     serial port; console: the last bytes shown; stderr: what QEMU itself said;
     cpus: what they were at in a panic, or empty (ukcc/failures/cpus.py); timed_out: we ended it;
-    stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace.
+    stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace;
+    unwritten: why an output could not be written, which ended it.
     """
 
     returncode: int
@@ -55,6 +55,7 @@ class Outcome:
     timed_out: bool = False
     stopped_by: int = 0
     traced: bool = False
+    unwritten: str = ""
 
 
 class Running:
@@ -211,6 +212,7 @@ def execute(
             or running.ended_by
             or (signal.SIGPIPE if copies.broken else 0),
             traced=bool(traced and traced.tail),
+            unwritten=copies.problem,
         )
 
 
@@ -268,8 +270,7 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     """QEMU, in a session of its own: Ctrl-C is the application's before it is QEMU's."""
     try:
-        # the latter has the better words, and takes longer to load than QEMU to start
-        program = shutil.which(argv[0]) or proc.find(argv[0])
+        program = proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
     return subprocess.Popen(

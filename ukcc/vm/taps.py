@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.vm.machine import Machine, Network
 from ukcc.vm.net_plan import mac_of
@@ -266,7 +267,7 @@ def _mac(network: Network, image: str, number: int) -> str:
     """From this host, the interface and what runs there."""
     words = [_host_id(), network.kind, network.interface, str(network.index)]
     if network.kind == "bridge":
-        words += [str(Path(image).resolve()), str(number)]
+        words += [paths.real(image), str(number)]
     return mac_of(*words)
 
 
