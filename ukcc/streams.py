@@ -1,9 +1,8 @@
-"""Standard streams that were closed, full, or left: what a program of the system does about them.
+"""Standard streams that are full, or that nobody reads any more: as a program of the system does.
 
-Standard library only and cheap to import: the compile path uses it.
+What is done about closed ones is in ukcc/cc/process.py, as a compilation needs that too.
 """
 
-# Importing pathlib would cost a compilation 5 ms:
 import os
 
 TYPE_CHECKING = False
@@ -11,19 +10,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-
-
-def hold(inheritable: bool) -> None:
-    """Opens /dev/null in place of the streams that were closed, lest a file of ours be one of them.
-
-    inheritable: whether our children have it as well; else theirs are closed, as ours were.
-    """
-    for stream in (STDIN, STDOUT, STDERR):
-        try:
-            os.fstat(stream)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-            os.set_inheritable(stream, inheritable)
 
 
 class NotWritten(Exception):

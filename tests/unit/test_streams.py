@@ -12,8 +12,8 @@ from ukcc import paths, proc
 # Says which descriptors it has been given, and what the next one is that it opens.
 LOOK = """
 import os, sys
-from ukcc import streams
-streams.hold(inheritable=sys.argv[1] == "yes")
+from ukcc.cc.process import hold_streams
+hold_streams(inheritable=sys.argv[1] == "yes")
 fd = os.open("/etc/passwd", os.O_RDONLY)
 names = [os.readlink(f"/proc/self/fd/{n}") for n in range(3)]
 kept = [str(int(os.get_inheritable(n))) for n in range(3)]

@@ -3,7 +3,6 @@
 import os
 import sys
 
-from ukcc import streams
 from ukcc.cc import process, toolchain
 from ukcc.errors import SysrootMissing, UkccError
 
@@ -20,7 +19,6 @@ def main() -> int:
 
     The compilers' launchers call us by our own name, with theirs before the arguments.
     """
-    streams.hold(inheritable=False)
     process.behave_as_a_tool()
     if os.path.basename(sys.argv[0]) == "uk-driver" and len(sys.argv) > 1:  # noqa: PTH119
         del sys.argv[0]

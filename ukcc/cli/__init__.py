@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from ukcc import __version__, streams
+from ukcc.cc.process import hold_streams
 from ukcc.errors import UkccError
 from ukcc.unwinding import unwind_when_ended
 
@@ -49,7 +50,7 @@ class Ukcc(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Runs the command line and exits. A subcommand's integer result is the exit status."""
-        streams.hold(inheritable=True)
+        hold_streams(inheritable=True)
         streams.make_honest()
         unwind_when_ended()
         extra["standalone_mode"] = False
