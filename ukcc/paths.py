@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEFAULT = ".local/share/ukcc"
+_NO_HOME = "/nonexistent"  # as passwd(5) has it for those without one
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -54,7 +55,12 @@ def store() -> str:
     if home:
         return absolute(home)
     data = os.environ.get("XDG_DATA_HOME")
-    return os.path.join(data, "ukcc") if data else os.path.expanduser(f"~/{_DEFAULT}")
+    if data:
+        return os.path.join(data, "ukcc")
+    place = os.path.expanduser(f"~/{_DEFAULT}")
+    # without HOME, for a user whom nobody knows, the `~` stays: a directory of that name, in the
+    # working directory, would be anybody's
+    return f"{_NO_HOME}/{_DEFAULT}" if place.startswith("~") else place
 
 
 def current_sysroot() -> "str | None":

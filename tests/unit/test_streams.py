@@ -91,6 +91,21 @@ def test_a_reader_that_has_gone(words: list[str]) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes a user whom nobody knows")
+def test_a_user_without_a_home(tmp_path: Path) -> None:
+    """Nothing is looked for, or put, into the working directory."""
+    code = "import os, sys; os.setuid(1234567); from ukcc import paths; print(paths.store())"
+    done = subprocess.run(
+        [proc.UKCC[0], "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(paths.__file__).parents[1])},
+        check=False,
+    )
+    assert done.stdout == "/nonexistent/.local/share/ukcc\n", done.stderr
+
+
 def test_paths_without_a_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
