@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.demo import free_port
-from ukcc.vm import qemu_probe
+from ukcc.vm import qemu_probe, virtiofs
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -176,6 +177,46 @@ def test_the_user_of_qemu_can_be_chosen(
     with running(waits, "--qemu-user", user) as (_, qemu):
         found = status(qemu)
         assert (int(found["Uid"][1]), int(found["Gid"][1])) == wanted
+
+
+@as_root
+def test_somebody_elses_qemu(reach: Path) -> None:
+    """Without root's rights it is whoever started it, and as small."""
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as directory:
+        image = Path(directory) / "reach"
+        image.write_bytes(reach.read_bytes())
+        image.chmod(0o755)
+        os.chown(directory, nobody, nobody)
+        with echo(socket.AF_INET, "127.0.0.1") as port:
+            words = ("tcp", "10.0.2.2", str(port), "udp", "10.0.2.2", str(port))
+            options = ("--timeout", str(DEADLINE * FACTOR), "--accel", "tcg")
+            done = subprocess.run(
+                run_argv(image, words, options),
+                capture_output=True,
+                text=True,
+                user=nobody,
+                group=nobody,
+                extra_groups=[],
+                cwd="/",
+                env={"PATH": os.environ["PATH"], "HOME": directory},
+            )
+    if "Permission denied" in done.stderr:
+        pytest.skip(f"this installation is not for everybody: {done.stderr}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tcp 10.0.2.2 Connection refused\nudp 10.0.2.2 ")
+    assert "seen" not in done.stdout
+
+
+@as_root
+def test_shares_by_virtiofs_need_no_root(waits: Path, tmp_path: Path) -> None:
+    if not os.access(virtiofs.PROGRAM, os.X_OK):
+        pytest.skip("no virtiofsd")
+    (tmp_path / "secret").touch(0o600)
+    with running(waits, "--share-by", "virtiofs", "-v", f"{tmp_path}:/data") as (run, qemu):
+        assert int(status(qemu)["Uid"][1]) != 0
+        run.communicate(b"\n", timeout=DEADLINE * FACTOR)
+        assert run.returncode == 7
 
 
 @as_root

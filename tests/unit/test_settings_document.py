@@ -8,6 +8,7 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.image.files import FileSpec
+from ukcc.settings import foreign
 from ukcc.settings.document import (
     Settings,
     Step,
@@ -271,6 +272,19 @@ def test_an_image_opens_no_more_than_some_ports() -> None:
     with pytest.raises(UkccError, match="image: publish: an image cannot open a port"):
         parse_carried({"publish": ports}, "image", KEYS)
     assert parse_carried({"publish": ports[1:]}, "image", KEYS).values == {"publish": ports[1:]}
+
+
+def test_an_image_asks_for_what_the_host_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "host_memory_mib", lambda: 8000)
+    monkeypatch.setattr(foreign, "host_cpus", lambda: 2)
+    assert parse_carried({"memory": 8000, "smp": 4}, "image", KEYS).values["smp"] == 4
+    for key, value in (("memory", 8001), ("smp", 5)):
+        with pytest.raises(
+            UkccError, match=f"image: {key}: an image cannot ask for more .*{value}"
+        ):
+            parse_carried({key: value}, "image", KEYS)
+    monkeypatch.setattr(foreign, "host_cpus", lambda: 16)
+    assert parse_carried({"smp": 16}, "image", KEYS).values["smp"] == 16
 
 
 def test_what_fits_another_host_is_carried() -> None:
