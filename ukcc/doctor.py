@@ -50,9 +50,9 @@ def _confinement() -> Iterator[Finding]:
         able = abilities()
     except UkccError:
         return
-    lacking = [f"no filter of system calls ({able.no_sandbox})"] if able.no_sandbox else []
-    lacking += [] if able.guarded else ["it loads no library, so --net user needs host=yes"]
-    found = "; ".join(lacking) or "filter of system calls, closed loopback"
+    lacking = [f"no system call filter ({able.no_sandbox})"] if able.no_sandbox else []
+    lacking += [] if able.guarded else ["it ignores LD_PRELOAD, so --net user needs host=yes"]
+    found = "; ".join(lacking) or "system call filter, closed loopback"
     mend = "use the distribution's QEMU" if lacking else ""
     yield Finding("confinement", not lacking, False, found, mend)
 

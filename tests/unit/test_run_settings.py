@@ -161,8 +161,8 @@ def test_what_the_user_says_counts_though_an_image_says_it(
     image = make_image(tmp_path, publish=["0.0.0.0:8080:80"], memory=99)
     line = refused(image)
     assert line == (
-        f"ukcc: error: {image}, as linked: publish: an image cannot open a port of the host, "
-        "but for 64 of its loopback ('0.0.0.0:8080:80'); "
+        f"ukcc: error: {image}, as linked: publish: an image cannot open a port of the host "
+        "other than on loopback, 64 at most ('0.0.0.0:8080:80'); "
         "say --publish yourself, or leave the image's settings aside by --no-config\n"
     )
     options = run("-p", "0.0.0.0:8080:80", image)

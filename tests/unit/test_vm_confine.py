@@ -47,7 +47,7 @@ def test_the_user_of_a_machine() -> None:
         (replace(ROOT, capabilities=ALL & ~(1 << 5)), {}, (), ABLE, "no CAP_KILL"),
         (ROOT, {"shares": (Share("/srv", "/srv"),)}, (), ABLE, "-v /srv goes by 9p"),
         (ROOT, {}, (Forward("127.0.0.1", 80, 80),), ABLE, "-p 127.0.0.1:80:80 is a port"),
-        (ROOT, {}, (), replace(ABLE, guarded=False), "it loads no library"),
+        (ROOT, {}, (), replace(ABLE, guarded=False), "it ignores LD_PRELOAD"),
     ],
 )
 def test_where_root_stays(
@@ -75,14 +75,14 @@ def test_a_share_by_virtiofs_needs_no_root() -> None:
 @pytest.mark.parametrize(
     ("wanted", "host", "problem"),
     [
-        ("root", SOMEBODY, "--qemu-user root: only root can say so"),
+        ("root", SOMEBODY, "--qemu-user root: only root can choose it"),
         ("nobody", SOMEBODY, "--qemu-user nobody: only root can choose another"),
         ("no-such-user", ROOT, "--qemu-user 'no-such-user': no such user"),
         ("a\0b", ROOT, "--qemu-user 'a\\x00b': no such user"),
         ("", ROOT, "--qemu-user '': no such user"),
         ("1:", ROOT, "--qemu-user '1:': no such user"),
-        ("4294967296", ROOT, "--qemu-user 4294967296: this user name space has no such number"),
-        ("5", replace(ROOT, id_ranges=((0, 1),)), "has no such number"),
+        ("4294967296", ROOT, "--qemu-user 4294967296: there is no such ID in this user namespace"),
+        ("5", replace(ROOT, id_ranges=((0, 1),)), "no such ID in this"),
     ],
 )
 def test_users_that_cannot_be(wanted: str, host: Host, problem: str) -> None:
@@ -103,7 +103,7 @@ def test_the_words() -> None:
     without = replace(ABLE, no_sandbox="-sandbox support is not enabled")
     assert confine.sandbox_words(without, User()) == ()
     (note,) = confine.notes(without, User())
-    assert note.endswith("without a filter of its system calls: -sandbox support is not enabled")
+    assert note.endswith("without a system call filter: -sandbox support is not enabled")
 
 
 def test_whose_loopback_is_closed() -> None:
@@ -115,7 +115,9 @@ def test_whose_loopback_is_closed() -> None:
 def test_a_qemu_that_cannot_be_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confine, "abilities", lambda: replace(ABLE, guarded=False))
     with (
-        pytest.raises(MachineError, match="cannot be kept from the host's loopback"),
+        pytest.raises(
+            MachineError, match="ignores LD_PRELOAD, which would keep it from the host's loopback"
+        ),
         confine.confined(machine(user()), "root" if confine.Host().euid == 0 else "auto"),
     ):
         pass

@@ -36,8 +36,11 @@ def hold_streams(inheritable: bool) -> None:
         try:
             os.fstat(stream)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-            os.set_inheritable(stream, inheritable)
+            try:
+                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+                os.set_inheritable(stream, inheritable)
+            except OSError:
+                return  # no /dev here
 
 
 def complain(line: str) -> None:

@@ -94,7 +94,7 @@ _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
     default=confine.AUTO,
     show_default=True,
     metavar="auto|root|NAME|UID[:GID]",
-    help="Who QEMU is when root starts it; auto is a user of its own.",
+    help="The user that QEMU runs as when root starts it; auto: one of its own.",
 )
 @click.option("--timeout", type=float, metavar="SECONDS", help="End it then, with status 124.")
 @click.option("--gdb", type=int, metavar="PORT", help="Wait for gdb on this port of loopback.")

@@ -90,7 +90,7 @@ RULES: Mapping[str, Rule] = {
     "memory": Rule("ask for more memory than the host has", lambda _: True, _fits_memory),
     "net": Rule("reach a network of the host", _stays_in_user_mode),
     "publish": Rule(
-        f"open a port of the host, but for {_MOST_PORTS} of its loopback",
+        f"open a port of the host other than on loopback, {_MOST_PORTS} at most",
         _is_of_loopback,
         most=_MOST_PORTS,
     ),

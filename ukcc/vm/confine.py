@@ -64,8 +64,8 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
     closed = closes_loopback(machine)
     if closed and not able.guarded:
         raise MachineError(
-            "--net user: this QEMU cannot be kept from the host's loopback, as it loads no library",
-            "use --net user,host=yes, which leaves it open, or --net none",
+            "--net user: this QEMU ignores LD_PRELOAD, which would keep it from the host's loopback",
+            "use --net user,host=yes, which leaves the loopback open, or --net none",
         )
     for note in notes(able, chosen):
         print(f"ukcc run: {note}", file=sys.stderr, flush=True)
@@ -103,7 +103,7 @@ def choose_user(
         return User(_named(wanted, able, host))
     if host.euid != 0:
         if wanted == ROOT:
-            raise MachineError(f"--qemu-user {ROOT}: only root can say so", "leave it out")
+            raise MachineError(f"--qemu-user {ROOT}: only root can choose it", "leave it out")
         return User()
     if wanted == ROOT:
         return User()
@@ -113,16 +113,16 @@ def choose_user(
     own = _OWN_USERS + host.pid
     number = own if host.has(own) else _NOBODY
     if not host.has(number):
-        return User(None, "this user name space has no other user")
+        return User(None, "this user namespace has no other user")
     return User((number, number))
 
 
 def _why_root(machine: Machine, able: Abilities, host: Host, later: Sequence[Forward]) -> str:
     missing = [name for bit, name in _NEEDED.items() if not host.capabilities >> bit & 1]
     if missing:
-        return f"there is no {missing[0]} to change that"
+        return f"ukcc has no {missing[0]}"
     if not able.guarded:
-        return "it loads no library that would end it with us"
+        return "it ignores LD_PRELOAD, so as another user it would outlive ukcc"
     share = next((share for share in machine.shares if share.by == NINE_P), None)
     if share:
         return f"-v {share.host} goes by 9p, so it opens root's files"
@@ -149,9 +149,12 @@ def _named(wanted: str, able: Abilities, host: Host) -> tuple[int, int]:
             ) from None
         uid, gid = entry.pw_uid, entry.pw_gid
     if not (host.has(uid) and host.has(gid)):
-        raise MachineError(f"--qemu-user {wanted}: this user name space has no such number")
+        raise MachineError(f"--qemu-user {wanted}: there is no such ID in this user namespace")
     if not able.guarded:
-        raise MachineError(f"--qemu-user {wanted}: this QEMU loads no library", "leave it out")
+        raise MachineError(
+            f"--qemu-user {wanted}: this QEMU ignores LD_PRELOAD, so it would outlive ukcc",
+            "leave it out",
+        )
     return uid, gid
 
 
@@ -166,7 +169,7 @@ def notes(able: Abilities, user: User) -> list[str]:
     """A sentence for each thing that is weaker than usual."""
     found = []
     if able.no_sandbox:
-        found.append(f"QEMU runs without a filter of its system calls: {able.no_sandbox}")
+        found.append(f"QEMU runs without a system call filter: {able.no_sandbox}")
     if user.reason:
         found.append(f"QEMU runs as root: {user.reason}")
     return found
