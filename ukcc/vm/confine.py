@@ -64,7 +64,7 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
     closed = closes_loopback(machine)
     if closed and not able.guarded:
         raise MachineError(
-            "--net user: this QEMU ignores LD_PRELOAD, which would keep it from the host's loopback",
+            "--net user: QEMU ignores LD_PRELOAD, which would keep it from the host's loopback",
             "use --net user,host=yes, which leaves the loopback open, or --net none",
         )
     for note in notes(able, chosen):
