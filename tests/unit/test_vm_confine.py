@@ -61,10 +61,23 @@ def test_where_root_stays(
     monkeypatch.setattr(confine, "_first_open_port", lambda: 1024)
     found = confine.choose_user("auto", machine(**changes), able, host, later)
     assert found.ids is None and reason in found.reason
-    (note,) = confine.notes(able, found)
+    (note,) = confine.notes(able, found, usual=True)
     assert note == f"QEMU runs as root: {found.reason}"
     # who says root himself need not be told
-    assert not confine.notes(able, confine.choose_user("root", machine(**changes), able, host))
+    assert not confine.notes(
+        able, confine.choose_user("root", machine(**changes), able, host), True
+    )
+
+
+def test_what_was_asked_for_is_no_complaint() -> None:
+    """A share by 9p keeps root each time; that is said to a person, and not to a script."""
+    shares = (Share("/srv", "/srv"),)
+    chosen = confine.choose_user("auto", machine(shares=shares), ABLE, ROOT)
+    assert not confine.notes(ABLE, chosen, usual=False)
+    lacking = confine.choose_user(
+        "auto", machine(shares=shares), ABLE, replace(ROOT, capabilities=0)
+    )
+    assert confine.notes(ABLE, lacking, usual=False)
 
 
 def test_a_share_by_virtiofs_needs_no_root() -> None:
@@ -102,7 +115,7 @@ def test_the_words() -> None:
     assert confine.user_words(ABLE, User()) == ()
     without = replace(ABLE, no_sandbox="-sandbox support is not enabled")
     assert confine.sandbox_words(without, User()) == ()
-    (note,) = confine.notes(without, User())
+    (note,) = confine.notes(without, User(), usual=False)
     assert note.endswith("without a system call filter: -sandbox support is not enabled")
 
 
@@ -126,8 +139,8 @@ def test_a_qemu_that_cannot_be_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_line_with_a_bridge_has_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     """QEMU itself starts its setuid helper then."""
     bridge = Network("bridge", Address("dhcp"), interface="br0")
-    assert confine.pasted_words(machine(bridge), "auto") == ()
-    assert confine.pasted_words(machine(user()), "auto")[0] == "-sandbox"
+    assert confine.pasted_words(machine(bridge), "auto") == ((), [])
+    assert confine.pasted_words(machine(user()), "auto")[0][0] == "-sandbox"
 
 
 def fake_qemu(directory: Path, body: str) -> Path:

@@ -33,10 +33,13 @@ _RUN_WITH = (9, 1)  # QEMU's version that has -run-with user=, and begins to com
 
 @dataclass(frozen=True)
 class User:
-    """Who QEMU becomes: None for who started it; reason: why that is root, where it is."""
+    """Who QEMU becomes: None for who started it; reason: why that is root, where it is; usual: it
+    comes of what the user asked for, and not of what the host lacks.
+    """
 
     ids: "tuple[int, int] | None" = None
     reason: str = ""
+    usual: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
             "--net user: QEMU ignores LD_PRELOAD, which would keep it from the host's loopback",
             "use --net user,host=yes, which leaves the loopback open, or --net none",
         )
-    for note in notes(able, chosen):
+    for note in notes(able, chosen, sys.stderr.isatty()):
         print(f"ukcc run: {note}", file=sys.stderr, flush=True)
     words = (*sandbox_words(able, chosen), *user_words(able, chosen))
     if not closed and chosen.ids is None:
@@ -77,16 +80,17 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
         yield Confinement(words, guard.environment(library, loopback=not closed), (library,))
 
 
-def pasted_words(machine: Machine, user: str) -> tuple[str, ...]:
-    """For a line that `--dry-run` prints. Raises MachineError."""
+def pasted_words(machine: Machine, user: str) -> tuple[tuple[str, ...], list[str]]:
+    """Words for the line that `--dry-run` prints, and the notes on it. Raises MachineError."""
     if any(network.kind == "bridge" and network.fd is None for network in machine.networks):
-        return ()  # QEMU itself starts its setuid helper for the tap, which the filter forbids
+        return (), []  # QEMU itself starts its setuid helper for the tap, which the filter forbids
     try:
         able = abilities()
     except MachineError:
         able = Abilities(_USUAL)  # it may be meant for another host
     chosen = choose_user(user, machine, able, Host())
-    return (*sandbox_words(able, chosen), *user_words(able, chosen))
+    words = (*sandbox_words(able, chosen), *user_words(able, chosen))
+    return words, notes(able, chosen, usual=True)
 
 
 def closes_loopback(machine: Machine) -> bool:
@@ -110,6 +114,9 @@ def choose_user(
     reason = _why_root(machine, able, host, later)
     if reason:
         return User(None, reason)
+    share = next((share for share in machine.shares if share.by == NINE_P), None)
+    if share:
+        return User(None, f"-v {share.host} goes by 9p, so it opens root's files", usual=True)
     own = _OWN_USERS + host.pid
     number = own if host.has(own) else _NOBODY
     if not host.has(number):
@@ -123,9 +130,6 @@ def _why_root(machine: Machine, able: Abilities, host: Host, later: Sequence[For
         return f"ukcc has no {missing[0]}"
     if not able.guarded:
         return "it ignores LD_PRELOAD, so as another user it would outlive ukcc"
-    share = next((share for share in machine.shares if share.by == NINE_P), None)
-    if share:
-        return f"-v {share.host} goes by 9p, so it opens root's files"
     low = [forward for forward in later if forward.host_port < _first_open_port()]
     return f"-p {low[0]} is a port that only root can open" if low else ""
 
@@ -165,12 +169,12 @@ def _group_of(uid: int) -> int:
         return uid
 
 
-def notes(able: Abilities, user: User) -> list[str]:
-    """A sentence for each thing that is weaker than usual."""
+def notes(able: Abilities, user: User, usual: bool) -> list[str]:
+    """A sentence for each thing that is weaker. usual: what was asked for as well."""
     found = []
     if able.no_sandbox:
         found.append(f"QEMU runs without a system call filter: {able.no_sandbox}")
-    if user.reason:
+    if user.reason and (usual or not user.usual):
         found.append(f"QEMU runs as root: {user.reason}")
     return found
 

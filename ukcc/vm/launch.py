@@ -189,7 +189,9 @@ def dry_run(options: RunOptions) -> str:
         trace=str(path.with_suffix(".trace")),
         virtiofs=tuple(daemon_places),
     )
-    words = confine.pasted_words(machine, options.qemu_user)
+    words, notes = confine.pasted_words(machine, options.qemu_user)
+    for note in notes:
+        _say(note)
     if confine.closes_loopback(machine):
         _say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
     return daemons + shlex.join([*qemu_argv(machine, endpoints), *words])
