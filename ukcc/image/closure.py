@@ -6,10 +6,9 @@ Part of the link of a dynamic program, so: the standard library only.
 from __future__ import annotations
 
 # Importing pathlib would cost a link 5 ms:
-# ruff: noqa: PTH113, PTH119, PTH120
+# ruff: noqa: PTH100, PTH113, PTH119, PTH120
 import os
 
-from ukcc import paths
 from ukcc.cc import child
 from ukcc.errors import UkccError
 from ukcc.image import cpio
@@ -122,7 +121,7 @@ def interpreter_of(program: str) -> str:
 
 def _ask(loader: Sequence[str], program: str) -> tuple[Library, ...]:
     """Has the loader load the libraries, and say which; nothing of them runs."""
-    status, out, err = child.capture([*loader, "--list", paths.absolute(program)], {})
+    status, out, err = child.capture([*loader, "--list", os.path.abspath(program)], {})
     answer = os.fsdecode(out)
     if status and _NOT_FOUND not in answer:
         said = os.fsdecode(err or out).strip().splitlines()
