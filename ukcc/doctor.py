@@ -9,6 +9,7 @@ from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.sysroot import inputs, sources, tools
 from ukcc.sysroot.store import Store
+from ukcc.vm.qemu_probe import abilities
 
 # Free disk space, in bytes, below which building large programs gets uncomfortable.
 _COMFORTABLE = 2_000_000_000
@@ -37,9 +38,23 @@ def examine(store: Store) -> list[Finding]:
         sysroot,
         *_store(store),
         _program("QEMU", "qemu-system-x86_64", needed=True),
+        *_confinement(),
         _kvm(),
         _unwinder(),
     ]
+
+
+def _confinement() -> Iterator[Finding]:
+    """What keeps a machine's QEMU small; nothing where there is no QEMU."""
+    try:
+        able = abilities()
+    except UkccError:
+        return
+    lacking = [f"no system call filter ({able.no_sandbox})"] if able.no_sandbox else []
+    lacking += [] if able.guarded else ["it ignores LD_PRELOAD, so --net user needs host=yes"]
+    found = "; ".join(lacking) or "system call filter, closed loopback"
+    mend = "use the distribution's QEMU" if lacking else ""
+    yield Finding("confinement", not lacking, False, found, mend)
 
 
 def _compilers() -> Iterator[Finding]:

@@ -10,7 +10,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEFAULT = ".local/share/ukcc"
+_NO_HOME = "/nonexistent"  # as passwd(5) has it for those without one
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+def absolute(path: str) -> str:
+    """The path from the root; as it is, where the working directory has been removed."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        return path
+
+
+def real(path: str) -> str:
+    """`absolute`, without links."""
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError:
+        return path
+
+
+def working_directory() -> str:
+    """Its path, or one that no file has, where it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/(removed)"
 
 
 def data_dir(name: str) -> str:
@@ -28,9 +53,14 @@ def store() -> str:
     """`UKCC_HOME`, else `ukcc` in the XDG data directory."""
     home = os.environ.get("UKCC_HOME")
     if home:
-        return os.path.abspath(home)
+        return absolute(home)
     data = os.environ.get("XDG_DATA_HOME")
-    return os.path.abspath(f"{data}/ukcc" if data else os.path.expanduser(f"~/{_DEFAULT}"))
+    if data:
+        return absolute(os.path.join(data, "ukcc"))
+    place = os.path.expanduser(f"~/{_DEFAULT}")
+    # without HOME, for a user whom nobody knows, the `~` stays: a directory of that name, in the
+    # working directory, would be anybody's
+    return f"{_NO_HOME}/{_DEFAULT}" if place.startswith("~") else place
 
 
 def current_sysroot() -> "str | None":
@@ -42,7 +72,7 @@ def current_sysroot() -> "str | None":
     """
     named = os.environ.get("UKCC_SYSROOT")
     if named is not None:
-        return os.path.realpath(named) if named else None
+        return real(named) if named else None
     for place in _stores():
         link = os.path.join(place, "sysroots", "current")
         if os.path.islink(link):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+from ukcc import paths
 from ukcc.errors import ToolFailed
 
 # Where Debian keeps a program whose package has another name.
@@ -82,14 +83,11 @@ def limited(argv: Sequence[str], seconds: float) -> list[str]:
 
 def find(program: str) -> str:
     """The absolute path of a program. Raises ToolFailed, naming the Debian package that has it."""
-    local = _plumbum()
-    from plumbum.commands.processes import CommandNotFound
-
-    try:
-        return str(local.which(program))
-    except CommandNotFound:
+    found = shutil.which(program)
+    if found is None:
         package = PACKAGES.get(Path(program).name, Path(program).name)
-        raise ToolFailed(f"{program}: no such program", f"apt-get install {package}") from None
+        raise ToolFailed(f"{program}: no such program", f"apt-get install {package}")
+    return paths.absolute(found)
 
 
 def own_tool(name: str) -> Path:
@@ -189,15 +187,19 @@ def _start(
     find(_program(argv))
     if _ended:
         raise ToolFailed(f"{argv[0]}: not started: we are ending")
-    process = _plumbum()[argv[0]].popen(
-        tuple(argv[1:]),
-        env=dict(additions),
-        cwd=str(cwd) if cwd else None,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        start_new_session=True,
-    )
+    try:
+        process = _plumbum()[argv[0]].popen(
+            tuple(argv[1:]),
+            env=dict(additions),
+            cwd=str(cwd or os.curdir),  # its name, which is the default, may have been removed
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except OSError as error:
+        place = f" in {cwd}" if cwd else ""
+        raise ToolFailed(f"{argv[0]} does not start{place}: {error.strerror}") from None
     return cast("subprocess.Popen[bytes]", process)
 
 

@@ -154,6 +154,25 @@ def test_an_image_that_asks_for_too_much(refused: Callable[..., str], tmp_path: 
     assert ", as linked: volume: an image cannot ask for files of the host" in refused(image)
 
 
+def test_what_the_user_says_counts_though_an_image_says_it(
+    refused: Callable[..., str], run: Run, tmp_path: Path
+) -> None:
+    """Of a port for everybody: refused from the image, taken from the command line or the file."""
+    image = make_image(tmp_path, publish=["0.0.0.0:8080:80"], memory=99)
+    line = refused(image)
+    assert line == (
+        f"ukcc: error: {image}, as linked: publish: an image cannot open a port of the host "
+        "other than on loopback, 64 at most ('0.0.0.0:8080:80'); "
+        "say --publish yourself, or leave the image's settings aside by --no-config\n"
+    )
+    options = run("-p", "0.0.0.0:8080:80", image)
+    assert [str(f) for f in options.forwards] == ["0.0.0.0:8080:80"]
+    assert options.memory_mib == 99
+    assert not run("--no-config", image).forwards
+    (image.parent / "uk.toml").write_text("publish = ['0.0.0.0:81:80']\n")
+    assert [str(f) for f in run(image).forwards] == ["0.0.0.0:81:80"]
+
+
 def test_the_dry_run_says_who_said_what(
     image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.image.files import FileSpec
+from ukcc.settings import foreign
 from ukcc.settings.document import (
     Settings,
     Step,
@@ -219,9 +220,74 @@ def test_what_an_image_carries(tmp_path: Path) -> None:
         {"files": {"/x": "/etc/shadow"}},
         {"env": ["SECRET"]},
         {"init": [{"run": ["/a"], "env": ["SECRET"]}]},
+        {"memory": 1 << 40},
+        {"smp": 100_000},
     ],
 )
 def test_an_image_cannot_ask_for_what_is_the_hosts(document: dict[str, Any]) -> None:
     parse_settings(document, "file")
     with pytest.raises(UkccError, match="an image cannot ask for"):
         parse_carried(document, "image", KEYS)
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed", "refused"),
+    [
+        ("publish", ["8080:80", "127.0.0.1:53:53/udp"], "0.0.0.0:8080:80"),
+        ("publish", [], "192.0.2.1:80:80"),
+        ("publish", [], "[::]:80:80"),
+        ("publish", [], ":80:80"),
+        ("net", ["user,mtu=1400,host=no", "none"], "bridge=br0"),
+        ("net", [], "tap=tap0,ip=dhcp"),
+        ("net", [], "user,host=yes"),
+        ("net", [], "user,mtu=1400,host=yes"),
+        ("vsock", None, 7),
+        ("name", None, "db"),
+        ("qemu-user", None, "root"),
+        ("trace-filter", None, "openat"),
+    ],
+)
+def test_an_image_cannot_reach_the_host_unless_the_user_says_so(
+    key: str, allowed: "list[str] | None", refused: Any
+) -> None:
+    """A link leaves it out, a run refuses it; what the user says himself takes its place."""
+    wanted = refused if allowed is None else [*allowed, refused]
+    document = {key: wanted, "hostname": "kept"}
+    assert carried(parse_settings(document, "file")) == {"hostname": "kept"}
+    with pytest.raises(UkccError) as caught:
+        parse_carried(document, "image", KEYS)
+    assert caught.value.message.startswith(f"image: {key}: an image cannot ")
+    assert caught.value.message.endswith(f" ({refused!r})")
+    assert f"--{key}" in caught.value.hint and "--no-config" in caught.value.hint
+    assert parse_carried(document, "image", KEYS, {key}).values == {"hostname": "kept"}
+    if allowed:
+        fine = {key: allowed}
+        assert carried(parse_settings(fine, "file")) == fine
+        assert parse_carried(fine, "image", KEYS).values == fine
+
+
+def test_an_image_opens_no_more_than_some_ports() -> None:
+    ports = [f"{port}:80" for port in range(8000, 8065)]
+    assert carried(parse_settings({"publish": ports}, "file")) == {}
+    with pytest.raises(UkccError, match="image: publish: an image cannot open a port"):
+        parse_carried({"publish": ports}, "image", KEYS)
+    assert parse_carried({"publish": ports[1:]}, "image", KEYS).values == {"publish": ports[1:]}
+
+
+def test_an_image_asks_for_what_the_host_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "host_memory_mib", lambda: 8000)
+    monkeypatch.setattr(foreign, "host_cpus", lambda: 2)
+    assert parse_carried({"memory": 8000, "smp": 4}, "image", KEYS).values["smp"] == 4
+    for key, value in (("memory", 8001), ("smp", 5)):
+        with pytest.raises(
+            UkccError, match=f"image: {key}: an image cannot ask for more .*{value}"
+        ):
+            parse_carried({key: value}, "image", KEYS)
+    monkeypatch.setattr(foreign, "host_cpus", lambda: 16)
+    assert parse_carried({"smp": 16}, "image", KEYS).values["smp"] == 16
+
+
+def test_what_fits_another_host_is_carried() -> None:
+    """Memory and CPUs are compared with what the host has that runs the image."""
+    wanted = {"memory": 1 << 40, "smp": 100_000}
+    assert carried(parse_settings(wanted, "file")) == wanted

@@ -63,6 +63,8 @@ def test_address_refused(text: str) -> None:
         ("tap=tap0", NetOption("tap", "tap0")),
         ("bridge=br0", NetOption("bridge", "br0")),
         ("user,ip=dhcp", NetOption("user", "", Address("dhcp"))),
+        ("user,host=yes", NetOption("user", host=True)),
+        ("user,host=no,mtu=1400", NetOption("user", mtu=1400)),
         (
             "bridge=br0,ip=10.1.0.2/24,gw=10.1.0.1,mtu=1400,mac=52:54:00:AA:00:01",
             NetOption(
@@ -91,6 +93,7 @@ def test_net(text: str, net: NetOption) -> None:
             "tap=t,mtu=1400,mtu=9",
         ),
         *("user,mac=01:00:00:00:00:01", "user,mac=52:54:00:12:34", "user,mac=00:00:00:00:00:00"),
+        *("user,host=", "user,host=1", "user,host=yes,host=yes", "tap=t,host=yes", "none,host=no"),
         *("user,speed=9", "user,", "user,ip", "user,gw=10.0.2.2", "user,ip=10.0.2.15"),
     ],
 )

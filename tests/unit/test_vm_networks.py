@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,6 @@ def plan(*nets: str, forwards: tuple[Forward, ...] = ()) -> tuple[Network, ...]:
         (Network("tap", Address("dhcp"), fd=7, vhost=True), "tap,id=net0,fd=7,vhost=on"),
         (Network("bridge", Address("dhcp"), interface="b", fd=7), "tap,id=net0,fd=7"),
         (Network("bridge", Address("dhcp"), interface="b"), "bridge,id=net0,br=b"),
-        (
-            Network("bridge", Address("dhcp"), interface="b", helper="/h"),
-            "bridge,id=net0,br=b,helper=/h",
-        ),
         (
             Network("tap", Address("dhcp"), interface="tap7"),
             "tap,id=net0,ifname=tap7,script=no,downscript=no",
@@ -195,13 +192,33 @@ def test_ethernet_addresses() -> None:
 
 
 def test_the_hosts_helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without the right to make a tap: by QEMU's helper, where that is allowed; else a line."""
+    """Without the right to make a tap: by QEMU's helper, where that is allowed; else a line.
+
+    The tap comes from a helper that we start, so that QEMU need not start programs.
+    """
 
     def no_right(*_: object) -> None:
         raise PermissionError
 
+    sent = tmp_path / "tap"
+    sent.write_text("a tap")
+    helper = tmp_path / "helper"
+    helper.write_text(
+        f"""#!{sys.executable}
+import os, socket, sys
+words = dict(word.lstrip("-").partition("=")[::2] for word in sys.argv[1:])
+if words["br"] != "br0":
+    sys.exit("failed to add interface `tap0' to bridge")
+assert "use-vnet" in words
+with socket.socket(fileno=int(words["fd"])) as door:
+    socket.send_fds(door, [b"\\0"], [os.open({str(sent)!r}, os.O_RDONLY)])
+"""
+    )
+    helper.chmod(0o755)
+    monkeypatch.setattr(taps, "_HELPERS", (str(helper),))
+    monkeypatch.setattr(taps, "_interface_mtu", lambda name: 1400)
     rules = tmp_path / "bridge.conf"
-    rules.write_text("allow br0\ndeny br1\n")
+    rules.write_text("allow br0\ndeny br1\nallow br2\n")
     monkeypatch.setattr(taps, "_HELPER_RULES", rules)
     monkeypatch.setattr(taps, "_is_setuid", lambda path: True)
     monkeypatch.setattr(taps, "_exists", lambda name: True)
@@ -210,7 +227,9 @@ def test_the_hosts_helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     for _ in range(2):
         with taps.connected(machine(*plan("bridge=br0")), "/app") as connected:
             (network,) = connected.networks
-        assert network.helper == taps._HELPERS[0] and network.fd is None
+            assert network.fd is not None and taps.descriptors(connected) == [network.fd]
+            assert os.pread(network.fd, 9, 0) == b"a tap" and network.mtu == 1400
+            assert not os.get_inheritable(network.fd)
         macs.add(network.mac)
     assert len(macs) == 2
     with (
@@ -219,6 +238,11 @@ def test_the_hosts_helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     ):
         pass
     assert "CAP_NET_ADMIN" in caught.value.message and "allow br1" in caught.value.hint
+    with (
+        pytest.raises(MachineError, match="failed to add interface `tap0' to bridge"),
+        taps.connected(machine(*plan("bridge=br2")), "/app"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(("accel", "vhost"), [("kvm", True), ("tcg", False)])

@@ -13,17 +13,34 @@ else:
 
 
 def behave_as_a_tool() -> None:
-    """Undoes what the interpreter does that a compiler would not.
+    """Undoes what the interpreter does that a compiler would not, and holds closed streams.
 
     SIGINT ends us without a traceback, unless our caller ignores it; and PYTHONPATH, which a build
     of Python sets for its own modules, does not choose ours.
     """
+    hold_streams(inheritable=False)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     foreign = os.environ.get("PYTHONPATH", "")
     if foreign:
         outside = {os.path.abspath(entry) for entry in foreign.split(os.pathsep)}  # noqa: PTH100
         sys.path[:] = [entry for entry in sys.path if entry not in outside]
+
+
+def hold_streams(inheritable: bool) -> None:
+    """Opens /dev/null in place of the streams that were closed, lest a file of ours be one of them.
+
+    inheritable: whether our children have it as well; else theirs are closed, as ours were.
+    """
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            try:
+                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+                os.set_inheritable(stream, inheritable)
+            except OSError:
+                return  # no /dev here
 
 
 def complain(line: str) -> None:

@@ -2,7 +2,6 @@
 loaded only when it is asked for."""
 
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,8 @@ from typing import Any, NoReturn
 
 import click
 
-from ukcc import __version__
+from ukcc import __version__, streams
+from ukcc.cc.process import hold_streams
 from ukcc.errors import UkccError
 from ukcc.unwinding import unwind_when_ended
 
@@ -50,6 +50,8 @@ class Ukcc(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Runs the command line and exits. A subcommand's integer result is the exit status."""
+        hold_streams(inheritable=True)
+        streams.make_honest()
         unwind_when_ended()
         extra["standalone_mode"] = False
         try:
@@ -65,11 +67,12 @@ class Ukcc(click.Group):
                 print(f"  | {line}", file=sys.stderr)
             print(error.line("ukcc"), file=sys.stderr)
             sys.exit(error.status)
-        except BrokenPipeError:
-            # The reader (head, less) has gone; that is no failure. Python must not complain
-            # about it again when it flushes stdout at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(128 + signal.SIGPIPE)
+        except streams.NotWritten as error:
+            streams.discard_output()
+            if not error.reason:  # the reader (head, less) has gone; that is no failure
+                sys.exit(128 + signal.SIGPIPE)
+            print(f"ukcc: error: standard output: {error.reason}", file=sys.stderr)
+            sys.exit(1)
         except Exception as error:
             from ukcc.cli import bug
 

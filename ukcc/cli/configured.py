@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,11 @@ class Configured(click.Command):
             return []
         known = self.known()
         try:
-            layers = _carried(image, known)
             path = _config(given.get("config"), image)
-            return [*layers, read_settings(path, known)] if path else layers
+            layers = [read_settings(path, known)] if path else []
+            said = {key for layer in layers for key in layer.values}
+            said |= {long_name(option) for option in self.params if option.name in given}
+            return [*_carried(image, known, said), *layers]
         except UkccError as error:
             raise MachineError(error.message, error.hint) from None
 
@@ -138,12 +140,12 @@ def _is_from_file(ctx: click.Context, option: click.Parameter) -> bool:
     return ctx.get_parameter_source(str(option.name)) == ParameterSource.DEFAULT_MAP
 
 
-def _carried(image: str, known: Mapping[str, Key]) -> list[Settings]:
+def _carried(image: str, known: Mapping[str, Key], said: Container[str]) -> list[Settings]:
     """What the image says; nothing for what is no image, of which others will speak."""
     with contextlib.suppress(MachineError):
         document = read_metadata(image).get("settings")
         if isinstance(document, dict):
-            return [parse_carried(document, f"{image}, as linked", known)]
+            return [parse_carried(document, f"{image}, as linked", known, said)]
     return []
 
 
@@ -196,7 +198,12 @@ def shown_lines(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             continue
         value = setting["value"]
         words = value if isinstance(value, list | tuple) else [str(value)]
-        yield f"{key}: {shlex.join(words)} ({setting['from']})"
+        yield f"{key}: {_printable(shlex.join(words))} ({setting['from']})"
+
+
+def _printable(text: str) -> str:
+    """An image's words may hold what a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shown_json(settings: Mapping[str, Any], command_line: str) -> str:

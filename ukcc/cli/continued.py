@@ -6,7 +6,7 @@ from click.core import ParameterSource
 from ukcc.errors import MachineError
 
 # Names of parameters of `ukcc run`: of the host's side alone.
-_CHANGEABLE = frozenset({"from_", "image", "publish", "timeout", "detach", "name"})
+_CHANGEABLE = frozenset({"from_", "image", "publish", "timeout", "detach", "name", "qemu_user"})
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 

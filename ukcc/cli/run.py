@@ -9,11 +9,13 @@ from ukcc.cli import configured
 from ukcc.cli.continued import refuse_fixed
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
-from ukcc.vm import disks, launch, net_options, options, virtiofs
+from ukcc.vm import confine, disks, launch, net_options, options, virtiofs
 from ukcc.vm.guest import Guest
 from ukcc.vm.machine import NINE_P
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import QEMU, VMMS, check_cid
+
+_MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
 
 
 @click.command(
@@ -73,7 +75,7 @@ from ukcc.vm.vmm import QEMU, VMMS, check_cid
     "--net",
     multiple=True,
     metavar="user|none|tap=IF|bridge=BR[,KEY=VALUE]",
-    help="A network interface; keys: ip, gw, dns, mtu, mac. Without any: user.",
+    help="A network interface; keys: ip, gw, dns, mtu, mac, host. Without any: user.",
 )
 @click.option(
     "--ip",
@@ -87,6 +89,13 @@ from ukcc.vm.vmm import QEMU, VMMS, check_cid
 )
 @click.option("--add-host", multiple=True, metavar="NAME:ADDR", help="A line of /etc/hosts.")
 @click.option("--vsock", type=int, metavar="CID", help="A virtio socket with this number.")
+@click.option(
+    "--qemu-user",
+    default=confine.AUTO,
+    show_default=True,
+    metavar="auto|root|NAME|UID[:GID]",
+    help="The user that QEMU runs as when root starts it; auto: one of its own.",
+)
 @click.option("--timeout", type=float, metavar="SECONDS", help="End it then, with status 124.")
 @click.option("--gdb", type=int, metavar="PORT", help="Wait for gdb on this port of loopback.")
 @click.option("--trace", is_flag=True, help="Show the system calls, by strace.")
@@ -168,6 +177,7 @@ def options_of(
     machine: str = "auto",
     vsock: "int | None" = None,
     vmm: str = QEMU,
+    qemu_user: str = confine.AUTO,
     gdb: "int | None" = None,
     trace: bool = False,
     trace_filter: "str | None" = None,
@@ -177,8 +187,10 @@ def options_of(
     snapshot: str = "",
 ) -> RunOptions:
     """The words of the options, understood. Raises MachineError for one that is not."""
-    if timeout is not None and timeout <= 0:
-        raise MachineError(f"--timeout {timeout:g}: it takes a number of seconds above 0")
+    if timeout is not None and not 0 < timeout <= _MOST_SECONDS:
+        raise MachineError(
+            f"--timeout {timeout:g}: it takes a number of seconds above 0, a hundred years at most"
+        )
     if vsock is not None:
         check_cid(vsock)
     host = dict(os.environb)
@@ -207,4 +219,5 @@ def options_of(
         machine=machine,
         vsock_cid=vsock,
         vmm=vmm,
+        qemu_user=qemu_user,
     )

@@ -67,6 +67,8 @@ def _command(made: Place, wanted: Boot, port: int) -> list[str]:
     """`ukcc run …`."""
     options = [made.expand(word) for word in wanted.options]
     options += ["--timeout", str(wanted.timeout)]
+    if wanted.serve:
+        options += ["--net", "user,host=yes"]
     if port:
         options += ["-p", f"{port}:{wanted.port}"]
     arguments = [made.expand(word) for word in wanted.arguments]

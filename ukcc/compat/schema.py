@@ -54,7 +54,8 @@ class Boot:
     (`$FILES`) -> contents, written before. stdout: a regular expression that standard output must
     match somewhere; stdout_file: a file of the tree that it must equal; stdin: a file of the tree,
     or an absolute path by `$FILES`.
-    serve: a directory that an HTTP server on the host has for the guest, at 10.0.2.2:$PORT.
+    serve: a directory that an HTTP server on the host has for the guest, at 10.0.2.2:$PORT
+    (`--net user,host=yes` is added).
     port: of a server, in the guest; then `talk` and `get` are the client's part, one connection for
     all of `talk`; a server that is not told to end there is stopped, and its status does not count.
     """

@@ -59,7 +59,7 @@ class Files:
 
     def _candidates(self, path: str) -> Iterator[Path]:
         """Files of the link that have the name, at the places where a link may have had them."""
-        beside = Path(self._image).resolve().parent
+        beside = Path(paths.real(self._image)).parent
         for recorded in self._libraries:
             library = recorded.replace(SYSROOT, self._sysroot, 1)
             if Path(library).name.startswith(Path(path).name.partition(".so")[0]):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.failures.core import Core, Thread
 from ukcc.failures.places import Address, Place
 
@@ -98,7 +99,7 @@ def _short(path: str) -> str:
     """Relative to the working directory, if below it."""
     absolute = os.path.normpath(path)
     try:
-        return str(Path(absolute).relative_to(Path.cwd()))
+        return str(Path(absolute).relative_to(paths.working_directory()))
     except ValueError:
         return absolute
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 # Importing pathlib would cost a link 5 ms:
-# ruff: noqa: PTH100, PTH115, PTH118, PTH123, PTH208
+# ruff: noqa: PTH115, PTH118, PTH123, PTH208
 import os
 import stat
 
+from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.image import cpio
 
@@ -19,7 +20,7 @@ def parse_word(word: str) -> tuple[str, str]:
     """`HOST[:GUEST]` -> both paths, GUEST normal and absolute. Raises UkccError."""
     host, colon, guest = word.rpartition(":")
     if not colon:
-        host, guest = word, os.path.abspath(word)
+        host, guest = word, paths.absolute(word)
     if not host or not guest.startswith("/"):
         raise UkccError(f"{word}: the path in the image must begin with /")
     return host, os.path.normpath(guest)

@@ -6,10 +6,11 @@ Part of every link, so: the standard library only, and little of it.
 from __future__ import annotations
 
 # Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH100, PTH109, PTH116, PTH118, PTH119, PTH123
+# ruff: noqa: PTH116, PTH118, PTH119, PTH123
 import os
 import stat
 
+from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import check_complete, find_closure
@@ -54,8 +55,8 @@ def pack_program(
     image carries (`ukcc.settings.document`); files: further files of the user's. linkage: how the
     program was linked, and why.
     """
-    here = os.getcwd()
-    directories = [os.path.abspath(directory) for directory in directories]
+    here = paths.working_directory()
+    directories = [paths.absolute(directory) for directory in directories]
     words = recorded_command(link_command, here)
     if thin:
         pack_thin(

@@ -11,6 +11,7 @@ from __future__ import annotations
 # ruff: noqa: PTH120
 import os
 
+from ukcc import paths
 from ukcc.cc.shared import is_shared
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ def own_directories(used: Iterable[str], sysroot: str) -> list[str]:
     """Where the shared libraries of a link lie that are neither the system's nor the sysroot's."""
     found: dict[str, None] = {}
     for path in used:
-        absolute = os.path.abspath(path)  # noqa: PTH100
+        absolute = paths.absolute(path)
         if is_shared(path) and not absolute.startswith((*_SYSTEM, f"{sysroot}/")):
             found[os.path.dirname(absolute)] = None
     return list(found)

@@ -14,6 +14,7 @@ from __future__ import annotations
 # ruff: noqa: PTH109, PTH120, PTH123
 import os
 
+from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.image import ldcache
 from ukcc.image.loader_tags import LoaderTags
@@ -277,7 +278,7 @@ def _search(directories: Iterable[str], name: str) -> SharedObject | None:
 
 def _absolute(path: str) -> str:
     """The path from the root, `..` left in it: behind a symbolic link it leads elsewhere."""
-    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
+    return path if path.startswith("/") else f"{paths.working_directory()}/{path}"
 
 
 def _path(text: str, origin: str) -> list[str]:

@@ -23,6 +23,7 @@ from ukcc.lifecycle.entry import End, Facts, write_end
 from ukcc.lifecycle.handshake import Failure
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
+from ukcc.streams import NotWritten
 from ukcc.vm.process import Running
 
 
@@ -185,7 +186,7 @@ def _leave_the_caller(place: Path) -> Recorder:
 
 def _finish(recorder: Recorder, place: Path, status: int, failure: "Failure | None") -> None:
     """The last output, then how it ended: who sees the end finds all output in the log."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, NotWritten):
         sys.stdout.flush()
         sys.stderr.flush()
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -13,7 +13,7 @@ import sys
 from ukcc.errors import MachineError, UkccError
 from ukcc.image.files import FileSpec
 from ukcc.record import Record
-from ukcc.settings import keys, shapes
+from ukcc.settings import foreign, keys, shapes
 from ukcc.settings.keys import FLAG, KEYS, Key
 from ukcc.settings.words import PARSERS
 
@@ -24,7 +24,7 @@ else:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from typing import Any
 
 NAME = "uk.toml"
@@ -109,10 +109,12 @@ def parse_settings(
 def carried(settings: Settings) -> dict[str, Any]:
     """The document that an image carries of these settings; `parse_settings` reads it again.
 
-    What is the host's own stays out: paths, and variables that are passed on by name.
+    What is the host's own stays out (`foreign`), and so do variables that are passed on by name.
     """
     document: dict[str, Any] = {
-        key: value for key, value in settings.values.items() if key not in keys.OF_HOST
+        key: value
+        for key, value in settings.values.items()
+        if not foreign.refused(key, value, here=False)
     }
     if settings.arguments is not None:
         document[keys.ARGUMENTS] = list(settings.arguments)
@@ -124,12 +126,28 @@ def carried(settings: Settings) -> dict[str, Any]:
     return document
 
 
-def parse_carried(document: Mapping[str, Any], source: str, known: Mapping[str, Key]) -> Settings:
-    """What an image says of itself. Raises UkccError where it asks for something of the host's."""
+def parse_carried(
+    document: Mapping[str, Any],
+    source: str,
+    known: Mapping[str, Key],
+    said: Container[str] = (),
+) -> Settings:
+    """What an image says of itself. Raises UkccError where it asks for something of the host's.
+
+    said: keys that the user says, for which the image's word does not count.
+    """
     for key in document:
         if key in keys.OF_HOST or key == keys.FILES:
             raise UkccError(f"{source}: {key}: an image cannot ask for files of the host")
-    settings = parse_settings(document, source, known)
+    own = {key: value for key, value in document.items() if key not in said or key not in known}
+    settings = parse_settings(own, source, known)
+    for key, value in settings.values.items():
+        problem = foreign.refused(key, value)
+        if problem:
+            raise UkccError(
+                f"{source}: {key}: an image cannot {problem}",
+                f"say --{key} yourself, or leave the image's settings aside by --no-config",
+            )
     words = [*settings.env, *(word for step in settings.steps or () for word in step.env)]
     asked = [word for word in words if "=" not in word]
     if asked:

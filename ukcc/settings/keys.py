@@ -37,6 +37,7 @@ KEYS = {
     "name": Key(TEXT),
     "net": Key(TEXTS),
     "publish": Key(TEXTS),
+    "qemu-user": Key(TEXT),
     "read-only": Key(FLAG),
     "share-by": Key(TEXT, ("auto", "virtiofs", "9p")),
     "smp": Key(INTEGER),

@@ -6,9 +6,10 @@ Part of a link: the standard library, and tomli on Python 3.10.
 from __future__ import annotations
 
 # Importing pathlib would cost a link 5 ms:
-# ruff: noqa: PTH100, PTH113, PTH117, PTH118, PTH120
+# ruff: noqa: PTH113, PTH117, PTH118, PTH120
 import os
 
+from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.image.files import check_places, file_entries
 from ukcc.record import Record
@@ -36,7 +37,7 @@ def find_config(path: str) -> str:
     """
     if os.path.isabs(path):
         return path
-    directory = os.path.abspath(".")
+    directory = paths.working_directory()
     while True:
         found = os.path.join(directory, path)
         if os.path.isfile(found):

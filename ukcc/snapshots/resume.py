@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError, UkccError
 from ukcc.failures.reports import RESUMED, Report
 from ukcc.lifecycle import supervise
@@ -14,7 +15,7 @@ from ukcc.snapshots.check import check
 from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
 from ukcc.snapshots.words import continued_argv, forward_rules
-from ukcc.vm import probe_guest, process
+from ukcc.vm import confine, probe_guest, process
 from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues, show_panic
 from ukcc.vm.options import RunOptions
 from ukcc.vm.process import Running, in_thread
@@ -35,6 +36,7 @@ def resume(options: RunOptions) -> int:
         timeout=options.timeout,
         detach=options.detach,
         name=options.name,
+        qemu_user=options.qemu_user,
     )
     if options.forwards and not forward_rules(manifest.machine, options.forwards):
         raise MachineError(
@@ -54,7 +56,7 @@ def resume(options: RunOptions) -> int:
 def _continue(
     snapshot: str, manifest: Manifest, options: RunOptions, hooks: supervise.Hooks
 ) -> int:
-    directory = Path(snapshot).absolute()
+    directory = Path(paths.absolute(snapshot))
     with contextlib.ExitStack() as stack:
         kernel = os.memfd_create("ukcc-kernel")
         stack.callback(os.close, kernel)
@@ -66,6 +68,9 @@ def _continue(
         rules = forward_rules(machine, options.forwards)
         incoming = Incoming(ours, theirs, state, manifest.qemu, rules)
         shower = _Shower(options.image, manifest)
+        confinement = stack.enter_context(
+            confine.confined(machine, options.qemu_user, options.forwards)
+        )
 
         def on_running(running: Running) -> None:
             in_thread(incoming)(running)
@@ -86,6 +91,7 @@ def _continue(
             on_running=on_running,
             started_fd=hooks.started_fd,
             passed_fds=[kernel, state, theirs.fileno()],
+            confinement=confinement,
         )
     if incoming.problem is not None:
         raise MachineError(f"{snapshot}: {incoming.problem.message}", incoming.problem.hint)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.failures.reports import Report
 from ukcc.failures.show import Shower
@@ -16,7 +17,7 @@ from ukcc.snapshots.manifest import FORMAT, MEMORY, STATE, Manifest, Part, stamp
 from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
 from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
-from ukcc.vm import guest, process
+from ukcc.vm import confine, guest, process
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents
 from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
@@ -36,7 +37,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
     booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
     plan_machine(options, facts, "tcg")
     check_host(options)
-    with _made(Path(target)) as directory:
+    with _made(Path(target)) as directory, contextlib.ExitStack() as stack:
         machine = plan_machine(
             options, facts, choose(options.accel), stdin_port=True, output_ports=True
         )
@@ -46,6 +47,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
         memory.touch(0o600)
         saving = Saving(text, directory / STATE)
         shower = Shower(image, machine.memory_mib)
+        confinement = stack.enter_context(confine.confined(machine, options.qemu_user))
 
         def hear(report: Report) -> None:
             if not saving.take(report):
@@ -67,6 +69,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
             on_report=hear,
             on_running=in_thread(saving),
             feed_stdin=False,
+            confinement=confinement,
         )
         if not saving.qemu:
             return _failed(outcome, options, text, saving.problem)
@@ -133,7 +136,7 @@ def _manifest(image: str, booted: Part, machine: Machine, directory: Path, qemu:
     memory, state = directory / MEMORY, directory / STATE
     return Manifest(
         format=FORMAT,
-        image_path=str(Path(image).absolute()),
+        image_path=paths.absolute(image),
         image=booted,
         machine=replace(machine, image=""),
         words=fingerprint(machine),

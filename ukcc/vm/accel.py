@@ -6,19 +6,16 @@ is booted under KVM, and KVM is taken when the guest's answer is right and comes
 """
 
 import contextlib
-import hashlib
 import os
 import select
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc import paths, proc
-from ukcc.errors import MachineError, ToolFailed
-from ukcc.vm import probe_guest
+from ukcc.errors import MachineError
+from ukcc.vm import findings, probe_guest
 from ukcc.vm.process import die_with_parent
 from ukcc.vm.qemu import MACHINE, PROGRAM, accel_words
 
@@ -56,12 +53,12 @@ def choose(wanted: str) -> str:
 def probe() -> Verdict:
     """Whether KVM works here, asked once for each start of the host and each QEMU."""
     reason = cannot_open()
-    cache = _cache_file(reason)
-    known = _read(cache)
+    cache = findings.file_for("kvm", PROGRAM, probe_guest.CODE, reason)
+    known = findings.read(cache)
     if known:
         return Verdict(known == _WORKS, "" if known == _WORKS else known)
     reason = reason or boot_guest("kvm", DEADLINE)
-    _write(cache, reason or _WORKS)
+    findings.write(cache, reason or _WORKS)
     return Verdict(not reason, reason, fresh=True)
 
 
@@ -149,40 +146,3 @@ def _judge(returncode: int, answer: bytes, said: bytes, ended: bool) -> str:
         return "a test guest calculated wrongly"
     lines = said.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"a test guest ended with status {returncode}"
-
-
-def _cache_file(obstacle: str) -> Path:
-    """A file for this start of the host, this QEMU, this guest, and what is in the way."""
-    try:
-        qemu = proc.find(PROGRAM)
-    except ToolFailed as error:
-        raise MachineError(error.message, error.hint) from None
-    status = Path(qemu).stat()
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
-    facts = repr((boot_id, qemu, status.st_size, status.st_mtime_ns, probe_guest.CODE, obstacle))
-    name = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    directory = Path(runtime) / "ukcc" if runtime else Path(paths.store()) / "run"
-    return directory / f"kvm-{name}"
-
-
-def _read(cache: Path) -> str:
-    try:
-        return cache.read_text().strip()
-    except OSError:
-        return ""
-
-
-def _write(cache: Path, text: str) -> None:
-    """Appears whole or not at all; a cache that cannot be written is only slower."""
-    with contextlib.suppress(OSError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(dir=cache.parent)
-        try:
-            os.write(fd, text.encode())
-            Path(temporary).replace(cache)
-        except OSError:
-            Path(temporary).unlink()
-            raise
-        finally:
-            os.close(fd)

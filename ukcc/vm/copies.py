@@ -1,6 +1,7 @@
 """What the machine says, from QEMU's pipes to our own descriptors; and our standard input to it."""
 
 import contextlib
+import errno
 import os
 import re
 import socket
@@ -46,6 +47,7 @@ class Copy:
     ) -> None:
         self.tail = b""
         self.broken = False
+        self.problem = ""  # why nothing could be written, unless the reader had gone
         self.on_panic: Callable[[], None] | None = None
         self._sought = b""
         self._on_found: Callable[[], None] = lambda: None
@@ -106,10 +108,14 @@ class Copy:
         try:
             while view:
                 view = view[os.write(target, view) :]
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.EBADF:  # a process would go on as well
+                self._target = None
+                return
             # whoever read our output has gone: a process would die of SIGPIPE
             with self._progress:
                 self.broken = True
+                self.problem = "" if error.errno == errno.EPIPE else str(error.strerror)
                 self._progress.notify_all()
             self._on_broken()
 
@@ -131,6 +137,11 @@ class Copies:
     def broken(self) -> bool:
         """Whether somebody has stopped to read."""
         return any(copy.broken for copy in self._all)
+
+    @property
+    def problem(self) -> str:
+        """Why an output could not be written, unless its reader had gone."""
+        return next((copy.problem for copy in self._all if copy.problem), "")
 
     def add(self, pipe: Pipe, target: "int | None", by_lines: bool = False) -> Copy:
         """Copies what QEMU writes to that pipe."""

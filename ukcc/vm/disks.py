@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.vm.host_path import host_path
 
 RAW, QCOW2 = "raw", "qcow2"
 FSTYPE = "ext4"  # the one that the kernel has (sysroot/linux/config/blk.config)
@@ -63,7 +63,7 @@ def parse_disk(text: str) -> Disk:
     if cache not in CACHES:
         raise MachineError(f"--disk {text}: cache={cache}: no such mode", f"it is {_or(CACHES)}")
     return Disk(
-        str(Path.cwd() / file),
+        host_path("--disk", file),
         f"/{guest}" if found else "",
         "ro" in given,
         parse_size(given["create"], f"--disk {text}") if "create" in given else 0,

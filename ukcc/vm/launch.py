@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
-from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
+from ukcc.vm import backlog, confine, copies, guard, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents, user_ids
 from ukcc.vm.diskfile import ROOT, in_use, prepared
@@ -77,8 +78,10 @@ def run(options: RunOptions) -> int:
             taps.connected(machine, options.image) as connected,
             trace.opened(options.trace) as trace_to,
             virtiofs.served(options.shares, options.share_by) as serving,
+            contextlib.ExitStack() as stack,
         ):
             connected = replace(connected, shares=serving.shares)
+            confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
             outcome = process.execute(
                 lambda endpoints: qemu_argv(connected, endpoints),
                 settings_archive(
@@ -99,6 +102,7 @@ def run(options: RunOptions) -> int:
                 started_fd=hooks.started_fd,
                 passed_fds=taps.descriptors(connected),
                 virtiofs=serving.fds,
+                confinement=confinement,
             )
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")
@@ -112,7 +116,7 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
     """What `ukcc ps` shows of a run."""
     return Facts(
         name=supervise.name_for(options.name, options.image),
-        image=str(Path(options.image).absolute()),
+        image=paths.absolute(options.image),
         arguments=tuple(os.fsdecode(word) for word in options.arguments),
         since=time.time(),
         ports=tuple(str(forward) for forward in options.forwards),
@@ -185,7 +189,20 @@ def dry_run(options: RunOptions) -> str:
         trace=str(path.with_suffix(".trace")),
         virtiofs=tuple(daemon_places),
     )
-    return daemons + shlex.join(qemu_argv(machine, endpoints))
+    words, notes = confine.pasted_words(machine, options.qemu_user)
+    for note in notes:
+        _say(note)
+    if confine.closes_loopback(machine):
+        _say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
+    return daemons + shlex.join([*qemu_argv(machine, endpoints), *words])
+
+
+def _pasted_guard(directory: Path) -> str:
+    """Writes the guard to a file for a QEMU that is started by hand; its name, for a shell."""
+    digest = hashlib.sha256(guard.LIBRARY).hexdigest()[:16]
+    path = directory / f"ukcc-{os.getuid()}-{digest}.so"
+    _write_anew(path, guard.LIBRARY)
+    return shlex.quote(guard.preload(str(path)))
 
 
 def settings_archive(
@@ -267,6 +284,8 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     record = parse_record(outcome.record)
     for note in record.notes:
         _say(note)
+    if outcome.unwritten:
+        raise MachineError(f"{options.image}: its output cannot be written: {outcome.unwritten}")
     if outcome.stopped_by:
         return 128 + outcome.stopped_by
     if outcome.timed_out:

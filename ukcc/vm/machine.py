@@ -62,7 +62,7 @@ class Network:
 
     mac: its Ethernet address, or empty for the VMM's choice; mtu: bytes, or 0 for the usual 1500;
     index: its number among the `--net`; fd: the tap, open, if QEMU gets it from us; vhost: the
-    host's kernel moves the packets; helper: the program by which QEMU itself asks for a tap.
+    host's kernel moves the packets; host: the guest may reach the host's loopback (user mode).
     """
 
     kind: str
@@ -74,7 +74,7 @@ class Network:
     index: int = 0
     fd: "int | None" = None
     vhost: bool = False
-    helper: str = ""
+    host: bool = False
 
 
 @dataclass(frozen=True)

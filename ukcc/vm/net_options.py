@@ -21,7 +21,7 @@ _INTERFACE = re.compile(r"[^\s/,:]{1,15}")  # IFNAMSIZ - 1 bytes
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,253}")
 
-_NET = "user, none, tap=IF or bridge=BR, then ip=, gw=, dns=, mtu= and mac="
+_NET = "user, none, tap=IF or bridge=BR, then ip=, gw=, dns=, mtu=, mac= and host="
 _IP = "dhcp, slaac, A.B.C.D/BITS or IPv6/BITS, then gw=ADDR and dns=ADDR"
 
 _Pairs = list[tuple[str, str]]
@@ -31,7 +31,8 @@ _Pairs = list[tuple[str, str]]
 class NetOption:
     """One `--net`: kind is `user`, `none`, `tap` or `bridge`; interface names tap or bridge.
 
-    address: None for what is usual there; mtu: bytes, 0 for what is usual; mac: or empty.
+    address: None for what is usual there; mtu: bytes, 0 for what is usual; mac: or empty;
+    host: whether the guest may reach the host's loopback (user mode).
     """
 
     kind: str
@@ -39,6 +40,7 @@ class NetOption:
     address: "Address | None" = None
     mtu: int = 0
     mac: str = ""
+    host: bool = False
 
 
 def parse_networks(nets: Sequence[str], addresses: Sequence[str]) -> tuple[NetOption, ...]:
@@ -79,8 +81,9 @@ def parse_net(text: str) -> NetOption:
         raise _not_understood("--net", text, "nothing behind none")
     mtu = _only(pairs, "mtu", lambda: _not_understood("--net", text, "mtu= once"))
     mac = _only(pairs, "mac", lambda: _not_understood("--net", text, "mac= once"))
+    host = _only(pairs, "host", lambda: _not_understood("--net", text, "host= once"))
     given = [pair for pair in pairs if pair[0] in ("ip", "gw", "dns")]
-    if len(given) + bool(mtu) + bool(mac) != len(pairs):
+    if len(given) + bool(mtu) + bool(mac) + bool(host) != len(pairs):
         raise _not_understood("--net", text, _NET)
     return NetOption(
         kind,
@@ -88,6 +91,7 @@ def parse_net(text: str) -> NetOption:
         address=_address("--net", text, given, _NET) if given else None,
         mtu=_mtu(text, kind, mtu) if mtu else 0,
         mac=_mac(text, mac) if mac else "",
+        host=_host_reached(text, kind, host),
     )
 
 
@@ -116,6 +120,14 @@ def _only(pairs: _Pairs, key: str, problem: Callable[[], MachineError]) -> str:
     if len(values) > 1:
         raise problem()
     return values[0] if values else ""
+
+
+def _host_reached(text: str, kind: str, value: str) -> bool:
+    if value and kind != "user":
+        raise _not_understood("--net", text, "host= in user mode only")
+    if value not in ("", "yes", "no"):
+        raise _not_understood("--net", text, "host=yes or host=no")
+    return value == "yes"
 
 
 def _mtu(text: str, kind: str, value: str) -> int:

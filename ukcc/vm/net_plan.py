@@ -67,7 +67,7 @@ def _network(net: NetOption, index: int, usual_dns: bool) -> Network:
     if net.kind == "user":
         address = _user_address(net.address, index, usual_dns)
         mac = net.mac or _USER_MAC.format(0x56 + index)
-        return Network(net.kind, address, mac=mac, mtu=net.mtu, index=index)
+        return Network(net.kind, address, mac=mac, mtu=net.mtu, index=index, host=net.host)
     return Network(
         net.kind,
         net.address or Address(DHCP),

@@ -29,8 +29,7 @@ def _netdev(name: str, network: Network) -> str:
     if network.fd is not None:
         return ",".join([f"tap,id={name},fd={network.fd}", *vhost])
     if network.kind == "bridge":
-        helper = [f"helper={network.helper}"] if network.helper else []
-        return ",".join([f"bridge,id={name},br={network.interface}", *helper])
+        return f"bridge,id={name},br={network.interface}"
     taken = f"tap,id={name},ifname={network.interface},script=no,downscript=no"
     return ",".join([taken, *vhost])
 

@@ -3,11 +3,11 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.vm.disks import Disk
 from ukcc.vm.guest import PLAIN, Guest
+from ukcc.vm.host_path import host_path
 from ukcc.vm.machine import NINE_P, NO_RESOLVER, Forward, Resolver, Share
 from ukcc.vm.net_options import NetOption
 from ukcc.vm.settings import variable
@@ -58,6 +58,7 @@ class RunOptions:
     machine: str = "auto"
     vsock_cid: "int | None" = None
     vmm: str = "qemu"
+    qemu_user: str = "auto"  # of `--qemu-user`
 
 
 def parse_forward(text: str) -> Forward:
@@ -93,7 +94,7 @@ def parse_share(text: str) -> Share:
     guest = "/" + guest
     if "\n" in guest or "\0" in guest:
         raise _not_understood("-v", text, "a guest directory without line breaks")
-    return Share(str(Path.cwd() / host), guest, readonly)
+    return Share(host_path("-v", host), guest, readonly)
 
 
 def parse_environment(word: str, host: Mapping[bytes, bytes]) -> "tuple[bytes, bytes] | None":

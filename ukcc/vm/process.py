@@ -8,7 +8,6 @@ this process (memfd), and QEMU dies with it, whatever kills it.
 import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures.reports import Report
+from ukcc.vm.confinement import NONE, Confinement
 from ukcc.vm.console import Console
 from ukcc.vm.copies import Copies, Copy, Pipe, StdinPort
 from ukcc.vm.qemu import Endpoints
@@ -43,7 +43,8 @@ class Outcome:
     returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
     serial port; console: the last bytes shown; stderr: what QEMU itself said;
     cpus: what they were at in a panic, or empty (ukcc/failures/cpus.py); timed_out: we ended it;
-    stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace.
+    stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace;
+    unwritten: why an output could not be written, which ended it.
     """
 
     returncode: int
@@ -54,6 +55,7 @@ class Outcome:
     timed_out: bool = False
     stopped_by: int = 0
     traced: bool = False
+    unwritten: str = ""
 
 
 class Running:
@@ -105,6 +107,7 @@ def execute(
     started_fd: "int | None" = None,
     passed_fds: Iterable[int] = (),
     feed_stdin: bool = True,
+    confinement: Confinement = NONE,
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -120,7 +123,7 @@ def execute(
     soon as there is one. `started_fd`: a socket for QEMU's second monitor, closed here when QEMU
     has it; there it answers as soon as the machine runs. `passed_fds`: what else
     QEMU inherits. Without `feed_stdin` the guest's standard input stays open, and nothing comes of
-    ours.
+    ours. `confinement`: what keeps QEMU small.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -152,7 +155,7 @@ def execute(
         passed += [console.guest_end.fileno()] if console else []
         passed += [] if started_fd is None else [started_fd]
         stack.enter_context(stopping.caught())
-        machine = _start(make_argv(endpoints), passed)
+        machine = _start(make_argv(endpoints), passed, confinement)
         running = Running(machine, watch)
         if started_fd is not None:
             os.close(started_fd)
@@ -209,6 +212,7 @@ def execute(
             or running.ended_by
             or (signal.SIGPIPE if copies.broken else 0),
             traced=bool(traced and traced.tail),
+            unwritten=copies.problem,
         )
 
 
@@ -261,20 +265,22 @@ def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
     return fd
 
 
-def _start(argv: Sequence[str], passed: Sequence[int]) -> "subprocess.Popen[bytes]":
+def _start(
+    argv: Sequence[str], passed: Sequence[int], confinement: Confinement
+) -> "subprocess.Popen[bytes]":
     """QEMU, in a session of its own: Ctrl-C is the application's before it is QEMU's."""
     try:
-        # the latter has the better words, and takes longer to load than QEMU to start
-        program = shutil.which(argv[0]) or proc.find(argv[0])
+        program = proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
     return subprocess.Popen(
-        argv,
+        [*argv, *confinement.words],
         executable=program,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        pass_fds=passed,
+        env=confinement.environment,
+        pass_fds=[*passed, *confinement.fds],
         start_new_session=True,
         preexec_fn=die_with_parent,
     )

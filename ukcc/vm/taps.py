@@ -11,10 +11,12 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.vm.machine import Machine, Network
 from ukcc.vm.net_plan import mac_of
@@ -118,7 +120,7 @@ def _connect_bridge(stack: contextlib.ExitStack, network: Network, image: str) -
     try:
         fd, name, mac = _make_tap(stack, network, image, option)
     except PermissionError:
-        return _by_helper(network, option)
+        return _by_helper(stack, network, option)
     mtu = _interface_mtu(network.interface)
     try:
         # a bridge takes the least MTU of its ports for its own
@@ -159,17 +161,50 @@ def _make_tap(
     raise MachineError(f"{option}: this image runs there {_MOST_TAPS} times already")
 
 
-def _by_helper(network: Network, option: str) -> Network:
-    """QEMU's own way for those without the right to make a tap, where the host is set up for it."""
+def _by_helper(stack: contextlib.ExitStack, network: Network, option: str) -> Network:
+    """QEMU's own way for those without the right to make a tap, where the host is set up for it.
+
+    We start the helper: a QEMU that may start programs would have more rights than it needs.
+    """
     helper = next((path for path in _HELPERS if _is_setuid(path)), "")
     if helper and _is_allowed(network.interface):
+        fd = _from_helper(helper, network.interface, option)
+        stack.callback(os.close, fd)
         # nobody tells us the tap's name, so nothing makes this one's address its own
-        return replace(network, helper=helper, mac=network.mac or mac_of(os.urandom(8).hex()))
+        mac = network.mac or mac_of(os.urandom(8).hex())
+        mtu = network.mtu or _unusual(_interface_mtu(network.interface))
+        return replace(network, fd=fd, mac=mac, mtu=mtu)
     raise MachineError(
         f"{option}: no right to make a tap (CAP_NET_ADMIN)",
         f"run it as root; or make {helper or _HELPERS[0]} setuid root and write"
         f" `allow {network.interface}` to {_HELPER_RULES}",
     )
+
+
+def _from_helper(helper: str, bridge: str, option: str) -> int:
+    """The tap that the helper makes and sends (QEMU's qemu-bridge-helper.c)."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        argv = [helper, "--use-vnet", f"--fd={theirs.fileno()}", f"--br={bridge}"]
+        try:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                check=False,
+            )
+        except OSError as error:
+            raise MachineError(f"{option}: {helper}: {error.strerror}") from None
+        theirs.close()
+        fds = socket.recv_fds(ours, 1, 1)[1]
+    if done.returncode or not fds:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else f"ended with status {done.returncode}"
+        raise MachineError(f"{option}: {helper}: {reason}")
+    os.set_inheritable(fds[0], False)
+    return fds[0]
 
 
 def _is_setuid(path: str) -> bool:
@@ -232,7 +267,7 @@ def _mac(network: Network, image: str, number: int) -> str:
     """From this host, the interface and what runs there."""
     words = [_host_id(), network.kind, network.interface, str(network.index)]
     if network.kind == "bridge":
-        words += [str(Path(image).resolve()), str(number)]
+        words += [paths.real(image), str(number)]
     return mac_of(*words)
 
 

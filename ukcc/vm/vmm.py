@@ -9,6 +9,7 @@ import json
 import shlex
 from pathlib import Path
 
+from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.vm.disks import RAW
 from ukcc.vm.machine import Machine
@@ -74,7 +75,7 @@ def firecracker_config(machine: Machine, settings: str, socket: str) -> "dict[st
     """For `firecracker --no-api --config-file FILE`; keys as in its API (docs/machines.md)."""
     config: dict[str, object] = {
         "boot-source": {
-            "kernel_image_path": str(Path(machine.image).absolute()),
+            "kernel_image_path": paths.absolute(machine.image),
             "initrd_path": settings,
             # it has no ACPI power button: a reset by the keyboard's controller ends it
             "boot_args": " ".join([*machine.kernel_arguments, "reboot=k", "pci=off"]),
@@ -83,7 +84,7 @@ def firecracker_config(machine: Machine, settings: str, socket: str) -> "dict[st
         "drives": [
             {
                 "drive_id": f"disk{index}",
-                "path_on_host": str(Path(disk.file).absolute()),
+                "path_on_host": paths.absolute(disk.file),
                 "is_root_device": False,
                 "is_read_only": disk.readonly,
             }
@@ -108,7 +109,7 @@ def firecracker_config(machine: Machine, settings: str, socket: str) -> "dict[st
 def cloud_hypervisor_argv(machine: Machine, settings: str, socket: str) -> "list[str]":
     """Its command line, program first."""
     words = [
-        *("cloud-hypervisor", "--kernel", str(Path(machine.image).absolute())),
+        *("cloud-hypervisor", "--kernel", paths.absolute(machine.image)),
         *("--initramfs", settings, "--cmdline", " ".join(machine.kernel_arguments)),
         *("--cpus", f"boot={machine.cpus}", "--memory", f"size={machine.memory_mib}M"),
         *("--serial", "tty", "--console", "off", "--rng", "src=/dev/urandom"),
