@@ -7,9 +7,10 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm import virtiofs
-from ukcc.vm.machine import Machine, Share
+from ukcc.vm.machine import Address, Machine, Network, Share
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
+from ukcc.vm.share_rules import daemon_rules, qemu_rules
 
 HERE = Share("/h", "/data")
 
@@ -31,7 +32,11 @@ def present(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_way(share: Share, way: str, by: str) -> None:
-    assert virtiofs.planned([share], way) == (replace(share, by=by),)
+    planned = virtiofs.planned([share], way)
+    assert planned.shares == (replace(share, by=by),)
+    # nobody is told of what was asked for, nor of a share that cannot lose anything
+    asked = way == "9p" or share.readonly or by == "virtiofs"
+    assert len(planned.notes) == (0 if asked else 1)
 
 
 @pytest.mark.parametrize("share", [replace(HERE, readonly=True), replace(HERE, host="/a,b")])
@@ -41,33 +46,32 @@ def test_refused_when_asked_for(share: Share) -> None:
     assert "/data" in caught.value.message and "--share-by" in caught.value.hint
 
 
-WITH, OTHER = "# a kernel\nCONFIG_VIRTIO_FS=y\n", "# a kernel\n# CONFIG_VIRTIO_FS is not set\n"
-
-
 @pytest.mark.parametrize(
-    ("way", "config", "taken"),
+    ("way", "has_it", "taken"),
     [
-        *(("9p", config, "9p") for config in (WITH, OTHER, "")),
-        ("auto", WITH, "auto"),
-        ("auto", OTHER, "9p"),
-        ("auto", "", "9p"),
-        ("virtiofs", WITH, "virtiofs"),
-        ("virtiofs", "", "virtiofs"),
+        ("9p", True, "9p"),
+        ("9p", False, "9p"),
+        ("auto", True, "auto"),
+        ("auto", False, "9p"),
+        ("virtiofs", True, "virtiofs"),
     ],
 )
-def test_the_way_of_a_kernel(way: str, config: str, taken: str) -> None:
-    assert virtiofs.way_for(way, config) == taken
+def test_the_way_of_a_kernel(way: str, has_it: bool, taken: str) -> None:
+    assert virtiofs.way_for(way, has_it) == taken
 
 
 def test_a_kernel_without_it() -> None:
     with pytest.raises(MachineError) as caught:
-        virtiofs.way_for("virtiofs", OTHER)
+        virtiofs.way_for("virtiofs", False)
     assert "no virtio-fs" in caught.value.message
 
 
 def test_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "PROGRAM", "/nowhere/virtiofsd")
-    assert virtiofs.planned([HERE], "auto") == (HERE,)
+    planned = virtiofs.planned([HERE, replace(HERE, readonly=True)], "auto")
+    assert {share.by for share in planned.shares} == {"9p"}
+    [note] = planned.notes
+    assert "/nowhere/virtiofsd: no such program" in note and "--share-by 9p" in note
     with pytest.raises(MachineError) as caught:
         virtiofs.planned([HERE], "virtiofs")
     assert "apt-get install qemu-system-common" in caught.value.hint
@@ -77,18 +81,50 @@ def test_a_daemon_that_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "daemon_argv", lambda *_: ["sh", "-c", "echo no way >&2; exit 1"])
     with virtiofs.served([HERE], "auto") as serving:
         assert serving.shares == (HERE,) and serving.fds == ()
+        [note] = serving.notes
+        assert note.startswith("-v /h:/data goes by 9p: virtiofsd: no way.")
     with pytest.raises(MachineError) as caught, virtiofs.served([HERE], "virtiofs"):
         pass
     assert "no way" in caught.value.message
 
 
 def test_argv_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = "source=/h,cache=auto,timeout=0,xattr"
-    words = ["/bin/sh", "-f", "--fd=7", "-o", options]
+    options = "source=/h,sandbox=namespace,cache=auto,timeout=0,xattr,log_level=err"
+    less = ",modcaps=-mknod:-setfcap:-fsetid"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert virtiofs.daemon_argv(HERE, "--fd=7") == words
+    words = ["/bin/sh", "-f", "--fd=7", "-o"]
+    assert virtiofs.daemon_argv(HERE, 7) == [*words, options + less]
+    assert virtiofs.daemon_argv(replace(HERE, privileged=True), 7) == [*words, options]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert virtiofs.daemon_argv(HERE, "--fd=7") == ["unshare", "-r", *words]
+    monkeypatch.setattr(os, "getegid", lambda: 100)
+    unshare = ["unshare", "--map-user=1000", "--map-group=100", "--keep-caps"]
+    assert virtiofs.daemon_argv(HERE, 7) == [*unshare, *words, options + less]
+
+
+def test_who_may_make_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    share, free = HERE, replace(HERE, privileged=True)
+    helped = Network("bridge", Address("dhcp"), helper="/usr/lib/qemu/qemu-bridge-helper")
+    machine = Machine("app", 96, 1, "tcg", (), (share,))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert daemon_rules(share) == qemu_rules(machine) == ("set-uid", "set-gid")
+    assert daemon_rules(free) == qemu_rules(replace(machine, shares=(free,))) == ()
+    assert qemu_rules(replace(machine, networks=(helped,))) == ("set-uid", "set-gid")
+    # a machine that cannot write is not in need of any
+    for other in (replace(share, readonly=True), replace(share, by="virtiofs")):
+        assert qemu_rules(replace(machine, shares=(other,))) == ()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert (daemon_rules(share), daemon_rules(free)) == (("set-uid", "one-owner"), ("one-owner",))
+    assert qemu_rules(machine) == ("set-uid",)
+    assert qemu_rules(replace(machine, networks=(helped,))) == ()
+
+
+def test_by_9p_all_are_privileged_or_none() -> None:
+    other = Share("/i", "/other", privileged=True)
+    with pytest.raises(MachineError) as caught:
+        virtiofs.planned([HERE, other], "9p")
+    assert "-v /i:/other:privileged" in caught.value.message and caught.value.hint
+    virtiofs.planned([HERE, other], "virtiofs")
+    virtiofs.planned([HERE, replace(HERE, readonly=True)], "9p")
 
 
 def test_argv_and_settings() -> None:

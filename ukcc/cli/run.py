@@ -11,7 +11,7 @@ from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.vm import disks, launch, net_options, options, virtiofs
 from ukcc.vm.guest import Guest
-from ukcc.vm.machine import NINE_P
+from ukcc.vm.machine import AUTO
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import QEMU, VMMS, check_cid
 
@@ -49,14 +49,18 @@ from ukcc.vm.vmm import QEMU, VMMS, check_cid
     help="Forward a port of the host, on loopback unless ADDR is given.",
 )
 @click.option(
-    "-v", "--volume", multiple=True, metavar="HOSTDIR:GUESTDIR[:ro]", help="Share a directory."
+    "-v",
+    "--volume",
+    multiple=True,
+    metavar="HOSTDIR:GUESTDIR[:ro|:privileged]",
+    help="Share a directory. privileged: set-uid files and devices made in it are the host's.",
 )
 @click.option(
     "--share-by",
     type=click.Choice(virtiofs.WAYS),
-    default=NINE_P,
+    default=AUTO,
     show_default=True,
-    help="How -v does it; auto is virtiofs where that works.",
+    help="How -v does it; auto is virtiofs where that works, and 9p for :ro.",
 )
 @click.option(
     "--disk",
@@ -161,7 +165,7 @@ def options_of(
     timeout: "float | None",
     publish: tuple[str, ...] = (),
     volume: tuple[str, ...] = (),
-    share_by: str = NINE_P,
+    share_by: str = AUTO,
     disk: tuple[str, ...] = (),
     create: "str | None" = None,
     read_only: bool = False,

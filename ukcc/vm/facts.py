@@ -3,9 +3,10 @@
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ukcc import paths
 from ukcc.errors import MachineError, UkccError
@@ -13,6 +14,10 @@ from ukcc.image.headers import PT_NOTE, Headers, read_headers
 from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.libtool import wrapper_mend
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
+
+_KERNEL_CONSTANTS = ".uk.kernel.rodata"
+_MOST_CONSTANTS = 64 << 20  # bytes; ours has less than one MiB
+_Found = TypeVar("_Found")
 
 _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
 
@@ -55,14 +60,33 @@ def read_metadata(image: str) -> dict[str, Any]:
     return _metadata(_read_notes(image))
 
 
+def kernel_has_virtiofs(image: str) -> bool:
+    """Whether the kernel in a whole image can mount a share by virtiofs.
+
+    By the name of that file system among its constants, for the image may be on a host whose store
+    has not its kernel's configuration. Raises MachineError.
+    """
+
+    def look(fd: int, headers: Headers) -> bool:
+        section = headers.section(_KERNEL_CONSTANTS)
+        size = min(section.size, _MOST_CONSTANTS) if section else 0
+        return section is not None and b"\0virtiofs\0" in os.pread(fd, size, section.offset)
+
+    return _read(image, look)
+
+
 def _read_notes(image: str) -> list[bytes]:
+    return _read(image, _notes)
+
+
+def _read(image: str, look: "Callable[[int, Headers], _Found]") -> "_Found":
     try:
         fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
     try:
         size = os.fstat(fd).st_size
-        return _notes(fd, read_headers(fd, size, image))
+        return look(fd, read_headers(fd, size, image))
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
     except UkccError as error:

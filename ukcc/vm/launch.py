@@ -23,9 +23,10 @@ from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
+from ukcc.vm.confine import confined_argv
 from ukcc.vm.contents import read_contents, user_ids
 from ukcc.vm.diskfile import ROOT, in_use, prepared
-from ukcc.vm.facts import ImageFacts
+from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
@@ -33,6 +34,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
 from ukcc.vm.vmm import QEMU, check_vmm, check_vsock, vmm_text
 from ukcc.vm.volumes import check_shares
@@ -50,8 +52,7 @@ def run(options: RunOptions) -> int:
     contents = read_contents(options, trace.prepare(options.trace))
     image, facts = contents.image, contents.facts
     terminal = Terminal() if options.detach else host_terminal()
-    way = virtiofs.way_for(options.share_by, facts.kernel_config)
-    options = replace(options, share_by=way)
+    options = replace(options, share_by=_way(options, image))
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
@@ -79,6 +80,8 @@ def run(options: RunOptions) -> int:
             virtiofs.served(options.shares, options.share_by) as serving,
         ):
             connected = replace(connected, shares=serving.shares)
+            for note in serving.notes:
+                _say(note)
             outcome = process.execute(
                 lambda endpoints: qemu_argv(connected, endpoints),
                 settings_archive(
@@ -99,6 +102,7 @@ def run(options: RunOptions) -> int:
                 started_fd=hooks.started_fd,
                 passed_fds=taps.descriptors(connected),
                 virtiofs=serving.fds,
+                rules=qemu_rules(connected),
             )
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")
@@ -162,11 +166,11 @@ def dry_run(options: RunOptions) -> str:
     contents = read_contents(options, trace.prepare(options.trace))
     image, facts = contents.image, contents.facts
     terminal = host_terminal() if options.vmm == QEMU else Terminal()
-    way = virtiofs.way_for(options.share_by, facts.kernel_config)
+    serving = virtiofs.planned(options.shares, _way(options, image))
     options = replace(
         options,
         disks=tuple(prepared(disk, make=False) for disk in options.disks),
-        shares=virtiofs.planned(options.shares, way),
+        shares=serving.shares,
     )
     machine = with_host(plan_machine(options, facts, _accel(options)), image)
     machine = taps.named(machine, options.image)
@@ -177,6 +181,8 @@ def dry_run(options: RunOptions) -> str:
     daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
+    for note in serving.notes:
+        _say(note)
     if options.vmm != QEMU:
         return vmm_text(options.vmm, machine, path)
     endpoints = Endpoints(
@@ -185,7 +191,18 @@ def dry_run(options: RunOptions) -> str:
         trace=str(path.with_suffix(".trace")),
         virtiofs=tuple(daemon_places),
     )
-    return daemons + shlex.join(qemu_argv(machine, endpoints))
+    return daemons + shlex.join(confined_argv(qemu_rules(machine), qemu_argv(machine, endpoints)))
+
+
+def _way(options: RunOptions, image: str) -> str:
+    """How the whole image's kernel can have the shares."""
+    if not options.shares:
+        return options.share_by
+    way = virtiofs.way_for(options.share_by, kernel_has_virtiofs(image))
+    if way != options.share_by:
+        for note in virtiofs.lossy(options.shares, "the image's kernel has no virtio-fs"):
+            _say(note)
+    return way
 
 
 def settings_archive(

@@ -1,0 +1,47 @@
+"""What a guest may not make of a directory of the host: the rules (confine.py) of who serves it."""
+
+import os
+from collections.abc import Sequence
+
+from ukcc.errors import MachineError
+from ukcc.vm.confine import ONE_OWNER, SET_GID, SET_UID
+from ukcc.vm.machine import NINE_P, Machine, Share
+
+
+def daemon_rules(share: Share) -> tuple[str, ...]:
+    """Of a virtiofsd. An ordinary user's knows no user but him, so that all files are his."""
+    rules = () if share.privileged else _bits()
+    return rules if _is_root() else (*rules, ONE_OWNER)
+
+
+def qemu_rules(machine: Machine) -> tuple[str, ...]:
+    """Of QEMU, which serves the shares by 9p.
+
+    An ordinary user's QEMU that is to ask a set-uid helper for its network obeys none: a process
+    with a filter cannot start such a program.
+    """
+    shares = [share for share in machine.shares if share.by == NINE_P and not share.readonly]
+    helped = any(network.helper for network in machine.networks)
+    if not shares or shares[0].privileged or (helped and not _is_root()):
+        return ()
+    return _bits()
+
+
+def check_privileged(shares: Sequence[Share]) -> None:
+    """Raises MachineError for shares that QEMU cannot serve at once."""
+    mixed = [share for share in shares if share.by == NINE_P and not share.readonly]
+    if len({share.privileged for share in mixed}) > 1:
+        one = next(share for share in mixed if share.privileged)
+        raise MachineError(
+            f"-v {one.host}:{one.guest}:privileged: by 9p, all shares are privileged or none",
+            "say privileged of each, or of none",
+        )
+
+
+def _bits() -> tuple[str, ...]:
+    """An ordinary user's set-gid bit gives away a group of his; directories do need it."""
+    return (SET_UID, SET_GID) if _is_root() else (SET_UID,)
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
