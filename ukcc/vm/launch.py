@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,10 @@ from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.confine import confined_argv
-from ukcc.vm.contents import read_contents, user_ids
-from ukcc.vm.diskfile import ROOT, in_use, prepared
+from ukcc.vm.contents import Contents, read_contents, user_ids
+from ukcc.vm.disk_qemu import descriptors, with_names
+from ukcc.vm.diskfile import ROOT, in_use, opened, prepared
+from ukcc.vm.disks import Disk
 from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -58,7 +60,13 @@ def run(options: RunOptions) -> int:
     check_host(options)
     supervise.check(options.name)
     owner = user_ids(options, contents) if options.disks else ROOT
-    options = replace(options, disks=tuple(prepared(disk, True, owner) for disk in options.disks))
+    with opened(options.disks, owner) as disks:
+        return _boot(replace(options, disks=disks), contents, terminal)
+
+
+def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
+    """With what the machine gets of the host open."""
+    image, facts = contents.image, contents.facts
     machine = plan_machine(
         options,
         facts,
@@ -100,7 +108,7 @@ def run(options: RunOptions) -> int:
                 on_report=shower,
                 on_running=hooks.on_running,
                 started_fd=hooks.started_fd,
-                passed_fds=taps.descriptors(connected),
+                passed_fds=[*taps.descriptors(connected), *descriptors(connected.disks)],
                 virtiofs=serving.fds,
                 rules=qemu_rules(connected),
             )
@@ -301,13 +309,14 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     if panic:
         why = panic[1].decode(errors="replace")
         raise MachineError(f"{options.image}: the kernel panicked: {why}", status=PANICKED)
-    raise MachineError(f"{options.image}: {_what_happened(outcome)}")
+    raise MachineError(f"{options.image}: {_what_happened(outcome, options.disks)}")
 
 
-def _what_happened(outcome: Outcome) -> str:
+def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:
     """One line on a machine that ended without telling the application's status."""
-    said = outcome.stderr.strip().splitlines()
-    if outcome.returncode > 0 and (file := in_use(outcome.stderr)):
+    stderr = with_names(outcome.stderr, disks)
+    said = stderr.strip().splitlines()
+    if outcome.returncode > 0 and (file := in_use(stderr)):
         return f"--disk {file}: another machine has it; end that one first, or copy the file"
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"
