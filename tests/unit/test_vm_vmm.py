@@ -100,7 +100,8 @@ def test_cloud_hypervisor() -> None:
     pairs = dict(itertools.pairwise(words))
     assert pairs["--initramfs"] == str(SETTINGS) and pairs["--serial"] == "tty"
     assert pairs["--cpus"] == "boot=2" and pairs["--memory"] == "size=256M"
-    assert pairs["--net"] == "tap=tap0" and pairs["--disk"] == "path=/d.img,readonly=off"
+    assert pairs["--net"] == "tap=tap0"
+    assert pairs["--disk"] == "path=/d.img,image_type=raw,readonly=off"
     assert pairs["--vsock"] == "cid=7,socket=/tmp/settings.vsock"
 
 
@@ -113,6 +114,7 @@ def test_cloud_hypervisor() -> None:
         ({"nets": NONE, "shares": (Share("/h", "/g"),)}, "no -v /h"),
         ({"nets": (NetOption("bridge", "br0"),)}, "makes its taps, not ukcc"),
         ({"nets": NONE, "disks": (Disk("/d", format="qcow2"),)}, "raw disks only"),
+        ({"nets": NONE, "disks": (Disk("/d.qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "gdb_port": 1}, "--gdb is for QEMU"),
         ({"nets": NONE, "machine": "q35"}, "--machine is for QEMU"),
         ({"nets": NONE, "cpus": 65}, "CPUs, not 65"),
