@@ -138,13 +138,13 @@ def command(
     if not dry_run:
         return launch.run(wanted)
     settings = configured.shown(context)
-    line = launch.dry_run(wanted)
+    would = launch.dry_run(wanted)
     if as_json:
-        click.echo(configured.shown_json(settings, line))
+        click.echo(configured.shown_json(settings, would))
         return 0
     for setting in configured.shown_lines(settings):
         click.echo(f"ukcc run: {setting}", err=True)
-    click.echo(line)
+    click.echo(would.text)
     return 0
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ukcc.errors import MachineError
@@ -38,7 +38,7 @@ from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import QEMU, check_vmm, check_vsock, vmm_text
+from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, check_vsock, vmm_text
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -163,11 +163,24 @@ def lengthen_queues(pid: int, options: RunOptions) -> None:
         backlog.lengthen(pid, endpoints)
 
 
-def dry_run(options: RunOptions) -> str:
-    """The command line that `run` would use, in one line for a shell.
+@dataclass(frozen=True)
+class DryRun:
+    """What `run` would do.
 
-    It can be pasted: the archive of the settings is written to a file whose name comes from its
-    contents, in the directory for temporary files, and stays there.
+    text: one line for a shell, or another VMM's configuration; command: QEMU's words or the other
+    VMM's, none if it has but a configuration; daemons: commands that serve shares beside it.
+    """
+
+    text: str
+    command: tuple[str, ...] = ()
+    daemons: tuple[tuple[str, ...], ...] = ()
+
+
+def dry_run(options: RunOptions) -> DryRun:
+    """What `run` would do, done by nobody.
+
+    The line can be pasted: the archive of the settings is written to a file whose name comes from
+    its contents, in the directory for temporary files, and stays there.
     """
     if options.vmm != QEMU:
         check_vmm(options.vmm, options)
@@ -186,20 +199,23 @@ def dry_run(options: RunOptions) -> str:
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
-    daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
+    daemons = virtiofs.commands(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
     for note in serving.notes:
         _say(note)
     if options.vmm != QEMU:
-        return vmm_text(options.vmm, machine, path)
+        text = vmm_text(options.vmm, machine, path)
+        return DryRun(text, () if options.vmm == FIRECRACKER else tuple(shlex.split(text)))
     endpoints = Endpoints(
         initrd=str(path),
         record=str(path.with_suffix(".record")),
         trace=str(path.with_suffix(".trace")),
-        virtiofs=tuple(daemon_places),
+        virtiofs=tuple(f"path={place}" for place in daemons),
     )
-    return daemons + shlex.join(confined_argv(qemu_rules(machine), qemu_argv(machine, endpoints)))
+    command = confined_argv(qemu_rules(machine), qemu_argv(machine, endpoints))
+    text = virtiofs.paste_prefix(daemons) + shlex.join(command)
+    return DryRun(text, tuple(command), tuple(tuple(argv) for argv in daemons.values()))
 
 
 def _way(options: RunOptions, image: str) -> str:

@@ -10,11 +10,12 @@ only, by his own number: so the guest sees the files as his, as by 9p, and what 
 
 import contextlib
 import os
+import shlex
 import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -281,14 +282,22 @@ def _start(argv: Sequence[str], listener: int, rules: Sequence[str]) -> "subproc
     )
 
 
-def paste_prefix(shares: Sequence[Share], directory: Path, name: str) -> "tuple[str, list[str]]":
-    """What has to run before QEMU in a line that can be pasted, and where it is, for QEMU."""
-    words, places = [], []
+def commands(shares: Sequence[Share], directory: Path, name: str) -> "dict[str, list[str]]":
+    """What is to run beside a QEMU that we do not start: the socket's path -> the daemon's argv."""
+    found = {}
     for index, share in enumerate(shares):
         if share.by == VIRTIOFS:
             path = str(directory / f"{name}.{index}.socket")
-            argv = confined_argv(daemon_rules(share), daemon_argv(share, LISTENER), path)
-            command = proc.paste_line(argv)
-            words.append(f"{command} & until [ -S {path} ]; do sleep 0.1; done; ")
-            places.append(f"path={path}")
-    return "".join(words), places
+            argv = daemon_argv(share, LISTENER)
+            found[path] = confined_argv(daemon_rules(share), argv, path)
+    return found
+
+
+def paste_prefix(commands: "Mapping[str, Sequence[str]]") -> str:
+    """The same as what comes before QEMU in a line for a shell, and waits until they serve."""
+    words = []
+    for path, argv in commands.items():
+        place = shlex.quote(path)
+        start = f"rm -f {place}; {proc.paste_line(argv)} &"
+        words.append(f"{start} until [ -S {place} ]; do sleep 0.1; done; ")
+    return "".join(words)
