@@ -37,7 +37,7 @@ MIB = 1 << 20
         ("/d.img,cache=none,create=1g", Disk("/d.img", create=1024 * MIB, cache="none")),
         ("/a,b:c,ro.img:/my data", Disk("/a,b:c,ro.img", "/my data")),
         ("/d.img,format=qcow2", Disk("/d.img", format="qcow2")),
-        ("/d.qcow2,format=raw", Disk("/d.qcow2", format="raw")),
+        ("/d.img,format=raw", Disk("/d.img", format="raw")),
         ("/d.qcow2,backing=/b", Disk("/d.qcow2", backing=("/b",))),
         (
             "/d:/data,backing=/b=c,format=qcow2,backing=/d:e,ro",
@@ -79,7 +79,9 @@ def test_disk_of_a_relative_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("/d.img,format=raw,format=qcow2", "not understood"),
         ("/d.qcow2,backing=", "not understood"),
         ("/d.img,backing=/b", "only a qcow2 image"),
-        ("/d.qcow2,format=raw,backing=/b", "only a qcow2 image"),
+        ("/d.img,format=raw,backing=/b", "only a qcow2 image"),
+        # its guest would write the header that counts when format is left out
+        ("/d.qcow2:/data,format=raw", "not to be called .qcow2"),
     ],
 )
 def test_disk_refused(text: str, said: str) -> None:
@@ -321,13 +323,16 @@ def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
     with pytest.raises(MachineError) as caught:
         diskfile.prepared(Disk(str(image), "/data", create=16 * MIB))
     assert "has 32M, not 16M" in caught.value.message
-    other = written(tmp_path / "other.qcow2", ext(), 16 * MIB)
-    for disk_format in ("", "qcow2"):
+    for name, disk_format, mend in (
+        ("other.qcow2", "", "rename it"),
+        ("other.qcow2", "qcow2", "rename it"),
+        ("other.img", "qcow2", "leave format out"),
+    ):
+        other = written(tmp_path / name, ext(), 16 * MIB)
         with pytest.raises(MachineError) as caught:
             diskfile.prepared(Disk(str(other), "/data", format=disk_format))
         assert "no qcow2 image, it holds an ext file system" in caught.value.message
-        assert "format=raw" in caught.value.hint
-    assert diskfile.prepared(Disk(str(other), "/data", format="raw")).format == "raw"
+        assert mend in caught.value.hint
     # what is made is raw
     for name, disk_format in (("new.qcow2", ""), ("new.img", "qcow2")):
         with pytest.raises(MachineError) as caught:

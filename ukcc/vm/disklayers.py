@@ -78,7 +78,7 @@ def check_format(disk: Disk, looked: Looked, said: bool) -> None:
     if looked.layer.format == QCOW2:
         if not is_qcow2(looked.head):
             what = contents(looked.head)
-            mend = f"add ,format=raw if {what} is what the machine shall have"
+            mend = "rename it, to .img" if named_qcow2(looked.layer.file) else "leave format out"
             raise _refused(disk, looked, f"it is no qcow2 image, it holds {what}", mend)
         return
     kind = image_kind(looked.head)
@@ -87,7 +87,7 @@ def check_format(disk: Disk, looked: Looked, said: bool) -> None:
             disk,
             looked,
             f"it begins as {kind}, and is used as a raw disk, whose contents the guest writes",
-            "add ,format=qcow2 if you have made it so, ,format=raw if a machine has"
+            "add ,format=raw if a machine has had it; ,format=qcow2 only if you have made it so"
             if kind == QCOW2_IMAGE
             else "add ,format=raw if the machine shall have these bytes, or convert it: "
             "qemu-img convert -O raw",

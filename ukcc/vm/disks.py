@@ -111,6 +111,11 @@ def parse_disk(text: str) -> Disk:
             f"--disk {text}: format={disk_format}: no such format",
             f"it is {_or(FORMATS)}; qemu-img convert makes either of other images",
         )
+    if disk_format == RAW and named_qcow2(file):
+        # without format=raw, some day, what the guest has written there would be an image's header
+        raise MachineError(
+            f"--disk {text}: a raw disk is not to be called {_QCOW2_NAME}", "rename it, to .img"
+        )
     disk = Disk(
         str(Path.cwd() / file),
         f"/{guest}" if found else "",
