@@ -2,11 +2,15 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from image_samples import kernel_bin, make_sysroot, program
 
 from ukcc.errors import MachineError
+from ukcc.image.pack import pack_image
 from ukcc.vm import virtiofs
+from ukcc.vm.facts import kernel_has_virtiofs
 from ukcc.vm.machine import Address, Machine, Network, Share
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
@@ -86,6 +90,47 @@ def test_a_daemon_that_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MachineError) as caught, virtiofs.served([HERE], "virtiofs"):
         pass
     assert "no way" in caught.value.message
+
+
+@pytest.mark.parametrize(("user", "tried"), [(0, "chroot"), (1000, "namespace")])
+def test_root_can_do_without_name_spaces(
+    monkeypatch: pytest.MonkeyPatch, user: int, tried: str
+) -> None:
+    def argv(share: Share, listener: int, sandbox: str) -> list[str]:
+        return ["sh", "-c", f"echo not by {sandbox}; exit 1"]
+
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(virtiofs, "daemon_argv", argv)
+    with virtiofs.served([HERE], "auto") as serving:
+        [note] = serving.notes
+    assert f"virtiofsd: not by {tried}." in note
+
+
+def test_the_line_to_paste(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each daemon with its rules, and a socket that is not one of an earlier time."""
+    by = replace(HERE, by="virtiofs")
+    commands = virtiofs.commands([HERE, by], tmp_path, "name")
+    place = f"{tmp_path}/name.1.socket"
+    assert list(commands) == [place]
+    words = commands[place]
+    assert "set-uid" in words and f"listen={place}" in words and words[-4:-2] == ["-f", "--fd=3"]
+    line = virtiofs.paste_prefix(commands)
+    assert line.startswith(f"rm -f {place}; ") and f"& until [ -S {place} ]" in line
+
+
+def test_whether_a_kernel_has_it(tmp_path: Path) -> None:
+    """As the image says itself: the store may know nothing of its kernel."""
+    found = []
+    for name, constants in (("with", b"fuse\0virtiofs\0hiprio"), ("without", b"virtiofs")):
+        sysroot = make_sysroot(tmp_path / name)
+        kernel = bytearray(kernel_bin())
+        kernel[0x2010 : 0x2010 + len(constants)] = constants
+        (sysroot / "kernel" / "kernel.bin").write_bytes(kernel)
+        (tmp_path / "p").write_bytes(program() + b"\0virtiofs\0")
+        image = str(tmp_path / f"{name}.image")
+        pack_image(str(tmp_path / "p"), image, sysroot=str(sysroot), link_command=[], name="p")
+        found.append(kernel_has_virtiofs(image))
+    assert found == [True, False]
 
 
 def test_argv_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
