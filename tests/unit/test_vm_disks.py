@@ -81,7 +81,7 @@ def test_disk_of_a_relative_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("/d.img,backing=/b", "only a qcow2 image"),
         ("/d.img,format=raw,backing=/b", "only a qcow2 image"),
         # its guest would write the header that counts when format is left out
-        ("/d.qcow2:/data,format=raw", "not to be called .qcow2"),
+        ("/d.qcow2:/data,format=raw", "must not be named .qcow2"),
     ],
 )
 def test_disk_refused(text: str, said: str) -> None:
@@ -331,7 +331,7 @@ def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
         other = written(tmp_path / name, ext(), 16 * MIB)
         with pytest.raises(MachineError) as caught:
             diskfile.prepared(Disk(str(other), "/data", format=disk_format))
-        assert "no qcow2 image, it holds an ext file system" in caught.value.message
+        assert "not a qcow2 image; it holds an ext file system" in caught.value.message
         assert mend in caught.value.hint
     # what is made is raw
     for name, disk_format in (("new.qcow2", ""), ("new.img", "qcow2")):
@@ -365,7 +365,7 @@ def overlay(directory: Path, backing: bytes, kind: bytes = b"qcow2", name: str =
         (b"secret", b"raw", "of raw format"),
         (b"secret", b"", "of unsaid format"),
         (b"secret", b"vmdk", "of vmdk format"),
-        (b"secret", b"qcow2", "no qcow2 image"),
+        (b"secret", b"qcow2", "not a qcow2 image"),
         (b"link.qcow2", b"qcow2", "a link that leads elsewhere"),
         (b"deep/base.qcow2", b"qcow2", "a link that leads elsewhere"),
         (b"absent.qcow2", b"qcow2", "No such file"),

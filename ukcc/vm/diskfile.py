@@ -206,7 +206,7 @@ def _mend(error: OSError) -> str:
     return {
         errno.EACCES: "change its permissions, or add ,ro",
         errno.EROFS: "add ,ro",
-        errno.EBUSY: "unmount it on the host",
+        errno.EBUSY: "unmount it on the host, or end the machine that has it",
         errno.EISDIR: "-v shares it",
         errno.ENOENT: "make its directory first",
         errno.ENOSPC: "free some space",

@@ -42,17 +42,24 @@ def open_layer(
     if kind == stat.S_IFBLK:
         flags |= os.O_EXCL  # of a device: nobody has it mounted
     fd = os.open(file, flags)
+    if kind == stat.S_IFBLK and not writable:
+        # two may read it
+        fd = _reopen(fd)
     stack.callback(os.close, fd)
     status = os.fstat(fd)
     if stat.S_IFMT(status.st_mode) != kind:
         raise OSError(errno.EINVAL, "it has just become another file")
-    if kind == stat.S_IFBLK and not writable:
-        # two may read it
-        fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, fd)
     layer = Layer(file, disk_format, kind == stat.S_IFBLK, fd)
     head = _read(fd, MOST_HEAD if disk_format == QCOW2 else HEAD)
     return Looked(layer, head, os.lseek(fd, 0, os.SEEK_END), (status.st_dev, status.st_ino))
+
+
+def _reopen(exclusive: int) -> int:
+    """The same device for reading, without the claim to be the only one."""
+    try:
+        return os.open(f"/proc/self/fd/{exclusive}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(exclusive)
 
 
 def _kind(mode: int) -> int:
@@ -79,7 +86,7 @@ def check_format(disk: Disk, looked: Looked, said: bool) -> None:
         if not is_qcow2(looked.head):
             what = contents(looked.head)
             mend = "rename it, to .img" if named_qcow2(looked.layer.file) else "leave format out"
-            raise _refused(disk, looked, f"it is no qcow2 image, it holds {what}", mend)
+            raise _refused(disk, looked, f"it is not a qcow2 image; it holds {what}", mend)
         return
     kind = image_kind(looked.head)
     if kind and not said:

@@ -114,7 +114,7 @@ def parse_disk(text: str) -> Disk:
     if disk_format == RAW and named_qcow2(file):
         # without format=raw, some day, what the guest has written there would be an image's header
         raise MachineError(
-            f"--disk {text}: a raw disk is not to be called {_QCOW2_NAME}", "rename it, to .img"
+            f"--disk {text}: a raw disk must not be named {_QCOW2_NAME}", "rename it, to .img"
         )
     disk = Disk(
         str(Path.cwd() / file),
