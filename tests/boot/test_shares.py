@@ -123,6 +123,10 @@ def told(stdout: bytes) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in stdout.decode().splitlines())
 
 
+def lines_on_shares(stderr: bytes) -> list[bytes]:
+    return [line for line in stderr.splitlines() if line.startswith(b"ukcc run: -v ")]
+
+
 def _is_harmless(file: Path) -> bool:
     mode = file.lstat().st_mode
     special = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
@@ -138,7 +142,7 @@ def test_what_a_guest_cannot_make_of_the_host(
     share = f"{tmp_path}:/data"
     status, stdout, stderr = boot(maker, options=["--share-by", way, "-v", share])
     found = told(stdout)
-    assert (status, stderr, found["again"]) == (0, b"", "made")
+    assert (status, lines_on_shares(stderr), found["again"]) == (0, [], "made")
     assert {what for what in REFUSED if found[what] == "Operation not permitted"} == REFUSED
     assert found["capability"] != "made"
     assert all(_is_harmless(file) for file in tmp_path.iterdir())
@@ -202,12 +206,11 @@ def test_by_9p_with_a_line_on_it(maker: Path, boot: Boot, tmp_path: Path) -> Non
     share.mkdir()
     status, stdout, stderr = boot(maker, options=["-v", f"{share}:/data"])
     assert status == 0 and told(stdout)["again"] == "made"
-    assert stderr.count(b"\n") == 1
-    assert stderr.startswith(b"ukcc run: -v ") and b"/data goes by 9p: virtiofsd takes" in stderr
-    assert b"--share-by 9p accepts that" in stderr
+    [line] = lines_on_shares(stderr)
+    assert b"/data goes by 9p: virtiofsd takes" in line and b"--share-by 9p accepts that" in line
     # nothing is lost where nothing is written, nor where it was asked for
     for options in (["-v", f"{share}:/data:ro"], ["--share-by", "9p", "-v", f"{share}:/data"]):
-        assert boot(maker, options=options).stderr == b""
+        assert lines_on_shares(boot(maker, options=options).stderr) == []
 
 
 WAITER = r"""

@@ -23,7 +23,6 @@ from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, copies, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
-from ukcc.vm.confine import confined_argv
 from ukcc.vm.contents import Contents, read_contents, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
 from ukcc.vm.diskfile import ROOT, in_use, opened, prepared
@@ -36,6 +35,7 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
 from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, check_vsock, vmm_text
@@ -91,7 +91,9 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
             for note in serving.notes:
                 _say(note)
             outcome = process.execute(
-                lambda endpoints: qemu_argv(connected, endpoints),
+                lambda endpoints: filtered_argv(
+                    qemu_rules(connected), qemu_argv(connected, endpoints)
+                ),
                 settings_archive(
                     connected,
                     terminal,
@@ -110,7 +112,6 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
                 started_fd=hooks.started_fd,
                 passed_fds=[*taps.descriptors(connected), *descriptors(connected.disks)],
                 virtiofs=serving.fds,
-                rules=qemu_rules(connected),
             )
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")
@@ -213,7 +214,7 @@ def dry_run(options: RunOptions) -> DryRun:
         trace=str(path.with_suffix(".trace")),
         virtiofs=tuple(f"path={place}" for place in daemons),
     )
-    command = confined_argv(qemu_rules(machine), qemu_argv(machine, endpoints))
+    command = filtered_argv(qemu_rules(machine), qemu_argv(machine, endpoints))
     text = virtiofs.paste_prefix(daemons) + shlex.join(command)
     return DryRun(text, tuple(command), tuple(tuple(argv) for argv in daemons.values()))
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures.reports import Report
-from ukcc.vm.confine import confiner
 from ukcc.vm.console import Console
 from ukcc.vm.copies import Copies, Copy, Pipe, StdinPort
 from ukcc.vm.qemu import Endpoints
@@ -106,7 +105,6 @@ def execute(
     started_fd: "int | None" = None,
     passed_fds: Iterable[int] = (),
     feed_stdin: bool = True,
-    rules: Sequence[str] = (),
 ) -> Outcome:
     """Runs the machine to its end. timeout: seconds.
 
@@ -122,7 +120,7 @@ def execute(
     soon as there is one. `started_fd`: a socket for QEMU's second monitor, closed here when QEMU
     has it; there it answers as soon as the machine runs. `passed_fds`: what else
     QEMU inherits. Without `feed_stdin` the guest's standard input stays open, and nothing comes of
-    ours. `rules`: what QEMU may not do (confine.py).
+    ours.
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
@@ -154,7 +152,7 @@ def execute(
         passed += [console.guest_end.fileno()] if console else []
         passed += [] if started_fd is None else [started_fd]
         stack.enter_context(stopping.caught())
-        machine = _start(make_argv(endpoints), passed, rules)
+        machine = _start(make_argv(endpoints), passed)
         running = Running(machine, watch)
         if started_fd is not None:
             os.close(started_fd)
@@ -263,21 +261,13 @@ def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
     return fd
 
 
-def _start(
-    argv: Sequence[str], passed: Sequence[int], rules: Sequence[str] = ()
-) -> "subprocess.Popen[bytes]":
+def _start(argv: Sequence[str], passed: Sequence[int]) -> "subprocess.Popen[bytes]":
     """QEMU, in a session of its own: Ctrl-C is the application's before it is QEMU's."""
     try:
         # the latter has the better words, and takes longer to load than QEMU to start
         program = shutil.which(argv[0]) or proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
-    confine = confiner(rules)
-
-    def prepare() -> None:
-        die_with_parent()
-        confine()
-
     return subprocess.Popen(
         argv,
         executable=program,
@@ -286,7 +276,7 @@ def _start(
         stderr=subprocess.PIPE,
         pass_fds=passed,
         start_new_session=True,
-        preexec_fn=prepare,
+        preexec_fn=die_with_parent,
     )
 
 

@@ -1,11 +1,11 @@
-"""What a guest may not make of a directory of the host: the rules (confine.py) of who serves it."""
+"""What a guest may not make of the host's files: rules (share_filter.py) of who serves a share."""
 
 import os
 from collections.abc import Sequence
 
 from ukcc.errors import MachineError
-from ukcc.vm.confine import ONE_OWNER, SET_GID, SET_UID
 from ukcc.vm.machine import NINE_P, Machine, Share
+from ukcc.vm.share_filter import ONE_OWNER, SET_GID, SET_UID
 
 
 def daemon_rules(share: Share) -> tuple[str, ...]:

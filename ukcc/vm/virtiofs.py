@@ -21,9 +21,9 @@ from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
-from ukcc.vm.confine import LISTENER, confined_argv, confiner
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Share
 from ukcc.vm.process import die_with_parent
+from ukcc.vm.share_filter import LISTENER, filtered_argv, installer
 from ukcc.vm.share_rules import check_privileged, daemon_rules
 
 WAYS = (AUTO, VIRTIOFS, NINE_P)
@@ -36,7 +36,7 @@ PROGRAM = "/usr/lib/qemu/virtiofsd"
 # it log is not to fill our memory.
 _OPTIONS = "cache=auto,timeout=0,xattr,log_level=err"
 # It asks for all the capabilities that it knows a use for, and fails without one of them. These are
-# those of set-uid programs and of devices (confine.py).
+# those of set-uid programs and of devices (share_filter.py).
 _LESS_CAPABLE = "modcaps=-mknod:-setfcap:-fsetid"
 # chroot: where no name spaces can be made, as in most containers; only for root.
 _NAMESPACE, _CHROOT = "namespace", "chroot"
@@ -262,11 +262,11 @@ def _start(argv: Sequence[str], listener: int, rules: Sequence[str]) -> "subproc
         program = proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
-    confine = confiner(rules)
+    install = installer(rules)
 
     def prepare() -> None:
         die_with_parent()
-        confine()
+        install()
 
     return subprocess.Popen(
         argv,
@@ -289,7 +289,7 @@ def commands(shares: Sequence[Share], directory: Path, name: str) -> "dict[str, 
         if share.by == VIRTIOFS:
             path = str(directory / f"{name}.{index}.socket")
             argv = daemon_argv(share, LISTENER)
-            found[path] = confined_argv(daemon_rules(share), argv, path)
+            found[path] = filtered_argv(daemon_rules(share), argv, path)
     return found
 
 

@@ -1,8 +1,8 @@
 """Starts a program that serves a guest's file system calls, without the rights to do harm by them.
 
 What is set here is inherited by what the process runs later. Standard library only, and a program
-of its own as well (`python3 -I -S confine.py RULE... [listen=PATH] -- PROGRAM WORD...`), so that a
-line which `--dry-run` prints does the same as a run.
+of its own as well (`python3 -I -S share_filter.py RULE... [listen=PATH] -- PROGRAM WORD...`), so
+that a line which `--dry-run` prints does the same as a run.
 
 A file that a guest makes in a shared directory is a file of the host. There a set-uid program runs
 with its owner's rights (root's, in a share of root's), a device node is the host's device, and file
@@ -100,7 +100,7 @@ def _check_mode(index: int, bits: int, node: bool) -> list[_Step]:
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
 
 
-def confiner(rules: Sequence[str]) -> Callable[[], None]:
+def installer(rules: Sequence[str]) -> Callable[[], None]:
     """To be called in the process that is to obey: between fork and exec, or before exec.
 
     What it needs is made here, for between fork and exec there is little that one may do. The call
@@ -115,7 +115,7 @@ def confiner(rules: Sequence[str]) -> Callable[[], None]:
     described = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     zeros = (ctypes.c_ulong(0),) * 3
 
-    def confine(_kept: object = buffer) -> None:
+    def install(_kept: object = buffer) -> None:
         for capability in _CAPABILITIES:
             # without CAP_SETPCAP there is none of them
             libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), *zeros)
@@ -125,10 +125,10 @@ def confiner(rules: Sequence[str]) -> Callable[[], None]:
         ):
             raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
 
-    return confine
+    return install
 
 
-def confined_argv(rules: Sequence[str], words: Sequence[str], listen: str = "") -> list[str]:
+def filtered_argv(rules: Sequence[str], words: Sequence[str], listen: str = "") -> list[str]:
     """The command that starts `words` so; listen: where descriptor LISTENER is to listen."""
     own = [*rules, *([_LISTEN + listen] if listen else [])]
     if not own:
@@ -156,7 +156,7 @@ def main(words: Sequence[str]) -> int:
             _listen(rules.pop().removeprefix(_LISTEN))
         if not set(rules) <= set(RULES):
             raise OSError(errno.EINVAL, f"rules are {', '.join(RULES)}, not {' '.join(rules)}")
-        confiner(rules)()
+        installer(rules)()
         os.execvp(command[0], list(command))
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What whoever serves a guest's files may not do, tried by a process that is confined so."""
+"""What whoever serves a guest's files may not do, tried by a process with such a filter."""
 
 import errno
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.vm import confine
-from ukcc.vm.confine import ONE_OWNER, SET_GID, SET_UID
+from ukcc.vm import share_filter
+from ukcc.vm.share_filter import ONE_OWNER, SET_GID, SET_UID
 
 BIT_OF = {SET_UID: stat.S_ISUID, SET_GID: stat.S_ISGID}
 
@@ -23,7 +23,7 @@ def attempt(rules: list[str], act: Callable[[], object]) -> int:
     if child == 0:
         status = 255
         try:
-            confine.confiner(rules)()
+            share_filter.installer(rules)()
             act()
             status = 0
         except OSError as error:
@@ -82,22 +82,22 @@ def test_one_owner(tmp_path: Path) -> None:
 def test_as_a_program(tmp_path: Path) -> None:
     place = tmp_path / "socket"
     words = [sys.executable, "-c", "import os; os.fstat(3); os.chmod('x', 0o4755)"]
-    argv = confine.confined_argv([SET_UID], words, str(place))
+    argv = share_filter.filtered_argv([SET_UID], words, str(place))
     (tmp_path / "x").touch()
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "PermissionError" in done.stderr and "'x'" in done.stderr
     assert stat.S_ISSOCK(place.stat().st_mode)
-    assert confine.confined_argv([], ["a", "b"]) == ["a", "b"]
+    assert share_filter.filtered_argv([], ["a", "b"]) == ["a", "b"]
 
 
 def test_what_a_program_cannot_become(tmp_path: Path) -> None:
     for argv, said in (
-        (confine.confined_argv([SET_UID], ["/nowhere"]), "/nowhere: No such file"),
+        (share_filter.filtered_argv([SET_UID], ["/nowhere"]), "/nowhere: No such file"),
         (
-            confine.confined_argv(["all"], ["true"]),
+            share_filter.filtered_argv(["all"], ["true"]),
             "one-owner, not all",
         ),
-        (confine.confined_argv([], ["true"], "/nowhere/x"), "true: No such file"),
+        (share_filter.filtered_argv([], ["true"], "/nowhere/x"), "true: No such file"),
     ):
         done = subprocess.run(argv, capture_output=True, text=True)
         assert done.returncode == 125 and said in done.stderr and done.stderr.count("\n") == 1
