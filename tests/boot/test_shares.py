@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
+from conftest import DEADLINE, FACTOR, Boot, Build, Result, needs_mounts, run_argv
 
 from ukcc import paths
 
@@ -167,36 +169,93 @@ main(["run", *sys.argv[2:]])
 """
 
 
-@needs_virtiofs
-@needs_mounts
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("options", [[], ["--user", "1234:1234"], ["--user", "33"]])
-def test_files_of_an_ordinary_user(maker: Path, options: list[str]) -> None:
-    """All is his on the host, whoever the program is, as by 9p; and no filter is in his way."""
+@pytest.fixture
+def users() -> Iterator[Path]:
+    """A directory of user 1234's, with `share` and `home` in it."""
     place = Path(tempfile.mkdtemp(prefix="ukcc-user-"))
     try:
-        share, home = place / "share", place / "home"
-        for directory in (place, share, home):
+        for directory in (place, place / "share", place / "home"):
             directory.mkdir(exist_ok=True)
             os.chown(directory, 1234, 1234)
             directory.chmod(0o755)
-        share.chmod(0o777)
-        image = shutil.copy(maker, place)
-        words = [*options, "--accel", "tcg", "--net", "none", "-v", f"{share}:/data", image]
-        argv = [sys.executable, "-c", AS_USER, "1234", *words]
-        environment = {**os.environ, "HOME": str(home), "UKCC_HOME": str(home / "ukcc")}
-        environment.pop("XDG_RUNTIME_DIR", None)
-        done = subprocess.run(argv, env=environment, capture_output=True, timeout=DEADLINE * FACTOR)
-        assert (done.returncode, done.stderr) == (0, b"")
-        found = told(done.stdout)
-        assert {what for what in REFUSED if found[what] == "Operation not permitted"} == REFUSED
-        # as root in the guest to another's, or nobody's business of a user there
-        assert found["owner"] == ("Operation not permitted" if options else "made")
-        files = list(share.iterdir())
-        assert [file.name for file in files] == ["tool"]
-        assert all(_is_harmless(file) and file.stat().st_uid == 1234 for file in files)
+        yield place
     finally:
         shutil.rmtree(place)
+
+
+def run_as_user(place: Path, image: Path, options: Sequence[str]) -> Result:
+    home = place / "home"
+    words = [*options, "--accel", "tcg", "--net", "none", "-v", f"{place}/share:/data"]
+    argv = [sys.executable, "-c", AS_USER, "1234", *words, shutil.copy(image, place)]
+    environment = {**os.environ, "HOME": str(home), "UKCC_HOME": str(home / "ukcc")}
+    environment.pop("XDG_RUNTIME_DIR", None)
+    done = subprocess.run(argv, env=environment, capture_output=True, timeout=DEADLINE * FACTOR)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@needs_virtiofs
+@needs_mounts
+@needs_users
+@pytest.mark.parametrize("options", [[], ["--user", "1234:1234"], ["--user", "33"]])
+def test_files_of_an_ordinary_user(maker: Path, users: Path, options: list[str]) -> None:
+    """All is his on the host, whoever the program is, as by 9p."""
+    share = users / "share"
+    share.chmod(0o777)
+    status, stdout, stderr = run_as_user(users, maker, options)
+    assert (status, lines_on_shares(stderr)) == (0, [])
+    found = told(stdout)
+    assert {what for what in REFUSED if found[what] == "Operation not permitted"} == REFUSED
+    # to another one: by the guest's root it does nothing, and is nobody else's business there
+    assert found["owner"] == ("Operation not permitted" if options else "made")
+    files = list(share.iterdir())
+    assert [file.name for file in files] == ["tool"]
+    assert all(_is_harmless(file) and file.stat().st_uid == 1234 for file in files)
+
+
+OPENER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+int main(void)
+{
+	const struct rlimit many = { 3000, 3000 };
+	char name[40];
+	int i, fd = 0;
+
+	if (setrlimit(RLIMIT_NOFILE, &many))
+		return 1;
+	for (i = 0; i < 1500 && fd >= 0; i++) {
+		snprintf(name, sizeof(name), "/data/%d", i);
+		fd = open(name, O_WRONLY | O_CREAT, 0600);
+	}
+	printf("%d %s\n", i, fd < 0 ? strerror(errno) : "open");
+	return 0;
+}
+"""
+
+
+@needs_virtiofs
+@needs_mounts
+@needs_users
+def test_many_open_files_of_an_ordinary_user(build_image: Build, users: Path) -> None:
+    """The daemon has two descriptors for each, and its user a limit of 1024 to begin with."""
+    image = build_image(OPENER, name="opener")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 4096:
+        pytest.skip(f"{most} open files are the most here")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))
+    try:
+        status, stdout, _ = run_as_user(users, image, [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (status, stdout) == (0, b"1500 open\n")
 
 
 @needs_mounts

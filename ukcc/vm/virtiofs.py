@@ -10,6 +10,7 @@ only, by his own number: so the guest sees the files as his, as by 9p, and what 
 
 import contextlib
 import os
+import resource
 import shlex
 import socket
 import struct
@@ -264,8 +265,12 @@ def _start(argv: Sequence[str], listener: int, rules: Sequence[str]) -> "subproc
         raise MachineError(error.message, error.hint) from None
     install = installer(rules)
 
+    # two for each file that the guest has open; an ordinary user's daemon cannot raise it itself
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+
     def prepare() -> None:
         die_with_parent()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
         install()
 
     return subprocess.Popen(
