@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ def examine(store: Store) -> list[Finding]:
         _program("QEMU", "qemu-system-x86_64", needed=True),
         *_confinement(),
         _kvm(),
+        _shares(),
         _unwinder(),
     ]
 
@@ -124,6 +126,23 @@ def _kvm() -> Finding:
     if verdict.works:
         return Finding("KVM", True, False, "works")
     return Finding("KVM", False, False, f"{verdict.reason}; TCG serves instead, more slowly")
+
+
+def _shares() -> Finding:
+    from ukcc.vm import virtiofs
+    from ukcc.vm.machine import VIRTIOFS, Share
+
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="ukcc-doctor-") as directory,
+            virtiofs.served([Share(directory, "/data")], VIRTIOFS),
+        ):
+            return Finding("shares", True, False, "by virtiofs")
+    except UkccError as error:
+        why = error.message.rpartition(":/data: ")[2]
+        found = f"{why}; -v goes by 9p, where processes that append to one file lose data"
+        mend = error.hint if not os.access(virtiofs.PROGRAM, os.X_OK) else ""
+        return Finding("shares", False, False, found, mend)
 
 
 def _unwinder() -> Finding:

@@ -32,6 +32,7 @@ PACKAGES = {
     "python3": "python3",
     "qemu-system-x86_64": "qemu-system-x86",
     "strip": "binutils",
+    "unshare": "util-linux",
     "xz": "xz-utils",
 }
 

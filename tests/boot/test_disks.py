@@ -2,13 +2,13 @@
 
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import qcow2_samples
 from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
 from ukcc.vm.superblock import HEAD, read_ext
@@ -130,19 +130,9 @@ def test_a_disk_keeps_what_it_was_given(
     assert data.read_bytes() == before
 
 
-def empty_qcow2(size: int) -> bytes:
-    """An image of `size` zero bytes: header, L1 table, refcount table and block of 64 KiB each."""
-    cluster = 1 << 16
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, size, 0, 1, cluster, 2 * cluster, 1, 0, 0
-    )
-    blocks = [header, b"", struct.pack(">Q", 3 * cluster), struct.pack(">4H", 1, 1, 1, 1)]
-    return b"".join(block.ljust(cluster, b"\0") for block in blocks)
-
-
 def test_an_image_of_qemu(keeper: Path, boot: Boot, tmp_path: Path) -> None:
     image = tmp_path / "image.qcow2"
-    image.write_bytes(empty_qcow2(8 * MIB))
+    image.write_bytes(qcow2_samples.empty(8 * MIB))
     options = ["--disk", f"{tmp_path}/first.img,create=16M", "--disk", f"{image},ro"]
     _, stdout, _ = boot(keeper, options=options)
     assert b"8388608 bytes, " in stdout
@@ -151,6 +141,104 @@ def test_an_image_of_qemu(keeper: Path, boot: Boot, tmp_path: Path) -> None:
     assert (status, stdout) == (126, b"")
     assert stderr.startswith(b"ukcc run: cannot mount the disk at /data: ")
     assert stderr.count(b"\n") == 1
+
+
+# Copies the file that is named over the beginning of its disk, or a text, or shows what is there.
+RAW_WRITER = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	static char data[1 << 20];
+	int disk = open("/dev/vda", O_RDWR), file = open(argv[1], O_RDONLY);
+	size_t size = sizeof(data);
+
+	if (disk < 0 || argc != 2)
+		return 1;
+	if (!strcmp(argv[1], "show"))
+		return read(disk, data, 100) < 0 || puts(data) < 0;
+	if (file < 0)
+		strcpy(data, argv[1]);
+	else
+		size = read(file, data, sizeof(data));
+	return write(disk, data, size) < 0 || fsync(disk);
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def raw_writer(build_image: Build) -> Path:
+    return build_image(RAW_WRITER, name="raw_writer")
+
+
+def test_a_guest_cannot_have_a_file_of_the_host(
+    raw_writer: Path, boot: Boot, tmp_path: Path
+) -> None:
+    """It makes its raw disk an image whose data is in that file, and writes at its next run."""
+    secret = b"of the host\n".ljust(MIB, b"\0")
+    (tmp_path / "secret").write_bytes(secret)
+    (tmp_path / "bait").mkdir()
+    bait = qcow2_samples.naming_data_file(MIB, f"{tmp_path}/secret")
+    (tmp_path / "bait" / "image").write_bytes(bait)
+    disk = tmp_path / "d.img"
+    disk.write_bytes(bytes(16 * MIB))
+    options = ["--disk", str(disk), "-v", f"{tmp_path}/bait:/bait:ro"]
+    assert boot(raw_writer, "/bait/image", options=options).status == 0
+    assert disk.read_bytes().startswith(bait)
+
+    status, stdout, stderr = boot(raw_writer, "of the guest", options=["--disk", str(disk)])
+    assert (status, stdout, stderr.count(b"\n")) == (125, b"", 1)
+    assert b"d.img: it begins as a qcow2 image" in stderr and b"format=raw" in stderr
+    # to the one who knows, it is a raw disk like any other
+    assert boot(raw_writer, "of the guest", options=["--disk", f"{disk},format=raw"]).status == 0
+    assert disk.read_bytes().startswith(b"of the guest\0")
+    disk.write_bytes(bait)
+    status, stdout, stderr = boot(raw_writer, "show", options=["--disk", f"{disk},format=qcow2"])
+    assert (status, stdout, stderr.count(b"\n")) == (125, b"", 1)
+    assert b"whose data is in another file" in stderr
+    assert (tmp_path / "secret").read_bytes() == secret
+
+
+def test_layers_of_a_disk(raw_writer: Path, boot: Boot, tmp_path: Path) -> None:
+    """What the user names is below, and not what the image says; it is only read."""
+    base, other = tmp_path / "base: 1,2.img", tmp_path / "base.img"
+    base.write_bytes(b"of the base".ljust(MIB, b"\0"))
+    other.write_bytes(b"of another".ljust(MIB, b"\0"))
+    top = tmp_path / "top.qcow2"
+    top.write_bytes(qcow2_samples.empty(MIB, os.fsencode(other), b"raw"))
+    middle = tmp_path / "middle.qcow2"
+    middle.write_bytes(qcow2_samples.empty(MIB, b"top.qcow2", b"qcow2"))
+    (tmp_path / "link").symlink_to(base)
+    options = ["--disk", f"{top},backing={tmp_path}/link"]
+    assert boot(raw_writer, "show", options=options)[:2] == (0, b"of the base\n")
+    assert boot(raw_writer, "of the guest", options=options).status == 0
+    assert boot(raw_writer, "show", options=options)[:2] == (0, b"of the guest\n")
+    assert base.read_bytes().rstrip(b"\0") == b"of the base"
+    # with an image between, that it may name itself, and all that is below named in its order
+    options = ["--disk", f"{middle},backing={top},backing={tmp_path}/link,cache=unsafe"]
+    assert boot(raw_writer, "show", options=options)[:2] == (0, b"of the guest\n")
+    status, _, stderr = boot(raw_writer, "show", options=["--disk", f"{middle}"])
+    assert status == 125 and b"an image does not choose files of the host" in stderr
+
+
+@pytest.mark.parametrize("name", ['json:{"driver":"raw"}', "nbd:localhost:1", "a,b=c.img"])
+def test_a_name_is_a_name(raw_writer: Path, boot: Boot, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"here".ljust(MIB, b"\0"))
+    options = ["--disk", f"{tmp_path}/{name},cache=writethrough"]
+    assert boot(raw_writer, "show", options=options)[:2] == (0, b"here\n")
+    line = subprocess.run(
+        run_argv(raw_writer, ["show"], ["--dry-run", *options]), capture_output=True, check=True
+    ).stdout
+    done = subprocess.run(
+        ["sh", "-c", line],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=DEADLINE * FACTOR,
+    )
+    assert b"here" in done.stdout
 
 
 WAITER = r"""

@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+import resource
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Build, needs_mounts, run_argv
+from conftest import DEADLINE, FACTOR, Boot, Build, Result, needs_mounts, run_argv
 
 from ukcc import paths
 
@@ -72,6 +76,200 @@ def test_two_sides(program: Path, tmp_path: Path, way: str) -> None:
     assert (tmp_path / "outside").readlink() == Path("/proc/self/comm")
     assert len(list((tmp_path / "many").iterdir())) == 300
     assert both.stat().st_uid == os.geteuid()
+
+
+# Makes what would be set-uid, a device or privileged on the host; says what it was told.
+MAKER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static void told(const char *what, int result)
+{
+	printf("%s: %s\n", what, result < 0 ? strerror(errno) : "made");
+}
+
+int main(void)
+{
+	/* VFS_CAP_REVISION_2: cap_net_raw+ep */
+	static const unsigned char capability[20] = { 1, 0, 0, 2, 0, 32 };
+
+	if (chdir("/data") || close(open("tool", O_WRONLY | O_CREAT, 0755)))
+		return 1;
+	told("owner", chown("tool", 1000, 1000));
+	told("chmod", chmod("tool", 06755));
+	told("open", open("opened", O_WRONLY | O_CREAT, 04755));
+	told("mknod", mknod("node", S_IFREG | 04755, 0));
+	told("device", mknod("device", S_IFCHR | 0666, makedev(1, 3)));
+	told("block", mknod("block", S_IFBLK | 0666, makedev(8, 0)));
+	told("capability", setxattr("tool", "security.capability", capability, 20, 0));
+	told("again", open("tool", O_RDWR));
+	return 0;
+}
+"""
+
+REFUSED = {"chmod", "open", "mknod", "device", "block"}
+
+
+@pytest.fixture(scope="session")
+def maker(build_image: Build) -> Path:
+    return build_image(MAKER, name="maker")
+
+
+def told(stdout: bytes) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in stdout.decode().splitlines())
+
+
+def lines_on_shares(stderr: bytes) -> list[bytes]:
+    return [line for line in stderr.splitlines() if line.startswith(b"ukcc run: -v ")]
+
+
+def _is_harmless(file: Path) -> bool:
+    mode = file.lstat().st_mode
+    special = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+    return not special and not mode & (stat.S_ISUID | stat.S_ISGID) and not os.listxattr(file)
+
+
+@pytest.mark.parametrize(
+    "way", ["9p", pytest.param("virtiofs", marks=[needs_virtiofs, needs_mounts])]
+)
+def test_what_a_guest_cannot_make_of_the_host(
+    maker: Path, boot: Boot, tmp_path: Path, way: str
+) -> None:
+    share = f"{tmp_path}:/data"
+    status, stdout, stderr = boot(maker, options=["--share-by", way, "-v", share])
+    found = told(stdout)
+    assert (status, lines_on_shares(stderr), found["again"]) == (0, [], "made")
+    assert {what for what in REFUSED if found[what] == "Operation not permitted"} == REFUSED
+    assert found["capability"] != "made"
+    assert all(_is_harmless(file) for file in tmp_path.iterdir())
+    (tmp_path / "tool").unlink()
+    # who wants it so
+    status, stdout, _ = boot(maker, options=["--share-by", way, "-v", f"{share}:privileged"])
+    assert status == 0 and told(stdout)["chmod"] == "made"
+    assert (tmp_path / "tool").stat().st_mode & stat.S_ISUID
+
+
+# Runs ukcc as another user. What is imported late may be where he cannot read.
+AS_USER = """
+import os, sys
+import plumbum
+import ukcc.cli.run, ukcc.vm.launch, ukcc.lifecycle.supervise, ukcc.failures.show
+from ukcc.cli import main
+user = int(sys.argv[1])
+os.setgroups([])
+os.setresgid(user, user, user)
+os.setresuid(user, user, user)
+main(["run", *sys.argv[2:]])
+"""
+
+
+@pytest.fixture
+def users() -> Iterator[Path]:
+    """A directory of user 1234's, with `share` and `home` in it."""
+    place = Path(tempfile.mkdtemp(prefix="ukcc-user-"))
+    try:
+        for directory in (place, place / "share", place / "home"):
+            directory.mkdir(exist_ok=True)
+            os.chown(directory, 1234, 1234)
+            directory.chmod(0o755)
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+def run_as_user(place: Path, image: Path, options: Sequence[str]) -> Result:
+    home = place / "home"
+    words = [*options, "--accel", "tcg", "--net", "none", "-v", f"{place}/share:/data"]
+    argv = [sys.executable, "-c", AS_USER, "1234", *words, shutil.copy(image, place)]
+    environment = {**os.environ, "HOME": str(home), "UKCC_HOME": str(home / "ukcc")}
+    environment.pop("XDG_RUNTIME_DIR", None)
+    done = subprocess.run(argv, env=environment, capture_output=True, timeout=DEADLINE * FACTOR)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@needs_virtiofs
+@needs_mounts
+@needs_users
+@pytest.mark.parametrize("options", [[], ["--user", "1234:1234"], ["--user", "33"]])
+def test_files_of_an_ordinary_user(maker: Path, users: Path, options: list[str]) -> None:
+    """All is his on the host, whoever the program is, as by 9p."""
+    share = users / "share"
+    share.chmod(0o777)
+    status, stdout, stderr = run_as_user(users, maker, options)
+    assert (status, lines_on_shares(stderr)) == (0, [])
+    found = told(stdout)
+    assert {what for what in REFUSED if found[what] == "Operation not permitted"} == REFUSED
+    # to another one: by the guest's root it does nothing, and is nobody else's business there
+    assert found["owner"] == ("Operation not permitted" if options else "made")
+    files = list(share.iterdir())
+    assert [file.name for file in files] == ["tool"]
+    assert all(_is_harmless(file) and file.stat().st_uid == 1234 for file in files)
+
+
+OPENER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+int main(void)
+{
+	const struct rlimit many = { 3000, 3000 };
+	char name[40];
+	int i, fd = 0;
+
+	if (setrlimit(RLIMIT_NOFILE, &many))
+		return 1;
+	for (i = 0; i < 1500 && fd >= 0; i++) {
+		snprintf(name, sizeof(name), "/data/%d", i);
+		fd = open(name, O_WRONLY | O_CREAT, 0600);
+	}
+	printf("%d %s\n", i, fd < 0 ? strerror(errno) : "open");
+	return 0;
+}
+"""
+
+
+@needs_virtiofs
+@needs_mounts
+@needs_users
+def test_many_open_files_of_an_ordinary_user(build_image: Build, users: Path) -> None:
+    """The daemon has two descriptors for each, and its user a limit of 1024 to begin with."""
+    image = build_image(OPENER, name="opener")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 4096:
+        pytest.skip(f"{most} open files are the most here")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))
+    try:
+        status, stdout, _ = run_as_user(users, image, [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (status, stdout) == (0, b"1500 open\n")
+
+
+@needs_mounts
+def test_by_9p_with_a_line_on_it(maker: Path, boot: Boot, tmp_path: Path) -> None:
+    """Where no daemon can be; nobody is to lose what processes append without having been told."""
+    share = tmp_path / "with, comma"
+    share.mkdir()
+    status, stdout, stderr = boot(maker, options=["-v", f"{share}:/data"])
+    assert status == 0 and told(stdout)["again"] == "made"
+    [line] = lines_on_shares(stderr)
+    assert b"/data goes by 9p: virtiofsd takes" in line and b"--share-by 9p accepts that" in line
+    # nothing is lost where nothing is written, nor where it was asked for
+    for options in (["-v", f"{share}:/data:ro"], ["--share-by", "9p", "-v", f"{share}:/data"]):
+        assert lines_on_shares(boot(maker, options=options).stderr) == []
 
 
 WAITER = r"""

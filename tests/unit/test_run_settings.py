@@ -176,7 +176,8 @@ def test_what_the_user_says_counts_though_an_image_says_it(
 def test_the_dry_run_says_who_said_what(
     image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(launch, "dry_run", lambda options: "qemu -kernel 'a b'")
+    would = launch.DryRun("qemu -kernel 'a b'", ("qemu", "-kernel", "a b"))
+    monkeypatch.setattr(launch, "dry_run", lambda options: would)
     path = image.parent / "uk.toml"
     path.write_text('memory = 99\n[env]\nA = "1 2"\n')
     with pytest.raises(SystemExit):
@@ -195,6 +196,18 @@ def test_the_dry_run_says_who_said_what(
     assert answer["command"] == ["qemu", "-kernel", "a b"]
     assert answer["settings"]["memory"] == {"value": 99, "from": str(path)}
     assert answer["settings"]["accel"] == {"value": "auto", "from": "default"}
+    assert answer.keys() == {"command", "settings"}
+    # what has to run beside it is not in the VMM's words
+    for would, further in (
+        (launch.DryRun("d & qemu", ("qemu",), (("d", "x"),)), {"daemons": [["d", "x"]]}),
+        (launch.DryRun('{"boot": 1}'), {"configuration": {"boot": 1}}),
+    ):
+        monkeypatch.setattr(launch, "dry_run", lambda options, would=would: would)
+        with pytest.raises(SystemExit):
+            cli.main(["run", "--dry-run", "--json", str(image)])
+        answer = json.loads(capsys.readouterr().out)
+        assert answer.pop("settings") and answer.pop("command") == list(would.command)
+        assert answer == further
 
 
 def test_a_link_loads_no_library_of_others(tmp_path: Path) -> None:

@@ -189,6 +189,15 @@ def test_no_toml(tmp_path: Path, data: bytes, reason: str) -> None:
     assert "\n" not in caught.value.message
 
 
+def test_all_files_of_a_disk_are_beside_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "uk.toml"
+    path.write_text('disk = ["a.qcow2:/a,backing=b.qcow2,backing=/c", "/d,ro"]\n')
+    assert read_settings(str(path)).values["disk"] == [
+        f"{tmp_path}/a.qcow2:/a,backing={tmp_path}/b.qcow2,backing=/c",
+        "/d,ro",
+    ]
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "no", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(UkccError, match=reason):

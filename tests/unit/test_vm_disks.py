@@ -1,15 +1,19 @@
 """`--disk`: its words, what a file holds, and what QEMU and init are told."""
 
+import json
 import os
+import stat
 import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import qcow2_samples
 
 from ukcc.errors import MachineError
 from ukcc.vm import diskfile, superblock
-from ukcc.vm.disks import Disk, parse_disk, parse_size, size_word, with_create
+from ukcc.vm.disk_qemu import descriptors, with_names
+from ukcc.vm.disks import Disk, Layer, parse_disk, parse_size, size_word, with_create
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine, Share
 from ukcc.vm.options import RunOptions
@@ -32,6 +36,13 @@ MIB = 1 << 20
         ("/d.img:/data,create=64M", Disk("/d.img", "/data", create=64 * MIB)),
         ("/d.img,cache=none,create=1g", Disk("/d.img", create=1024 * MIB, cache="none")),
         ("/a,b:c,ro.img:/my data", Disk("/a,b:c,ro.img", "/my data")),
+        ("/d.img,format=qcow2", Disk("/d.img", format="qcow2")),
+        ("/d.img,format=raw", Disk("/d.img", format="raw")),
+        ("/d.qcow2,backing=/b", Disk("/d.qcow2", backing=("/b",))),
+        (
+            "/d:/data,backing=/b=c,format=qcow2,backing=/d:e,ro",
+            Disk("/d", "/data", readonly=True, format="qcow2", backing=("/b=c", "/d:e")),
+        ),
     ],
 )
 def test_disk(text: str, disk: Disk) -> None:
@@ -41,6 +52,10 @@ def test_disk(text: str, disk: Disk) -> None:
 def test_disk_of_a_relative_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse_disk("d.img:/data").file == str(tmp_path / "d.img")
+    # never what QEMU would take for a protocol
+    for name in ("nbd:localhost:1", 'json:{"driver":"raw"}', "fat:rw:etc", "file:shadow"):
+        assert parse_disk(name).file == str(tmp_path / name)
+    assert parse_disk("d.qcow2,backing=nbd:x").backing == (str(tmp_path / "nbd:x"),)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +74,14 @@ def test_disk_of_a_relative_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("/d.img,cache=fast", "cache=fast: no such mode"),
         ("/d.img,create=big", "big is no size"),
         ("/d.img,ro,create=1G", "read-only"),
+        ("/d.img,format=vmdk", "format=vmdk: no such format"),
+        ("/d.img,format", "not understood"),
+        ("/d.img,format=raw,format=qcow2", "not understood"),
+        ("/d.qcow2,backing=", "not understood"),
+        ("/d.img,backing=/b", "only a qcow2 image"),
+        ("/d.img,format=raw,backing=/b", "only a qcow2 image"),
+        # its guest would write the header that counts when format is left out
+        ("/d.qcow2:/data,format=raw", "must not be named .qcow2"),
     ],
 )
 def test_disk_refused(text: str, said: str) -> None:
@@ -91,22 +114,45 @@ def test_create_goes_with_one_disk() -> None:
 
 
 def test_argv_and_settings_of_disks() -> None:
+    layers = (Layer("/c", "qcow2", fd=7), Layer("/b1", "qcow2", fd=9), Layer("/b2", "raw", True))
     disks = (
-        Disk("/a,b", "/data/sub"),
-        Disk("/c", readonly=True, format="qcow2", cache="none"),
-        Disk("/e", "/ro", readonly=True),
+        Disk('/a,b"', "/data/sub", cache="unsafe"),
+        Disk("/c", readonly=True, format="qcow2", cache="none", layers=layers),
+        Disk("/e", "/ro", readonly=True, cache="directsync"),
     )
     shares = (Share("/h", "/data"), Share("/h", "/data/sub/more"))
     machine = Machine("app", 128, 1, "tcg", (), shares, disks=disks, readonly_root=True)
     argv = qemu_argv(machine, Endpoints("/i", "/r"))
-    drives = [argv[i + 1] for i, word in enumerate(argv) if word == "-drive"]
-    assert drives[0] == (
-        "file=/a,,b,format=raw,if=none,id=disk0,cache=writeback,"
-        "discard=unmap,werror=report,rerror=report"
-    )
-    assert "format=qcow2" in drives[1] and "cache=none" in drives[1]
-    assert drives[1].endswith(",readonly=on")
-    assert argv.index("virtio-blk-pci,drive=disk0") < argv.index("virtio-blk-pci,drive=disk1")
+    assert "-drive" not in argv
+    nodes = [json.loads(argv[i + 1]) for i, word in enumerate(argv) if word == "-blockdev"]
+    shared = {"read-only": False, "discard": "unmap", "cache": {"direct": False, "no-flush": True}}
+    assert nodes[0] == {
+        "node-name": "disk0",
+        "driver": "raw",
+        **shared,
+        "file": {"driver": "file", "filename": '/a,b"', **shared},
+    }
+    # each layer has its driver, and none may follow what an image says
+    below = nodes[1]["backing"]
+    assert [node["driver"] for node in (nodes[1], below, below["backing"])] == [
+        "qcow2",
+        "qcow2",
+        "raw",
+    ]
+    assert nodes[1]["file"]["filename"] == "/dev/fdset/1" and nodes[1]["cache"]["direct"]
+    assert below["file"]["filename"] == "/dev/fdset/2" and below["read-only"]
+    assert below["backing"]["file"]["driver"] == "host_device"
+    assert below["backing"]["file"]["filename"] == "/b2"
+    sets = [argv[i + 1] for i, word in enumerate(argv) if word == "-add-fd"]
+    assert sets == ["fd=7,set=1", "fd=9,set=2"] and descriptors(disks) == [7, 9]
+    told = "Is another process using the image [/dev/fdset/2]? /dev/fdset/9"
+    assert diskfile.in_use(with_names(told, disks)) == "/b1"
+    devices = [word for word in argv if word.startswith("virtio-blk-pci,")]
+    reports = "werror=report,rerror=report,write-cache="
+    assert devices == [
+        f"virtio-blk-pci,drive=disk{n},{reports}{cache}"
+        for n, cache in enumerate(("on", "on", "off"))
+    ]
     # a place is mounted before what is in it
     assert settings_lines(machine, Terminal())[2:] == (
         "mount=share0:/data:rw",
@@ -238,49 +284,195 @@ def test_a_large_file_system_has_a_high_word(tmp_path: Path) -> None:
     assert found is not None and found.size == ((1 << 32) + 16384) * 1024
 
 
-def qcow2(version: int, backing: int, *extensions: tuple[int, bytes]) -> bytes:
-    head = struct.pack(">4sIQIIQ", b"QFI\xfb", version, backing, 4, 16, 32 * MIB)
-    head = head.ljust(100, b"\0")
-    head = (head + struct.pack(">I", 104))[: 104 if version > 2 else 72]
-    for kind, data in extensions:
-        head += struct.pack(">II", kind, len(data)) + data.ljust((len(data) + 7) // 8 * 8, b"\0")
-    return head.ljust(superblock.HEAD, b"\0")
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (qcow2_samples.header(MIB), "a qcow2 image"),
+        (qcow2_samples.header(MIB, version=1), "a qcow2 image"),
+        (b"QED\0", "a QED image"),
+        (b"KDMV", "a VMDK image"),
+        (b"# Disk DescriptorFile\nversion=1\n", "a VMDK image"),
+        (at(0x40, b"\x7f\x10\xda\xbe")[:0x44], "a VDI image"),
+        (b"vhdxfile", "a VHDX image"),
+        (b"conectix", "a VHD image"),
+        (b"WithoutFreeSpace", "a Parallels image"),
+    ],
+)
+@pytest.mark.parametrize("guest", ["", "/data"])
+def test_a_raw_disk_never_becomes_an_image(
+    tmp_path: Path, head: bytes, kind: str, guest: str
+) -> None:
+    """A guest writes what it likes to the beginning of its disk, with a file system around it."""
+    file = written(tmp_path / "d.img", (head + ext()[len(head) :]), 16 * MIB)
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(file), guest))
+    assert f"it begins as {kind}" in caught.value.message and "format=raw" in caught.value.hint
+    # whoever knows that it is raw can say so
+    found = diskfile.prepared(Disk(str(file), guest, format="raw"))
+    assert found.format == "raw" and found.layers == (Layer(str(file), "raw"),)
+
+
+def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
+    image = tmp_path / "image.QCOW2"
+    image.write_bytes(qcow2_samples.empty(32 * MIB))
+    for disk_format in ("", "qcow2"):
+        for create in (0, 32 * MIB):
+            disk = Disk(str(image), "/data", create=create, format=disk_format)
+            layers = (Layer(str(image), "qcow2"),)
+            assert diskfile.prepared(disk) == replace(disk, format="qcow2", layers=layers)
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(image), "/data", create=16 * MIB))
+    assert "has 32M, not 16M" in caught.value.message
+    for name, disk_format, mend in (
+        ("other.qcow2", "", "rename it"),
+        ("other.qcow2", "qcow2", "rename it"),
+        ("other.img", "qcow2", "leave format out"),
+    ):
+        other = written(tmp_path / name, ext(), 16 * MIB)
+        with pytest.raises(MachineError) as caught:
+            diskfile.prepared(Disk(str(other), "/data", format=disk_format))
+        assert "not a qcow2 image; it holds an ext file system" in caught.value.message
+        assert mend in caught.value.hint
+    # what is made is raw
+    for name, disk_format in (("new.qcow2", ""), ("new.img", "qcow2")):
+        with pytest.raises(MachineError) as caught:
+            diskfile.prepared(Disk(str(tmp_path / name), create=16 * MIB, format=disk_format))
+        assert (
+            "create makes a raw disk" in caught.value.message
+            and "call it .img" in caught.value.hint
+        )
+        assert not (tmp_path / name).exists()
+
+
+def overlay(directory: Path, backing: bytes, kind: bytes = b"qcow2", name: str = "o.qcow2") -> Path:
+    file = directory / name
+    file.write_bytes(qcow2_samples.empty(16 * MIB, backing, kind))
+    return file
 
 
 @pytest.mark.parametrize(
-    ("head", "guesses"),
+    ("backing", "kind", "said"),
     [
-        (qcow2(2, 0), False),
-        (qcow2(3, 0), False),
-        (qcow2(2, 500), True),
-        (qcow2(3, 500, (0x6803F857, b"x" * 48)), True),
-        (qcow2(2, 500, (0xE2792ACA, b"raw")), False),
-        (qcow2(3, 500, (0x6803F857, b"x" * 47), (0xE2792ACA, b"raw")), False),
+        (b"/etc/passwd", b"qcow2", "not beside it"),
+        (b"../secret", b"qcow2", "not beside it"),
+        (b"sub/../../secret", b"qcow2", "not beside it"),
+        (b'json:{"driver":"nbd","host":"localhost"}', b"raw", "of raw format"),
+        (b'json:{"driver":"nbd","host":"localhost"}', b"qcow2", "no file's name"),
+        (b"nbd:localhost:10809", b"qcow2", "no file's name"),
+        (b"fat:rw:sub", b"qcow2", "no file's name"),
+        (b"file:base.qcow2", b"qcow2", "no file's name"),
+        (b"http://localhost/x", b"qcow2", "no file's name"),
+        (b"secret", b"raw", "of raw format"),
+        (b"secret", b"", "of unsaid format"),
+        (b"secret", b"vmdk", "of vmdk format"),
+        (b"secret", b"qcow2", "not a qcow2 image"),
+        (b"link.qcow2", b"qcow2", "a link that leads elsewhere"),
+        (b"deep/base.qcow2", b"qcow2", "a link that leads elsewhere"),
+        (b"absent.qcow2", b"qcow2", "No such file"),
+        (b"sub", b"qcow2", "a directory"),
+        (b"o.qcow2", b"qcow2", "based on itself"),
+        (b"\x1b[2J", b"raw", r"'\x1b[2J'"),
     ],
 )
-def test_qcow2(tmp_path: Path, head: bytes, guesses: bool) -> None:
-    file = tmp_path / "d.qcow2"
-    file.write_bytes(head)
-    if not guesses:
-        for create in (0, 32 * MIB):
-            disk = Disk(str(file), "/data", create=create)
-            assert diskfile.prepared(disk) == replace(disk, format="qcow2")
-        with pytest.raises(MachineError) as caught:
-            diskfile.prepared(Disk(str(file), "/data", create=16 * MIB))
-        assert "has 32M, not 16M" in caught.value.message
-        return
+def test_an_image_does_not_choose_files(
+    tmp_path: Path, backing: bytes, kind: bytes, said: str
+) -> None:
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    (place / "sub").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "base.qcow2").write_bytes(qcow2_samples.empty(16 * MIB))
+    (place / "secret").write_text("of the host")
+    (place / "link.qcow2").symlink_to(elsewhere / "base.qcow2")
+    (place / "deep").symlink_to(elsewhere)
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(file), "/data"))
-    assert "based on" in caught.value.message and "qemu-img rebase" in caught.value.hint
+        diskfile.prepared(Disk(str(overlay(place, backing, kind))))
+    assert said in caught.value.message
+    assert caught.value.line("x").isprintable()
+
+
+def test_layers_beside_each_other(tmp_path: Path) -> None:
+    names = ["o.qcow2", "sub/middle.qcow2", "sub/base.qcow2"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / names[2]).write_bytes(qcow2_samples.empty(16 * MIB))
+    overlay(tmp_path, b"base.qcow2", name=names[1])
+    found = diskfile.prepared(Disk(str(overlay(tmp_path, b"./sub/middle.qcow2"))))
+    assert [layer.format for layer in found.layers] == ["qcow2"] * 3
+    assert [os.path.realpath(layer.file) for layer in found.layers] == [
+        str(tmp_path / name) for name in names
+    ]
+    # the deepest is no better than the first
+    overlay(tmp_path / "sub", b"/etc/passwd", b"raw", name="base.qcow2")
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(tmp_path / "o.qcow2")))
+    assert "sub/base.qcow2: it is based on '/etc/passwd', of raw format" in caught.value.message
+
+
+def test_layers_that_the_user_names(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    base = tmp_path / "elsewhere" / "base.img"
+    base.write_bytes(bytes(MIB))
+    middle = overlay(tmp_path / "elsewhere", b"/anything", b"raw", name="middle")
+    top = overlay(tmp_path, b"nbd:elsewhere", b"qcow2")
+    named = (str(middle), str(base))
+    found = diskfile.prepared(Disk(str(top), backing=named))
+    assert found.layers == (
+        Layer(str(top), "qcow2"),
+        Layer(str(middle), "qcow2"),
+        Layer(str(base), "raw"),
+    )
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(top), backing=named[:1]))
+    assert "/anything" in caught.value.message and "backing=FILE once more" in caught.value.hint
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(top), backing=(*named, "/more")))
+    assert "backing=/more: " in caught.value.message
+    # whose format nobody says: by its name, and not by what a guest may have written
+    silent = overlay(tmp_path, b"x", b"", name="silent.qcow2")
+    assert diskfile.prepared(Disk(str(silent), backing=(str(base),))).layers[1].format == "raw"
+    base.write_bytes(qcow2_samples.empty(16 * MIB))
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(silent), backing=(str(base),)))
+    assert "it begins as a qcow2 image" in caught.value.message
+
+
+def test_too_many_layers(tmp_path: Path) -> None:
+    for number in range(40):
+        overlay(tmp_path, b"%d.qcow2" % (number + 1), name=f"{number}.qcow2")
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(tmp_path / "0.qcow2")))
+    assert "more than 32 images" in caught.value.message
+
+
+def test_what_was_looked_at_is_what_stays_open(tmp_path: Path) -> None:
+    """Whoever puts another file in its place between the look and QEMU's start has no luck."""
+    file = written(tmp_path / "d.img", ext(), 16 * MIB)
+    with diskfile.opened([Disk(str(file), "/data"), Disk(str(file), readonly=True)]) as disks:
+        (tmp_path / "other").write_text("another")
+        (tmp_path / "other").rename(file)
+        first, second = (disk.layers[0].fd for disk in disks)
+        assert first is not None and second is not None
+        assert os.pread(first, 2, 1024 + 0x38) == struct.pack("<H", 0xEF53)
+        os.pwrite(first, b"x", 0)
+        with pytest.raises(OSError, match="Bad file"):
+            os.pwrite(second, b"x", 0)
+        assert not os.get_inheritable(first)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(first)
 
 
 def test_files_that_are_no_disk(tmp_path: Path) -> None:
     (tmp_path / "away").symlink_to("nowhere")
+    (tmp_path / "null").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "fifo")
+    os.mknod(tmp_path / "socket", stat.S_IFSOCK | 0o600)
     for name, said in (
         ("", "a directory; -v shares it"),
         ("absent", "no such file; add ,create=SIZE"),
         ("away", "a link to nowhere"),
         ("x" * 300, "File name too long"),
+        ("fifo", "neither a file nor a disk"),
+        ("socket", "neither a file nor a disk"),
+        ("null", "neither a file nor a disk"),
     ):
         with pytest.raises(MachineError) as caught:
             diskfile.prepared(

@@ -43,6 +43,7 @@ def test_forward_refused(text: str) -> None:
         ("/srv:/data:rw", Share("/srv", "/data")),
         ("/a:b,c:/data", Share("/a:b,c", "/data")),
         ("/srv:/with space", Share("/srv", "/with space")),
+        ("/srv:/data:privileged", Share("/srv", "/data", privileged=True)),
     ],
 )
 def test_share(text: str, share: Share) -> None:

@@ -2,14 +2,19 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from image_samples import kernel_bin, make_sysroot, program
 
 from ukcc.errors import MachineError
+from ukcc.image.pack import pack_image
 from ukcc.vm import virtiofs
+from ukcc.vm.facts import kernel_has_virtiofs
 from ukcc.vm.machine import Machine, Share
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
+from ukcc.vm.share_rules import daemon_rules, qemu_rules
 
 HERE = Share("/h", "/data")
 
@@ -31,7 +36,11 @@ def present(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_way(share: Share, way: str, by: str) -> None:
-    assert virtiofs.planned([share], way) == (replace(share, by=by),)
+    planned = virtiofs.planned([share], way)
+    assert planned.shares == (replace(share, by=by),)
+    # nobody is told of what was asked for, nor of a share that cannot lose anything
+    asked = way == "9p" or share.readonly or by == "virtiofs"
+    assert len(planned.notes) == (0 if asked else 1)
 
 
 @pytest.mark.parametrize("share", [replace(HERE, readonly=True), replace(HERE, host="/a,b")])
@@ -41,33 +50,32 @@ def test_refused_when_asked_for(share: Share) -> None:
     assert "/data" in caught.value.message and "--share-by" in caught.value.hint
 
 
-WITH, OTHER = "# a kernel\nCONFIG_VIRTIO_FS=y\n", "# a kernel\n# CONFIG_VIRTIO_FS is not set\n"
-
-
 @pytest.mark.parametrize(
-    ("way", "config", "taken"),
+    ("way", "has_it", "taken"),
     [
-        *(("9p", config, "9p") for config in (WITH, OTHER, "")),
-        ("auto", WITH, "auto"),
-        ("auto", OTHER, "9p"),
-        ("auto", "", "9p"),
-        ("virtiofs", WITH, "virtiofs"),
-        ("virtiofs", "", "virtiofs"),
+        ("9p", True, "9p"),
+        ("9p", False, "9p"),
+        ("auto", True, "auto"),
+        ("auto", False, "9p"),
+        ("virtiofs", True, "virtiofs"),
     ],
 )
-def test_the_way_of_a_kernel(way: str, config: str, taken: str) -> None:
-    assert virtiofs.way_for(way, config) == taken
+def test_the_way_of_a_kernel(way: str, has_it: bool, taken: str) -> None:
+    assert virtiofs.way_for(way, has_it) == taken
 
 
 def test_a_kernel_without_it() -> None:
     with pytest.raises(MachineError) as caught:
-        virtiofs.way_for("virtiofs", OTHER)
+        virtiofs.way_for("virtiofs", False)
     assert "no virtio-fs" in caught.value.message
 
 
 def test_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "PROGRAM", "/nowhere/virtiofsd")
-    assert virtiofs.planned([HERE], "auto") == (HERE,)
+    planned = virtiofs.planned([HERE, replace(HERE, readonly=True)], "auto")
+    assert {share.by for share in planned.shares} == {"9p"}
+    [note] = planned.notes
+    assert "/nowhere/virtiofsd: no such program" in note and "--share-by 9p" in note
     with pytest.raises(MachineError) as caught:
         virtiofs.planned([HERE], "virtiofs")
     assert "apt-get install qemu-system-common" in caught.value.hint
@@ -77,18 +85,88 @@ def test_a_daemon_that_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "daemon_argv", lambda *_: ["sh", "-c", "echo no way >&2; exit 1"])
     with virtiofs.served([HERE], "auto") as serving:
         assert serving.shares == (HERE,) and serving.fds == ()
+        [note] = serving.notes
+        assert note.startswith("-v /h:/data goes by 9p: virtiofsd: no way.")
     with pytest.raises(MachineError) as caught, virtiofs.served([HERE], "virtiofs"):
         pass
     assert "no way" in caught.value.message
 
 
+@pytest.mark.parametrize(("user", "tried"), [(0, "chroot"), (1000, "namespace")])
+def test_root_can_do_without_name_spaces(
+    monkeypatch: pytest.MonkeyPatch, user: int, tried: str
+) -> None:
+    def argv(share: Share, listener: int, sandbox: str) -> list[str]:
+        return ["sh", "-c", f"echo not by {sandbox}; exit 1"]
+
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(virtiofs, "daemon_argv", argv)
+    with virtiofs.served([HERE], "auto") as serving:
+        [note] = serving.notes
+    assert f"virtiofsd: not by {tried}." in note
+
+
+def test_the_line_to_paste(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each daemon with its rules, and a socket that is not one of an earlier time."""
+    by = replace(HERE, by="virtiofs")
+    commands = virtiofs.commands([HERE, by], tmp_path, "name")
+    place = f"{tmp_path}/name.1.socket"
+    assert list(commands) == [place]
+    words = commands[place]
+    assert "set-uid" in words and f"listen={place}" in words and words[-4:-2] == ["-f", "--fd=3"]
+    line = virtiofs.paste_prefix(commands)
+    assert line.startswith(f"rm -f {place}; ") and f"& until [ -S {place} ]" in line
+
+
+def test_whether_a_kernel_has_it(tmp_path: Path) -> None:
+    """As the image says itself: the store may know nothing of its kernel."""
+    found = []
+    for name, constants in (("with", b"fuse\0virtiofs\0hiprio"), ("without", b"virtiofs")):
+        sysroot = make_sysroot(tmp_path / name)
+        kernel = bytearray(kernel_bin())
+        kernel[0x2010 : 0x2010 + len(constants)] = constants
+        (sysroot / "kernel" / "kernel.bin").write_bytes(kernel)
+        (tmp_path / "p").write_bytes(program() + b"\0virtiofs\0")
+        image = str(tmp_path / f"{name}.image")
+        pack_image(str(tmp_path / "p"), image, sysroot=str(sysroot), link_command=[], name="p")
+        found.append(kernel_has_virtiofs(image))
+    assert found == [True, False]
+
+
 def test_argv_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = "source=/h,cache=auto,timeout=0,xattr"
-    words = ["/bin/sh", "-f", "--fd=7", "-o", options]
+    options = "source=/h,sandbox=namespace,cache=auto,timeout=0,xattr,log_level=err"
+    less = ",modcaps=-mknod:-setfcap:-fsetid"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert virtiofs.daemon_argv(HERE, "--fd=7") == words
+    words = ["/bin/sh", "-f", "--fd=7", "-o"]
+    assert virtiofs.daemon_argv(HERE, 7) == [*words, options + less]
+    assert virtiofs.daemon_argv(replace(HERE, privileged=True), 7) == [*words, options]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert virtiofs.daemon_argv(HERE, "--fd=7") == ["unshare", "-r", *words]
+    monkeypatch.setattr(os, "getegid", lambda: 100)
+    unshare = ["unshare", "--map-user=1000", "--map-group=100", "--keep-caps"]
+    assert virtiofs.daemon_argv(HERE, 7) == [*unshare, *words, options + less]
+
+
+def test_who_may_make_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    share, free = HERE, replace(HERE, privileged=True)
+    machine = Machine("app", 96, 1, "tcg", (), (share,))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert daemon_rules(share) == qemu_rules(machine) == ("set-uid", "set-gid")
+    assert daemon_rules(free) == qemu_rules(replace(machine, shares=(free,))) == ()
+    # a machine that cannot write is not in need of any
+    for other in (replace(share, readonly=True), replace(share, by="virtiofs")):
+        assert qemu_rules(replace(machine, shares=(other,))) == ()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert (daemon_rules(share), daemon_rules(free)) == (("set-uid", "one-owner"), ("one-owner",))
+    assert qemu_rules(machine) == ("set-uid",)
+
+
+def test_by_9p_all_are_privileged_or_none() -> None:
+    other = Share("/i", "/other", privileged=True)
+    with pytest.raises(MachineError) as caught:
+        virtiofs.planned([HERE, other], "9p")
+    assert "-v /i:/other:privileged" in caught.value.message and caught.value.hint
+    virtiofs.planned([HERE, other], "virtiofs")
+    virtiofs.planned([HERE, replace(HERE, readonly=True)], "9p")
 
 
 def test_argv_and_settings() -> None:

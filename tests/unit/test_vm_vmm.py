@@ -10,7 +10,7 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.disks import Disk
-from ukcc.vm.machine import Address, Forward, Machine, Network, Share
+from ukcc.vm.machine import VIRTIOFS, Address, Forward, Machine, Network, Share
 from ukcc.vm.microvm import for_microvm
 from ukcc.vm.net_options import NetOption
 from ukcc.vm.options import RunOptions
@@ -100,7 +100,8 @@ def test_cloud_hypervisor() -> None:
     pairs = dict(itertools.pairwise(words))
     assert pairs["--initramfs"] == str(SETTINGS) and pairs["--serial"] == "tty"
     assert pairs["--cpus"] == "boot=2" and pairs["--memory"] == "size=256M"
-    assert pairs["--net"] == "tap=tap0" and pairs["--disk"] == "path=/d.img,readonly=off"
+    assert pairs["--net"] == "tap=tap0"
+    assert pairs["--disk"] == "path=/d.img,image_type=raw,readonly=off"
     assert pairs["--vsock"] == "cid=7,socket=/tmp/settings.vsock"
 
 
@@ -113,6 +114,7 @@ def test_cloud_hypervisor() -> None:
         ({"nets": NONE, "shares": (Share("/h", "/g"),)}, "no -v /h"),
         ({"nets": (NetOption("bridge", "br0"),)}, "makes its taps, not ukcc"),
         ({"nets": NONE, "disks": (Disk("/d", format="qcow2"),)}, "raw disks only"),
+        ({"nets": NONE, "disks": (Disk("/d.qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "gdb_port": 1}, "--gdb is for QEMU"),
         ({"nets": NONE, "machine": "q35"}, "--machine is for QEMU"),
         ({"nets": NONE, "cpus": 65}, "CPUs, not 65"),
@@ -147,3 +149,15 @@ def test_microvm_has_the_same_devices_at_other_places() -> None:
     assert {"virtio-rng-device", "virtio-net-device", "vhost-vsock-device"} <= set(kinds)
     assert argv.count("-serial") == 1
     assert "tsc_early_khz=2100000" in argv[argv.index("-append") + 1]
+
+
+def test_microvm_with_a_share_by_virtiofs() -> None:
+    share = Share("/h", "/data", by=VIRTIOFS)
+    machine = Machine("app", 128, 1, "tcg", (), (share,), kind="microvm")
+    argv = qemu_argv(machine, Endpoints(initrd="/i", record="/r", virtiofs=("fd=8",)))
+    assert not [word for word in argv if "-pci" in word or "q35" in word]
+    devices = [argv[i + 1] for i, word in enumerate(argv) if word == "-device"]
+    assert "vhost-user-fs-device,chardev=fs0,tag=share0,queue-size=1024" in devices
+    # the daemon has the guest's memory only then
+    machines = [argv[i + 1] for i, word in enumerate(argv) if word == "-machine"]
+    assert "memory-backend=ram" in machines

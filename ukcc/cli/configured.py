@@ -21,6 +21,7 @@ from ukcc.settings.document import NAME, Settings, parse_carried, read_settings
 from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 from ukcc.settings.layers import Merged, merge, merge_env
 from ukcc.vm.facts import read_metadata
+from ukcc.vm.launch import DryRun
 
 _MERGED = "ukcc.settings"
 _COMMAND_LINE = "command line"
@@ -206,7 +207,14 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def shown_json(settings: Mapping[str, Any], command_line: str) -> str:
-    """`settings` as `shown` gives them, and the VMM's command line as a list of words."""
-    document = {"command": shlex.split(command_line), "settings": settings}
+def shown_json(settings: Mapping[str, Any], would: DryRun) -> str:
+    """`settings` as `shown` gives them, and what would run: lists of words.
+
+    `command` is the VMM's, `daemons` those beside it; `configuration` what a VMM has instead.
+    """
+    document: dict[str, Any] = {"command": would.command, "settings": settings}
+    if would.daemons:
+        document["daemons"] = would.daemons
+    if not would.command:
+        document["configuration"] = json.loads(would.text)
     return json.dumps(document, indent=2, sort_keys=True)

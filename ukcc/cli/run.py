@@ -11,7 +11,7 @@ from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.vm import confine, disks, launch, net_options, options, virtiofs
 from ukcc.vm.guest import Guest
-from ukcc.vm.machine import NINE_P
+from ukcc.vm.machine import AUTO
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import QEMU, VMMS, check_cid
 
@@ -51,14 +51,18 @@ _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
     help="Forward a port of the host, on loopback unless ADDR is given.",
 )
 @click.option(
-    "-v", "--volume", multiple=True, metavar="HOSTDIR:GUESTDIR[:ro]", help="Share a directory."
+    "-v",
+    "--volume",
+    multiple=True,
+    metavar="HOSTDIR:GUESTDIR[:ro|:privileged]",
+    help="Share a directory. privileged: set-uid files and devices made in it are the host's.",
 )
 @click.option(
     "--share-by",
     type=click.Choice(virtiofs.WAYS),
-    default=NINE_P,
+    default=AUTO,
     show_default=True,
-    help="How -v does it; auto is virtiofs where that works.",
+    help="How -v does it; auto is virtiofs where that works, and 9p for :ro.",
 )
 @click.option(
     "--disk",
@@ -143,13 +147,13 @@ def command(
     if not dry_run:
         return launch.run(wanted)
     settings = configured.shown(context)
-    line = launch.dry_run(wanted)
+    would = launch.dry_run(wanted)
     if as_json:
-        click.echo(configured.shown_json(settings, line))
+        click.echo(configured.shown_json(settings, would))
         return 0
     for setting in configured.shown_lines(settings):
         click.echo(f"ukcc run: {setting}", err=True)
-    click.echo(line)
+    click.echo(would.text)
     return 0
 
 
@@ -170,7 +174,7 @@ def options_of(
     timeout: "float | None",
     publish: tuple[str, ...] = (),
     volume: tuple[str, ...] = (),
-    share_by: str = NINE_P,
+    share_by: str = AUTO,
     disk: tuple[str, ...] = (),
     create: "str | None" = None,
     read_only: bool = False,

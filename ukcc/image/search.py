@@ -11,7 +11,7 @@ run on the machine's processor, what is found beside them does.
 from __future__ import annotations
 
 # Importing pathlib would cost a link 5 ms:
-# ruff: noqa: PTH109, PTH120, PTH123
+# ruff: noqa: PTH120, PTH123
 import os
 
 from ukcc import paths

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NAME = "uk.toml"
+_BACKING = ",backing="
 
 
 class Step(Record):
@@ -197,8 +198,14 @@ def _based(key: str, value: Any, directory: str) -> Any:
     if key not in keys.OF_HOST:
         return value
     if isinstance(value, list):
-        return [os.path.join(directory, word) for word in value]
-    return os.path.join(directory, value)
+        return [_based_word(word, directory) for word in value]
+    return _based_word(value, directory)
+
+
+def _based_word(word: str, directory: str) -> str:
+    """With the path that it begins with, and those of a disk's `backing`, below the directory."""
+    first, *more = word.split(_BACKING)
+    return _BACKING.join(os.path.join(directory, path) for path in (first, *more))
 
 
 def _files(value: Any, where: str, directory: str) -> tuple[FileSpec, ...]:

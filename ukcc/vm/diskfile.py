@@ -1,18 +1,19 @@
-"""The files behind `--disk`: looked at before the start, and made on first use."""
+"""The files behind `--disk`: opened and looked at before the start, and made on first use."""
 
+import contextlib
 import errno
 import os
 import re
 import shutil
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
-from ukcc.vm.disks import QCOW2, RAW, Disk, size_word
-from ukcc.vm.superblock import HEAD, Ext, contents, is_qcow2, qcow2_guesses, qcow2_size, read_ext
+from ukcc.vm.disklayers import check_format, closed, open_below, open_layer
+from ukcc.vm.disks import QCOW2, RAW, Disk, Layer, size_word
+from ukcc.vm.superblock import Ext, contents, read_ext
 
 MKFS = "mkfs.ext4"
 # Where an ordinary user's PATH does not look.
@@ -23,58 +24,68 @@ _MKFS_WORDS = ("-q", "-F", "-m", "0", "-e", "remount-ro")
 # QEMU's block/file-posix.c, raw_check_lock_bytes()
 _LOCKED = re.compile(r"Is another process using the image \[(.*)\]\?")
 
-
 ROOT = (0, 0)
 
 
-def prepared(disk: Disk, make: bool = True, owner: tuple[int, int] = ROOT) -> Disk:
-    """The disk with its format, made if it is to be and is not there (unless `make` is False).
+@contextlib.contextmanager
+def opened(disks: Sequence[Disk], owner: tuple[int, int] = ROOT) -> Iterator[tuple[Disk, ...]]:
+    """The disks with their layers, open; each is made if it is to be and is not there.
 
     owner: whose (uid, gid) the root directory of a new file system is. Raises MachineError for a
     disk that cannot be what it shall be.
     """
-    path = Path(disk.file)
+    with contextlib.ExitStack() as stack:
+        yield tuple(_open(stack, disk, True, owner) for disk in disks)
+
+
+def prepared(disk: Disk, make: bool = True, owner: tuple[int, int] = ROOT) -> Disk:
+    """The same for one that opens the files itself. make: False for one that is only looked at."""
+    with contextlib.ExitStack() as stack:
+        found = _open(stack, disk, make, owner)
+        return replace(found, layers=closed(found.layers))
+
+
+def _open(stack: contextlib.ExitStack, disk: Disk, make: bool, owner: tuple[int, int]) -> Disk:
+    disk_format = QCOW2 if disk.is_qcow2 else RAW
     try:
-        if not path.exists():
-            return _prepared_absent(disk, path, make, owner)
-        head, size = _read(path, writable=not disk.readonly)
+        if not Path(disk.file).exists():
+            _make_absent(disk, make, owner)
+            if not make:
+                return replace(disk, format=RAW, layers=(Layer(disk.file, RAW),))
+        top = open_layer(stack, disk.file, disk_format, writable=not disk.readonly)
     except OSError as error:
         raise _refused(disk, _reason(error), _mend(error)) from None
-    if is_qcow2(head):
-        size = qcow2_size(head)
+    check_format(disk, top, bool(disk.format))
+    size, below = top.size, list[Layer]()
+    if disk_format == QCOW2:
+        size, below = open_below(stack, disk, top)
     if disk.create and disk.create != size:
         raise _refused(
             disk,
             f"it is there and has {size_word(size)}, not {size_word(disk.create)}",
             "leave create out: a disk that is there is never made anew",
         )
-    if is_qcow2(head):
-        return _prepared_qcow2(disk, head)
-    if disk.guest:
-        _check_contents(disk, head, size)
-    return replace(disk, format=RAW)
+    # what is in a qcow2 image only QEMU knows; the guest's mount will say what is wrong with it
+    if disk.guest and disk_format == RAW:
+        _check_contents(disk, top.head, size)
+    return replace(disk, format=disk_format, layers=(top.layer, *below))
 
 
-def _prepared_absent(disk: Disk, path: Path, make: bool, owner: tuple[int, int]) -> Disk:
+def _make_absent(disk: Disk, make: bool, owner: tuple[int, int]) -> None:
+    path = Path(disk.file)
     if path.is_symlink():
         raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
     if not disk.create:
         raise _refused(disk, "no such file", "add ,create=SIZE to make it, as in ,create=1G")
+    if disk.is_qcow2:
+        raise _refused(
+            disk,
+            "create makes a raw disk, not a qcow2 image",
+            "leave format out, and call it .img" if disk.format else "call it .img",
+        )
     mkfs = _find_mkfs()
     if make:
         make_disk(path, disk.create, mkfs, owner)
-    return replace(disk, format=RAW)
-
-
-def _prepared_qcow2(disk: Disk, head: bytes) -> Disk:
-    """What is in the image only QEMU knows; the guest's mount will say what is wrong with it."""
-    if qcow2_guesses(head):
-        raise _refused(
-            disk,
-            "an image based on a file of a kind that it does not name",
-            f"say which: qemu-img rebase -u -b BASE -F raw|qcow2 {disk.file}",
-        )
-    return replace(disk, format=QCOW2)
 
 
 def _check_contents(disk: Disk, head: bytes, size: int) -> None:
@@ -109,24 +120,6 @@ def _check_ext(disk: Disk, ext: Ext, size: int) -> None:
         raise _refused(
             disk, "its file system has no journal, so a kill breaks it", f"tune2fs -j {disk.file}"
         )
-
-
-def _read(path: Path, writable: bool) -> tuple[bytes, int]:
-    """The beginning and the size in bytes of a file or block device that a machine may have."""
-    flags = os.O_RDWR if writable else os.O_RDONLY
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-        # to open a pipe might block
-        if stat.S_ISDIR(mode):
-            raise OSError(errno.EISDIR, "a directory")
-        raise OSError(errno.EINVAL, "neither a file nor a disk")
-    if stat.S_ISBLK(mode):
-        flags |= os.O_EXCL  # of a device: nobody has it mounted
-    fd = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        return os.pread(fd, HEAD, 0), os.lseek(fd, 0, os.SEEK_END)
-    finally:
-        os.close(fd)
 
 
 def in_use(said: str) -> str:
@@ -213,7 +206,7 @@ def _mend(error: OSError) -> str:
     return {
         errno.EACCES: "change its permissions, or add ,ro",
         errno.EROFS: "add ,ro",
-        errno.EBUSY: "unmount it on the host",
+        errno.EBUSY: "unmount it on the host, or end the machine that has it",
         errno.EISDIR: "-v shares it",
         errno.ENOENT: "make its directory first",
         errno.ENOSPC: "free some space",

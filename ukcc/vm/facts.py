@@ -15,6 +15,9 @@ from ukcc.image.libtool import wrapper_mend
 from ukcc.image.metadata import find_metadata
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 
+_KERNEL_CONSTANTS = ".uk.kernel.rodata"
+_MOST_CONSTANTS = 64 << 20  # bytes; ours has less than one MiB
+
 _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"
 
 # A program's own are some hundred bytes; ours have the link's command line.
@@ -79,6 +82,19 @@ def read_notes(fd: int, image: str) -> list[bytes]:
     if sum(size for _, size in places) > _LARGEST_NOTES:
         raise NotAnImage(f"{image}: damaged ELF file: its notes are too long")
     return [os.pread(fd, size, offset) for offset, size in places if size]
+
+
+def kernel_has_virtiofs(image: str) -> bool:
+    """Whether the kernel in a whole image can mount a share by virtiofs.
+
+    By the name of that file system among its constants, for the image may be on a host whose store
+    has not its kernel's configuration. Raises MachineError.
+    """
+    with _opened(image) as fd:
+        _, headers = open_headers(image, fd)
+        section = headers.section(_KERNEL_CONSTANTS)
+        size = min(section.size, _MOST_CONSTANTS) if section else 0
+        return section is not None and b"\0virtiofs\0" in os.pread(fd, size, section.offset)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ukcc import paths
@@ -24,9 +24,11 @@ from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.vm import backlog, confine, copies, guard, guest, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
-from ukcc.vm.contents import read_contents, user_ids
-from ukcc.vm.diskfile import ROOT, in_use, prepared
-from ukcc.vm.facts import ImageFacts
+from ukcc.vm.contents import Contents, read_contents, user_ids
+from ukcc.vm.disk_qemu import descriptors, with_names
+from ukcc.vm.diskfile import ROOT, in_use, opened, prepared
+from ukcc.vm.disks import Disk
+from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
@@ -34,8 +36,10 @@ from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
+from ukcc.vm.share_filter import filtered_argv
+from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import QEMU, check_vmm, check_vsock, vmm_text
+from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, check_vsock, vmm_text
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -51,14 +55,19 @@ def run(options: RunOptions) -> int:
     contents = read_contents(options, trace.prepare(options.trace))
     image, facts = contents.image, contents.facts
     terminal = Terminal() if options.detach else host_terminal()
-    way = virtiofs.way_for(options.share_by, facts.kernel_config)
-    options = replace(options, share_by=way)
+    options = replace(options, share_by=_way(options, image))
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
     supervise.check(options.name)
     owner = user_ids(options, contents) if options.disks else ROOT
-    options = replace(options, disks=tuple(prepared(disk, True, owner) for disk in options.disks))
+    with opened(options.disks, owner) as disks:
+        return _boot(replace(options, disks=disks), contents, terminal)
+
+
+def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
+    """With what the machine gets of the host open."""
+    image, facts = contents.image, contents.facts
     machine = plan_machine(
         options,
         facts,
@@ -82,8 +91,12 @@ def run(options: RunOptions) -> int:
         ):
             connected = replace(connected, shares=serving.shares)
             confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
+            for note in serving.notes:
+                _say(note)
             outcome = process.execute(
-                lambda endpoints: qemu_argv(connected, endpoints),
+                lambda endpoints: filtered_argv(
+                    qemu_rules(connected), qemu_argv(connected, endpoints)
+                ),
                 settings_archive(
                     connected,
                     terminal,
@@ -100,7 +113,7 @@ def run(options: RunOptions) -> int:
                 on_report=shower,
                 on_running=hooks.on_running,
                 started_fd=hooks.started_fd,
-                passed_fds=taps.descriptors(connected),
+                passed_fds=[*taps.descriptors(connected), *descriptors(connected.disks)],
                 virtiofs=serving.fds,
                 confinement=confinement,
             )
@@ -155,22 +168,35 @@ def lengthen_queues(pid: int, options: RunOptions) -> None:
         backlog.lengthen(pid, endpoints)
 
 
-def dry_run(options: RunOptions) -> str:
-    """The command line that `run` would use, in one line for a shell.
+@dataclass(frozen=True)
+class DryRun:
+    """What `run` would do.
 
-    It can be pasted: the archive of the settings is written to a file whose name comes from its
-    contents, in the directory for temporary files, and stays there.
+    text: one line for a shell, or another VMM's configuration; command: QEMU's words or the other
+    VMM's, none if it has but a configuration; daemons: commands that serve shares beside it.
+    """
+
+    text: str
+    command: tuple[str, ...] = ()
+    daemons: tuple[tuple[str, ...], ...] = ()
+
+
+def dry_run(options: RunOptions) -> DryRun:
+    """What `run` would do, done by nobody.
+
+    The line can be pasted: the archive of the settings is written to a file whose name comes from
+    its contents, in the directory for temporary files, and stays there.
     """
     if options.vmm != QEMU:
         check_vmm(options.vmm, options)
     contents = read_contents(options, trace.prepare(options.trace))
     image, facts = contents.image, contents.facts
     terminal = host_terminal() if options.vmm == QEMU else Terminal()
-    way = virtiofs.way_for(options.share_by, facts.kernel_config)
+    serving = virtiofs.planned(options.shares, _way(options, image))
     options = replace(
         options,
         disks=tuple(prepared(disk, make=False) for disk in options.disks),
-        shares=virtiofs.planned(options.shares, way),
+        shares=serving.shares,
     )
     machine = with_host(plan_machine(options, facts, _accel(options)), image)
     machine = taps.named(machine, options.image)
@@ -178,23 +204,28 @@ def dry_run(options: RunOptions) -> str:
     name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
     path = Path(tempfile.gettempdir()) / f"{name}.cpio"
     _write_anew(path, archive)
-    daemons, daemon_places = virtiofs.paste_prefix(options.shares, path.parent, name)
+    daemons = virtiofs.commands(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
     _say(f"settings: {path} (temporary)")
+    for note in serving.notes:
+        _say(note)
     if options.vmm != QEMU:
-        return vmm_text(options.vmm, machine, path)
+        text = vmm_text(options.vmm, machine, path)
+        return DryRun(text, () if options.vmm == FIRECRACKER else tuple(shlex.split(text)))
     endpoints = Endpoints(
         initrd=str(path),
         record=str(path.with_suffix(".record")),
         trace=str(path.with_suffix(".trace")),
-        virtiofs=tuple(daemon_places),
+        virtiofs=tuple(f"path={place}" for place in daemons),
     )
     words, notes = confine.pasted_words(machine, options.qemu_user)
     for note in notes:
         _say(note)
     if confine.closes_loopback(machine):
         _say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
-    return daemons + shlex.join([*qemu_argv(machine, endpoints), *words])
+    command = filtered_argv(qemu_rules(machine), [*qemu_argv(machine, endpoints), *words])
+    text = virtiofs.paste_prefix(daemons) + shlex.join(command)
+    return DryRun(text, tuple(command), tuple(tuple(argv) for argv in daemons.values()))
 
 
 def _pasted_guard(directory: Path) -> str:
@@ -203,6 +234,17 @@ def _pasted_guard(directory: Path) -> str:
     path = directory / f"ukcc-{os.getuid()}-{digest}.so"
     _write_anew(path, guard.LIBRARY)
     return shlex.quote(guard.preload(str(path)))
+
+
+def _way(options: RunOptions, image: str) -> str:
+    """How the whole image's kernel can have the shares."""
+    if not options.shares:
+        return options.share_by
+    way = virtiofs.way_for(options.share_by, kernel_has_virtiofs(image))
+    if way != options.share_by:
+        for note in virtiofs.lossy(options.shares, "the image's kernel has no virtio-fs"):
+            _say(note)
+    return way
 
 
 def settings_archive(
@@ -303,13 +345,14 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     if panic:
         why = panic[1].decode(errors="replace")
         raise MachineError(f"{options.image}: the kernel panicked: {why}", status=PANICKED)
-    raise MachineError(f"{options.image}: {_what_happened(outcome)}")
+    raise MachineError(f"{options.image}: {_what_happened(outcome, options.disks)}")
 
 
-def _what_happened(outcome: Outcome) -> str:
+def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:
     """One line on a machine that ended without telling the application's status."""
-    said = outcome.stderr.strip().splitlines()
-    if outcome.returncode > 0 and (file := in_use(outcome.stderr)):
+    stderr = with_names(outcome.stderr, disks)
+    said = stderr.strip().splitlines()
+    if outcome.returncode > 0 and (file := in_use(stderr)):
         return f"--disk {file}: another machine has it; end that one first, or copy the file"
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"

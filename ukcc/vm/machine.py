@@ -19,21 +19,22 @@ class Forward:
         return f"{self.address}:{self.host_port}:{self.guest_port}{tail}"
 
 
-# How a directory is shared.
-NINE_P, VIRTIOFS = "9p", "virtiofs"
+# How a directory is shared; `auto`: which of them is still to be found out.
+NINE_P, VIRTIOFS, AUTO = "9p", "virtiofs", "auto"
 
 
 @dataclass(frozen=True)
 class Share:
     """A directory of the host (absolute path) at an absolute path of the guest.
 
-    by: `9p` or `virtiofs`.
+    by: `9p` or `virtiofs`; privileged: the guest may make set-uid programs and devices there.
     """
 
     host: str
     guest: str
     readonly: bool = False
     by: str = NINE_P
+    privileged: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 
 MACHINE = "microvm,rtc=on,isa-serial=on,x-option-roms=off"
-_PCI = re.compile(r"^((?:virtio|vhost)-[a-z0-9]+)-pci\b")
+_PCI = re.compile(r"^((?:virtio|vhost)-[a-z0-9-]+?)-pci\b")
+_WHOLE = "q35,"  # of the -machine words, the one that says which
 _ROM = ",romfile="
 # the machine itself makes one serial port of the two
 _RECORD = ("-device", "isa-serial,chardev=record,iobase=0x2f8,irq=3,index=1")
@@ -27,8 +28,8 @@ def for_microvm(words: Sequence[str]) -> list[str]:
             chardev = next(rest)
             made += _RECORD if chardev == "chardev:record" else (word, chardev)
         elif word == "-machine":
-            made += (word, MACHINE)
-            next(rest)
+            value = next(rest)
+            made += (word, MACHINE if value.startswith(_WHOLE) else value)
         elif word == "-device":
             made += (word, _PCI.sub(r"\1-device", next(rest)).replace(_ROM, ""))
         else:

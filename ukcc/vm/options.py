@@ -8,12 +8,14 @@ from ukcc.errors import MachineError
 from ukcc.vm.disks import Disk
 from ukcc.vm.guest import PLAIN, Guest
 from ukcc.vm.host_path import host_path
-from ukcc.vm.machine import NINE_P, NO_RESOLVER, Forward, Resolver, Share
+from ukcc.vm.machine import AUTO, NO_RESOLVER, Forward, Resolver, Share
 from ukcc.vm.net_options import NetOption
 from ukcc.vm.settings import variable
 
 LOOPBACK = "127.0.0.1"
 _PORT_LIMIT = 65535
+_READ_ONLY, _PRIVILEGED = ":ro", ":privileged"
+_SHARE_MODES = (_READ_ONLY, ":rw", _PRIVILEGED)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class RunOptions:
     resolver: Resolver = NO_RESOLVER
     disks: tuple[Disk, ...] = ()
     readonly_root: bool = False
-    share_by: str = NINE_P
+    share_by: str = AUTO
     snapshot: str = ""
     machine: str = "auto"
     vsock_cid: "int | None" = None
@@ -83,18 +85,18 @@ def parse_forward(text: str) -> Forward:
 
 
 def parse_share(text: str) -> Share:
-    """`HOSTDIR:GUESTDIR[:ro|:rw]` -> Share. GUESTDIR is absolute; HOSTDIR need not be."""
-    paths, readonly = text, False
-    for mode in (":ro", ":rw"):
-        if text.endswith(mode):
-            paths, readonly = text[: -len(mode)], mode == ":ro"
+    """`HOSTDIR:GUESTDIR[:ro|:rw|:privileged]` -> Share. Only GUESTDIR must be absolute."""
+    paths, mode = text, ""
+    for word in _SHARE_MODES:
+        if text.endswith(word):
+            paths, mode = text[: -len(word)], word
     host, found, guest = paths.rpartition(":/")
     if not found or not host:
-        raise _not_understood("-v", text, "HOSTDIR:/GUESTDIR[:ro]")
+        raise _not_understood("-v", text, "HOSTDIR:/GUESTDIR[:ro|:privileged]")
     guest = "/" + guest
     if "\n" in guest or "\0" in guest:
         raise _not_understood("-v", text, "a guest directory without line breaks")
-    return Share(host_path("-v", host), guest, readonly)
+    return Share(host_path("-v", host), guest, mode == _READ_ONLY, privileged=mode == _PRIVILEGED)
 
 
 def parse_environment(word: str, host: Mapping[bytes, bytes]) -> "tuple[bytes, bytes] | None":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ukcc.vm.disk_qemu import disk_words
 from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
 from ukcc.vm.microvm import for_microvm
 from ukcc.vm.net_qemu import network_words
@@ -76,7 +77,7 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_monitor(endpoints),
         *network_words(machine.networks),
         *_shares(machine, endpoints),
-        *_disks(machine),
+        *disk_words(machine.disks),
         *_vsock(machine),
         *_balloon(machine),
         *_gdb(machine),
@@ -175,24 +176,6 @@ def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:
     if endpoints.virtiofs:
         memory = f"memory-backend-memfd,id=ram,share=on,size={machine.memory_mib}M"
         words += ["-object", memory, "-machine", "memory-backend=ram"]
-    return words
-
-
-def _disks(machine: Machine) -> list[str]:
-    """The format is always said: one that is guessed could be written by the guest.
-
-    A full disk of the host is an error for the guest; QEMU's own way is to stop the machine.
-    """
-    words = []
-    for index, disk in enumerate(machine.disks):
-        words += [
-            "-drive",
-            f"file={_quote(disk.file)},format={disk.format},if=none,id=disk{index},"
-            f"cache={disk.cache},discard=unmap,werror=report,rerror=report"
-            f"{',readonly=on' if disk.readonly else ''}",
-            "-device",
-            f"virtio-blk-pci,drive=disk{index}",
-        ]
     return words
 
 

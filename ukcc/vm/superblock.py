@@ -11,10 +11,6 @@ HEAD = 0x10080  # bytes that are looked at: btrfs has its superblock behind 64 K
 
 # name, offset, magic. The first that matches counts: a boot sector is in many of them.
 _MAGICS = (
-    ("a qcow2 image", 0, b"QFI\xfb"),
-    ("a VMDK image", 0, b"KDMV"),
-    ("a VHDX image", 0, b"vhdxfile"),
-    ("a VDI image", 0x40, b"\x7f\x10\xda\xbe"),
     ("an encrypted volume (LUKS)", 0, b"LUKS\xba\xbe"),
     ("an XFS file system", 0, b"XFSB"),
     ("a btrfs file system", 0x10040, b"_BHRfS_M"),
@@ -39,13 +35,29 @@ _MAGICS = (
     ("an archive of tar", 0x101, b"ustar"),
 )
 
-_QCOW2_MAGIC = _MAGICS[0][2]
-_QCOW2_BACKING_FORMAT = 0xE2792ACA  # a header extension
+# Images that QEMU knows, by the beginnings that its own probes look for (block/*.c: *_probe). An
+# encrypted volume (LUKS) is not among them: that is what a disk may well hold.
+QCOW2_IMAGE = "a qcow2 image"
+_IMAGES = (
+    (QCOW2_IMAGE, 0, b"QFI\xfb"),
+    ("a QED image", 0, b"QED\0"),
+    ("a VMDK image", 0, b"KDMV"),
+    ("a VMDK image", 0, b"COWD"),
+    ("a VMDK image", 0, b"# Disk DescriptorFile"),
+    ("a VDI image", 0x40, b"\x7f\x10\xda\xbe"),
+    ("a VHDX image", 0, b"vhdxfile"),
+    ("a VHD image", 0, b"conectix"),
+    ("a Parallels image", 0, b"WithoutFreeSpace"),
+    ("a Parallels image", 0, b"WithouFreSpacExt"),
+    ("a Bochs image", 0, b"Bochs Virtual HD Image"),
+    ("a cloop image", 0, b"#!/bin/sh\n#V2.0 Format\n"),
+)
 
 # struct ext4_super_block (fs/ext4/ext4.h); the superblock is 1 KiB behind the beginning.
 _SUPER = 0x400
 _MAGIC, _EXT_MAGIC = 0x38, 0xEF53
 _BLOCKS_LOW, _BLOCKS_HIGH, _LOG_BLOCK_SIZE = 0x04, 0x150, 0x18
+_MOST_LOG_BLOCK_SIZE = 6  # blocks of 64 KiB
 _STATE, _STATE_ERRORS = 0x3A, 2
 _COMPAT, _HAS_JOURNAL = 0x5C, 4
 _INCOMPAT, _RECOVER, _JOURNAL_DEVICE, _64BIT = 0x60, 4, 8, 0x80
@@ -76,7 +88,7 @@ def read_ext(head: bytes) -> "Ext | None":
     if incompat & _64BIT:
         blocks |= _number(block, _BLOCKS_HIGH, "<I") << 32
     return Ext(
-        size=blocks << (10 + min(_number(block, _LOG_BLOCK_SIZE, "<I"), 6)),
+        size=blocks << (10 + min(_number(block, _LOG_BLOCK_SIZE, "<I"), _MOST_LOG_BLOCK_SIZE)),
         journal=bool(_number(block, _COMPAT, "<I") & _HAS_JOURNAL),
         recover=bool(incompat & _RECOVER),
         errors=bool(_number(block, _STATE, "<H") & _STATE_ERRORS),
@@ -89,35 +101,15 @@ def contents(head: bytes) -> str:
     ext = read_ext(head)
     if ext is not None:
         return "the journal of another file system" if ext.journal_only else "an ext file system"
-    for name, offset, magic in _MAGICS:
+    for name, offset, magic in (*_IMAGES, *_MAGICS):
         if head.startswith(magic, offset):
             return name
     return "data of an unknown kind" if head.strip(b"\0") else "nothing yet"
 
 
-def is_qcow2(head: bytes) -> bool:
-    """Whether it is an image of QEMU's own kind, not the disk itself."""
-    return head.startswith(_QCOW2_MAGIC)
-
-
-def qcow2_size(head: bytes) -> int:
-    """Bytes of the disk that is in such an image."""
-    return _number(head, 24, ">Q") if len(head) >= 32 else 0
-
-
-def qcow2_guesses(head: bytes) -> bool:
-    """Whether QEMU would have to guess what kind of file the image is based on."""
-    if len(head) < 104 or not _number(head, 8, ">Q"):
-        return False
-    at = 72 if _number(head, 4, ">I") < 3 else _number(head, 100, ">I")
-    while at + 8 <= len(head):
-        kind, length = struct.unpack_from(">II", head, at)
-        if kind == _QCOW2_BACKING_FORMAT:
-            return False
-        if kind == 0:
-            return True
-        at += 8 + (length + 7) // 8 * 8
-    return True
+def image_kind(head: bytes) -> str:
+    """The kind of image for which QEMU would take a file that begins so, in words; or empty."""
+    return next((name for name, at, magic in _IMAGES if head.startswith(magic, at)), "")
 
 
 def _number(data: bytes, offset: int, form: str) -> int:

@@ -3,49 +3,63 @@
 The daemon is QEMU 7.2's own (docs/tools/virtiofsd.rst). Its socket has a name that the kernel
 chooses, in no directory; QEMU gets the connected end. The daemon ends when that is closed, so with
 QEMU, and by the kernel when we are gone.
+
+It is root's, in name spaces of its own, or an ordinary user's in a user name space that knows him
+only, by his own number: so the guest sees the files as his, as by 9p, and what it makes is his.
 """
 
 import contextlib
 import os
+import resource
+import shlex
 import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
-from ukcc.vm.machine import NINE_P, VIRTIOFS, Share
+from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Share
 from ukcc.vm.process import die_with_parent
+from ukcc.vm.share_filter import LISTENER, filtered_argv, installer
+from ukcc.vm.share_rules import check_privileged, daemon_rules
 
-AUTO = "auto"
 WAYS = (AUTO, VIRTIOFS, NINE_P)
 
 # Debian 12: package qemu-system-common.
 PROGRAM = "/usr/lib/qemu/virtiofsd"
 
 # cache=auto with no time: mappings work, as with cache=none they do not, and each use of a file
-# asks the host for its size and time first. Extended attributes, as 9p has them.
-_OPTIONS = "cache=auto,timeout=0,xattr"
+# asks the host for its size and time first. Extended attributes, as 9p has them. What a guest makes
+# it log is not to fill our memory.
+_OPTIONS = "cache=auto,timeout=0,xattr,log_level=err"
+# It asks for all the capabilities that it knows a use for, and fails without one of them. These are
+# those of set-uid programs and of devices (share_filter.py).
+_LESS_CAPABLE = "modcaps=-mknod:-setfcap:-fsetid"
+# chroot: where no name spaces can be made, as in most containers; only for root.
+_NAMESPACE, _CHROOT = "namespace", "chroot"
 
 # The vhost-user protocol (QEMU's docs/interop/vhost-user.rst): request, flags with the version,
 # bytes of the payload; the answer of this one has 8.
 _GET_FEATURES = struct.pack("=III", 1, 1, 0)
 _ANSWER_BYTES = 12 + 8
 _PATIENCE = 10.0  # seconds until the daemon answers, on a busy host
+_TAIL = 4096  # bytes of its words that are kept
 
 
 class Served:
     """The daemons of one machine.
 
-    shares: with the way that each of them goes; problem: what ended one before its time, or empty.
+    shares: with the way that each of them goes; notes: for the user, where that is not the one that
+    he may count on; problem: what ended one before its time, or empty.
     """
 
     def __init__(self, shares: tuple[Share, ...]) -> None:
         self.shares = shares
+        self.notes: list[str] = []
         self.problem = ""
         self._daemons: list[_Daemon] = []
 
@@ -85,93 +99,121 @@ def served(shares: Sequence[Share], way: str) -> Iterator[Served]:
     try:
         if way != NINE_P:
             serving.shares = tuple(_served(share, way, serving) for share in shares)
+        check_privileged(serving.shares)
         yield serving
     finally:
         serving.end()
 
 
 def _served(share: Share, way: str, serving: Served) -> Share:
+    share, why = _planned(share, way)
+    if share.by == VIRTIOFS:
+        try:
+            serving.add(_start_daemon(share))
+        except MachineError as error:
+            if way == VIRTIOFS:
+                message = f"{_where(share)}: {error.message}"
+                raise MachineError(message, "--share-by 9p does without") from None
+            share, why = replace(share, by=NINE_P), error.message
+    serving.notes += lossy([share], why) if why else []
+    return share
+
+
+def _start_daemon(share: Share) -> "_Daemon":
     try:
-        check_way(share)
-        serving.add(_Daemon(share))
+        return _Daemon(share, _NAMESPACE)
     except MachineError:
-        if way == VIRTIOFS:
+        if os.geteuid() != 0:
             raise
-        return replace(share, by=NINE_P)
-    return replace(share, by=VIRTIOFS)
+        return _Daemon(share, _CHROOT)
 
 
-def way_for(way: str, kernel_config: str) -> str:
-    """The way for a guest with a kernel of this configuration, empty if that is not known."""
-    if way == NINE_P or "\nCONFIG_VIRTIO_FS=y\n" in kernel_config:
-        return way
-    if way == VIRTIOFS and kernel_config:
+def lossy(shares: Sequence[Share], why: str) -> list[str]:
+    """Lines for the user about shares that go by 9p though he has not asked for it."""
+    return [
+        f"{_where(share)} goes by 9p: {why}. Processes that append to one file at "
+        "once lose data there; --share-by 9p accepts that"
+        for share in shares
+        if not share.readonly
+    ]
+
+
+def way_for(way: str, kernel_has_it: bool) -> str:
+    """The way for a guest with such a kernel. `auto` becomes `9p` where that is the only one."""
+    if way == VIRTIOFS and not kernel_has_it:
         raise MachineError(
             "--share-by virtiofs: the image's kernel has no virtio-fs", "link the image again"
         )
-    return NINE_P if way == AUTO else way
+    return way if kernel_has_it else NINE_P
 
 
-def planned(shares: Sequence[Share], way: str) -> tuple[Share, ...]:
+def planned(shares: Sequence[Share], way: str) -> Served:
     """The same without a daemon, as far as it can be told without one."""
-    found = []
+    serving = Served(())
     for share in shares:
-        by = NINE_P if way == NINE_P else VIRTIOFS
-        try:
-            if by == VIRTIOFS:
-                check_way(share)
-        except MachineError:
-            if way == VIRTIOFS:
-                raise
-            by = NINE_P
-        found.append(replace(share, by=by))
-    return tuple(found)
+        found, why = _planned(share, way)
+        serving.shares += (found,)
+        serving.notes += lossy([found], why) if why else []
+    check_privileged(serving.shares)
+    return serving
 
 
-def check_way(share: Share) -> None:
-    """Raises MachineError for a share that cannot go by virtiofs here."""
-    where = f"-v {share.host}:{share.guest}"
+def _planned(share: Share, way: str) -> tuple[Share, str]:
+    """With its way; and why that is not virtiofs, if `auto` would have had it so."""
+    if way == NINE_P or (way == AUTO and share.readonly):
+        return replace(share, by=NINE_P), ""
+    why, mend = _obstacle(share)
+    if why and way == VIRTIOFS:
+        raise MachineError(f"{_where(share)}: {why}", mend)
+    return replace(share, by=NINE_P if why else VIRTIOFS), why
+
+
+def _obstacle(share: Share) -> tuple[str, str]:
+    """Why a share cannot go by virtiofs here, and what helps; empty if it can."""
     if share.readonly:
         # the guest would only have been asked not to write
-        raise MachineError(
-            f"{where}:ro: virtiofsd cannot refuse writes", "leave --share-by virtiofs out"
-        )
+        return "virtiofsd cannot refuse writes", "leave --share-by virtiofs out"
     if not os.access(PROGRAM, os.X_OK):
-        raise MachineError(
-            f"{where}: {PROGRAM}: no such program", "apt-get install qemu-system-common"
-        )
+        return f"{PROGRAM}: no such program", "apt-get install qemu-system-common"
     if "," in share.host:
-        raise MachineError(
-            f"{where}: virtiofsd takes no comma in a path", "leave --share-by virtiofs out"
-        )
+        return "virtiofsd takes no comma in a path", "leave --share-by virtiofs out"
+    return "", ""
 
 
-def daemon_argv(share: Share, socket_word: str) -> list[str]:
-    """The command of one daemon. socket_word: `--fd=N`, which listens, or `--socket-path=PATH`.
+def _where(share: Share) -> str:
+    return f"-v {share.host}:{share.guest}{':ro' if share.readonly else ''}"
 
-    Without root's rights it has those of a user name space, in which the caller is root.
-    """
-    argv = [PROGRAM, "-f", socket_word, "-o", f"source={share.host},{_OPTIONS}"]
-    return argv if os.geteuid() == 0 else ["unshare", "-r", *argv]
+
+def daemon_argv(share: Share, listener: int, sandbox: str = _NAMESPACE) -> list[str]:
+    """The command of one daemon. listener: the descriptor of a socket that listens."""
+    options = [f"source={share.host}", f"sandbox={sandbox}", _OPTIONS]
+    options += [] if share.privileged else [_LESS_CAPABLE]
+    argv = [PROGRAM, "-f", f"--fd={listener}", "-o", ",".join(options)]
+    if os.geteuid() == 0:
+        return argv
+    who = [f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}"]
+    return ["unshare", *who, "--keep-caps", *argv]
 
 
 class _Daemon:
     """One virtiofsd that has answered, and QEMU's end of its connection."""
 
-    def __init__(self, share: Share) -> None:
-        self._where = f"-v {share.host}:{share.guest}"
-        self._said = os.fdopen(os.memfd_create("virtiofsd"), "w+b", 0)
+    def __init__(self, share: Share, sandbox: str) -> None:
+        self._share = share
+        self._said = b""
         self.qemu_end = socket.socket(socket.AF_UNIX)
         self._ending = False
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind("")
             listener.listen(1)
             self.qemu_end.connect(listener.getsockname())
-            argv = daemon_argv(share, f"--fd={listener.fileno()}")
-            self._process = _start(argv, listener.fileno(), self._said)
+            argv = daemon_argv(share, listener.fileno(), sandbox)
+            self._process = _start(argv, listener.fileno(), daemon_rules(share))
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
         if not self._answers():
             self.end()
-            raise MachineError(f"{self._where}: virtiofsd: {self._last_words()}", "use 9p")
+            raise MachineError(f"virtiofsd: {self._last_words()}")
 
     def _answers(self) -> bool:
         """Whether it came as far as to serve: it has shut itself in by then, or could not."""
@@ -191,7 +233,7 @@ class _Daemon:
         """Waits for its end; says so if that is not ours."""
         status = self._process.wait()
         if status and not self._ending:
-            on_end(f"{self._where}: virtiofsd ended: {self._last_words()}")
+            on_end(f"{_where(self._share)}: virtiofsd ended: {self._last_words()}")
 
     def end(self) -> None:
         """Its connection is gone with QEMU; what does not end then is killed."""
@@ -203,37 +245,64 @@ class _Daemon:
             self._process.kill()
             self._process.wait()
 
+    def _listen(self) -> None:
+        assert self._process.stdout is not None  # it is a pipe
+        with self._process.stdout as said:
+            while piece := said.read(_TAIL):
+                self._said = (self._said + piece)[-_TAIL:]
+
     def _last_words(self) -> str:
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").splitlines()
+        """After its end."""
+        self._listening.join(_PATIENCE)
+        lines = self._said.decode(errors="replace").splitlines()
         return lines[-1] if lines else "it said nothing"
 
 
-def _start(argv: Sequence[str], listener: int, said: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(argv: Sequence[str], listener: int, rules: Sequence[str]) -> "subprocess.Popen[bytes]":
     try:
         program = proc.find(argv[0])
     except ToolFailed as error:
         raise MachineError(error.message, error.hint) from None
+    install = installer(rules)
+
+    # two for each file that the guest has open; an ordinary user's daemon cannot raise it itself
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def prepare() -> None:
+        die_with_parent()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+        install()
+
     return subprocess.Popen(
         argv,
         executable=program,
         stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=said,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
         pass_fds=[listener],
         # a Ctrl-C is for the guest
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=prepare,
     )
 
 
-def paste_prefix(shares: Sequence[Share], directory: Path, name: str) -> "tuple[str, list[str]]":
-    """What has to run before QEMU in a line that can be pasted, and where it is, for QEMU."""
-    words, places = [], []
+def commands(shares: Sequence[Share], directory: Path, name: str) -> "dict[str, list[str]]":
+    """What is to run beside a QEMU that we do not start: the socket's path -> the daemon's argv."""
+    found = {}
     for index, share in enumerate(shares):
         if share.by == VIRTIOFS:
             path = str(directory / f"{name}.{index}.socket")
-            command = proc.paste_line(daemon_argv(share, f"--socket-path={path}"))
-            words.append(f"{command} & until [ -S {path} ]; do sleep 0.1; done; ")
-            places.append(f"path={path}")
-    return "".join(words), places
+            argv = daemon_argv(share, LISTENER)
+            found[path] = filtered_argv(daemon_rules(share), argv, path)
+    return found
+
+
+def paste_prefix(commands: "Mapping[str, Sequence[str]]") -> str:
+    """The same as what comes before QEMU in a line for a shell, and waits until they serve."""
+    words = []
+    for path, argv in commands.items():
+        place = shlex.quote(path)
+        start = f"rm -f {place}; {proc.paste_line(argv)} &"
+        words.append(f"{start} until [ -S {place} ]; do sleep 0.1; done; ")
+    return "".join(words)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ukcc import paths
 from ukcc.errors import MachineError
-from ukcc.vm.disks import RAW
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import RunOptions
 
@@ -46,7 +45,7 @@ def check_vmm(vmm: str, options: RunOptions) -> None:
             "link the files into the image, or run it by QEMU",
         )
     for disk in options.disks:
-        if disk.format != RAW:
+        if disk.is_qcow2:
             raise MachineError(
                 f"{what}: --disk {disk.file}: ukcc gives it raw disks only",
                 "convert it: qemu-img convert -O raw",
@@ -120,7 +119,9 @@ def cloud_hypervisor_argv(machine: Machine, settings: str, socket: str) -> "list
         for network in machine.networks
     ]
     drives = [
-        f"path={disk.file},readonly={'on' if disk.readonly else 'off'}" for disk in machine.disks
+        # from version 51; an older one guesses, from what the guest has written
+        f"path={disk.file},image_type=raw,readonly={'on' if disk.readonly else 'off'}"
+        for disk in machine.disks
     ]
     words += ["--net", *nets] if nets else []
     words += ["--disk", *drives] if drives else []
