@@ -1,9 +1,9 @@
 """Where every part of an image goes: pure arithmetic, no file touched.
 
 The rules and their reasons are in docs/image.md. In short: the application's bytes stay where the
-linker put them; everything else is appended; the program-header table moves to the head of what is
-appended, in a PT_LOAD of its own; no two PT_LOADs share a physical address; the PVH note is the
-last PT_NOTE.
+linker put them; everything else is appended; the program-header table grows in place, or, where
+there is no room, moves to the head of what is appended; no two PT_LOADs share a physical address;
+the PVH note is the last PT_NOTE.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut, split_bss
 from ukcc.image.headers import (
+    EHDR_SIZE,
     ET_DYN,
     ET_EXEC,
     PAGE,
@@ -36,6 +37,7 @@ from ukcc.image.headers import (
 )
 from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
+from ukcc.image.room import Grown, grow
 from ukcc.record import Record
 
 METADATA_SECTION = ".uk.meta"
@@ -89,6 +91,7 @@ class Layout(Record):
     size: int
     end_paddr: int
     cut: Cut | None
+    grown: Grown | None
 
 
 def check_program(app: Headers, what: str) -> None:
@@ -104,45 +107,59 @@ def check_program(app: Headers, what: str) -> None:
         raise UkccError(f"{what}: more than 65,279 sections are not supported")
 
 
-def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
-    """Lays out the image of a program (see `check_program`) around a kernel."""
+def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> Layout:
+    """Lays out the image of a program (see `check_program`) around a kernel.
+
+    pinned: nothing of the program may move, not even its notes (`room.is_pinned`).
+    """
     own = split_bss(app)
-    loads = [p for p in own.phdrs if p.type == PT_LOAD]
     has_stub = app.ehdr.entry < LOWEST_ENTRY
     count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
+    grown = None if pinned else grow(app, own.phdrs, own.shdrs, count)
+    if grown:
+        own = own._replace(phdrs=grown.phdrs, shdrs=grown.shdrs)
+    loads = [p for p in own.phdrs if p.type == PT_LOAD]
 
     # File offsets. The kernel and the archive start on pages, so that file systems can share them.
     app_size = _without_section_table(app)
-    table = count * PHDR_SIZE
+    table = 0 if grown else count * PHDR_SIZE
     head_size = table + sizes.metadata + sizes.pvh
-    phoff, bias = _table_place(loads, app_size, head_size)
-    metadata = phoff + table
+    head_at, bias = (align_up(app_size), 0) if grown else _table_place(loads, app_size, head_size)
+    metadata = head_at + table
     pvh = metadata + sizes.metadata
-    stub = align_up(phoff + head_size)
+    stub = align_up(head_at + head_size)
     kernel_at = stub + (PAGE if has_stub else 0)
     archive_at = align_up(kernel_at + kernel.size)
     names_at = archive_at + align_up(sizes.archive)
 
-    # Virtual addresses of the parts that Linux maps and never touches: above everything.
-    above = align_up(max(*(p.vend for p in loads), bias + stub, LOWEST_ENTRY)) - stub
+    # Virtual addresses of the parts that Linux maps and never touches: above everything, and never
+    # nearer to their offset than the program is, for qemu-user takes the lowest such distance for
+    # the place of the ELF header.
+    highest = max(*(p.vend for p in loads), 0 if grown else bias + stub, LOWEST_ENTRY)
+    above = max(align_up(highest) - head_at, loads[0].vaddr - loads[0].offset)
+    if grown:
+        bias = above
 
     def part(offset: int, size: int, paddr: int, shift: int, flags: int = PF_R) -> Phdr:
         return Phdr(PT_LOAD, flags, offset, offset + shift, paddr, size, size, PAGE)
 
-    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at, the
-    # table first: GNU strip orders the file by physical address, and writes a table of its own in
-    # front of the table's sections without moving p_paddr. Behind a whole page that is right.
+    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at, a
+    # table that had no room first: GNU strip orders the file by physical address, and writes a
+    # table of its own in front of the table's sections without moving p_paddr. Behind a whole page
+    # that is right.
     archive_size = align_up(sizes.archive)
     archive_paddr = align_up(kernel.end_paddr)
     scratch = archive_paddr + archive_size
-    head = part(phoff, head_size, scratch, bias)
+    head = part(head_at, head_size, scratch, bias)
     scratch = align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
     cpio = part(archive_at, archive_size, archive_paddr, above)
     moved = _move(own.phdrs, scratch + len(jump) * PAGE)
     notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
-    phdrs = [*_with_table(moved, head, count), *jump, *boot, cpio, *notes]
+    place = head if not grown else moved[own.phdrs.index(loads[0])]
+    moved = _with_pt_phdr(moved, place, EHDR_SIZE if grown else head_at, count)
+    phdrs = [*_with_head(moved, head), *jump, *boot, cpio, *notes]
 
     added = [
         (METADATA_SECTION, _covering(notes[0])),
@@ -154,7 +171,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
     ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
     ehdr = ehdr._replace(
         entry=jump[0].vaddr if jump else app.ehdr.entry,
-        phoff=phoff,
+        phoff=EHDR_SIZE if grown else head_at,
         phentsize=PHDR_SIZE,
         phnum=len(phdrs),
     )
@@ -175,6 +192,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
         size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
         end_paddr=max(kernel.end_paddr, *in_memory),
         cut=own.cut,
+        grown=grown,
     )
 
 
@@ -204,6 +222,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
         end_paddr=0,
         cut=None,
+        grown=None,
     )
 
 
@@ -258,22 +277,31 @@ def _move(phdrs: tuple[Phdr, ...], scratch: int) -> list[Phdr]:
     return [moved(p) for p in phdrs]
 
 
-def _with_table(moved: list[Phdr], head: Phdr, count: int) -> list[Phdr]:
-    """The application's headers with the table's segment among its PT_LOADs, in ascending order.
+def _with_pt_phdr(moved: list[Phdr], load: Phdr, phoff: int, count: int) -> list[Phdr]:
+    """The headers, PT_PHDR, where there is one, saying where the whole table is: in `load`.
 
-    PT_PHDR, where there is one, follows the table: the dynamic loader computes the load address
-    from it.
+    The dynamic loader computes the load address from it.
     """
-    size = count * PHDR_SIZE
-    result = [
-        p._replace(offset=head.offset, vaddr=head.vaddr, paddr=head.paddr, filesz=size, memsz=size)
+    into, size = phoff - load.offset, count * PHDR_SIZE
+    return [
+        p._replace(
+            offset=phoff,
+            vaddr=load.vaddr + into,
+            paddr=load.paddr + into,
+            filesz=size,
+            memsz=size,
+        )
         if p.type == PT_PHDR
         else p
         for p in moved
     ]
-    loads = [i for i, p in enumerate(result) if p.type == PT_LOAD]
-    first = loads[0] if head.vaddr < result[loads[0]].vaddr else loads[-1] + 1
-    return [*result[:first], head, *result[first:]]
+
+
+def _with_head(moved: list[Phdr], head: Phdr) -> list[Phdr]:
+    """The application's headers and, among its PT_LOADs, `head`, in ascending order."""
+    loads = [i for i, p in enumerate(moved) if p.type == PT_LOAD]
+    first = loads[0] if head.vaddr < moved[loads[0]].vaddr else loads[-1] + 1
+    return [*moved[:first], head, *moved[first:]]
 
 
 def _note(head: Phdr, offset: int, size: int) -> Phdr:

@@ -18,6 +18,7 @@ from ukcc.image.headers import Headers, open_headers
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
+from ukcc.image.room import is_pinned
 from ukcc.image.provenance import recorded_command, recorded_paths
 from ukcc.image.write import write_image
 
@@ -114,9 +115,11 @@ def pack_image(
         # few bytes at most: one more round is exact to the page, and the figure is in MiB.
         pvh = pvh_note(kernel.entry_paddr)
         sizes = Sizes(len(archive), len(metadata_note(metadata)), len(pvh))
-        metadata["memory_min_mib"] = smallest_memory(plan(app, kernel, sizes), sizes, unpacked)
+        pinned = is_pinned(source, app)
+        rough = plan(app, kernel, sizes, pinned)
+        metadata["memory_min_mib"] = smallest_memory(rough, sizes, unpacked)
         note = metadata_note(metadata)
-        layout = plan(app, kernel, sizes._replace(metadata=len(note)))
+        layout = plan(app, kernel, sizes._replace(metadata=len(note)), pinned)
         write_image(output, source, app, layout, kernel, sysroot, archive, note, pvh)
     finally:
         os.close(source)

@@ -10,9 +10,10 @@ import zlib
 
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut
-from ukcc.image.headers import SHT_SYMTAB, Headers
+from ukcc.image.headers import EHDR_SIZE, SHT_SYMTAB, Headers
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel
 from ukcc.image.layout import Layout
+from ukcc.image.room import moved_symbols
 
 _CHUNK = 1 << 20
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
@@ -117,7 +118,13 @@ def _patches(
     pvh: bytes,
 ) -> list[tuple[int, bytes]]:
     """(offset, bytes) of everything that is not a plain copy, in the order it must be written."""
-    patches = [
+    patches = []
+    if grown := layout.grown:
+        size = grown.end - grown.start
+        patches.append((EHDR_SIZE, bytes(grown.start + grown.distance - EHDR_SIZE)))
+        patches.append((grown.start + grown.distance, os.pread(source, size, grown.start)))
+        patches.append(grown.note)
+    patches += [
         (0, layout.ehdr.pack()),
         (layout.ehdr.phoff, b"".join(p.pack() for p in layout.phdrs)),
         (layout.metadata_offset, metadata),
@@ -136,6 +143,8 @@ def _patches(
         patches.append((offset, _ENDBR64_JMP + struct.pack("<i", distance)))
     if layout.cut:
         patches += _moved_symbols(app, layout.cut, source)
+    if grown:
+        patches += moved_symbols(source, app, grown)
     return patches
 
 

@@ -32,6 +32,7 @@ _ESSENTIAL = (
     "usr/lib/libc.a",
     "boot/init",
     "shims/as",
+    "shims/room.o",
 )
 
 
@@ -73,6 +74,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         (made / parts.RECORD).unlink()
         _split_kernel(made, wanted)
         _copy_shims(made, wanted)
+        proc.run(["as", "-o", str(made / "shims" / "room.o"), str(wanted.room)])
         _write_record(made, wanted)
         _compile_init(made, wanted, logs / "init.log")
         _check_whole(made)
