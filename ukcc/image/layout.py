@@ -143,19 +143,22 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     def part(offset: int, size: int, paddr: int, shift: int, flags: int = PF_R) -> Phdr:
         return Phdr(PT_LOAD, flags, offset, offset + shift, paddr, size, size, PAGE)
 
-    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at, a
-    # table that had no room first: GNU strip orders the file by physical address, and writes a
+    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at. The
+    # notes are last, so that the PVH note stays last where patchelf sorts by them. With a table in
+    # front of them they are first: GNU strip orders the file by physical address, and writes a
     # table of its own in front of the table's sections without moving p_paddr. Behind a whole page
     # that is right.
     archive_size = align_up(sizes.archive)
     archive_paddr = align_up(kernel.end_paddr)
     scratch = archive_paddr + archive_size
     head = part(head_at, head_size, scratch, bias)
-    scratch = align_up(head.pend)
+    scratch = scratch if grown else align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
     cpio = part(archive_at, archive_size, archive_paddr, above)
-    moved = _move(own.phdrs, scratch + len(jump) * PAGE)
+    moved, scratch = _move(own.phdrs, scratch + len(jump) * PAGE)
+    if grown:
+        head = head._replace(paddr=scratch)
     notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
     place = head if not grown else moved[own.phdrs.index(loads[0])]
     moved = _with_pt_phdr(moved, place, EHDR_SIZE if grown else head_at, count)
@@ -249,8 +252,8 @@ def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]
     return max(phoff, align_up(max(p.vend for p in loads)) - base), base
 
 
-def _move(phdrs: tuple[Phdr, ...], scratch: int) -> list[Phdr]:
-    """The application's headers at scratch physical addresses from `scratch` on.
+def _move(phdrs: tuple[Phdr, ...], scratch: int) -> tuple[list[Phdr], int]:
+    """The application's headers at scratch physical addresses from `scratch` on; the end of these.
 
     Headers that describe a part of a PT_LOAD (TLS, RELRO, notes) move with it: GNU strip finds a
     segment's sections by physical address.
@@ -274,7 +277,7 @@ def _move(phdrs: tuple[Phdr, ...], scratch: int) -> list[Phdr]:
                 return phdr._replace(paddr=phdr.vaddr + distance)
         return phdr
 
-    return [moved(p) for p in phdrs]
+    return [moved(p) for p in phdrs], scratch
 
 
 def _with_pt_phdr(moved: list[Phdr], load: Phdr, phoff: int, count: int) -> list[Phdr]:

@@ -16,6 +16,7 @@ from ukcc.image.headers import (
     EHDR_SIZE,
     PHDR_SIZE,
     PT_LOAD,
+    PT_NOTE,
     PT_PHDR,
     SHF_ALLOC,
     SHT_DYNSYM,
@@ -90,7 +91,7 @@ def grow(app: Headers, phdrs: tuple[Phdr, ...], shdrs: tuple[Shdr, ...], count: 
     for i in between:
         changed[i] = _shifted_section(shdrs[i], distance)
     changed[index] = _shifted_section(shdrs[index], distance)._replace(size=left)
-    described = [_shifted(p, start, end, distance) for p in phdrs]
+    described = [_shifted(p, start, note, distance) for p in phdrs]
     header = _NOTE.pack(len("UKCC") + 1, left - _NOTE.size, _NOTE_TYPE, _NOTE_NAME)
     return Grown(
         phdrs=tuple(described),
@@ -159,11 +160,22 @@ def _shifted_section(shdr: Shdr, distance: int) -> Shdr:
     return shdr._replace(addr=shdr.addr + distance, offset=shdr.offset + distance)
 
 
-def _shifted(phdr: Phdr, start: int, room: int, distance: int) -> Phdr:
-    """A header of moved bytes; one that ends behind the beginning of the room still ends there."""
-    if phdr.type in (PT_LOAD, PT_PHDR) or not phdr.filesz or not start <= phdr.offset <= room:
+def _shifted(phdr: Phdr, start: int, room: Shdr, distance: int) -> Phdr:
+    """A header of moved bytes. The room at the end of a PT_NOTE is left out of it.
+
+    QEMU 7.2 (get_elf_note_type) reads on behind a PT_NOTE until a note is longer than that one, and
+    dies of zeros; what is left of the room is such a note.
+    """
+    if phdr.type in (PT_LOAD, PT_PHDR) or not phdr.filesz:
         return phdr
-    size = phdr.filesz - (distance if phdr.offset + phdr.filesz > room else 0)
+    if not start <= phdr.offset < room.offset + room.size:
+        return phdr
+    end, room_end = phdr.offset + phdr.filesz, room.offset + room.size
+    size = phdr.filesz
+    if end == room_end and phdr.type == PT_NOTE and phdr.offset < room.offset:
+        size -= room.size
+    elif end > room.offset:
+        size -= distance
     return phdr._replace(
         offset=phdr.offset + distance,
         vaddr=phdr.vaddr + distance,
