@@ -10,16 +10,14 @@ import os
 
 from ukcc.image.headers import (
     SHDR_SIZE,
-    SHF_ALLOC,
     SHT_NOBITS,
     SHT_SYMTAB,
     Headers,
-    Shdr,
     align_up,
     open_headers,
 )
+from ukcc.image.program_file import appended, is_debug
 
-_DEBUG = (b".debug", b".zdebug", b".stab", b".gdb_index", b".rela.debug", b".gnu.debug", b".line")
 _SHF_INFO_LINK = 0x40
 _SHT_REL = (4, 9)  # SHT_RELA, SHT_REL: sh_info is a section too
 _SHN_ABS, _SHN_LORESERVE = 0xFFF1, 0xFF00
@@ -28,24 +26,24 @@ _SHNDX = 3  # st_shndx is the fourth of a symbol's 12 half-words
 
 
 def without_debug(path: str) -> bytes:
-    """The file without debug information; as it is where there is none, or no section table."""
+    """The file without debug information.
+
+    As it is where there is none, no section table, or something behind it: a program that has
+    been given an archive or a signature finds it by its place.
+    """
     fd, headers = open_headers(path)
     try:
-        if not any(_is_debug(headers, s) for s in headers.shdrs):
+        if appended(headers) or not any(is_debug(headers, s) for s in headers.shdrs):
             return os.pread(fd, headers.size, 0)
         return _rewritten(fd, headers)
     finally:
         os.close(fd)
 
 
-def _is_debug(headers: Headers, shdr: Shdr) -> bool:
-    return not shdr.flags & SHF_ALLOC and headers.name_of(shdr).startswith(_DEBUG)
-
-
 def _rewritten(fd: int, headers: Headers) -> bytes:
     """What segments hold as it lies, then the sections that stay, then their table."""
     loaded = max(p.offset + p.filesz for p in headers.phdrs)
-    kept = [index for index, s in enumerate(headers.shdrs) if not _is_debug(headers, s)]
+    kept = [index for index, s in enumerate(headers.shdrs) if not is_debug(headers, s)]
     number = {old: new for new, old in enumerate(kept)}
     data = bytearray(os.pread(fd, loaded, 0))
     table = []

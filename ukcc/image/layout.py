@@ -37,6 +37,7 @@ from ukcc.image.headers import (
 )
 from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
+from ukcc.image.program_file import appended
 from ukcc.image.room import Grown, grow
 from ukcc.record import Record
 
@@ -72,8 +73,9 @@ class Layout(Record):
 
     `phdrs` is the whole program-header table, at `ehdr.phoff`; `shdrs` the whole section table, at
     `ehdr.shoff`, `names` its name table. Of the linked file, the first `app_size` bytes are kept.
-    `stub` is (offset, distance to jump) for a program whose entry point is too low, else None.
-    `end_paddr` is behind all that a hypervisor loads.
+    The last `appended` bytes of it follow the ELF file at the end once more, for programs that look
+    for them there. `stub` is (offset, distance to jump) for a program whose entry point is too
+    low, else None. `end_paddr` is behind all that a hypervisor loads.
     """
 
     ehdr: Ehdr
@@ -81,6 +83,7 @@ class Layout(Record):
     shdrs: tuple[Shdr, ...]
     names: bytes
     app_size: int
+    appended: int
     stub: tuple[int, int] | None
     metadata_offset: int
     pvh_offset: int
@@ -185,6 +188,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
         shdrs=shdrs,
         names=names,
         app_size=app_size,
+        appended=appended(app),
         stub=(stub, app.ehdr.entry - (jump[0].vaddr + STUB_SIZE)) if jump else None,
         metadata_offset=metadata,
         pvh_offset=pvh,
@@ -192,7 +196,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
         archive_offset=archive_at,
         archive_paddr=archive_paddr,
         names_offset=names_at,
-        size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
+        size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
         end_paddr=max(kernel.end_paddr, *in_memory),
         cut=own.cut,
         grown=grown,
@@ -215,6 +219,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         shdrs=shdrs,
         names=names,
         app_size=app_size,
+        appended=appended(app),
         stub=None,
         metadata_offset=at,
         pvh_offset=names_at,
@@ -222,7 +227,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         archive_offset=names_at,
         archive_paddr=0,
         names_offset=names_at,
-        size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
+        size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
         end_paddr=0,
         cut=None,
         grown=None,

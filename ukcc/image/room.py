@@ -65,7 +65,9 @@ class Grown(Record):
     sections: frozenset[int]
 
 
-def grow(app: Headers, phdrs: tuple[Phdr, ...], shdrs: tuple[Shdr, ...], count: int) -> Grown | None:
+def grow(
+    app: Headers, phdrs: tuple[Phdr, ...], shdrs: tuple[Shdr, ...], count: int
+) -> Grown | None:
     """Makes place for a table of `count` headers behind the ELF header; None where there is none.
 
     phdrs, shdrs: the program's, as far as they are decided already; those of `app`, as linked.

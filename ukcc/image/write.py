@@ -13,7 +13,12 @@ from ukcc.image.bss import Cut
 from ukcc.image.headers import EHDR_SIZE, SHT_SYMTAB, Headers
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel
 from ukcc.image.layout import Layout
+from ukcc.image.program_file import checksum
 from ukcc.image.room import moved_symbols
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHUNK = 1 << 20
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
@@ -28,12 +33,13 @@ def write_image(
     kernel: Kernel,
     sysroot: str,
     archive: bytes,
-    metadata: bytes,
+    metadata: Callable[[str], bytes],
     pvh: bytes,
 ) -> None:
     """Writes the image beside `output` and renames it there; on failure nothing is left.
 
-    source: the linked program, open for reading. Raises UkccError, which names the file.
+    source: the linked program, open for reading. metadata: makes the note, of the planned length,
+    from the checksum of what was written. Raises UkccError, which names the file.
     """
     temporary = _beside(output)
     # A thin image takes nothing from it.
@@ -51,8 +57,12 @@ def write_image(
             os.ftruncate(target, layout.size)
             _copy(source, 0, target, 0, layout.app_size)
             _copy(kernel_bin, 0, target, layout.kernel_offset, kernel.size)
-            for offset, data in _patches(app, layout, kernel, source, archive, metadata, pvh):
+            tail = layout.appended
+            _copy(source, app.size - tail, target, layout.size - tail, tail)
+            for offset, data in _patches(app, layout, kernel, source, archive, pvh):
                 _write(target, data, offset)
+            made = Headers(layout.ehdr, layout.phdrs, layout.shdrs, layout.names, layout.size)
+            _write(target, metadata(checksum(target, made)), layout.metadata_offset)
             if in_place:
                 _overwrite(output, target, layout.size)
             else:
@@ -114,10 +124,10 @@ def _patches(
     kernel: Kernel,
     source: int,
     archive: bytes,
-    metadata: bytes,
     pvh: bytes,
 ) -> list[tuple[int, bytes]]:
-    """(offset, bytes) of everything that is not a plain copy, in the order it must be written."""
+    """(offset, bytes) of everything that is not a plain copy, in the order it must be written;
+    the metadata come last, when the rest can be summed up."""
     patches = []
     if grown := layout.grown:
         size = grown.end - grown.start
@@ -127,7 +137,6 @@ def _patches(
     patches += [
         (0, layout.ehdr.pack()),
         (layout.ehdr.phoff, b"".join(p.pack() for p in layout.phdrs)),
-        (layout.metadata_offset, metadata),
         (layout.pvh_offset, pvh),
         (layout.archive_offset, archive),
         (layout.names_offset, layout.names),
