@@ -195,7 +195,7 @@ def _shims(toolchain: Toolchain) -> "list[str]":
 def _room(toolchain: Toolchain) -> "list[str]":
     """Room for the image's program headers (ukcc/image/room.py), for the linker and not the driver,
     which names some files by its inputs."""
-    return [] if toolchain.plain else ["-Xlinker", f"{toolchain.shims}/room.o"]
+    return ["-Xlinker", f"{toolchain.shims}/room.o"]
 
 
 def _is_clang(toolchain: Toolchain) -> bool:
