@@ -119,7 +119,7 @@ def test_symbols_of_a_split_bss_follow_their_section(tmp_path: Path, sysroot: Pa
     assert far.addr + far.size == BASE + 0x3100 + len(DATA) + GIB
     table = next(s for s in packed.shdrs if s.type == SHT_SYMTAB)
     symbols = list(SYMBOL.iter_unpack(image[table.offset : table.offset + table.size]))
-    assert [s[3] for s in symbols] == [0, 1, bss[0], bss[1]]
+    assert [s[3] for s in symbols] == [0, 1, bss[0], bss[1], 1]
 
 
 def archive_of(path: Path) -> dict[str, tuple[int, bytes]]:

@@ -59,6 +59,9 @@ MOST_PHDRS = PAGE // PHDR_SIZE
 # but null pointers with an offset should still fault.
 _LOWEST_TABLE = 1 << 20
 
+# A table behind the program's memory may lengthen the file by this; no blocks, but copies may.
+_LONGEST_HOLE = 16 << 20
+
 
 class Sizes(Record):
     """Lengths in bytes of what is appended besides the kernel."""
@@ -241,20 +244,22 @@ def _without_section_table(app: Headers) -> int:
 
 
 def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]:
-    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset).
+    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset),
+    for a program in which there is no room for a larger table.
 
-    Linux before 5.18 computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD); since
-    then it looks for the PT_LOAD that holds e_phoff. Both find the table where its segment is the
-    first PT_LOAD, below the program. A PIE linked at 0 has no room there: its table lies at text
-    base + file offset, behind the program's memory, BSS included.
+    Behind the program's memory, BSS included, at text base + file offset: there everybody finds it.
+    Where that would make the file long, below the program. Linux finds it there too: before 5.18 it
+    computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD), since then it looks for the
+    PT_LOAD that holds e_phoff. Below a PIE linked at 0 there is nothing.
     """
     start = loads[0].vaddr // PAGE * PAGE
     base = loads[0].vaddr - loads[0].offset
     phoff = align_up(app_size)
+    behind = max(phoff, align_up(max(p.vend for p in loads)) - base)
     below = start - align_up(size) - PAGE
-    if below >= _LOWEST_TABLE:
+    if behind - phoff > _LONGEST_HOLE and below >= _LOWEST_TABLE:
         return phoff, below - phoff
-    return max(phoff, align_up(max(p.vend for p in loads)) - base), base
+    return behind, base
 
 
 def _move(phdrs: tuple[Phdr, ...], scratch: int) -> tuple[list[Phdr], int]:
