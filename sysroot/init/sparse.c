@@ -74,6 +74,9 @@ static int spread(int fd, off_t size, const struct extent *extent,
 	off_t end = size;
 	size_t i;
 
+	errno = EINVAL;
+	if (lseek(fd, 0, SEEK_END) != packed)
+		return -1;
 	if (ftruncate(fd, size))
 		return -1;
 	for (i = count; i-- > 0;) {
@@ -96,12 +99,15 @@ int spread_file(char **words)
 	struct extent *extent;
 	size_t count = 0, i;
 	off_t packed = 0, size;
+	char *end;
 	int fd, ret = -1;
 
 	errno = EINVAL;
 	if (!words[0] || !words[1])
 		return -1;
-	size = strtoll(words[1], NULL, 10);
+	size = strtoll(words[1], &end, 10);
+	if (end == words[1] || *end || size < 0)
+		return -1;
 	while (words[2 + count])
 		count++;
 	extent = calloc(count + 1, sizeof(*extent));
