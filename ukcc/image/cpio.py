@@ -88,7 +88,10 @@ def members(data: bytes) -> Iterator[Entry]:
     """The members of an archive that `archive` wrote; a damaged one ends early."""
     at = 0
     while data[at : at + 6] == b"070701":
-        fields = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        try:
+            fields = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        except ValueError:
+            return
         mode, size, name_size = fields[1], fields[6], fields[11]
         start = at + 110 + name_size
         start += -start % 4

@@ -176,5 +176,5 @@ def _reading(path: Path) -> "Iterator[None]":
         yield
     except OSError as error:
         raise UkccError(f"{path}: {error.strerror}") from None
-    except (ELFError, UnicodeDecodeError, AttributeError, IndexError, KeyError, ValueError):
+    except (ELFError, ArithmeticError, AttributeError, LookupError, MemoryError, ValueError):
         raise NotAnImage(f"{path}: truncated or damaged ELF file") from None

@@ -164,7 +164,8 @@ def read_headers(fd: int, size: int, what: str) -> Headers:
     def table(entry: struct.Struct, offset: int, count: int, entsize: int) -> list[tuple[int, ...]]:
         if not count:
             return []
-        data = os.pread(fd, entry.size * count, offset)
+        within = offset + entry.size * count <= size
+        data = os.pread(fd, entry.size * count, offset) if within else b""
         if entsize != entry.size or len(data) != entry.size * count:
             raise UkccError(f"{what}: truncated or damaged ELF file: a header table is outside it")
         return list(entry.iter_unpack(data))
@@ -176,6 +177,8 @@ def read_headers(fd: int, size: int, what: str) -> Headers:
     if max(ends, default=0) > size:
         raise UkccError(f"{what}: truncated or damaged ELF file: a part is outside it")
     names = b"\0"
-    if ehdr.shstrndx < len(shdrs) and ehdr.shstrndx:
+    if shdrs and ehdr.shstrndx >= len(shdrs):
+        raise UkccError(f"{what}: damaged ELF file: its section names are in no section")
+    if ehdr.shstrndx and shdrs and shdrs[ehdr.shstrndx].type != SHT_NOBITS:
         names = os.pread(fd, shdrs[ehdr.shstrndx].size, shdrs[ehdr.shstrndx].offset)
     return Headers(ehdr, phdrs, shdrs, names, size)

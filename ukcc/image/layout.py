@@ -55,6 +55,12 @@ STUB_SIZE = 9
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
 
+# Addresses of a process are below this (47 bits).
+_END_OF_MEMORY = 1 << 47
+
+# How far `jmp rel32` goes, less what is appended.
+_REACH_OF_JUMP = (1 << 31) - (1 << 28)
+
 # A table below the program goes no lower than this: vm.mmap_min_addr forbids only the first 64 KiB,
 # but null pointers with an offset should still fault.
 _LOWEST_TABLE = 1 << 20
@@ -111,6 +117,29 @@ def check_program(app: Headers, what: str) -> None:
         raise UkccError(f"{what}: {len(app.phdrs)} program headers are more than an image can hold")
     if app.ehdr.shoff and not app.ehdr.shnum:
         raise UkccError(f"{what}: more than 65,279 sections are not supported")
+    _check_memory(app, loads, what)
+
+
+def _check_memory(app: Headers, loads: list[Phdr], what: str) -> None:
+    """Raises UkccError for segments that Linux would not map, or an entry point in none of them."""
+    for phdr in app.phdrs:
+        if max(phdr.vaddr, phdr.memsz, phdr.paddr, phdr.offset) >= _END_OF_MEMORY:
+            raise UkccError(f"{what}: damaged ELF file: a segment at {phdr.vaddr:#x}")
+    end = 0
+    for load in loads:
+        if load.filesz > load.memsz or (load.vaddr - load.offset) % PAGE:
+            raise UkccError(f"{what}: damaged ELF file: a segment that cannot be mapped")
+        if load.vaddr < end or load.vend > _END_OF_MEMORY:
+            raise UkccError(f"{what}: its segments overlap, or are not in ascending order")
+        end = load.vend
+    if not any(load.vaddr <= app.ehdr.entry < load.vend for load in loads):
+        raise UkccError(f"{what}: its entry point {app.ehdr.entry:#x} is in no segment")
+    # what is appended to such a program lies behind its memory, and must be reached from the stub
+    if app.ehdr.entry < LOWEST_ENTRY and end > _REACH_OF_JUMP:
+        raise UkccError(
+            f"{what}: a program linked at 0 that has {end >> 20:,} MiB of memory is not supported",
+            "link it with -no-pie",
+        )
 
 
 def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> Layout:

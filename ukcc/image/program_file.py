@@ -120,7 +120,9 @@ def _covered(headers: Headers) -> list[Extent]:
     found.append((ehdr.phoff, ehdr.phoff + len(headers.phdrs) * PHDR_SIZE))
     found.append((ehdr.shoff, ehdr.shoff + len(headers.shdrs) * SHDR_SIZE))
     found += [(p.offset, p.offset + p.filesz) for p in headers.phdrs if p.filesz]
-    found += [(s.offset, s.offset + s.size) for s in headers.shdrs if s.type != SHT_NOBITS]
+    found += [
+        (s.offset, s.offset + s.size) for s in headers.shdrs if s.size and s.type != SHT_NOBITS
+    ]
     return found
 
 

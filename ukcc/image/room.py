@@ -81,14 +81,18 @@ def grow(
     between = _between(app, note)
     if between is None or note.offset + note.size > first.filesz:
         return None
+    if note.addr - note.offset != first.vaddr:
+        return None
     start = min([note.offset, *(app.shdrs[i].offset for i in between)])
     alignment = max([8, *(app.shdrs[i].addralign for i in between)])
     distance = align_up(max(table_end - start, 0), alignment)
     left = note.size - distance
-    if left < _NOTE.size:
+    if left < _NOTE.size or alignment & (alignment - 1):
         return None
 
-    end = note.offset
+    end, room_end = note.offset, note.offset + note.size
+    if any(p.offset < room_end and end < p.offset + p.filesz < room_end for p in phdrs):
+        return None  # it describes a part of the room
     changed = list(shdrs)
     for i in between:
         changed[i] = _shifted_section(shdrs[i], distance)
@@ -135,9 +139,11 @@ def moved_symbols(fd: int, app: Headers, grown: Grown) -> list[tuple[int, bytes]
 
 def _room(app: Headers) -> tuple[int, Shdr] | None:
     """(index, header) of the room's section."""
+    table_end = EHDR_SIZE + len(app.phdrs) * PHDR_SIZE
     for index, shdr in enumerate(app.shdrs):
         if shdr.type == SHT_NOTE and app.name_of(shdr) == ROOM_SECTION.encode():
-            return (index, shdr) if shdr.flags & SHF_ALLOC else None
+            usable = shdr.flags & SHF_ALLOC and shdr.offset >= table_end
+            return (index, shdr) if usable else None
     return None
 
 
