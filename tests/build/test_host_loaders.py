@@ -112,6 +112,16 @@ def test_runs_after(kind: str, tool: str, tmp_path: Path) -> None:
         check(out, loader)
 
 
+@pytest.mark.parametrize("flags", [["-static"], ["-static-pie"], [], ["-no-pie"]])
+def test_runs_when_it_was_linked_elsewhere(flags: "list[str]", tmp_path: Path) -> None:
+    """Without room for the table, which lies behind the program's memory then."""
+    (tmp_path / "p.c").write_text(PROGRAM)
+    for argv in (["gcc", "-O2", "p.c", "-o", "p", *flags], [BIN / "ukcc", "pack", "p", "-o", "i"]):
+        subprocess.run(argv, cwd=tmp_path, check=True, timeout=DEADLINE)
+    for loader in LOADERS:
+        check(tmp_path / "i", loader)
+
+
 def test_a_big_bss_makes_no_long_file(tmp_path: Path) -> None:
     for kind in (["-no-pie"], ["-fPIE", "-pie"]):
         program = link(tmp_path, "-DBIG", *kind)

@@ -10,6 +10,7 @@ from image_samples import SAMPLES, TEXT, make_sysroot, program
 
 from ukcc.image import cpio
 from ukcc.image.headers import SHT_NOBITS, SHT_PROGBITS, Headers, Shdr, open_headers
+from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import CHECKSUM, complete_image, pack_image, pack_thin
 from ukcc.image.program_file import appended, elf_end, program_extents
 from ukcc.vm.facts import read_metadata
@@ -124,10 +125,12 @@ def test_appended_bytes_are_where_the_image_has_them(
 
 def test_a_changed_byte_of_the_program_is_noticed(tmp_path: Path, sysroot: Path) -> None:
     image = pack(tmp_path, sysroot, program())
+    assert not inspect_image(image).changed
     data = bytearray(image.read_bytes())
     data[0x1000] ^= 1
     image.write_bytes(data)
     assert is_changed(str(image))
+    assert inspect_image(image).changed
     assert spread(changed_program(str(image)))[0x1000] == data[0x1000]
 
 
