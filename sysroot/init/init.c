@@ -210,6 +210,8 @@ int main(int argc, char **given)
 		complain("no application in this image:", "/.uk/program", errno);
 		finish(127 << 8);
 	}
+	if (spread_program())
+		finish(126 << 8);
 	name = strrchr(program, '/');
 	name = name ? name + 1 : program;
 

@@ -124,6 +124,10 @@ int set_limits(const struct settings *settings);
 int add_entropy(const void *bytes, size_t len);
 void seed_random(void);
 
+/* sparse.c: the program's file as the host has it. */
+int spread_file(char **words);
+int spread_program(void);
+
 /* steps.c: what the user wants done before. */
 int run_steps(const struct settings *settings);
 

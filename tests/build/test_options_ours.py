@@ -216,7 +216,7 @@ def test_explain_says_where_everything_comes_from(shell, tmp_path: Path) -> None
     found = dict(row.split(None, 1) for row in files)
     sysroot, libgcc = find_sysroot(os.environ), shell(f"{GCC} -print-libgcc-file-name").stdout
     assert list(found) == [
-        "crt1.o", "crti.o", "crtbeginT.o", "-lb", "-lm", "-lgcc", "-lgcc_eh", "-lc",
+        "crt1.o", "crti.o", "crtbeginT.o", "room.o", "-lb", "-lm", "-lgcc", "-lgcc_eh", "-lc",
         "crtend.o", "crtn.o", "kernel",
     ]  # fmt: skip
     for name in ("crt1.o", "crti.o", "crtbeginT.o", "crtn.o"):

@@ -23,6 +23,7 @@ from ukcc.image.headers import (
     SHF_EXECINSTR,
     SHF_WRITE,
     SHT_NOBITS,
+    SHT_NOTE,
     SHT_NULL,
     SHT_PROGBITS,
     SHT_STRTAB,
@@ -39,17 +40,23 @@ GIB = 1 << 30
 TEXT = b"\xb8\x27\x00\x00\x00\x0f\x05\xc3" * 8
 DATA = b"application's data" * 20
 SYMBOL = struct.Struct("<IBBHQQ")
+BUILD_ID_AT = 0x300
 INTERPRETER = b"/lib64/ld-linux-x86-64.so.2\0"
 
 
 class Sample(NamedTuple):
-    """What kind of program to make: its load address, type, BSS in bytes, dynamic or not."""
+    """What kind of program to make: its load address, type, BSS in bytes, dynamic or not.
+
+    room: linked with what makes room for program headers; named: its build id has a symbol.
+    """
 
     base: int = BASE
     type: int = ET_EXEC
     bss: int = 0x800
     dynamic: bool = False
     sections: bool = True
+    room: bool = False
+    named: bool = False
 
 
 SAMPLES = {
@@ -62,15 +69,22 @@ SAMPLES = {
     "static PIE at 256 MiB": Sample(type=ET_DYN),
     "dynamic PIE": Sample(base=0, type=ET_DYN, dynamic=True),
     "dynamic, not PIE": Sample(base=0x400000, dynamic=True, bss=2 << 20),
+    "static, room": Sample(room=True),
+    "static, room, 1 GiB BSS": Sample(room=True, bss=GIB),
+    "static PIE at 0, room": Sample(base=0, type=ET_DYN, room=True),
+    "dynamic PIE, room": Sample(base=0, type=ET_DYN, dynamic=True, room=True),
+    "dynamic, not PIE, room": Sample(base=0x400000, dynamic=True, bss=2 << 20, room=True),
+    "static, room, but its build id has a name": Sample(room=True, named=True),
 }
 
 
 def program(sample: Sample = SAMPLES["static"]) -> bytes:
     """An ELF program with a text and a data segment, a note, symbols and section names."""
-    head, text_at, data_at = 0x400, 0x1000, 0x2100
+    head, text_at, data_at = 0xC00 if sample.room else 0x400, 0x1000, 0x2100
     data_vaddr = sample.base + 0x3100
     bss_vaddr = data_vaddr + len(DATA)
     build_id = note("GNU", 3, b"\x01" * 20)
+    room = note("UKCC", 3, bytes(1004))
 
     def load(flags: int, offset: int, vaddr: int, filesz: int, memsz: int) -> Phdr:
         return Phdr(PT_LOAD, flags, offset, vaddr, vaddr, filesz, memsz, 0x1000)
@@ -79,9 +93,7 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
         load(PF_R, 0, sample.base, head, head),
         load(PF_R | PF_X, text_at, sample.base + text_at, len(TEXT), len(TEXT)),
         load(PF_R | PF_W, data_at, data_vaddr, len(DATA), len(DATA) + sample.bss),
-        Phdr(
-            PT_NOTE, PF_R, 0x300, sample.base + 0x300, sample.base + 0x300, *[len(build_id)] * 2, 4
-        ),
+        Phdr(PT_NOTE, PF_R, BUILD_ID_AT, *[sample.base + BUILD_ID_AT] * 2, *[len(build_id)] * 2, 4),
     ]
     if sample.dynamic:
         size = PHDR_SIZE * (len(phdrs) + 2)
@@ -94,7 +106,8 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
         ]
 
     names = b"\0.text\0.data\0.bss\0.symtab\0.strtab\0.shstrtab\0"
-    strings = b"\0start\0array\0far\0"
+    names += b".interp\0.note.gnu.build-id\0.note.uk.room\0"
+    strings = b"\0start\0array\0far\0id\0__ehdr_start\0"
     symbols = b"".join(
         SYMBOL.pack(name, 0x11, 0, shndx, value, 8)
         for name, shndx, value in [
@@ -102,6 +115,8 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
             (1, 1, sample.base + text_at),
             (7, 3, bss_vaddr),
             (13, 3, bss_vaddr + sample.bss - 8),
+            (20, 7 if sample.room else 1, sample.base),
+            *([(17, 7, BUILD_ID_AT + sample.base)] if sample.named else []),
         ]
     )
     symbols_at = 0x2400
@@ -122,6 +137,16 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
         Shdr(strtab, SHT_STRTAB, 0, 0, strings_at, len(strings), 0, 0, 1, 0),
         Shdr(shstrtab, SHT_STRTAB, 0, 0, names_at, len(names), 0, 0, 1, 0),
     ]
+    if sample.room:
+        by_name = [
+            (b".note.gnu.build-id", SHT_NOTE, BUILD_ID_AT, len(build_id)),
+            *([(b".interp", SHT_PROGBITS, 0x380, len(INTERPRETER))] if sample.dynamic else []),
+            (b".note.uk.room", SHT_NOTE, 0x3A0, len(room)),
+        ]
+        shdrs += [
+            Shdr(names.index(name), kind, SHF_ALLOC, sample.base + at, at, size, 0, 0, 4, 0)
+            for name, kind, at, size in by_name
+        ]
     if not sample.sections:
         shdrs, shoff = [], 0
     ehdr = Ehdr(
@@ -143,8 +168,9 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
     parts = {
         0: ehdr.pack(),
         EHDR_SIZE: b"".join(p.pack() for p in phdrs),
-        0x300: build_id,
+        BUILD_ID_AT: build_id,
         0x380: INTERPRETER,
+        **({0x3A0: room} if sample.room else {}),
         text_at: TEXT,
         data_at: DATA,
         symbols_at: symbols,
@@ -208,8 +234,9 @@ def make_sysroot(where: Path) -> Path:
 
 
 def make_shims(sysroot: Path) -> Path:
-    """An assembler that is never run, where a sysroot has it."""
+    """An assembler that is never run, where a sysroot has it, and what is part of its links."""
     shim = sysroot / "shims" / "as"
     shim.parent.mkdir(parents=True, exist_ok=True)
     shim.touch(0o755)
+    shim.with_name("room.o").touch()
     return sysroot

@@ -7,6 +7,7 @@ from ukcc.cc.parse import parse
 from ukcc.cc.toolchain import Toolchain
 
 SHIMS = "-B/shims/"
+ROOM = "-Xlinker /shims/room.o"
 SEARCH = "-B/root/usr/lib/"
 HEADERS = "-idirafter /root/usr/include"
 FIXED = "-no-pie -Wl,-Ttext-segment=0x10000000"
@@ -44,23 +45,27 @@ PLANS = [
     ("-shared a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -shared a.o"),
     ("-r a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -r a.o"),
     ("-nostdlib a.c", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -nostdlib a.c"),
-    ("a.c", plan.PROGRAM, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} a.c {STATIC}"),
-    ("-### a.c", plan.ORDINARY, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -### a.c {FIXED}"),
+    ("a.c", plan.PROGRAM, f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} a.c {STATIC}"),
+    (
+        "-### a.c",
+        plan.ORDINARY,
+        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} -### a.c {FIXED}",
+    ),
     (
         "-L/usr/lib a.o -lm -o x",
         plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -L/usr/lib a.o -lm -o x {STATIC}",
+        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} -L/usr/lib a.o -lm -o x {STATIC}",
     ),
-    ("-pie a.o", plan.PROGRAM, f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} -pie a.o -static-pie"),
+    ("-pie a.o", plan.PROGRAM, f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} -pie a.o -static-pie"),
     (
         "a.o -Wl,-T,x.lds",
         plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie",
+        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie",
     ),
     (
         "a.o -Wl,-Bstatic -lz -Wl,-Bdynamic -Wl,-O1,-Bdynamic -Xlinker -dy -lm",
         plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {SEARCH} {HEADERS} a.o -Wl,-Bstatic -lz -Wl,-O1 -lm {STATIC}",
+        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} a.o -Wl,-Bstatic -lz -Wl,-O1 -lm {STATIC}",
     ),
 ]
 

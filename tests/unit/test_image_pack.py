@@ -1,5 +1,6 @@
 """Packing: what comes out, that it is always the same, and what happens when it cannot be done."""
 
+import contextlib
 import errno
 import json
 import os
@@ -7,6 +8,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from image_samples import BASE, DATA, GIB, SAMPLES, SYMBOL, companions, make_sysroot, program
@@ -120,7 +122,7 @@ def test_symbols_of_a_split_bss_follow_their_section(tmp_path: Path, sysroot: Pa
     assert far.addr + far.size == BASE + 0x3100 + len(DATA) + GIB
     table = next(s for s in packed.shdrs if s.type == SHT_SYMTAB)
     symbols = list(SYMBOL.iter_unpack(image[table.offset : table.offset + table.size]))
-    assert [s[3] for s in symbols] == [0, 1, bss[0], bss[1]]
+    assert [s[3] for s in symbols] == [0, 1, bss[0], bss[1], 1]
 
 
 def archive_of(path: Path) -> dict[str, tuple[int, bytes]]:
@@ -211,6 +213,50 @@ def test_shared_library(tmp_path: Path, sysroot: Path) -> None:
 def test_object_file(tmp_path: Path, sysroot: Path) -> None:
     data = program()
     assert "not a program" in refused(data[:16] + b"\x01" + data[17:], tmp_path, sysroot).message
+
+
+def patched(sample: str, *words: "tuple[int, str, int]") -> bytes:
+    """A sample with (place, format, value) put in; the first PT_LOAD's header is at 64."""
+    data = bytearray(program(SAMPLES[sample]))
+    for at, form, value in words:
+        struct.pack_into(form, data, at, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (patched("static", (32, "<Q", (1 << 64) - 64)), "a header table is outside it"),
+        (patched("static", (40, "<Q", 1 << 63)), "a header table is outside it"),
+        (patched("static", (62, "<H", 99)), "section names are in no section"),
+        (patched("static", (24, "<Q", 0x20000000)), "entry point 0x20000000 is in no segment"),
+        (patched("static", (64 + 16, "<Q", 0x20000000)), "overlap, or are not in ascending order"),
+        (patched("static", (64 + 16, "<Q", 1 << 63)), "a segment at 0x8000000000000000"),
+        (patched("static", (64 + 16, "<Q", 0x10000800)), "a segment that cannot be mapped"),
+        (patched("static", (64 + 40, "<Q", 8)), "a segment that cannot be mapped"),
+        (
+            patched("static PIE at 0", (64 + 112 + 40, "<Q", 3 << 30)),
+            "a program linked at 0 that has 3,072 MiB of memory is not supported",
+        ),
+    ],
+)
+def test_odd_headers_are_one_line(tmp_path: Path, sysroot: Path, data: bytes, says: str) -> None:
+    assert says in refused(data, tmp_path, sysroot).message
+
+
+def test_damaged_headers_never_end_in_a_traceback(tmp_path: Path, sysroot: Path) -> None:
+    random = Random(1)
+    extremes = [0, 1, 0xFFF, 0xFFFF, 1 << 31, 1 << 47, 1 << 63, (1 << 64) - 1]
+    for sample in list(SAMPLES) * 20:
+        data = bytearray(program(SAMPLES[sample]))
+        shoff = struct.unpack_from("<Q", data, 40)[0] or 64
+        for _ in range(random.randrange(1, 4)):
+            table, size = random.choice([(0, 64), (64, 224), (shoff, 448)])
+            at = table + random.randrange(size // 8) * 8
+            data[at : at + 8] = struct.pack("<Q", random.choice(extremes))
+        (tmp_path / "linked").write_bytes(data)
+        with contextlib.suppress(UkccError):
+            pack(tmp_path / "linked", tmp_path / "out", sysroot)
 
 
 def test_packing_an_image_again(tmp_path: Path, sysroot: Path) -> None:

@@ -21,6 +21,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         **{f"sysroot/linux/config/{name}.config": "CONFIG_X=y\n" for name in inputs.FRAGMENTS},
         "sysroot/glibc/build.sh": "true\n",
         "sysroot/init/init.c": "int main;\n",
+        "sysroot/link/room.s": "\n",
         "toolchain-shims/as": "#!/bin/sh\n",
         "toolchain-shims/prelude.s": "\n",
     }
@@ -60,6 +61,7 @@ def test_the_same_contents_have_the_same_id(recipe: Path, tmp_path: Path) -> Non
         ("sysroot/glibc/build.sh", {"glibc"}),
         ("toolchain-shims/prelude.s", {"glibc"}),
         ("sysroot/init/init.c", set()),
+        ("sysroot/link/room.s", set()),
     ],
 )
 def test_a_change_rebuilds_what_depends_on_it(

@@ -173,7 +173,8 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
         "glibc": "g",
         "tools": {"gcc": "gcc 12", "ld": "ld 2.40"},
     }
-    made = Inputs(source, source, (), (), tmp_path / "build.sh", (tmp_path / "init.c",), (), record)
+    script, init, room = (tmp_path / name for name in ("build.sh", "init.c", "room.s"))
+    made = Inputs(source, source, (), (), script, (init,), (), room, record)
 
     def make_all(*arguments: object) -> list[Path]:
         part = tmp_path / "part"
@@ -187,6 +188,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     monkeypatch.setattr(build, "_make_parts", make_all)
     monkeypatch.setattr(build, "_split_kernel", lambda made, wanted: None)
     monkeypatch.setattr(build, "_write_inner_names", lambda made: None)
+    monkeypatch.setattr(build, "_assemble_room", lambda made, wanted, log: None)
     monkeypatch.setattr(build, "_compile_init", lambda made, wanted, log: None)
     return made
 

@@ -95,6 +95,7 @@ def _program(
     start = (
         toolchain.compiler,
         *_shims(toolchain),
+        *_room(toolchain),
         *_search(toolchain),
         *_ahead_of_libc(invocation, toolchain, lookup),
         *_headers(invocation, toolchain),
@@ -174,6 +175,12 @@ def _shims(toolchain: Toolchain) -> "list[str]":
     """Our assembler; clang has to be told to use one at all."""
     external = ["-fno-integrated-as"] if _is_clang(toolchain) else []
     return [f"-B{toolchain.shims}/", *external]
+
+
+def _room(toolchain: Toolchain) -> "list[str]":
+    """Room for the image's program headers (ukcc/image/room.py), for the linker and not the driver,
+    which names some files by its inputs."""
+    return ["-Xlinker", f"{toolchain.shims}/room.o"]
 
 
 def _is_clang(toolchain: Toolchain) -> bool:

@@ -87,10 +87,11 @@ def find_shims(sysroot: str) -> str:
     """The directory of our `as`: the one that the sysroot's glibc was built with."""
     if not sysroot:
         return paths.data_dir("toolchain-shims")
-    if not os.access(f"{sysroot}/shims/as", os.X_OK):
+    shims = f"{sysroot}/shims"
+    if not os.access(f"{shims}/as", os.X_OK) or not os.access(f"{shims}/room.o", os.R_OK):
         # Without it the compiler would take the host's assembler, and never say so.
         raise SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
-    return f"{sysroot}/shims"
+    return shims
 
 
 def find_compiler(name: str, environ: "Mapping[str, str]") -> str:

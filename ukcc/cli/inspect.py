@@ -38,6 +38,8 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     how = "thin: `ukcc run` brings the kernel" if report.thin else "boots by PVH"
     yield f"{report.path}: {report.kind} program, {how}"
     yield _row("program", report.program + (", stripped" if report.stripped else ""))
+    if report.changed:
+        yield _row("", "changed since it was packed: `ukcc run` takes it as it is now")
     yield _row("entry", f"{report.entry:#x}")
     if report.interpreter:
         yield _row("interpreter", report.interpreter)

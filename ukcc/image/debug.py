@@ -12,24 +12,22 @@ from ukcc.errors import UkccError
 from ukcc.image.headers import (
     EHDR_SIZE,
     SHDR_SIZE,
-    SHF_ALLOC,
     SHT_NOBITS,
     SHT_SYMTAB,
     Headers,
-    Shdr,
     align_up,
     open_headers,
     reader,
 )
+from ukcc.image.program_file import appended, is_debug
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ukcc.image.headers import Read
+    from ukcc.image.headers import Read, Shdr
 
 # What boots lies below 4 GiB, where devices are as well; and Linux reads no more at once.
 LARGEST = (2 << 30) - 4096
 
-_DEBUG = (b".debug", b".zdebug", b".stab", b".gdb_index", b".rela.debug", b".gnu.debug", b".line")
 _SHF_INFO_LINK = 0x40
 _SHT_REL = (4, 9)  # SHT_RELA, SHT_REL: sh_info is a section too
 _SHN_ABS, _SHN_LORESERVE = 0xFFF1, 0xFF00
@@ -39,7 +37,11 @@ _SHNDX = 3  # st_shndx is the fourth of a symbol's 12 half-words
 
 
 def without_debug(path: str) -> bytes:
-    """The file without debug information; as it is where there is none, or no section table."""
+    """The file without debug information.
+
+    As it is where there is none, no section table, or something behind it: a program that has
+    been given an archive or a signature finds it by its place.
+    """
     fd, headers = open_headers(path)
     try:
         return stripped(reader(fd), headers, path)
@@ -49,7 +51,7 @@ def without_debug(path: str) -> bytes:
 
 def stripped(read: Read, headers: Headers, what: str) -> bytes:
     """The same of an open file. Raises UkccError for a file that no linker wrote, or a huge one."""
-    if not any(_is_debug(headers, s) for s in headers.shdrs):
+    if appended(headers) or not any(is_debug(headers, s) for s in headers.shdrs):
         _check_size(headers.size, what)
         return read(0, headers.size)
     return _rewritten(read, headers, what)
@@ -60,16 +62,12 @@ def _check_size(size: int, what: str) -> None:
         raise UkccError(f"{what}: larger than 2 GiB, too much for an image")
 
 
-def _is_debug(headers: Headers, shdr: Shdr) -> bool:
-    return not shdr.flags & SHF_ALLOC and headers.name_of(shdr).startswith(_DEBUG)
-
-
 def _rewritten(read: Read, headers: Headers, what: str) -> bytes:
     """What segments hold as it lies, then the sections that stay, then their table."""
     loaded = max((p.offset + p.filesz for p in headers.phdrs if p.filesz), default=EHDR_SIZE)
-    kept = [index for index, s in enumerate(headers.shdrs) if not _is_debug(headers, s)]
+    kept = [index for index, s in enumerate(headers.shdrs) if not is_debug(headers, s)]
     number = {old: new for new, old in enumerate(kept)}
-    behind = [s for s in headers.shdrs if not _is_debug(headers, s) and _lies_behind(s, loaded)]
+    behind = [s for s in headers.shdrs if not is_debug(headers, s) and _lies_behind(s, loaded)]
     _check_sections(behind, headers.size, what)
     _check_size(loaded + sum(s.size for s in behind), what)
     data = bytearray(read(0, loaded))

@@ -26,6 +26,7 @@ EM_X86_64 = 62
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR = 1, 2, 3, 4, 6
 PF_X, PF_W, PF_R = 1, 2, 4
 SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_NOTE, SHT_NOBITS = 0, 1, 2, 3, 7, 8
+SHT_DYNSYM = 11
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS = 1, 2, 4, 0x400
 
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -214,7 +215,9 @@ def parse_headers(read: Read, size: int, what: str) -> Headers:
     if any(max(p.vend, p.pend) > _ADDRESSES for p in phdrs):
         raise UkccError(f"{what}: damaged ELF file: a segment is outside the address space")
     names = b"\0"
-    if 0 < ehdr.shstrndx < len(shdrs) and shdrs[ehdr.shstrndx].type != SHT_NOBITS:
+    if shdrs and ehdr.shstrndx >= len(shdrs):
+        raise UkccError(f"{what}: damaged ELF file: its section names are in no section")
+    if shdrs and ehdr.shstrndx and shdrs[ehdr.shstrndx].type != SHT_NOBITS:
         if shdrs[ehdr.shstrndx].size > _LONGEST_NAMES:
             raise UkccError(f"{what}: damaged ELF file: its section names are too long")
         names = read(shdrs[ehdr.shstrndx].offset, shdrs[ehdr.shstrndx].size)

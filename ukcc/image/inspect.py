@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -13,9 +14,12 @@ from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.archives import Archive, origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
+from ukcc.image.headers import open_headers
 from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
+from ukcc.image.pack import CHECKSUM
+from ukcc.image.program_file import checksum
 from ukcc.image.provenance import SYSROOT
 from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
 
@@ -52,8 +56,9 @@ class Module:
 class Report:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
 
-    files: paths of the user's own in the image; settings: what it carries of a uk.toml. linkage:
-    how uk-gcc linked the program, and why.
+    changed: the program's part of the file is not what was packed. files: paths of the user's own
+    in the image; settings: what it carries of a uk.toml. linkage: how uk-gcc linked the program,
+    and why.
     """
 
     path: str
@@ -63,6 +68,7 @@ class Report:
     entry: int
     interpreter: str
     stripped: bool
+    changed: bool
     kernel: Mapping[str, str]
     kernel_entry_paddr: int
     sysroot: str
@@ -106,6 +112,7 @@ def inspect_image(path: Path) -> Report:
             entry=elf.entry,
             interpreter=elf.interpreter() or "",
             stripped=not elf.functions(),
+            changed=_is_changed(path, metadata),
             kernel=metadata.get("kernel", {}),
             kernel_entry_paddr=int.from_bytes(entry or b"", "little"),
             sysroot=sysroot,
@@ -134,6 +141,17 @@ def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
             f"{path}: an ELF file, but no image", "link it with uk-gcc, or use ukcc pack"
         )
     return parse_metadata(text, str(path))
+
+
+def _is_changed(path: Path, metadata: Mapping[str, Any]) -> bool:
+    recorded = metadata.get(CHECKSUM)
+    fd, headers = open_headers(str(path))
+    try:
+        return bool(recorded) and checksum(fd, headers) != recorded
+    except OSError as error:
+        raise UkccError(f"{path}: {error.strerror}") from None
+    finally:
+        os.close(fd)
 
 
 def _kind(elf: Elf) -> str:

@@ -1,9 +1,9 @@
 """Where every part of an image goes: pure arithmetic, no file touched.
 
 The rules and their reasons are in docs/image.md. In short: the application's bytes stay where the
-linker put them; everything else is appended; the program-header table moves to the head of what is
-appended, in a PT_LOAD of its own; no two PT_LOADs share a physical address; the PVH note is the
-last PT_NOTE.
+linker put them; everything else is appended; the program-header table grows in place, or, where
+there is no room, moves to the head of what is appended; no two PT_LOADs share a physical address;
+the PVH note is the last PT_NOTE.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut, split_bss
 from ukcc.image.headers import (
+    EHDR_SIZE,
     ET_DYN,
     ET_EXEC,
     PAGE,
@@ -36,6 +37,8 @@ from ukcc.image.headers import (
 )
 from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
+from ukcc.image.program_file import appended
+from ukcc.image.room import Grown, grow
 from ukcc.record import Record
 
 METADATA_SECTION = ".uk.meta"
@@ -49,18 +52,21 @@ OUTSIDE_MEMORY = 1 << 40
 # `endbr64; jmp rel32`: how a high entry point reaches a low one.
 STUB_SIZE = 9
 
-# What such a jump reaches, less what is appended.
-_LONGEST_JUMP = (1 << 31) - (256 << 20)
-
-# Where the kernel's half begins, or nothing is (Documentation/arch/x86/x86_64/mm.rst).
-_PROCESS_END = 1 << 47
-
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
+
+# Addresses of a process are below this (47 bits).
+_END_OF_MEMORY = 1 << 47
+
+# How far `jmp rel32` goes, less what is appended.
+_REACH_OF_JUMP = (1 << 31) - (1 << 28)
 
 # A table below the program goes no lower than this: vm.mmap_min_addr forbids only the first 64 KiB,
 # but null pointers with an offset should still fault.
 _LOWEST_TABLE = 1 << 20
+
+# A table behind the program's memory may lengthen the file by this; no blocks, but copies may.
+_LONGEST_HOLE = 16 << 20
 
 
 class Sizes(Record):
@@ -76,8 +82,9 @@ class Layout(Record):
 
     `phdrs` is the whole program-header table, at `ehdr.phoff`; `shdrs` the whole section table, at
     `ehdr.shoff`, `names` its name table. Of the linked file, the first `app_size` bytes are kept.
-    `stub` is (offset, distance to jump) for a program whose entry point is too low, else None.
-    `end_paddr` is behind all that a hypervisor loads.
+    The last `appended` bytes of it follow the ELF file at the end once more, for programs that look
+    for them there. `stub` is (offset, distance to jump) for a program whose entry point is too
+    low, else None. `end_paddr` is behind all that a hypervisor loads.
     """
 
     ehdr: Ehdr
@@ -85,6 +92,7 @@ class Layout(Record):
     shdrs: tuple[Shdr, ...]
     names: bytes
     app_size: int
+    appended: int
     stub: tuple[int, int] | None
     metadata_offset: int
     pvh_offset: int
@@ -95,6 +103,7 @@ class Layout(Record):
     size: int
     end_paddr: int
     cut: Cut | None
+    grown: Grown | None
 
 
 def check_program(app: Headers, what: str) -> None:
@@ -106,53 +115,89 @@ def check_program(app: Headers, what: str) -> None:
         raise UkccError(f"{what}: a shared library, not a program: it has no entry point")
     if len(app.phdrs) > MOST_PHDRS // 2:
         raise UkccError(f"{what}: {len(app.phdrs)} program headers are more than an image can hold")
-    if max(p.vend for p in loads) > _PROCESS_END:
-        raise UkccError(f"{what}: damaged ELF file: a segment is outside a process's memory")
-    if app.ehdr.entry < LOWEST_ENTRY and max(p.vend for p in loads) > _LONGEST_JUMP:
-        raise UkccError(f"{what}: its segments are more than 2 GiB from its entry point")
     if app.ehdr.shoff and not app.ehdr.shnum:
         raise UkccError(f"{what}: more than 65,279 sections are not supported")
+    _check_memory(app, loads, what)
 
 
-def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
-    """Lays out the image of a program (see `check_program`) around a kernel."""
+def _check_memory(app: Headers, loads: list[Phdr], what: str) -> None:
+    """Raises UkccError for segments that Linux would not map, or an entry point in none of them."""
+    for phdr in app.phdrs:
+        if max(phdr.vaddr, phdr.memsz, phdr.paddr, phdr.offset) >= _END_OF_MEMORY:
+            raise UkccError(f"{what}: damaged ELF file: a segment at {phdr.vaddr:#x}")
+    end = 0
+    for load in loads:
+        if load.filesz > load.memsz or (load.vaddr - load.offset) % PAGE:
+            raise UkccError(f"{what}: damaged ELF file: a segment that cannot be mapped")
+        if load.vaddr < end or load.vend > _END_OF_MEMORY:
+            raise UkccError(f"{what}: its segments overlap, or are not in ascending order")
+        end = load.vend
+    if not any(load.vaddr <= app.ehdr.entry < load.vend for load in loads):
+        raise UkccError(f"{what}: its entry point {app.ehdr.entry:#x} is in no segment")
+    # what is appended to such a program lies behind its memory, and must be reached from the stub
+    if app.ehdr.entry < LOWEST_ENTRY and end > _REACH_OF_JUMP:
+        raise UkccError(
+            f"{what}: a program linked at 0 that has {end >> 20:,} MiB of memory is not supported",
+            "link it with -no-pie",
+        )
+
+
+def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> Layout:
+    """Lays out the image of a program (see `check_program`) around a kernel.
+
+    pinned: nothing of the program may move, not even its notes (`room.is_pinned`).
+    """
     own = split_bss(app)
-    loads = [p for p in own.phdrs if p.type == PT_LOAD]
     has_stub = app.ehdr.entry < LOWEST_ENTRY
     count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
+    grown = None if pinned else grow(app, own.phdrs, own.shdrs, count)
+    if grown:
+        own = own._replace(phdrs=grown.phdrs, shdrs=grown.shdrs)
+    loads = [p for p in own.phdrs if p.type == PT_LOAD]
 
     # File offsets. The kernel and the archive start on pages, so that file systems can share them.
     app_size = _without_section_table(app)
-    table = count * PHDR_SIZE
+    table = 0 if grown else count * PHDR_SIZE
     head_size = table + sizes.metadata + sizes.pvh
-    phoff, bias = _table_place(loads, app_size, head_size)
-    metadata = phoff + table
+    head_at, bias = (align_up(app_size), 0) if grown else _table_place(loads, app_size, head_size)
+    metadata = head_at + table
     pvh = metadata + sizes.metadata
-    stub = align_up(phoff + head_size)
+    stub = align_up(head_at + head_size)
     kernel_at = stub + (PAGE if has_stub else 0)
     archive_at = align_up(kernel_at + kernel.size)
     names_at = archive_at + align_up(sizes.archive)
 
-    # Virtual addresses of the parts that Linux maps and never touches: above everything.
-    above = align_up(max(*(p.vend for p in loads), bias + stub, LOWEST_ENTRY)) - stub
+    # Virtual addresses of the parts that Linux maps and never touches: above everything, and never
+    # nearer to their offset than the program is, for qemu-user takes the lowest such distance for
+    # the place of the ELF header.
+    highest = max(*(p.vend for p in loads), 0 if grown else bias + stub, LOWEST_ENTRY)
+    above = max(align_up(highest) - head_at, loads[0].vaddr - loads[0].offset)
+    if grown:
+        bias = above
 
     def part(offset: int, size: int, paddr: int, shift: int, flags: int = PF_R) -> Phdr:
         return Phdr(PT_LOAD, flags, offset, offset + shift, paddr, size, size, PAGE)
 
-    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at, the
-    # table first: GNU strip orders the file by physical address, and writes a table of its own in
-    # front of the table's sections without moving p_paddr. Behind a whole page that is right.
+    # Physical addresses: kernel, archive, then a scratch range for what only Linux looks at. The
+    # notes are last, so that the PVH note stays last where patchelf sorts by them. With a table in
+    # front of them they are first: GNU strip orders the file by physical address, and writes a
+    # table of its own in front of the table's sections without moving p_paddr. Behind a whole page
+    # that is right.
     archive_size = align_up(sizes.archive)
     archive_paddr = align_up(kernel.end_paddr)
     scratch = archive_paddr + archive_size
-    head = part(phoff, head_size, scratch, bias)
-    scratch = align_up(head.pend)
+    head = part(head_at, head_size, scratch, bias)
+    scratch = scratch if grown else align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
     cpio = part(archive_at, archive_size, archive_paddr, above)
-    moved = _move(own.phdrs, scratch + len(jump) * PAGE)
+    moved, scratch = _move(own.phdrs, scratch + len(jump) * PAGE)
+    if grown:
+        head = head._replace(paddr=scratch)
     notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
-    phdrs = [*_with_table(moved, head, count), *jump, *boot, cpio, *notes]
+    place = head if not grown else moved[own.phdrs.index(loads[0])]
+    moved = _with_pt_phdr(moved, place, EHDR_SIZE if grown else head_at, count)
+    phdrs = [*_with_head(moved, head), *jump, *boot, cpio, *notes]
 
     added = [
         (METADATA_SECTION, _covering(notes[0])),
@@ -164,7 +209,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
     ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
     ehdr = ehdr._replace(
         entry=jump[0].vaddr if jump else app.ehdr.entry,
-        phoff=phoff,
+        phoff=EHDR_SIZE if grown else head_at,
         phentsize=PHDR_SIZE,
         phnum=len(phdrs),
     )
@@ -175,6 +220,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
         shdrs=shdrs,
         names=names,
         app_size=app_size,
+        appended=appended(app),
         stub=(stub, app.ehdr.entry - (jump[0].vaddr + STUB_SIZE)) if jump else None,
         metadata_offset=metadata,
         pvh_offset=pvh,
@@ -182,9 +228,10 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes) -> Layout:
         archive_offset=archive_at,
         archive_paddr=archive_paddr,
         names_offset=names_at,
-        size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
+        size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
         end_paddr=max(kernel.end_paddr, *in_memory),
         cut=own.cut,
+        grown=grown,
     )
 
 
@@ -204,6 +251,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         shdrs=shdrs,
         names=names,
         app_size=app_size,
+        appended=appended(app),
         stub=None,
         metadata_offset=at,
         pvh_offset=names_at,
@@ -211,9 +259,10 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         archive_offset=names_at,
         archive_paddr=0,
         names_offset=names_at,
-        size=ehdr.shoff + len(shdrs) * SHDR_SIZE,
+        size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
         end_paddr=0,
         cut=None,
+        grown=None,
     )
 
 
@@ -224,24 +273,26 @@ def _without_section_table(app: Headers) -> int:
 
 
 def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]:
-    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset).
+    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset),
+    for a program in which there is no room for a larger table.
 
-    Linux before 5.18 computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD); since
-    then it looks for the PT_LOAD that holds e_phoff. Both find the table where its segment is the
-    first PT_LOAD, below the program. A PIE linked at 0 has no room there: its table lies at text
-    base + file offset, behind the program's memory, BSS included.
+    Behind the program's memory, BSS included, at text base + file offset: there everybody finds it.
+    Where that would make the file long, below the program. Linux finds it there too: before 5.18 it
+    computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD), since then it looks for the
+    PT_LOAD that holds e_phoff. Below a PIE linked at 0 there is nothing.
     """
     start = loads[0].vaddr // PAGE * PAGE
     base = loads[0].vaddr - loads[0].offset
     phoff = align_up(app_size)
+    behind = max(phoff, align_up(max(p.vend for p in loads)) - base)
     below = start - align_up(size) - PAGE
-    if below >= _LOWEST_TABLE:
+    if behind - phoff > _LONGEST_HOLE and below >= _LOWEST_TABLE:
         return phoff, below - phoff
-    return max(phoff, align_up(max(p.vend for p in loads)) - base), base
+    return behind, base
 
 
-def _move(phdrs: tuple[Phdr, ...], scratch: int) -> list[Phdr]:
-    """The application's headers at scratch physical addresses from `scratch` on.
+def _move(phdrs: tuple[Phdr, ...], scratch: int) -> tuple[list[Phdr], int]:
+    """The application's headers at scratch physical addresses from `scratch` on; the end of these.
 
     Headers that describe a part of a PT_LOAD (TLS, RELRO, notes) move with it: GNU strip finds a
     segment's sections by physical address.
@@ -265,25 +316,34 @@ def _move(phdrs: tuple[Phdr, ...], scratch: int) -> list[Phdr]:
                 return phdr._replace(paddr=phdr.vaddr + distance)
         return phdr
 
-    return [moved(p) for p in phdrs]
+    return [moved(p) for p in phdrs], scratch
 
 
-def _with_table(moved: list[Phdr], head: Phdr, count: int) -> list[Phdr]:
-    """The application's headers with the table's segment among its PT_LOADs, in ascending order.
+def _with_pt_phdr(moved: list[Phdr], load: Phdr, phoff: int, count: int) -> list[Phdr]:
+    """The headers, PT_PHDR, where there is one, saying where the whole table is: in `load`.
 
-    PT_PHDR, where there is one, follows the table: the dynamic loader computes the load address
-    from it.
+    The dynamic loader computes the load address from it.
     """
-    size = count * PHDR_SIZE
-    result = [
-        p._replace(offset=head.offset, vaddr=head.vaddr, paddr=head.paddr, filesz=size, memsz=size)
+    into, size = phoff - load.offset, count * PHDR_SIZE
+    return [
+        p._replace(
+            offset=phoff,
+            vaddr=load.vaddr + into,
+            paddr=load.paddr + into,
+            filesz=size,
+            memsz=size,
+        )
         if p.type == PT_PHDR
         else p
         for p in moved
     ]
-    loads = [i for i, p in enumerate(result) if p.type == PT_LOAD]
-    first = loads[0] if head.vaddr < result[loads[0]].vaddr else loads[-1] + 1
-    return [*result[:first], head, *result[first:]]
+
+
+def _with_head(moved: list[Phdr], head: Phdr) -> list[Phdr]:
+    """The application's headers and, among its PT_LOADs, `head`, in ascending order."""
+    loads = [i for i, p in enumerate(moved) if p.type == PT_LOAD]
+    first = loads[0] if head.vaddr < moved[loads[0]].vaddr else loads[-1] + 1
+    return [*moved[:first], head, *moved[first:]]
 
 
 def _note(head: Phdr, offset: int, size: int) -> Phdr:

@@ -115,6 +115,7 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "link_command": (_is_list_of_texts, "a list of words"),
     "libraries": (_is_list_of_texts, "a list of paths"),
     "linkage": (lambda value: isinstance(value, str), "a text"),
+    "program_crc32": (lambda value: isinstance(value, str), "a text"),
     "kernel": (_is_table_of_texts, "a table of words"),
     "versions": (_is_table_of_texts, "a table of words"),
     "inputs": (_is_table, "a table"),

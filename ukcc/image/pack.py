@@ -19,17 +19,22 @@ from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
+from ukcc.image.program_file import checksum
 from ukcc.image.provenance import recorded_command, recorded_paths
+from ukcc.image.room import is_pinned
 from ukcc.image.write import write_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
 # What the kernel and init need beside the archive and the unpacked files before the application's
 # own demands begin: page tables, struct pages, slabs, devices' rings. See docs/image.md, "Memory".
 ALLOWANCE = 10 << 20
+
+# The metadata's key for what `program_file.checksum` says of the finished image.
+CHECKSUM = "program_crc32"
 
 
 def pack_program(
@@ -97,12 +102,14 @@ def pack_image(
     libraries: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     linkage: str = "",
+    packed_as: str = "",
 ) -> None:
     """Makes the image `output` of the program `linked`.
 
     linked: what the linker wrote (ET_EXEC or PIE, x86-64); only read, and may be `output` itself.
     sysroot: directory of a finished sysroot. link_command, libraries: kept in the metadata.
     name: the program's file name inside the image, `/app/<name>`. files: further archive members.
+    packed_as: the checksum in a thin image; the machine has one that was changed since as it is.
 
     The output appears whole, by rename, with the permissions of `linked`, or not at all. A
     character device (`-o /dev/null`) is left alone. Raises UkccError.
@@ -112,7 +119,9 @@ def pack_image(
         return
     source, app = _open_program(linked)
     try:
-        members = _members(sysroot, name, stripped(reader(source), app, linked), files)
+        changed = packed_as and packed_as != checksum(source, app)
+        program = _whole(linked) if changed else stripped(reader(source), app, linked)
+        members = _members(sysroot, name, program, files)
         check_complete(app, source, linked, members)
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
@@ -122,9 +131,12 @@ def pack_image(
         # few bytes at most: one more round is exact to the page, and the figure is in MiB.
         pvh = pvh_note(kernel.entry_paddr)
         sizes = Sizes(len(archive), len(metadata_note(metadata)), len(pvh))
-        metadata["memory_min_mib"] = smallest_memory(plan(app, kernel, sizes), sizes, unpacked)
-        note = metadata_note(metadata)
-        layout = plan(app, kernel, sizes._replace(metadata=len(note)))
+        pinned = is_pinned(source, app)
+        rough = plan(app, kernel, sizes, pinned)
+        metadata["memory_min_mib"] = smallest_memory(rough, sizes, unpacked)
+        sizes = sizes._replace(metadata=len(metadata_note(metadata)))
+        layout = plan(app, kernel, sizes, pinned)
+        note = _note_of(metadata)
         write_image(output, source, app, layout, kernel, sysroot, archive, note, pvh)
     finally:
         os.close(source)
@@ -153,8 +165,8 @@ def pack_thin(
     try:
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
         metadata["thin"] = {"directories": list(directories)}
-        note = metadata_note(metadata)
-        layout = plan_thin(app, len(note))
+        layout = plan_thin(app, len(metadata_note(metadata)))
+        note = _note_of(metadata)
         write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")
     finally:
         os.close(source)
@@ -177,6 +189,7 @@ def complete_image(
         libraries=metadata.get("libraries", ()),
         settings=metadata.get("settings"),
         linkage=metadata.get("linkage", ""),
+        packed_as=metadata.get(CHECKSUM, ""),
     )
 
 
@@ -223,7 +236,13 @@ def _metadata(
         "link_command": list(link_command),
         "libraries": list(libraries),
         "memory_min_mib": 0,
+        CHECKSUM: "0" * 8,
     }
+
+
+def _note_of(metadata: dict[str, Any]) -> Callable[[str], bytes]:
+    """What makes the note of the checksum of the image's program part."""
+    return lambda crc: metadata_note({**metadata, CHECKSUM: crc})
 
 
 def _members(

@@ -10,9 +10,15 @@ import zlib
 
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut
-from ukcc.image.headers import SHT_SYMTAB, Headers
+from ukcc.image.headers import EHDR_SIZE, SHT_SYMTAB, Headers
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel
 from ukcc.image.layout import Layout
+from ukcc.image.program_file import checksum
+from ukcc.image.room import moved_symbols
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHUNK = 1 << 20
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
@@ -27,12 +33,13 @@ def write_image(
     kernel: Kernel,
     sysroot: str,
     archive: bytes,
-    metadata: bytes,
+    metadata: Callable[[str], bytes],
     pvh: bytes,
 ) -> None:
     """Writes the image beside `output` and renames it there; on failure nothing is left.
 
-    source: the linked program, open for reading. Raises UkccError, which names the file.
+    source: the linked program, open for reading. metadata: makes the note, of the planned length,
+    from the checksum of what was written. Raises UkccError, which names the file.
     """
     temporary = _beside(output)
     # A thin image takes nothing from it.
@@ -50,8 +57,12 @@ def write_image(
             os.ftruncate(target, layout.size)
             _copy(source, 0, target, 0, layout.app_size)
             _copy(kernel_bin, 0, target, layout.kernel_offset, kernel.size)
-            for offset, data in _patches(app, layout, kernel, source, archive, metadata, pvh):
+            tail = layout.appended
+            _copy(source, app.size - tail, target, layout.size - tail, tail)
+            for offset, data in _patches(app, layout, kernel, source, archive, pvh):
                 _write(target, data, offset)
+            made = Headers(layout.ehdr, layout.phdrs, layout.shdrs, layout.names, layout.size)
+            _write(target, metadata(checksum(target, made)), layout.metadata_offset)
             if in_place:
                 _overwrite(output, target, layout.size)
             else:
@@ -113,14 +124,19 @@ def _patches(
     kernel: Kernel,
     source: int,
     archive: bytes,
-    metadata: bytes,
     pvh: bytes,
 ) -> list[tuple[int, bytes]]:
-    """(offset, bytes) of everything that is not a plain copy, in the order it must be written."""
-    patches = [
+    """(offset, bytes) of everything that is not a plain copy, in the order it must be written;
+    the metadata come last, when the rest can be summed up."""
+    patches = []
+    if grown := layout.grown:
+        size = grown.end - grown.start
+        patches.append((EHDR_SIZE, bytes(grown.start + grown.distance - EHDR_SIZE)))
+        patches.append((grown.start + grown.distance, os.pread(source, size, grown.start)))
+        patches.append(grown.note)
+    patches += [
         (0, layout.ehdr.pack()),
         (layout.ehdr.phoff, b"".join(p.pack() for p in layout.phdrs)),
-        (layout.metadata_offset, metadata),
         (layout.pvh_offset, pvh),
         (layout.archive_offset, archive),
         (layout.names_offset, layout.names),
@@ -136,6 +152,8 @@ def _patches(
         patches.append((offset, _ENDBR64_JMP + struct.pack("<i", distance)))
     if layout.cut:
         patches += _moved_symbols(app, layout.cut, source)
+    if grown:
+        patches += moved_symbols(source, app, grown)
     return patches
 
 

@@ -33,6 +33,7 @@ _ESSENTIAL = (
     "usr/lib/inner-names",
     "boot/init",
     "shims/as",
+    "shims/room.o",
 )
 
 
@@ -75,6 +76,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         _split_kernel(made, wanted)
         _copy_shims(made, wanted)
         _write_inner_names(made)
+        _assemble_room(made, wanted, logs / "room.log")
         _write_record(made, wanted)
         _compile_init(made, wanted, logs / "init.log")
         _check_whole(made)
@@ -147,6 +149,12 @@ def _copy_shims(made: Path, wanted: Inputs) -> None:
     (made / "shims").mkdir(exist_ok=True)
     for shim in wanted.shims:
         shutil.copy(shim, made / "shims")
+
+
+def _assemble_room(made: Path, wanted: Inputs, log: Path) -> None:
+    """The object in every link that makes room for an image's program headers."""
+    output = made / "shims" / "room.o"
+    proc.run(["as", "-o", str(output), str(wanted.room)], log=log)
 
 
 def _compile_init(made: Path, wanted: Inputs, log: Path) -> None:

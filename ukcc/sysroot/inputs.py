@@ -47,6 +47,7 @@ class Inputs:
     glibc_script: Path
     init: tuple[Path, ...]
     shims: tuple[Path, ...]
+    room: Path
     record: dict[str, Any]
 
     @property
@@ -82,7 +83,8 @@ def gather(store: Store) -> Inputs:
     fragments = tuple(recipe / "linux" / "config" / f"{name}.config" for name in FRAGMENTS)
     script = recipe / "glibc" / "build.sh"
     init = tuple(sorted((recipe / "init").glob("*.c")))
-    _require([*fragments, script], patches, init, recipe)
+    room = recipe / "link" / "room.s"
+    _require([*fragments, script, room], patches, init, recipe)
 
     # Only what changes the code that is assembled; not the CMake and Meson files.
     shims_directory = Path(paths.data_dir("toolchain-shims"))
@@ -99,9 +101,10 @@ def gather(store: Store) -> Inputs:
         "init": _contents(_files(recipe / "init")),
         "shims": _contents(shims),
         "makers": _contents(makers),
+        "room": _contents([room]),
         "tools": tool_versions(),
     }
-    return Inputs(linux, glibc, patches, fragments, script, init, shims, record)
+    return Inputs(linux, glibc, patches, fragments, script, init, shims, room, record)
 
 
 def tool_versions() -> dict[str, str]:

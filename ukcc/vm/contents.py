@@ -10,6 +10,7 @@ from ukcc.vm import guest
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.options import RunOptions
+from ukcc.vm.program_copy import changed_program
 from ukcc.vm.trace import Tracer
 
 
@@ -45,7 +46,11 @@ def read_contents(options: RunOptions, tracer: "Tracer | None" = None) -> Conten
     image = completed(options.image)
     facts = read_facts(image)
     tools = tracer.entries() if tracer else []
-    entries = (*tools, *guest.entries(options.guest, image, facts.program, os.environb))
+    entries = (
+        *changed_program(image),
+        *tools,
+        *guest.entries(options.guest, image, facts.program, os.environb),
+    )
     if facts.memory_min_mib:
         more = guest.memory_mib(entries)
         facts = replace(facts, memory_min_mib=facts.memory_min_mib + more)

@@ -1,0 +1,79 @@
+"""The program for a machine whose image was changed after it was packed.
+
+As a process the program is the image's file, and sees in `/proc/self/exe` what was appended to it,
+added by objcopy or taken away by strip. The archive's copy has none of that. So a changed file is
+sent along, and init (sysroot/init/sparse.c) puts its parts at their offsets.
+"""
+
+import os
+
+from ukcc.errors import MachineError, UkccError
+from ukcc.image import cpio
+from ukcc.image.headers import Headers, open_headers
+from ukcc.image.pack import CHECKSUM
+from ukcc.image.program_file import checksum, machine_copy, program_extents
+from ukcc.vm import guest
+from ukcc.vm.facts import read_metadata
+
+EXTENTS = ".uk/extents"
+
+# newc has 8 hexadecimal digits for a size
+_LARGEST = (1 << 32) - 1
+_LARGEST_INIT = 64 << 20  # bytes; ours has less than one MiB
+
+
+def is_changed(image: str) -> bool:
+    """Whether the program's part of an image differs from what was packed. Raises MachineError."""
+    recorded = read_metadata(image).get(CHECKSUM)
+    if not recorded:  # an older image, or none
+        return False
+    fd, headers = _opened(image)
+    try:
+        return checksum(fd, headers) != str(recorded)
+    except OSError as error:
+        raise MachineError(f"{image}: {error.strerror}") from None
+    finally:
+        os.close(fd)
+
+
+def changed_program(image: str) -> list[cpio.Entry]:
+    """Members of the second archive that make the machine's program the image's; [] if it is.
+
+    Raises MachineError.
+    """
+    program = str(read_metadata(image).get("program", ""))
+    if not program or not is_changed(image):
+        return []
+    fd, headers = _opened(image)
+    try:
+        sparse = _init_knows_extents(image)
+        copy = machine_copy(fd, headers, sparse=sparse)
+    except OSError as error:
+        raise MachineError(f"{image}: {error.strerror}") from None
+    finally:
+        os.close(fd)
+    if len(copy) > _LARGEST:
+        raise MachineError(
+            f"{image}: it was changed since it was linked, and is too large to be sent along",
+            "link it again, or keep what was appended in a file of its own",
+        )
+    members = [cpio.regular(program, copy, 0o755)]
+    if sparse:
+        words = [program, str(headers.size), *(f"{o} {n}" for o, n in program_extents(headers))]
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)
+        members.append(cpio.regular(EXTENTS, text))
+    return members
+
+
+def _opened(image: str) -> tuple[int, Headers]:
+    try:
+        return open_headers(image)
+    except UkccError as error:
+        raise MachineError(error.message, error.hint) from None
+
+
+def _init_knows_extents(image: str) -> bool:
+    """Whether the image's init puts parts together: one of an older sysroot does not."""
+    members = guest.archive_of(image, lambda m: m.path == "init" and m.size <= _LARGEST_INIT)
+    init = next((m.data for m in members if m.path == "init"), b"")
+    return f"/{EXTENTS}".encode() in init
