@@ -55,7 +55,7 @@ ROWS = [
 
 def plan_of(line, lookup=BUILT):
     toolchain = Toolchain(
-        name="uk-gcc", compiler="/bin/gcc", shims="/shims", sysroot="/root", plain=False, thin=False
+        name="uk-gcc", compiler="/bin/gcc", sysroot="/root", plain=False, thin=False
     )
     return plan.make_plan(line.split(), parse(line.split()), toolchain, lookup)
 

@@ -51,7 +51,7 @@ def test_libtools_closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_its_place_among_the_words_is_kept() -> None:
     toolchain = Toolchain(
-        name="uk-gcc", compiler="/bin/gcc", shims="/shims", sysroot="/root", plain=False, thin=False
+        name="uk-gcc", compiler="/bin/gcc", sysroot="/root", plain=False, thin=False
     )
     argv = ["a.o", "x/libb.so.1", "-lc", "-o", "p"]
     made = plan.make_plan(

@@ -12,7 +12,7 @@ from ukcc.cc.toolchain import Toolchain
 
 # What becomes of an invocation.
 UNTOUCHED = "untouched"  # the real compiler, argv as it is
-COMPILE = "compile"  # the real compiler with our assembler
+COMPILE = "compile"  # the real compiler, with the sysroot's headers behind its own
 PROGRAM = "program"  # a link that makes an image
 ORDINARY = "ordinary"  # the same link, no kernel appended (UKCC_PLAIN, -###)
 NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
@@ -68,24 +68,23 @@ def make_plan(
 ) -> Plan:
     """The plan for the words after the program's name."""
     if invocation.foreign:
-        return _run(toolchain, UNTOUCHED, argv, "code for another ABI has no system-call layer")
+        return _run(toolchain, UNTOUCHED, argv, "no image is made of code for another ABI")
     if invocation.incomplete:
         return _run(toolchain, UNTOUCHED, argv, "the last option lacks its value")
     if invocation.query or not invocation.inputs:
-        command = [*_shims(toolchain), *_search(toolchain), *argv]
+        command = [*_search(toolchain), *argv]
         return _run(toolchain, COMPILE, command, "a question, or nothing to link")
     if invocation.stage or invocation.headers_only:
-        command = [*_shims(toolchain), *_headers(invocation, toolchain), *argv]
+        command = [*_headers(invocation, toolchain), *argv]
         return _run(toolchain, COMPILE, command, invocation.stage or "a precompiled header")
     special = _special_link(invocation)
     if special:
-        command = [*_shims(toolchain), *_headers(invocation, toolchain), *argv]
+        command = [*_headers(invocation, toolchain), *argv]
         return _run(toolchain, COMPILE, command, special)
     if not toolchain.sysroot:
-        command = [*_shims(toolchain), *argv]
         if toolchain.plain:
-            return _run(toolchain, ORDINARY, command, "UKCC_PLAIN, and no sysroot to link against")
-        return _run(toolchain, NO_SYSROOT, command, "a program needs a sysroot")
+            return _run(toolchain, ORDINARY, argv, "UKCC_PLAIN, and no sysroot to link against")
+        return _run(toolchain, NO_SYSROOT, argv, "a program needs a sysroot")
     return _program(argv, invocation, toolchain, lookup)
 
 
@@ -100,7 +99,6 @@ def _program(
     decided = linkage.decide(invocation, lookup)
     start = (
         toolchain.compiler,
-        *_shims(toolchain),
         *_search(toolchain),
         *_ahead_of_libc(invocation, toolchain, lookup),
         *_headers(invocation, toolchain),
@@ -183,12 +181,6 @@ def _base(invocation: Invocation) -> "list[str]":
     if linkage.linker(invocation) in ("lld", "mold"):
         return [f"-Wl,--image-base={TEXT_BASE:#x}"]
     return [f"-Wl,-Ttext-segment={TEXT_BASE:#x}"]
-
-
-def _shims(toolchain: Toolchain) -> "list[str]":
-    """Our assembler; clang has to be told to use one at all."""
-    external = ["-fno-integrated-as"] if _is_clang(toolchain) else []
-    return [f"-B{toolchain.shims}/", *external]
 
 
 def _is_clang(toolchain: Toolchain) -> bool:

@@ -33,10 +33,9 @@ _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "name", "plain", "shims", "sysroot", "thin")
+    __slots__ = ("compiler", "name", "plain", "sysroot", "thin")
     name: str  # of ours: uk-gcc
     compiler: str
-    shims: str  # the directory of our `as`
     sysroot: str  # "" when there is none
     plain: bool  # UKCC_PLAIN: an ordinary executable, no kernel appended
     thin: bool  # UKCC_IMAGE=thin: the kernel is named, not carried
@@ -45,10 +44,11 @@ class Toolchain(Frozen):
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
     """The toolchain for one of the names gcc, g++, cpp."""
     sysroot = find_sysroot(environ)
+    if sysroot:
+        find_shims(sysroot)
     return Toolchain(
         name=f"uk-{name}",
         compiler=find_compiler(name, environ),
-        shims=find_shims(sysroot),
         sysroot=sysroot,
         plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
         thin=_wants_thin(environ),
@@ -63,7 +63,7 @@ def _wants_thin(environ: "Mapping[str, str]") -> bool:
 
 
 def find_sysroot(environ: "Mapping[str, str]") -> str:
-    """`UKCC_SYSROOT` (empty: none, what building a sysroot's own glibc needs), else the store's."""
+    """`UKCC_SYSROOT` (empty: none), else the store's."""
     given = environ.get("UKCC_SYSROOT")
     if given is not None:
         return given
@@ -71,13 +71,19 @@ def find_sysroot(environ: "Mapping[str, str]") -> str:
 
 
 def find_shims(sysroot: str) -> str:
-    """The directory of our `as`: the one that the sysroot's glibc was built with."""
-    if not sysroot:
-        return paths.data_dir("toolchain-shims")
+    """The directory of our `as`, with which the sysroot's glibc was built (docs/syscalls.md)."""
     if not os.access(f"{sysroot}/shims/as", os.X_OK):
-        # Without it the compiler would take the host's assembler, and never say so.
         raise SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
     return f"{sysroot}/shims"
+
+
+def gate_flag(sysroot: str) -> str:
+    """gcc's own way to be given another assembler.
+
+    The sysroot's name is a digest that covers the assembler, so that compiler caches, which hash
+    the command line, notice when it changes.
+    """
+    return f"-B{find_shims(sysroot)}/"
 
 
 def find_compiler(name: str, environ: "Mapping[str, str]") -> str:
@@ -126,7 +132,7 @@ def _is_no_compiler(candidate: str) -> bool:
     """Whether a link named as a compiler leads to us, or to what stands before compilers.
 
     The first would have us run ourselves for ever. A cache or a distributor behind us would not
-    know of our assembler: its place is before us, `ccache uk-gcc`.
+    know of the sysroot: its place is before us, `ccache uk-gcc`.
     """
     real = os.path.realpath(candidate)
     if os.path.basename(real) in _BEFORE_COMPILERS:  # noqa: PTH119
