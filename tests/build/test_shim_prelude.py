@@ -345,7 +345,8 @@ def test_the_temporary_file_is_nobody_elses(tmp_path):
     place.mkdir()
     tools.mkdir()
     (tools / "cat").write_text(
-        f"#!/bin/sh\nls {place} >names; exec 9>&1; stat -Lc %a:%h /proc/$$/fd/9 >state; exec /bin/cat\n"
+        f"#!/bin/sh\nls {place} >names; exec 9>&1\n"
+        "stat -Lc %a:%h /proc/$$/fd/9 >state; exec /bin/cat\n"
     )
     (tools / "as").write_text('#!/bin/sh\nexec /usr/bin/as "$@"\n')
     for tool in tools.iterdir():
