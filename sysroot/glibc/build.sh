@@ -98,4 +98,5 @@ for file in $(printf '%s\n' "$charsets" | sed -e 's/.*://' | tr '[:upper:]' '[:l
     objects="$objects $BUILD/iconvdata/$file.o"
 done
 (cd "$SRC/iconvdata" && make -r -j"$JOBS" subdir=iconvdata ..=../ objdir="$BUILD" $objects)
-CHARSETS=$charsets GCONV=$gconv . "$here/static-modules.sh"
+CHARSETS=$charsets
+. "$here/static-modules.sh"

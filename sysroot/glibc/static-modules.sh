@@ -3,11 +3,10 @@
 # glibc opens name-service modules, character sets and libidn2 with dlopen() even in a static
 # program. Those of the host bring the host's libc along, a second one beside the program's own:
 # libnss_systemd, which is in every default Debian, crashes in it. In the machine they are not there
-# at all. So the objects of libc.a that open modules call static_modules.c instead, by another name
-# for the function in their symbol tables; their code is glibc's own.
+# at all. So the objects of libc.a that open modules call static_names.c and static_gconv.c instead,
+# by another name for the function in their symbol tables; their code is glibc's own.
 #
-# Uses what build.sh has set, and CHARSETS (the lines of the file `charsets`) and GCONV (where
-# programs think that the modules are).
+# Uses what build.sh has set, and CHARSETS (the lines of the file `charsets`).
 
 work=$BUILD/static-modules
 rm -rf "$work"
@@ -17,7 +16,7 @@ cd "$work"
 redirect() { # redirect OBJECT OLD=NEW...: an object of libc.a calls NEW where it called OLD
     object=$1
     shift
-    ar x "$lib/libc.a" "$object"
+    ar x "$BUILD/libc.a" "$object"
     for pair do
         nm "$object" | grep -q " U ${pair%=*}\$" || {
             echo "static-modules.sh: $object does not call ${pair%=*}" >&2
@@ -28,11 +27,11 @@ redirect() { # redirect OBJECT OLD=NEW...: an object of libc.a calls NEW where i
 }
 
 redirect nss_module.o __libc_dlopen_mode=uk_nss_open __libc_dlsym=uk_nss_symbol \
-    __libc_dlclose=uk_module_close
+    __libc_dlclose=uk_names_close
 redirect idna.o __libc_dlopen_mode=uk_idn_open __libc_dlvsym=uk_idn_symbol \
-    __libc_dlclose=uk_module_close
+    __libc_dlclose=uk_names_close
 redirect gconv_dl.o __libc_dlopen_mode=uk_gconv_open __libc_dlsym=uk_gconv_symbol \
-    __libc_dlclose=uk_module_close
+    __libc_dlclose=uk_gconv_close
 redirect gconv_cache.o __open_nocancel=uk_cache_open __fstat64=uk_cache_stat \
     __mmap=uk_cache_map __munmap=uk_cache_unmap __close_nocancel=uk_cache_close
 
@@ -63,19 +62,23 @@ PATH=$PATH:/usr/sbin:/sbin iconvconfig --nostdlib --output=gconv-modules.cache m
 compile() {
     gcc -O2 -fPIE -Wall -Werror -fstack-protector-strong -iquote . -iquote "$SRC/nss" -c "$@"
 }
-compile "$here/static_modules.c"
+compile "$here/static_names.c"
+compile "$here/static_gconv.c"
 compile "$here/static_charsets.c"
 
-# Who calls iconv_open() has the character sets; nobody else carries them.
-ar x "$lib/libc.a" iconv_open.o
+ar rD "$lib/libc.a" nss_module.o idna.o gconv_dl.o gconv_cache.o static_names.o static_gconv.o
+
+# The character sets, for programs that call iconv_open(): an archive of its own, with an iconv_open.o
+# that wants them. uk-gcc names it before the compiler's libraries, since libstdc++ refers to
+# iconv_open() in every program with iostreams, for message catalogs, and is not to bring them in.
+ar x "$BUILD/libc.a" iconv_open.o
 printf '%s\n' '.section .rodata.uk_charsets,"a"' '.hidden uk_charsets' '.long uk_charsets - .' \
     '.section .note.GNU-stack,"",@progbits' >wanted.s
 as wanted.s -o wanted.o
 ld -r iconv_open.o wanted.o -o joined.o
 mv joined.o iconv_open.o
-rm wanted.o
-
-ar rD "$lib/libc.a" ./*.o
+rm -f "$lib/libuk_charsets.a"
+ar rD "$lib/libuk_charsets.a" iconv_open.o static_charsets.o uk_gconv_*.o
 
 # What still opens modules is for programs that call dlopen() themselves.
 openers=$(nm -A "$lib/libc.a" 2>/dev/null | sed -n 's/.*:\(.*\.o\): *U __libc_dlopen_mode$/\1/p')

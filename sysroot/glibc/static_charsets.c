@@ -1,7 +1,7 @@
-/* The character sets of the file `charsets`, and the data base that glibc finds them by. */
+/* libuk_charsets.a: those of the file `charsets`, and the data base that glibc finds them by. */
 #include <stddef.h>
 
-#include "static_modules.h"
+#include "static_gconv.h"
 
 #define CHARSET(name, convert, init, end) extern int convert(), init() HIDDEN;
 #define CHARSET_END(end) extern int end() HIDDEN;

@@ -200,8 +200,9 @@ def make_sysroot(where: Path) -> Path:
 
 
 def make_shims(sysroot: Path) -> Path:
-    """An assembler that is never run, where a sysroot has it."""
-    shim = sysroot / "shims" / "as"
-    shim.parent.mkdir(parents=True, exist_ok=True)
-    shim.touch(0o755)
+    """What a sysroot is known by: an assembler and an archive, neither of which is used."""
+    for name in ("shims/as", "usr/lib/libuk_charsets.a"):
+        file = sysroot / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o755)
     return sysroot

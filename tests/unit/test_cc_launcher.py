@@ -163,7 +163,7 @@ def test_called_by_a_link_elsewhere(installed, tmp_path):
 
 
 def test_an_old_sysroot_is_not_used_in_silence(installed, tmp_path):
-    (tmp_path / "home/sysroots/0123/shims/as").unlink()
+    (tmp_path / "home/sysroots/0123/usr/lib/libuk_charsets.a").unlink()
     (status, out, err), asked = launch(installed, "-c a.c", tmp_path)
     assert (status, out, asked) == (1, "", True)
     assert err.endswith("is no sysroot of this ukcc; run `ukcc sysroot build`\n")

@@ -8,7 +8,8 @@ from ukcc.cc.toolchain import Toolchain
 
 SEARCH = "-B/root/usr/lib/"
 HEADERS = "-idirafter /root/usr/include"
-STATIC = "-static -no-pie -Wl,-Ttext-segment=0x10000000"
+CHARSETS = "-Wl,-l:libuk_charsets.a"
+STATIC = f"-static -no-pie {CHARSETS} -Wl,-Ttext-segment=0x10000000"
 
 
 def toolchain(*, sysroot="/root", plain=False, thin=False, compiler="/bin/gcc"):
@@ -41,11 +42,11 @@ PLANS = [
         plan.PROGRAM,
         f"/bin/gcc {SEARCH} {HEADERS} -L/usr/lib a.o -lm -o x {STATIC}",
     ),
-    ("-pie a.o", plan.PROGRAM, f"/bin/gcc {SEARCH} {HEADERS} -pie a.o -static-pie"),
+    ("-pie a.o", plan.PROGRAM, f"/bin/gcc {SEARCH} {HEADERS} -pie a.o -static-pie {CHARSETS}"),
     (
         "a.o -Wl,-T,x.lds",
         plan.PROGRAM,
-        f"/bin/gcc {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie",
+        f"/bin/gcc {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie {CHARSETS}",
     ),
     (
         "a.o -Wl,-Bstatic -lz -Wl,-Bdynamic -Wl,-O1,-Bdynamic -Xlinker -dy -lm",

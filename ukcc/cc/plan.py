@@ -17,6 +17,10 @@ PROGRAM = "program"  # a link that makes an image
 ORDINARY = "ordinary"  # the same link, no kernel appended (UKCC_PLAIN, -###)
 NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
 
+# What a program needs that calls iconv_open(); before the compiler's own libraries, of which
+# libstdc++ refers to it, too (docs/sysroot.md).
+CHARSETS = "-Wl,-l:libuk_charsets.a"
+
 # The low 256 MiB of addresses stay free; see docs/image.md.
 TEXT_BASE = 0x10000000
 
@@ -162,10 +166,10 @@ def _static_flags(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
     if invocation.link_kind in (options.PIE, options.STATIC_PIE):
         # At 0, where it is linked without us: glibc takes the address of a static PIE's ELF
         # header for the load bias (elf_machine_load_address), and crashes when both differ.
-        return ["-static-pie"]
+        return ["-static-pie", CHARSETS]
     # clang warns of a -no-pie that -static has said before.
     no_pie = [] if _is_clang(toolchain) else ["-no-pie"]
-    return ["-static", *no_pie, *_base(invocation)]
+    return ["-static", *no_pie, CHARSETS, *_base(invocation)]
 
 
 def _dynamic_flags(invocation: Invocation) -> "list[str]":

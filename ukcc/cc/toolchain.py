@@ -26,6 +26,9 @@ _PACKAGES = {
 }
 
 
+# In each sysroot that this version builds, and what it links with (docs/sysroot.md).
+CHARSETS = "usr/lib/libuk_charsets.a"
+
 # What a directory at the front of PATH masquerades as compilers, /usr/lib/ccache/gcc for one.
 _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 
@@ -44,8 +47,8 @@ class Toolchain(Frozen):
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
     """The toolchain for one of the names gcc, g++, cpp."""
     sysroot = find_sysroot(environ)
-    if sysroot:
-        find_shims(sysroot)
+    if sysroot and not os.access(f"{sysroot}/{CHARSETS}", os.R_OK):
+        raise _not_ours(sysroot)
     return Toolchain(
         name=f"uk-{name}",
         compiler=find_compiler(name, environ),
@@ -73,8 +76,12 @@ def find_sysroot(environ: "Mapping[str, str]") -> str:
 def find_shims(sysroot: str) -> str:
     """The directory of our `as`, with which the sysroot's glibc was built (docs/syscalls.md)."""
     if not os.access(f"{sysroot}/shims/as", os.X_OK):
-        raise SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
+        raise _not_ours(sysroot)
     return f"{sysroot}/shims"
+
+
+def _not_ours(sysroot: str) -> SysrootMissing:
+    return SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
 
 
 def gate_flag(sysroot: str) -> str:

@@ -30,6 +30,7 @@ _ESSENTIAL = (
     "usr/include/linux/types.h",
     "usr/lib/crt1.o",
     "usr/lib/libc.a",
+    "usr/lib/libuk_charsets.a",
     "boot/init",
     "shims/as",
 )

@@ -1,4 +1,4 @@
-/* Between static_modules.c, which any static program may have, and static_charsets.c. */
+/* Between static_gconv.c, which every static program has, and static_charsets.c. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
 /* A module of glibc's iconvdata: the name of its file without ".so", and its functions. */
