@@ -3,6 +3,7 @@
 The lines of the first half are run twice, by gcc and by uk-gcc (`twin.py`), and objects compared.
 """
 
+import json
 import os
 import re
 import shutil
@@ -119,6 +120,38 @@ def test_copies_of_code_run_in_images(tmp_path: Path) -> None:
     (tmp_path / "slots.c").write_text(SLOTS)
     for name in ("copied", "slots"):
         assert shell(f"$CC -O1 -w {name}.c -o x && ./x", tmp_path).returncode == 42
+
+
+LIBRARY = """
+static __attribute__((noinline)) long helper(void) { long r;
+    __asm__ volatile("syscall" : "=a"(r) : "a"(39L) : "rcx", "r11", "memory"); return r + 1; }
+long library(void) { return helper(); }
+char data[] = "mine\\0f";
+"""
+PROGRAM = """
+long library(void);
+static __attribute__((noinline)) long mine(void) { long r;
+    __asm__ volatile("syscall" : "=a"(r) : "a"(39L) : "rcx", "r11", "memory"); return r; }
+__attribute__((noinline)) long f(void) { return 1 + mine(); }
+static __attribute__((noinline)) long helper2(void) { return f(); }
+int main(void) { return library() - helper2(); }
+"""
+
+
+def test_inspect_tells_a_programs_own_from_a_librarys(tmp_path: Path) -> None:
+    (tmp_path / "lib.c").write_text(LIBRARY)
+    (tmp_path / "m.c").write_text(PROGRAM)
+    line = (
+        "$CC -O2 -c lib.c && ar rc libl.a lib.o && $CC -O2 m.c -L. -ll -o x"
+        " && ukcc inspect --json x"
+    )
+    done = shell(line, tmp_path)
+    assert done.returncode == 0, done.stderr
+    raw = json.loads(done.stdout)["sites_raw"]
+    found = {call["function"]: call["library"] for call in raw}
+    assert found["mine"] == ""
+    assert Path(found["helper"]).name == "libl.a(lib.o)"
+    assert "libc_sigaction.o" in found["__restore_rt"]
 
 
 # The gate by request
