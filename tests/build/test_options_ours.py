@@ -206,8 +206,8 @@ def test_explain_says_where_everything_comes_from(shell, tmp_path: Path) -> None
     found = dict(row.split(None, 1) for row in files)
     sysroot, libgcc = find_sysroot(os.environ), shell(f"{GCC} -print-libgcc-file-name").stdout
     assert list(found) == [
-        "crt1.o", "crti.o", "crtbeginT.o", "-lb", "-lm", "-lnosuch", "-lgcc", "-lgcc_eh", "-lc",
-        "crtend.o", "crtn.o", "kernel",
+        "crt1.o", "crti.o", "crtbeginT.o", "-lb", "-lm", "-lnosuch", "-l:libuk_charsets.a",
+        "-lgcc", "-lgcc_eh", "-lc", "crtend.o", "crtn.o", "kernel",
     ]  # fmt: skip
     for name in ("crt1.o", "crti.o", "crtbeginT.o", "crtn.o"):
         printed = shell(f"$CC -print-file-name={name}").stdout.decode().strip()
