@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: 0BSD
 /* libuk_charsets.a: those of the file `charsets`, and the data base that glibc finds them by. */
 #include <stddef.h>
 

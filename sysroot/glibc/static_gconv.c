@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: 0BSD
 /*
  * What glibc finds when a static program opens a character set (static-modules.sh says why).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Between static_gconv.c, which every static program has, and static_charsets.c. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
