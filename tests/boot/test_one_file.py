@@ -65,9 +65,9 @@ CODE_AS_DATA = r"""
 #include <unistd.h>
 
 extern char slots[], blob[];
-asm(".text\n.balign 16\nslots:\n.set n, 0\n.rept 128\n.org slots + n * 16\n"
-    "mov $n, %eax\n syscall\n ret\n.set n, n + 1\n.endr\n"
-    ".data\nblob: mov $39, %eax\n syscall\n ret\n.org blob + 8\n.text\n");
+asm(".text\n.balign 16\nslots:\n.set n, 0\n.rept 128\n"
+    "mov $n, %eax\n syscall\n ret\n .balign 16\n.set n, n + 1\n.endr\n"
+    ".data\nblob: mov $39, %eax\n syscall\n ret\n.text\n");
 
 int main(void)
 {
@@ -163,7 +163,7 @@ def test_code_that_is_data(build_image: Build, boot: Boot) -> None:
 
 
 def test_names_and_character_sets(build_image: Build, boot: Boot) -> None:
-    image = build_image(MODULES, "-w", name="modules")
+    image = build_image(MODULES, "-w", "-static", name="modules")
     assert both_lives(image, boot) == (42, CONVERTED)
 
 

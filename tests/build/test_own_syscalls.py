@@ -45,15 +45,16 @@ int main(void)
 }
 """
 
-# Code in slots of a fixed size, code in data, and offsets that the source states itself.
+# Code in slots of a size that the source counts on, and code in data. (With an .org that does not
+# fit, the assembler itself would complain.)
 SLOTS = """
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 extern char slots[], blob[];
 __asm__(".text\\n.balign 16\\nslots:\\n.set n, 0\\n.rept 128\\n"
-        " .org slots + n * 16\\n mov $n, %eax\\n syscall\\n ret\\n.set n, n + 1\\n.endr\\n"
-        ".data\\nblob: mov $39, %eax\\n syscall\\n ret\\n.org blob + 8\\n.text\\n");
+        " mov $n, %eax\\n syscall\\n ret\\n .balign 16\\n.set n, n + 1\\n.endr\\n"
+        ".data\\nblob: mov $39, %eax\\n syscall\\n ret\\n.text\\n");
 int main(void)
 {
     char *p = mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -142,7 +143,7 @@ def test_inspect_tells_a_programs_own_from_a_librarys(tmp_path: Path) -> None:
     (tmp_path / "lib.c").write_text(LIBRARY)
     (tmp_path / "m.c").write_text(PROGRAM)
     line = (
-        "$CC -O2 -c lib.c && ar rc libl.a lib.o && $CC -O2 m.c -L. -ll -o x"
+        "$CC -O2 -c lib.c && ar rc libl.a lib.o && $CC -O2 -static m.c -L. -ll -o x"
         " && ukcc inspect --json x"
     )
     done = shell(line, tmp_path)

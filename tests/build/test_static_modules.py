@@ -179,11 +179,8 @@ SWITCH = {
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, Path]":
     where = tmp_path_factory.mktemp("names")
-    return {c: build(p, where, NAMES, "-pthread") for c, p in compilers().items()}
-
-
-def compilers() -> "dict[str, str | Path]":
-    return {"real": GCC, "ours": BIN / "uk-gcc"}
+    ours = build(BIN / "uk-gcc", where, NAMES, "-pthread", "-static")
+    return {"real": build(GCC, where, NAMES, "-pthread"), "ours": ours}
 
 
 @pytest.mark.parametrize("kind", SWITCH)
@@ -215,10 +212,10 @@ def test_name_service_as_this_host_has_it(names: "dict[str, Path]") -> None:
 # Character sets
 
 
-@pytest.mark.parametrize("kind", ["", "-static-pie"])
+@pytest.mark.parametrize("kind", ["-static", "-static-pie"])
 def test_character_sets(tmp_path: Path, kind: str) -> None:
     real = build(GCC, tmp_path, CONVERSIONS)
-    ours = build(BIN / "uk-gcc", tmp_path, CONVERSIONS, *kind.split())
+    ours = build(BIN / "uk-gcc", tmp_path, CONVERSIONS, kind)
     wanted = [*own_names(), *OTHER_NAMES]
     status, text, _ = run(real, *wanted)
     assert status == 42 and "EINVAL" not in text
@@ -227,7 +224,7 @@ def test_character_sets(tmp_path: Path, kind: str) -> None:
 
 def test_other_character_sets_are_not_supported(tmp_path: Path) -> None:
     """None is taken from the host, wherever it is said to be."""
-    program = build(BIN / "uk-gcc", tmp_path, CONVERSIONS)
+    program = build(BIN / "uk-gcc", tmp_path, CONVERSIONS, "-static")
     for path in ({}, {"GCONV_PATH": "/usr/lib/x86_64-linux-gnu/gconv"}):
         status, text, _ = run(program, *NONE, **path)
         assert (status, text) == (42, "".join(f"{name}: EINVAL\n" for name in NONE))
@@ -235,10 +232,19 @@ def test_other_character_sets_are_not_supported(tmp_path: Path) -> None:
 
 def test_who_converts_nothing_carries_no_character_set(tmp_path: Path) -> None:
     source = '#include <locale.h>\nint main(void) { return !setlocale(LC_ALL, ""); }\n'
-    program = build(BIN / "uk-gcc", tmp_path, source)
+    program = build(BIN / "uk-gcc", tmp_path, source, "-static")
     symbols = subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout
     assert "uk_gconv_iso8859_1" not in symbols
     assert " T _dl_open\n" not in symbols
+
+
+def test_iostreams_alone_bring_no_character_set(tmp_path: Path) -> None:
+    """libstdc++ refers to iconv_open(), for message catalogs."""
+    source = '#include <iostream>\nint main() { std::cout << "hi" << std::endl; }\n'
+    program = build(BIN / "uk-g++", tmp_path, source, "-x", "c++", "-static")
+    symbols = subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout
+    assert " T iconv_open\n" in symbols
+    assert "uk_gconv_iso8859_1" not in symbols
 
 
 def test_a_static_program_that_opens_libraries_still_does(tmp_path: Path) -> None:
