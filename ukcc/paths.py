@@ -67,8 +67,8 @@ def current_sysroot() -> "str | None":
     """The sysroot that `ukcc sysroot build` finished last, or None.
 
     `current` is a symbolic link that is replaced by rename, so it never names half a sysroot.
-    `UKCC_SYSROOT` names another directory, or, set but empty, none: with it the builder compiles
-    glibc against no sysroot, and init against the one that it is just making.
+    `UKCC_SYSROOT` names another directory, or, set but empty, none; with it the builder compiles
+    init against the sysroot that it is just making.
     """
     named = os.environ.get("UKCC_SYSROOT")
     if named is not None:

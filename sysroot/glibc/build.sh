@@ -5,24 +5,29 @@
 #   SRC      glibc's source, unpacked (Debian's glibc-source has the distribution's patches applied)
 #   BUILD    a directory to build in, made if missing; one left by an interrupted run is resumed
 #   DESTDIR  where to install: DESTDIR/usr/include, DESTDIR/usr/lib
-#   CC, CXX  the compilers, `uk-gcc` and `uk-g++`
+#   SHIMS    the directory of our assembler, which makes each `syscall` a site of the gate
 #   HEADERS  the kernel's headers (default: the host's)
 #   JOBS     how many jobs at once (default: all processors)
 #
 # Needs make, bison, gawk and python3. Programs, locales, character-set modules, time zones and
-# the manual are left out; libraries and headers are complete.
+# the manual are left out; libraries and headers are complete. The source is compiled as it is;
+# what static programs open at run time is settled in the finished libc.a (static-modules.sh).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-: "${SRC:?}" "${BUILD:?}" "${DESTDIR:?}" "${CC:?}" "${CXX:?}"
+: "${SRC:?}" "${BUILD:?}" "${DESTDIR:?}" "${SHIMS:?}"
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 mkdir -p "$BUILD" "$DESTDIR"
 SRC=$(cd "$SRC" && pwd)
 BUILD=$(cd "$BUILD" && pwd)
 DESTDIR=$(cd "$DESTDIR" && pwd)
+SHIMS=$(cd "$SHIMS" && pwd)
+case $SHIMS in
+*[[:space:]]*)
+    echo "build.sh: the path $SHIMS has a space in it, which glibc's configure cannot take" >&2
+    exit 1 ;;
+esac
 
-# glibc links itself: no kernel is appended, and no other libc must be found.
-export UKCC_PLAIN=1 UKCC_SYSROOT=
 # Translated messages and the locale's order would make builds differ.
 export LC_ALL=C
 # What a user exports for his own builds is not for this one.
@@ -34,7 +39,7 @@ lines() {
 
 configure_glibc() {
     # No -g: a distribution ships its libc.a without, and it costs every link time and space.
-    set -- CFLAGS=-O2 "CC=$CC" "CXX=$CXX" $(lines "$here/configure.args")
+    set -- CFLAGS=-O2 "CC=gcc -B$SHIMS/" "CXX=g++ -B$SHIMS/" $(lines "$here/configure.args")
     [ -z "${HEADERS:-}" ] || set -- "$@" "--with-headers=$HEADERS"
     (cd "$BUILD" && "$SRC/configure" "$@")
     touch "$BUILD/configured"
@@ -85,3 +90,13 @@ mv "$libm.new" "$lib/libm.a"
 rm "$libm"
 # A program that nobody asked to be static must not be warned of being so (gcc says nothing).
 objcopy --remove-section=.gnu.warning.dlopen --remove-section=.gnu.warning.dlmopen "$lib/libc.a"
+
+# Whatever a static program would open of the host's, it has inside or does without.
+charsets=$(lines "$here/charsets")
+objects=
+for file in $(printf '%s\n' "$charsets" | sed -e 's/.*://' | tr '[:upper:]' '[:lower:]'); do
+    objects="$objects $BUILD/iconvdata/$file.o"
+done
+(cd "$SRC/iconvdata" && make -r -j"$JOBS" subdir=iconvdata ..=../ objdir="$BUILD" $objects)
+CHARSETS=$charsets
+. "$here/static-modules.sh"

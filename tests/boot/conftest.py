@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from ukcc import paths
+from ukcc.cc.toolchain import gate_flag
 from ukcc.vm import accel
 
 BIN = Path(sys.executable).parent
@@ -41,6 +42,10 @@ def _makes_mount_namespaces() -> bool:
 needs_mounts = pytest.mark.skipif(
     not _makes_mount_namespaces(), reason="no mount name spaces can be made here"
 )
+
+# Makes calls of the gate of the program's own `syscall` instructions.
+_SYSROOT = paths.current_sysroot()
+GATE = gate_flag(_SYSROOT) if _SYSROOT else ""  # without a sysroot every test here fails
 
 Build = Callable[..., Path]
 Boot = Callable[..., Result]

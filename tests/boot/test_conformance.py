@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FACTOR, Boot, Build
+from conftest import FACTOR, GATE, Boot, Build
 
 HERE = Path(__file__).parent / "programs"
 CPUS = ["1", "2", "4"]
@@ -42,7 +42,7 @@ PROGRAMS: dict[str, list[str]] = {
 def build(build_image: Build, name: str) -> Path:
     source = next(HERE.glob(f"{name}.c*"))
     language = "c" if source.suffix == ".c" else "c++"
-    flags = ["-I", str(HERE), *PROGRAMS[name]]
+    flags = [GATE, "-I", str(HERE), *PROGRAMS[name]]
     return build_image(source.read_text(), *flags, name=name, language=language)
 
 

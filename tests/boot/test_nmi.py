@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from conftest import DEADLINE, FACTOR, Build, run_argv
+from conftest import DEADLINE, FACTOR, GATE, Build, run_argv
 from test_kernel_stack import debug
 
 HERE = Path(__file__).parent
@@ -27,7 +27,7 @@ NOWHERE = "0xffff900000000000"
 
 
 def test_under_load(build_image: Build, tmp_path: Path) -> None:
-    image = build_image(PROGRAM, "-I", str(HERE / "programs"), "-pthread", name="nmi")
+    image = build_image(PROGRAM, GATE, "-I", str(HERE / "programs"), "-pthread", name="nmi")
     monitor = tmp_path / "monitor"
     argv = run_argv(image, ["kernel", str(LEAST)], ["--smp", "2", "--dry-run"])
     line = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True).stdout

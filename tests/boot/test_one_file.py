@@ -57,6 +57,75 @@ int main()
 """
 
 
+# Code in slots of 16 bytes, and a blob of code that is copied before it runs.
+CODE_AS_DATA = r"""
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+extern char slots[], blob[];
+asm(".text\n.balign 16\nslots:\n.set n, 0\n.rept 128\n"
+    "mov $n, %eax\n syscall\n ret\n .balign 16\n.set n, n + 1\n.endr\n"
+    ".data\nblob: mov $39, %eax\n syscall\n ret\n.text\n");
+
+int main(void)
+{
+	char *copy = mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long (*copied)(void) = memcpy(copy, blob, 8), (*slot)(void) = (void *)(slots + 39 * 16);
+
+	printf("%d %d\n", copied() == getpid(), slot() == getpid());
+	return 42;
+}
+"""
+
+# Name service and character sets without a module.
+MODULES = r"""
+#include <grp.h>
+#include <iconv.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+static void convert(const char *name)
+{
+	iconv_t how = iconv_open(name, "UTF-8");
+	char in[] = "Gr\xc3\xbc\xc3\x9f", out[16], *from = in, *to = out;
+	size_t left = strlen(in), room = sizeof(out);
+
+	if (how == (iconv_t)-1) {
+		printf("%s: unknown\n", name);
+		return;
+	}
+	printf("%s:", name);
+	if (iconv(how, &from, &left, &to, &room) == (size_t)-1)
+		printf(" impossible after %zd", from - in);
+	for (char *c = out; c < to; c++)
+		printf(" %02x", (unsigned char)*c);
+	puts("");
+}
+
+int main(void)
+{
+	struct addrinfo *found;
+
+	printf("%d %d", getpwnam("root")->pw_uid, getpwnam("no such user") != NULL);
+	printf(" %d\n", getgrgid(4242424) != NULL);
+	printf("%d\n", getaddrinfo("localhost", "80", NULL, &found));
+	convert("ISO-8859-1");
+	convert("UTF-16LE");
+	convert("SHIFT_JIS");
+	convert("EBCDIC-US");
+	return 42;
+}
+"""
+CONVERTED = (
+    b"0 0 0\n0\nISO-8859-1: 47 72 fc df\nUTF-16LE: 47 00 72 00 fc 00 df 00\n"
+    b"SHIFT_JIS: impossible after 2 47 72\nEBCDIC-US: unknown\n"
+)
+
+
 @pytest.fixture(scope="session")
 def hello(build_image: Build) -> Path:
     return build_image(HELLO, name="h")
@@ -87,6 +156,15 @@ def test_static_pie(build_image: Build, boot: Boot) -> None:
 def test_cxx(build_image: Build, boot: Boot) -> None:
     image = build_image(CXX, "-pthread", name="cxx", language="c++")
     assert both_lives(image, boot) == (33, b"90 10 1 untouched\ndestructor\n")
+
+
+def test_code_that_is_data(build_image: Build, boot: Boot) -> None:
+    assert both_lives(build_image(CODE_AS_DATA, "-w", name="code"), boot) == (42, b"1 1\n")
+
+
+def test_names_and_character_sets(build_image: Build, boot: Boot) -> None:
+    image = build_image(MODULES, "-w", "-static", name="modules")
+    assert both_lives(image, boot) == (42, CONVERTED)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from conftest import GATE, Boot, Build
 
 HERE = Path(__file__).parent / "programs"
 
@@ -35,7 +35,7 @@ PROGRAMS: dict[str, list[str]] = {
 
 def build(build_image: Build, name: str) -> Path:
     source = (HERE / f"{name}.c").read_text()
-    return build_image(source, "-I", str(HERE), *PROGRAMS[name], name=name)
+    return build_image(source, GATE, "-I", str(HERE), *PROGRAMS[name], name=name)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

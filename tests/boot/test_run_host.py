@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -223,6 +225,9 @@ def test_dry_run_can_be_pasted(server: Path, boot: Boot, tmp_path: Path) -> None
     assert status == 0 and stdout.count(b"\n") == 1
     line = stdout.decode()
     assert line.startswith("qemu-system-x86_64 ") and f" -kernel {server} " in line
+    named = {Path(path) for path in re.findall(rf"{tmp_path}/[^\s,]+", line)}
+    (place,) = {path.parent for path in named - {server}}
+    assert (place.parent, stat.S_IMODE(place.stat().st_mode)) == (tmp_path, 0o700)
     argv = ["timeout", str(DEADLINE * FACTOR), "sh", "-c", f"exec {line}"]
     machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:

@@ -38,9 +38,7 @@ def test_where_things_are_is_where_they_are(shell) -> None:
     for name in ("libc.a", "libm.a", "crt1.o", "rcrt1.o", "crti.o"):
         found = shell(f"$CC -print-file-name={name}").stdout.decode().strip()
         assert Path(found).samefile(f"{sysroot}/usr/lib/{name}")
-    assembler = shell("$CC -print-prog-name=as").stdout.decode().strip()
-    assert assembler == f"{sysroot}/shims/as"
-    assert shell(f"{assembler} --version").stdout == shell("as --version").stdout
+    assert shell("$CC -print-prog-name=as").stdout == shell("gcc -print-prog-name=as").stdout
 
 
 def test_search_directories_have_gccs_form(shell) -> None:
@@ -71,14 +69,6 @@ def test_dry_run_leaves_nothing(shell, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     assert shell("$CC -### one.c -o x").returncode == 0
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_listing_ends_with_the_source(shell) -> None:
-    """It begins with what the assembler shim reads first."""
-    ours = shell("$CC -Wa,-al -c one.c").stdout
-    real = shell(f"{GCC} -Wa,-al -c one.c").stdout
-    body = real[real.index(b"   1 ") :].replace(b"\f", b"")
-    assert body.splitlines()[:20] == ours[-len(body) :].splitlines()[:20]
 
 
 @pytest.mark.parametrize("sanitizer", ["address", "thread", "leak"])
@@ -216,8 +206,8 @@ def test_explain_says_where_everything_comes_from(shell, tmp_path: Path) -> None
     found = dict(row.split(None, 1) for row in files)
     sysroot, libgcc = find_sysroot(os.environ), shell(f"{GCC} -print-libgcc-file-name").stdout
     assert list(found) == [
-        "crt1.o", "crti.o", "crtbeginT.o", "room.o", "-lb", "-lm", "-lgcc", "-lgcc_eh", "-lc",
-        "crtend.o", "crtn.o", "kernel",
+        "crt1.o", "crti.o", "crtbeginT.o", "room.o", "-lb", "-lm", "-l:libuk_charsets.a",
+        "-lgcc", "-lgcc_eh", "-lc", "crtend.o", "crtn.o", "kernel",
     ]  # fmt: skip
     for name in ("crt1.o", "crti.o", "crtbeginT.o", "crtn.o"):
         printed = shell(f"$CC -print-file-name={name}").stdout.decode().strip()

@@ -187,7 +187,7 @@ ROWS = {
             " == (iconv_t)-1; }\n"
         },
         "$CC m.c -o m && ./m",
-        "dynamic",
+        "static",
     ),
     "a weak reference to the loader's call": (
         {

@@ -1,9 +1,12 @@
 """The assembler shim and its prelude, with the host's compiler and no sysroot.
 
+The sysroot's glibc is built with them, and code whose build asks for it (test_own_syscalls.py).
+
 Outputs run as Linux processes, where every site must end in the literal `syscall`.
 """
 
 import ctypes
+import os
 import re
 import struct
 import subprocess
@@ -288,14 +291,78 @@ def test_no_symbol_of_ours_in_a_linked_program(tmp_path):
     assert ours <= {"__start_uk_gate_v1", "__stop_uk_gate_v1"}
 
 
-def test_temporary_directory_that_cannot_be_written(tmp_path):
-    env = {"PATH": "/usr/bin:/bin", "TMPDIR": "/nonexistent"}
-    result = subprocess.run(
-        [str(SHIMS / "as"), "-o", "x.o", "-"],
-        cwd=tmp_path, env=env, input=" syscall\n", capture_output=True, text=True, timeout=60,
+def from_stdin(tmp_path, source=" syscall\n", limit="unlimited", **environ):
+    """The shim reads a source from standard input, as under -pipe."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'ulimit -f {limit}; exec "$0" "$@"', SHIMS / "as", "-o", "x.o", "-"],
+        cwd=tmp_path, env={"PATH": "/usr/bin:/bin", **environ}, input=source,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file", "not writable", "empty", "unset"])
+def test_temporary_directory_that_cannot_be_used(tmp_path, kind):
+    place = tmp_path / "t"
+    if kind == "a file":
+        place.touch()
+    elif kind == "not writable":
+        place.mkdir(mode=0o500)
+    given = {"empty": "", "unset": None}.get(kind, str(place))
+    result = from_stdin(tmp_path, **({} if given is None else {"TMPDIR": given}))
     assert (result.returncode, result.stderr) == (0, "")
     assert sites(tmp_path / "x.o") == 1
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", '"', "-p", "$HOME", "*", "ö"])
+def test_temporary_directory_with_an_odd_name(tmp_path, name):
+    place = tmp_path / name
+    place.mkdir()
+    for given in (str(place), name):
+        result = from_stdin(tmp_path, OWN_MACRO, TMPDIR=given)
+        assert (result.returncode, result.stderr) == (0, "")
+    assert list(place.iterdir()) == []
+
+
+def test_nobody_can_wait_for_the_temporary_file(tmp_path):
+    """Whatever lies in the directory beforehand, nothing of it is opened.
+
+    The shell's number is the next one: FIFOs by all names that it could have had.
+    """
+    place = tmp_path / "t"
+    place.mkdir()
+    before = os.getpid()
+    for number in range(before, before + 3000):
+        os.mkfifo(place / f"ukcc-as.{number}")
+    result = from_stdin(tmp_path, TMPDIR=str(place))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sites(tmp_path / "x.o") == 1
+    assert {path.is_fifo() for path in place.iterdir()} == {True}
+
+
+def test_the_temporary_file_is_nobody_elses(tmp_path):
+    """It is made new, readable for its owner only, and without a name when the source comes."""
+    place, tools = tmp_path / "t", tmp_path / "tools"
+    place.mkdir()
+    tools.mkdir()
+    (tools / "cat").write_text(
+        f"#!/bin/sh\nls {place} >names; exec 9>&1\n"
+        "stat -Lc %a:%h /proc/$$/fd/9 >state; exec /bin/cat\n"
+    )
+    (tools / "as").write_text('#!/bin/sh\nexec /usr/bin/as "$@"\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    result = from_stdin(tmp_path, TMPDIR=str(place), PATH=f"{tools}:/usr/bin:/bin")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "names").read_text() == ""
+    assert (tmp_path / "state").read_text() == "600:0\n"
+
+
+def test_a_source_that_cannot_be_kept_is_an_error(tmp_path):
+    """Half of it would be another program."""
+    result = from_stdin(tmp_path, " nop\n" + "# long\n" * 20000, limit="16", TMPDIR=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.endswith(f"as: error: cannot keep the source in {tmp_path}\n")
+    assert not (tmp_path / "x.o").exists()
 
 
 def test_missing_assembler_is_one_line(tmp_path):

@@ -234,9 +234,9 @@ def make_sysroot(where: Path) -> Path:
 
 
 def make_shims(sysroot: Path) -> Path:
-    """An assembler that is never run, where a sysroot has it, and what is part of its links."""
-    shim = sysroot / "shims" / "as"
-    shim.parent.mkdir(parents=True, exist_ok=True)
-    shim.touch(0o755)
-    shim.with_name("room.o").touch()
+    """What a sysroot is known by, none of which is used."""
+    for name in ("shims/as", "shims/room.o", "usr/lib/libuk_charsets.a"):
+        file = sysroot / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o755)
     return sysroot

@@ -33,7 +33,7 @@ def test_a_link(run, tmp_path):
     assert "  'a b.c'            an input\n" in text
     assert "  -o x               names the output\n" in text
     assert "kind: program\n" in text
-    assert f"run: {tmp_path}/gcc -B" in text
+    assert f"run: {tmp_path}/gcc -Xlinker " in text
     assert "'a b.c' -Wl,-O1,-Bdynamic -o x -no-pie" in text
     assert "needs nothing of a loader, in its place:" in text
     assert "'a b.c' -Wl,-O1 -o x -static -no-pie" in text

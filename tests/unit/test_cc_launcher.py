@@ -27,6 +27,7 @@ FAST = [
     "-isystem inc -include config.h -isystem/usr/x -c a.c",
     "-c -M a.c",
     "-c -fsyntax-only a.c",
+    "-B/x/shims/ -c a.c",
 ]
 
 SLOW = [
@@ -52,6 +53,7 @@ SLOW = [
     "-m32 -c a.c",
     "-c @words",
     "-o @words -c a.c",
+    "-B -c a.c",
     "-c -### a.c",
     "--version -c",
     "-dumpversion",
@@ -138,7 +140,7 @@ def test_a_link_to_us_is_not_the_compiler(installed, tmp_path):
     environ = {**installed, "PATH": f"{first}:{installed['PATH']}"}
     done, asked = launch(environ, "-c a.c", tmp_path)
     assert asked
-    assert done[1].startswith("gcc\n<-B")
+    assert done[1].startswith("gcc\n<-idirafter>")
 
 
 def test_a_link_to_ccache_is_pythons_to_pass_over(installed, tmp_path):
@@ -150,7 +152,7 @@ def test_a_link_to_ccache_is_pythons_to_pass_over(installed, tmp_path):
     environ = {**installed, "PATH": f"{first}:{installed['PATH']}"}
     done, asked = launch(environ, "-c a.c", tmp_path)
     assert asked
-    assert done[1].startswith("gcc\n<-B")
+    assert done[1].startswith("gcc\n<-idirafter>")
 
 
 def test_called_by_a_link_elsewhere(installed, tmp_path):
@@ -161,7 +163,7 @@ def test_called_by_a_link_elsewhere(installed, tmp_path):
 
 
 def test_an_old_sysroot_is_not_used_in_silence(installed, tmp_path):
-    (tmp_path / "home/sysroots/0123/shims/as").unlink()
+    (tmp_path / "home/sysroots/0123/usr/lib/libuk_charsets.a").unlink()
     (status, out, err), asked = launch(installed, "-c a.c", tmp_path)
     assert (status, out, asked) == (1, "", True)
     assert err.endswith("is no sysroot of this ukcc; run `ukcc sysroot build`\n")

@@ -56,7 +56,6 @@ def plan_of(line, lookup=BUILT, chosen=""):
     toolchain = Toolchain(
         name="uk-gcc",
         compiler="/bin/gcc",
-        shims="/shims",
         sysroot="/root",
         plain=False,
         thin=False,

@@ -6,23 +6,17 @@ from ukcc.cc import plan
 from ukcc.cc.parse import parse
 from ukcc.cc.toolchain import Toolchain
 
-SHIMS = "-B/shims/"
-ROOM = "-Xlinker /shims/room.o"
+ROOM = "-Xlinker /root/shims/room.o"
 SEARCH = "-B/root/usr/lib/"
 HEADERS = "-idirafter /root/usr/include"
+CHARSETS = "-Wl,-l:libuk_charsets.a"
 FIXED = "-no-pie -Wl,-Ttext-segment=0x10000000"
-STATIC = "-static -no-pie -Wl,-Ttext-segment=0x10000000"
+STATIC = f"-static -no-pie {CHARSETS} -Wl,-Ttext-segment=0x10000000"
 
 
 def toolchain(*, sysroot="/root", plain=False, thin=False, compiler="/bin/gcc"):
     return Toolchain(
-        name="uk-gcc",
-        compiler=compiler,
-        shims="/shims",
-        sysroot=sysroot,
-        plain=plain,
-        thin=False,
-        linkage="",
+        name="uk-gcc", compiler=compiler, sysroot=sysroot, plain=plain, thin=False, linkage=""
     )
 
 
@@ -33,39 +27,43 @@ def plan_of(line, **about):
 
 PLANS = [
     # argv, kind, command
-    ("-c a.c", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -c a.c"),
-    ("-nostdinc -c a.c", plan.COMPILE, f"/bin/gcc {SHIMS} -nostdinc -c a.c"),
-    ("-S a.c -o -", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -S a.c -o -"),
-    ("a.h", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} a.h"),
-    ("--version", plan.COMPILE, f"/bin/gcc {SHIMS} {SEARCH} --version"),
-    ("-v", plan.COMPILE, f"/bin/gcc {SHIMS} {SEARCH} -v"),
-    ("", plan.COMPILE, f"/bin/gcc {SHIMS} {SEARCH}"),
+    ("-c a.c", plan.COMPILE, f"/bin/gcc {HEADERS} -c a.c"),
+    ("-nostdinc -c a.c", plan.COMPILE, "/bin/gcc -nostdinc -c a.c"),
+    ("-S a.c -o -", plan.COMPILE, f"/bin/gcc {HEADERS} -S a.c -o -"),
+    ("a.h", plan.COMPILE, f"/bin/gcc {HEADERS} a.h"),
+    ("--version", plan.COMPILE, f"/bin/gcc {SEARCH} --version"),
+    ("-v", plan.COMPILE, f"/bin/gcc {SEARCH} -v"),
+    ("", plan.COMPILE, f"/bin/gcc {SEARCH}"),
     ("-m32 a.c", plan.UNTOUCHED, "/bin/gcc -m32 a.c"),
     ("a.c -o", plan.UNTOUCHED, "/bin/gcc a.c -o"),
-    ("-shared a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -shared a.o"),
-    ("-r a.o", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -r a.o"),
-    ("-nostdlib a.c", plan.COMPILE, f"/bin/gcc {SHIMS} {HEADERS} -nostdlib a.c"),
-    ("a.c", plan.PROGRAM, f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} a.c {STATIC}"),
+    ("-shared a.o", plan.COMPILE, f"/bin/gcc {HEADERS} -shared a.o"),
+    ("-r a.o", plan.COMPILE, f"/bin/gcc {HEADERS} -r a.o"),
+    ("-nostdlib a.c", plan.COMPILE, f"/bin/gcc {HEADERS} -nostdlib a.c"),
+    ("a.c", plan.PROGRAM, f"/bin/gcc {ROOM} {SEARCH} {HEADERS} a.c {STATIC}"),
     (
         "-### a.c",
         plan.ORDINARY,
-        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} -### a.c {FIXED}",
+        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} -### a.c {FIXED}",
     ),
     (
         "-L/usr/lib a.o -lm -o x",
         plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} -L/usr/lib a.o -lm -o x {STATIC}",
+        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} -L/usr/lib a.o -lm -o x {STATIC}",
     ),
-    ("-pie a.o", plan.PROGRAM, f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} -pie a.o -static-pie"),
+    (
+        "-pie a.o",
+        plan.PROGRAM,
+        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} -pie a.o -static-pie {CHARSETS}",
+    ),
     (
         "a.o -Wl,-T,x.lds",
         plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie",
+        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie {CHARSETS}",
     ),
     (
         "a.o -Wl,-Bstatic -lz -Wl,-Bdynamic -Wl,-O1,-Bdynamic -Xlinker -dy -lm",
         plan.PROGRAM,
-        f"/bin/gcc {SHIMS} {ROOM} {SEARCH} {HEADERS} a.o -Wl,-Bstatic -lz -Wl,-O1 -lm {STATIC}",
+        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} a.o -Wl,-Bstatic -lz -Wl,-O1 -lm {STATIC}",
     ),
 ]
 
@@ -83,19 +81,22 @@ def test_program_has_a_name():
 
 def test_a_link_without_a_sysroot_says_so():
     assert plan_of("a.c", sysroot="").kind == plan.NO_SYSROOT
-    assert plan_of("-c a.c", sysroot="").command == ("/bin/gcc", SHIMS, "-c", "a.c")
+    assert plan_of("-c a.c", sysroot="").command == ("/bin/gcc", "-c", "a.c")
 
 
 def test_plain_links():
     assert plan_of("a.c", plain=True).kind == plan.ORDINARY
     assert plan_of("a.c", plain=True).command == plan_of("a.c").command
     without = plan_of("a.c", sysroot="", plain=True)
-    assert (without.kind, without.command) == (plan.ORDINARY, ("/bin/gcc", SHIMS, "a.c"))
+    assert (without.kind, without.command) == (plan.ORDINARY, ("/bin/gcc", "a.c"))
 
 
-def test_clang_is_told_to_use_an_assembler():
-    made = plan_of("-c a.c", compiler="/bin/clang-16", sysroot="")
-    assert made.command == ("/bin/clang-16", SHIMS, "-fno-integrated-as", "-c", "a.c")
+def test_an_assembler_is_the_users_to_choose():
+    """Code of the user's is assembled by what the compiler takes: gcc's `as`, clang's own."""
+    for compiler in ("/bin/gcc", "/bin/clang-16"):
+        made = plan_of("-c a.c", compiler=compiler, sysroot="")
+        assert made.command == (compiler, "-c", "a.c")
+    assert "-B/x/shims/" in plan_of("-B/x/shims/ a.c").command
 
 
 def test_response_files_are_passed_on(tmp_path):

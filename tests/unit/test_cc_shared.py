@@ -53,7 +53,6 @@ def test_its_place_among_the_words_is_kept() -> None:
     toolchain = Toolchain(
         name="uk-gcc",
         compiler="/bin/gcc",
-        shims="/shims",
         sysroot="/root",
         plain=False,
         thin=False,

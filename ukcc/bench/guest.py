@@ -8,11 +8,13 @@ It is a count, not a speed: `iretq` and `wrmsr` count 1 and cost much more.
 """
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from ukcc.bench import Figure
 from ukcc.bench.host import compiler, run
+from ukcc.cc.toolchain import find_sysroot, gate_flag
 from ukcc.errors import UkccError
 from ukcc.vm import process
 from ukcc.vm.facts import read_facts
@@ -30,7 +32,7 @@ _DEADLINE = 120.0  # seconds
 _SMALL_DEADLINE = 30.0  # seconds: a machine with too little memory may never end
 _HELLO_STATUS = 42
 
-# Each call by the word `syscall`, which uk-gcc's assembler makes a call of the gate, and by the
+# Each call by the word `syscall`, which the gate's assembler makes a call of the gate, and by the
 # bytes of the instruction, which stay a trap. The smallest of many rounds has no interrupt in it;
 # the round around nothing is taken off.
 _COUNTER = r"""
@@ -102,7 +104,7 @@ def count_figures(work: Path) -> list[Figure]:
     """Instructions of system calls by the gate and by the trap, and from reset to `main`."""
     source, image = work / "counter.c", work / "counter"
     source.write_text(_COUNTER)
-    run([compiler(), "-O2", str(source), "-o", str(image)])
+    run([compiler(), "-O2", gate_flag(find_sysroot(os.environ)), str(source), "-o", str(image)])
     outcome = _boot(_machine(image), ["-icount", "shift=0,sleep=off"], _DEADLINE)
     try:
         counted = json.loads(outcome.console)

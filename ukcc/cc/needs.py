@@ -25,8 +25,7 @@ OURS = frozenset(
     )
 )
 
-# Calls that answer differently, or fail, without a loader. iconv_open: its character sets are
-# modules that are loaded.
+# Calls that answer differently, or fail, without a loader.
 LOADER_CALLS = {
     b"dlopen": "loads plugins",
     b"dlmopen": "loads plugins",
@@ -38,7 +37,6 @@ LOADER_CALLS = {
     b"dl_iterate_phdr": "lists its libraries",
     b"backtrace_symbols": "shows symbols of its stack",
     b"backtrace_symbols_fd": "shows symbols of its stack",
-    b"iconv_open": "converts character sets, which are modules",
     b"_r_debug": "reads the loader's list",
     b"_rtld_global": "reads the loader's data",
     b"_rtld_global_ro": "reads the loader's data",

@@ -12,10 +12,14 @@ from ukcc.cc.toolchain import Toolchain
 
 # What becomes of an invocation.
 UNTOUCHED = "untouched"  # the real compiler, argv as it is
-COMPILE = "compile"  # the real compiler with our assembler
+COMPILE = "compile"  # the real compiler, with the sysroot's headers behind its own
 PROGRAM = "program"  # a link that makes an image
 ORDINARY = "ordinary"  # the same link, no kernel appended (UKCC_PLAIN, -###)
 NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
+
+# What a program needs that calls iconv_open(); before the compiler's own libraries, of which
+# libstdc++ refers to it, too (docs/sysroot.md).
+CHARSETS = "-Wl,-l:libuk_charsets.a"
 
 # The low 256 MiB of addresses stay free; see docs/image.md.
 TEXT_BASE = 0x10000000
@@ -62,24 +66,23 @@ def make_plan(
 ) -> Plan:
     """The plan for the words after the program's name."""
     if invocation.foreign:
-        return _run(toolchain, UNTOUCHED, argv, "code for another ABI has no system-call layer")
+        return _run(toolchain, UNTOUCHED, argv, "no image is made of code for another ABI")
     if invocation.incomplete:
         return _run(toolchain, UNTOUCHED, argv, "the last option lacks its value")
     if invocation.query or not invocation.inputs:
-        command = [*_shims(toolchain), *_search(toolchain), *argv]
+        command = [*_search(toolchain), *argv]
         return _run(toolchain, COMPILE, command, "a question, or nothing to link")
     if invocation.stage or invocation.headers_only:
-        command = [*_shims(toolchain), *_headers(invocation, toolchain), *argv]
+        command = [*_headers(invocation, toolchain), *argv]
         return _run(toolchain, COMPILE, command, invocation.stage or "a precompiled header")
     special = _special_link(invocation)
     if special:
-        command = [*_shims(toolchain), *_headers(invocation, toolchain), *argv]
+        command = [*_headers(invocation, toolchain), *argv]
         return _run(toolchain, COMPILE, command, special)
     if not toolchain.sysroot:
-        command = [*_shims(toolchain), *argv]
         if toolchain.plain:
-            return _run(toolchain, ORDINARY, command, "UKCC_PLAIN, and no sysroot to link against")
-        return _run(toolchain, NO_SYSROOT, command, "a program needs a sysroot")
+            return _run(toolchain, ORDINARY, argv, "UKCC_PLAIN, and no sysroot to link against")
+        return _run(toolchain, NO_SYSROOT, argv, "a program needs a sysroot")
     return _program(argv, invocation, toolchain, lookup)
 
 
@@ -94,7 +97,6 @@ def _program(
     decided = linkage.decide(invocation, lookup, toolchain.linkage)
     start = (
         toolchain.compiler,
-        *_shims(toolchain),
         *_room(toolchain),
         *_search(toolchain),
         *_ahead_of_libc(invocation, toolchain, lookup),
@@ -150,10 +152,10 @@ def _static_flags(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
     if invocation.link_kind in (options.PIE, options.STATIC_PIE):
         # At 0, where it is linked without us: glibc takes the address of a static PIE's ELF
         # header for the load bias (elf_machine_load_address), and crashes when both differ.
-        return ["-static-pie"]
+        return ["-static-pie", CHARSETS]
     # clang warns of a -no-pie that -static has said before.
     no_pie = [] if _is_clang(toolchain) else ["-no-pie"]
-    return ["-static", *no_pie, *_base(invocation)]
+    return ["-static", *no_pie, CHARSETS, *_base(invocation)]
 
 
 def _dynamic_flags(invocation: Invocation) -> "list[str]":
@@ -171,16 +173,10 @@ def _base(invocation: Invocation) -> "list[str]":
     return [f"-Wl,-Ttext-segment={TEXT_BASE:#x}"]
 
 
-def _shims(toolchain: Toolchain) -> "list[str]":
-    """Our assembler; clang has to be told to use one at all."""
-    external = ["-fno-integrated-as"] if _is_clang(toolchain) else []
-    return [f"-B{toolchain.shims}/", *external]
-
-
 def _room(toolchain: Toolchain) -> "list[str]":
     """Room for the image's program headers (ukcc/image/room.py), for the linker and not the driver,
     which names some files by its inputs."""
-    return ["-Xlinker", f"{toolchain.shims}/room.o"]
+    return ["-Xlinker", f"{toolchain.sysroot}/shims/room.o"]
 
 
 def _is_clang(toolchain: Toolchain) -> bool:

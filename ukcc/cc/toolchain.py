@@ -26,6 +26,9 @@ _PACKAGES = {
 }
 
 
+# In each sysroot that this version builds, and what it links with (docs/sysroot.md).
+CHARSETS = "usr/lib/libuk_charsets.a"
+
 # What a directory at the front of PATH masquerades as compilers, /usr/lib/ccache/gcc for one.
 _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 
@@ -33,10 +36,9 @@ _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "linkage", "name", "plain", "shims", "sysroot", "thin")
+    __slots__ = ("compiler", "linkage", "name", "plain", "sysroot", "thin")
     name: str  # of ours: uk-gcc
     compiler: str
-    shims: str  # the directory of our `as`
     sysroot: str  # "" when there is none
     plain: bool  # UKCC_PLAIN: an ordinary executable, no kernel appended
     thin: bool  # UKCC_IMAGE=thin: the kernel is named, not carried
@@ -46,10 +48,11 @@ class Toolchain(Frozen):
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
     """The toolchain for one of the names gcc, g++, cpp."""
     sysroot = find_sysroot(environ)
+    if sysroot and not os.access(f"{sysroot}/{CHARSETS}", os.R_OK):
+        raise _not_ours(sysroot)
     return Toolchain(
         name=f"uk-{name}",
         compiler=find_compiler(name, environ),
-        shims=find_shims(sysroot),
         sysroot=sysroot,
         plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
         thin=_wants_thin(environ),
@@ -84,14 +87,23 @@ def find_sysroot(environ: "Mapping[str, str]") -> str:
 
 
 def find_shims(sysroot: str) -> str:
-    """The directory of our `as`: the one that the sysroot's glibc was built with."""
-    if not sysroot:
-        return paths.data_dir("toolchain-shims")
-    shims = f"{sysroot}/shims"
-    if not os.access(f"{shims}/as", os.X_OK) or not os.access(f"{shims}/room.o", os.R_OK):
-        # Without it the compiler would take the host's assembler, and never say so.
-        raise SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
-    return shims
+    """The directory of our `as`, with which the sysroot's glibc was built (docs/syscalls.md)."""
+    if not os.access(f"{sysroot}/shims/as", os.X_OK):
+        raise _not_ours(sysroot)
+    return f"{sysroot}/shims"
+
+
+def _not_ours(sysroot: str) -> SysrootMissing:
+    return SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
+
+
+def gate_flag(sysroot: str) -> str:
+    """gcc's own way to be given another assembler.
+
+    The sysroot's name is a digest that covers the assembler, so that compiler caches, which hash
+    the command line, notice when it changes.
+    """
+    return f"-B{find_shims(sysroot)}/"
 
 
 def find_compiler(name: str, environ: "Mapping[str, str]") -> str:
@@ -140,7 +152,7 @@ def _is_no_compiler(candidate: str) -> bool:
     """Whether a link named as a compiler leads to us, or to what stands before compilers.
 
     The first would have us run ourselves for ever. A cache or a distributor behind us would not
-    know of our assembler: its place is before us, `ccache uk-gcc`.
+    know of the sysroot: its place is before us, `ccache uk-gcc`.
     """
     real = os.path.realpath(candidate)
     if os.path.basename(real) in _BEFORE_COMPILERS:  # noqa: PTH119

@@ -13,8 +13,19 @@ if TYPE_CHECKING:
 
 HOST_TOOLS = frozenset(
     (
-        *("addr2line", "ar", "c++filt", "cpp", "elfedit", "gcc-ar", "gcc-nm", "gcc-ranlib", "gcov"),
-        *("gprof", "ld", "ld.bfd", "nm", "objcopy", "objdump", "pkg-config", "pkgconf", "ranlib"),
+        *("addr2line", "ar", "as", "c++filt", "cpp", "elfedit", "gcc-ar", "gcc-nm", "gcc-ranlib"),
+        *(
+            "gcov",
+            "gprof",
+            "ld",
+            "ld.bfd",
+            "nm",
+            "objcopy",
+            "objdump",
+            "pkg-config",
+            "pkgconf",
+            "ranlib",
+        ),
         *("readelf", "size", "strings", "strip"),
     )
 )
@@ -22,8 +33,6 @@ HOST_TOOLS = frozenset(
 
 def command(name: str, argv: "list[str]", environ: "Mapping[str, str]") -> "list[str]":
     """The command that stands behind a tool's name."""
-    if name == "as":
-        return [f"{toolchain.find_shims(toolchain.find_sysroot(environ))}/as", *argv]
     if name not in HOST_TOOLS:
         raise UkccError("this command is called by a name that ukcc does not serve")
     if name == "pkgconf":

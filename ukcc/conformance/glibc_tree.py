@@ -90,9 +90,8 @@ class Tree:
 
     @staticmethod
     def environment(command: Sequence[str], **variables: str) -> list[str]:
-        """A command as glibc is built: nothing is packed, and no other libc is found."""
-        ours = {"UKCC_PLAIN": "1", "UKCC_SYSROOT": "", "PATH": proc.path_for_builds()}
-        return proc.isolated(list(command), **{**ours, **variables})
+        """A command as glibc is built: by the compiler that its configure was told."""
+        return proc.isolated(list(command), **{"PATH": proc.path_for_builds(), **variables})
 
 
 def ensure(progress: Progress, jobs: int) -> Tree:

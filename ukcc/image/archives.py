@@ -1,9 +1,13 @@
 """Which static library a function came from: ar(5) archives, read by their symbol tables."""
 
+import contextlib
 import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+
+from ukcc.errors import UkccError
+from ukcc.image.elf import elf_in_memory
 
 _MAGIC = (b"!<arch>\n", b"!<thin>\n")
 _HEADER = 60
@@ -38,20 +42,26 @@ class Archive:
         self._members: list[tuple[int, int, str]] = []  # (start, end of its bytes, name)
         self._read()
 
-    def origin_of(self, function: str) -> "Origin | None":
-        """The member that defines a global of that name, else the one whose strings have it.
+    def origin_of(self, function: str, size: int) -> "Origin | None":
+        """The member that defines a global of that name, else one with such a function of its own.
 
-        A local function is in no archive's table; but nobody else can name it, so the first member
-        with that name among its strings is the one.
+        A local function is in no archive's table, and the program's own may be called the same: so
+        its size in bytes counts, too.
         """
         header = self._globals.get(function)
         if header is not None:
             return Origin(str(self.path), self._name(header))
-        at = self._data.find(b"\0" + function.encode() + b"\0")
+        wanted = b"\0" + function.encode() + b"\0"
         for start, end, name in self._members:
-            if start <= at < end:
+            if self._data.find(wanted, start, end) >= 0 and self._has(start, end, function, size):
                 return Origin(str(self.path), name)
         return None
+
+    def _has(self, start: int, end: int, function: str, size: int) -> bool:
+        """Whether the member in these bytes has a function of that name and size."""
+        with contextlib.suppress(UkccError), elf_in_memory(self._data[start:end], self.path) as elf:
+            return any((f.name, f.size) == (function, size) for f in elf.functions())
+        return False
 
     def defines(self, function: str) -> bool:
         """Whether the function is among the archive's globals."""
@@ -98,13 +108,13 @@ class Archive:
         return raw.rstrip(b"/").decode("utf-8", "replace")
 
 
-def origin(archives: "list[Archive]", function: str) -> "Origin | None":
+def origin(archives: "list[Archive]", function: str, size: int) -> "Origin | None":
     """The first archive in link order that defines the function, as the linker chose it."""
     for archive in archives:
         if archive.defines(function):
-            return archive.origin_of(function)
+            return archive.origin_of(function, size)
     for archive in archives:
-        found = archive.origin_of(function)
+        found = archive.origin_of(function, size)
         if found:
             return found
     return None

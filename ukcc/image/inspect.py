@@ -215,7 +215,7 @@ def _raw_calls(sites: Sites, archives: list[Archive]) -> tuple[RawCall, ...]:
     for site in sites.raw:
         found = None
         if site.function and site.function != INITIALISER_NAME:
-            found = origin(archives, site.function)
+            found = origin(archives, site.function, site.size)
         library = "ukcc" if site.function == INITIALISER_NAME else str(found or "")
         calls.append(RawCall(site.addr, site.function, library, site.certain))
     return tuple(calls)

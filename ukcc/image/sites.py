@@ -34,11 +34,13 @@ _LONGEST = 15
 class RawSite:
     """A `syscall` instruction that traps: its virtual address, and its function if known.
 
-    certain: false where no symbol says where the function begins, so that data is not excluded.
+    size: of the function, in bytes. certain: false where no symbol says where the function begins,
+    so that data is not excluded.
     """
 
     addr: int
     function: str
+    size: int
     certain: bool
 
 
@@ -71,7 +73,7 @@ def find_sites(elf: Elf) -> Sites:
                 redirected.add(section.addr + at - _SITE_SIZE)
                 continue
             if code[at - len(_INITIALISER) : at] == _INITIALISER:
-                raw.append(RawSite(section.addr + at, INITIALISER_NAME, True))
+                raw.append(RawSite(section.addr + at, INITIALISER_NAME, 0, True))
                 continue
             function = _function_at(functions, starts, section, section.addr + at)
             site = _raw_site(section, code, at, function)
@@ -122,12 +124,12 @@ def _raw_site(
         start = function.addr - section.addr
         if not _decodes(code[start : at + _LONGEST], function.addr, addr):
             return None
-        return RawSite(addr, function.name, True)
+        return RawSite(addr, function.name, function.size, True)
     starts = [at - back for back in _STARTS if at >= back]
     agree = sum(_decodes(code[s : at + _LONGEST], section.addr + s, addr) for s in starts)
     if starts and agree * 2 < len(starts):
         return None
-    return RawSite(addr, "", False)
+    return RawSite(addr, "", 0, False)
 
 
 @cache

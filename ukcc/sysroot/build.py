@@ -31,6 +31,7 @@ _ESSENTIAL = (
     "usr/lib/crt1.o",
     "usr/lib/libc.a",
     "usr/lib/inner-names",
+    "usr/lib/libuk_charsets.a",
     "boot/init",
     "shims/as",
     "shims/room.o",

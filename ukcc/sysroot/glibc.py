@@ -1,11 +1,11 @@
-"""The C library: the distribution's source, unchanged, compiled by our own uk-gcc.
+"""The C library: the distribution's source, unchanged, compiled by gcc with our assembler.
 
 `sysroot/glibc/build.sh` knows how; it is told by environment variables where things are.
 """
 
 from pathlib import Path
 
-from ukcc import proc
+from ukcc import paths, proc
 from ukcc.progress import Step
 from ukcc.sysroot import tree
 from ukcc.sysroot.sources import Source
@@ -36,11 +36,8 @@ def build(
         "BUILD": str(work / "build"),
         "DESTDIR": str(out),
         "HEADERS": str(headers),
-        "CC": str(proc.own_tool("uk-gcc")),
-        "CXX": str(proc.own_tool("uk-g++")),
+        "SHIMS": paths.data_dir("toolchain-shims"),
         "JOBS": str(jobs),
-        "UKCC_PLAIN": "1",
-        "UKCC_SYSROOT": "",
     }
     (work / "build").mkdir()
     proc.run(

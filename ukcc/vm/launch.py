@@ -9,7 +9,6 @@ import signal
 import socket
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
+from ukcc.vm.private_dir import private_directory
 from ukcc.vm.process import Outcome
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.record import parse_record
@@ -201,8 +201,9 @@ def dry_run(options: RunOptions) -> DryRun:
     machine = with_host(plan_machine(options, facts, _accel(options)), image)
     machine = taps.named(machine, options.image)
     archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
-    name = f"ukcc-{os.getuid()}-{hashlib.sha256(archive).hexdigest()[:16]}"
-    path = Path(tempfile.gettempdir()) / f"{name}.cpio"
+    # What the line opens beside it (the record, sockets) has guessable names as well.
+    name = hashlib.sha256(archive).hexdigest()[:16]
+    path = private_directory() / f"{name}.cpio"
     _write_anew(path, archive)
     daemons = virtiofs.commands(options.shares, path.parent, name)
     _say(f"memory: {_memory_reason(machine, options, facts)}")
@@ -380,7 +381,7 @@ def _stdin_is_empty() -> bool:
 
 
 def _write_anew(path: Path, data: bytes) -> None:
-    """Never through a link that somebody else may have put there."""
+    """In place of one by the same name."""
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:

@@ -98,13 +98,11 @@ static void open_other_end(struct scene *s)
 static void locked_file(struct scene *s)
 {
 	struct flock whole = { .l_type = F_WRLCK };
-	char name[64];
+	char name[] = "/tmp/restart-lock-XXXXXX";
 
-	snprintf(name, sizeof(name), "/tmp/restart-lock-%d", getpid());
-	for (int i = 0; i < 2; i++) {
-		s->fd[i] = open(name, O_RDWR | O_CREAT, 0600);
-		CHECK(s->fd[i] >= 0);
-	}
+	s->fd[0] = mkstemp(name);
+	s->fd[1] = open(name, O_RDWR);
+	CHECK(s->fd[0] >= 0 && s->fd[1] >= 0);
 	unlink(name);
 	CHECK(!fcntl(s->fd[0], F_SETLK, &whole));
 	CHECK(!flock(s->fd[0], LOCK_EX));
@@ -151,8 +149,8 @@ static long do_ofd_setlkw(struct scene *s, site through)
 
 static void watch(struct scene *s)
 {
-	snprintf(s->path, sizeof(s->path), "/tmp/restart-watch-%d", getpid());
-	close(open(s->path, O_RDWR | O_CREAT, 0600));
+	snprintf(s->path, sizeof(s->path), "/tmp/restart-watch-XXXXXX");
+	close(mkstemp(s->path));
 	s->fd[0] = inotify_init();
 	CHECK(s->fd[0] >= 0 && inotify_add_watch(s->fd[0], s->path, IN_ATTRIB) >= 0);
 }
