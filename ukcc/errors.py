@@ -1,6 +1,6 @@
 """What can go wrong, said in one line: what, where, and how to mend it.
 
-Imports nothing, so that the compile path may use it.
+Imports nothing at first, so that the compile path may use it.
 """
 
 
@@ -20,9 +20,17 @@ class UkccError(Exception):
             self.status = status
 
     def line(self, program: str) -> str:
-        """`program: error: message; hint`, as a compiler would say it."""
+        """`program: error: message; hint`, as a compiler would say it.
+
+        One line, safe for a terminal, whatever names are in it.
+        """
         tail = f"; {self.hint}" if self.hint else ""
-        return f"{program}: error: {self.message}{tail}"
+        line = f"{program}: error: {self.message}{tail}"
+        if line.isprintable():
+            return line
+        from ukcc.terminal import shown  # hardly ever needed
+
+        return shown(line)
 
 
 class ToolFailed(UkccError):

@@ -12,6 +12,7 @@ import click
 
 from ukcc import __version__
 from ukcc.errors import UkccError
+from ukcc.terminal import shown
 from ukcc.unwinding import unwind_when_ended
 
 # In the order in which `ukcc --help` shows them.
@@ -62,7 +63,7 @@ class Ukcc(click.Group):
             sys.exit(error.exit_code)
         except UkccError as error:
             for line in getattr(error, "tail", ()):
-                print(f"  | {line}", file=sys.stderr)
+                print(f"  | {shown(line)}", file=sys.stderr)
             print(error.line("ukcc"), file=sys.stderr)
             sys.exit(error.status)
         except BrokenPipeError:
@@ -73,7 +74,7 @@ class Ukcc(click.Group):
         except Exception as error:
             from ukcc.cli import bug
 
-            print(bug.report(error), file=sys.stderr)
+            print(shown(bug.report(error)), file=sys.stderr)
             sys.exit(bug.STATUS)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ukcc.image.inspect import Report, inspect_image
+from ukcc.terminal import shown
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.plan import default_memory_mib, default_memory_reason
 
@@ -28,7 +29,7 @@ def command(image: Path, as_json: bool, sources: bool, raw: bool) -> None:
         return
     lines = _sources(report) if sources else _summary(report, raw)
     for line in lines:
-        click.echo(line)
+        click.echo(shown(line))
 
 
 def _summary(report: Report, raw: bool) -> Iterator[str]:

@@ -23,6 +23,7 @@ from ukcc.lifecycle.entry import End, Facts, write_end
 from ukcc.lifecycle.handshake import Failure
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
+from ukcc.terminal import shown
 from ukcc.vm.process import Running
 
 
@@ -62,7 +63,9 @@ def run(facts: Facts, named: bool, start: Run) -> int:
     except MachineError as error:
         if named:
             raise
-        print(f"ukcc run: `ukcc ps` does not show this one: {error.message}", file=sys.stderr)
+        print(
+            f"ukcc run: `ukcc ps` does not show this one: {shown(error.message)}", file=sys.stderr
+        )
         return start(Hooks())
     end = End(None, 0.0)
     try:
