@@ -1,20 +1,7 @@
 """What can go wrong, said in one line: what, where, and how to mend it.
 
-Imports nothing, so that the compile path may use it.
+Imports nothing at first, so that the compile path may use it.
 """
-
-
-def printable(text: str) -> str:
-    """The text with its control characters as `\\xNN`, so that it is one line and moves no cursor.
-
-    A file's name, or what a stranger's image says, may have any. Bytes that are not UTF-8 (lone
-    surrogates) stay for the stream to write.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        f"\\x{ord(c):02x}" if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in text
-    )
 
 
 class UkccError(Exception):
@@ -33,9 +20,17 @@ class UkccError(Exception):
             self.status = status
 
     def line(self, program: str) -> str:
-        """`program: error: message; hint`, as a compiler would say it."""
+        """`program: error: message; hint`, as a compiler would say it.
+
+        One line, safe for a terminal, whatever names are in it.
+        """
         tail = f"; {self.hint}" if self.hint else ""
-        return printable(f"{program}: error: {self.message}{tail}")
+        line = f"{program}: error: {self.message}{tail}"
+        if line.isprintable():
+            return line
+        from ukcc.terminal import shown  # hardly ever needed
+
+        return shown(line)
 
 
 class ToolFailed(UkccError):

@@ -6,12 +6,14 @@ is said once: what ran, where its output is, and the line to paste to run it aga
 
 import contextlib
 import os
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +51,8 @@ _ended = False
 UKCC = (sys.executable, "-c", "from ukcc.cli import main; main()")
 
 TIMED_OUT = 124  # the status of a limited command that was over its time, by timeout(1)
+
+_CHUNK = 65536
 
 _TAIL = 20  # lines of a failed program's output that are worth showing at once
 
@@ -162,16 +166,21 @@ def output(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    most: int | None = None,
 ) -> str:
     """What the program writes to stdout, as text. Raises ProgramFailed with its stderr.
 
-    timeout: seconds after which it is ended, which is a ToolFailed.
+    timeout: seconds after which it is ended, which is a ToolFailed; most: bytes of stdout and of
+    stderr beyond which it is, too.
     """
     additions = dict(env or {})
     process = _start(argv, additions, cwd, stderr=subprocess.PIPE)
     try:
         with _killed_on_exception(process):
-            stdout, stderr = process.communicate(timeout=timeout)
+            if most is None:
+                stdout, stderr = process.communicate(timeout=timeout)
+            else:
+                stdout, stderr = _limited_output(argv, process, timeout, most)
     except subprocess.TimeoutExpired:
         raise ToolFailed(f"{argv[0]} did not end within {timeout:g} s") from None
     if process.returncode != 0:
@@ -179,6 +188,33 @@ def output(
         raise _failure(argv, additions, cwd, None, process.returncode, said)
     text: str = stdout.decode(errors="replace")
     return text
+
+
+def _limited_output(
+    argv: Sequence[str], process: "subprocess.Popen[bytes]", timeout: float | None, most: int
+) -> tuple[bytes, bytes]:
+    """As communicate(). Raises ToolFailed for more than so many bytes, TimeoutExpired."""
+    assert process.stdout is not None and process.stderr is not None  # they are pipes
+    outputs = {process.stdout: bytearray(), process.stderr: bytearray()}
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with selectors.DefaultSelector() as waiting, process.stdout, process.stderr:
+        for pipe in outputs:
+            waiting.register(pipe, selectors.EVENT_READ)
+        while waiting.get_map():
+            left = None if deadline is None else deadline - time.monotonic()
+            ready = waiting.select(left) if left is None or left > 0 else []
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, timeout or 0)
+            for key, _ in ready:
+                pipe = cast("IO[bytes]", key.fileobj)
+                data = os.read(key.fd, _CHUNK)
+                outputs[pipe] += data
+                if not data:
+                    waiting.unregister(pipe)
+                if len(outputs[pipe]) > most:
+                    raise ToolFailed(f"{argv[0]} says more than {most} bytes")
+    process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    return bytes(outputs[process.stdout]), bytes(outputs[process.stderr])
 
 
 def _start(

@@ -10,7 +10,6 @@ from core_samples import core, files, process, prstatus, siginfo
 from ukcc.failures import explain as module
 from ukcc.failures import libdw
 from ukcc.failures.core import parse_core
-from ukcc.failures.explain import explain
 from ukcc.failures.modules import Files, modules_of
 from ukcc.failures.show import resolve
 from ukcc.failures.stuck import explain_panic
@@ -18,6 +17,11 @@ from ukcc.image.elf import open_elf
 from ukcc.vm.complete import completed
 
 BIN = Path(sys.executable).parent
+
+
+def explain(data: bytes, image: str, shares: "list[tuple[str, str]]") -> "list[str]":
+    return module.explain(parse_core(data), image, shares)
+
 
 SOURCE = """
 volatile int counter;

@@ -1,21 +1,27 @@
 """Reports of failures, from bytes to lines; no machine runs here."""
 
+import contextlib
 import signal
+import struct
+import sys
+import tracemalloc
 
 import pytest
 from core_samples import auxv, core, files, process, prstatus, siginfo, states
 
+from ukcc import proc
 from ukcc.errors import ToolFailed, UkccError
-from ukcc.failures import show
+from ukcc.failures import explain, show
 from ukcc.failures.core import Mapping, Memory, parse_core
 from ukcc.failures.libdw import demangled
 from ukcc.failures.places import Address, Place
-from ukcc.failures.reports import CRASH, DONE, MEMORY, STACKS, Parser, Report
+from ukcc.failures.reports import CRASH, DONE, MEMORY, NOTICE, STACKS, Parser, Report
 from ukcc.failures.show import Shower, killed_line
 from ukcc.failures.signals import reason
 from ukcc.failures.symbols import symbol_at
 from ukcc.failures.text import Frame, frame_lines, place_text, register_lines
 from ukcc.image.elf import Function
+from ukcc.image.notes import note
 
 CRASHED = core(
     prstatus(45, rip=0x401000, rsp=0x7FFE0000, rdi=0x18),
@@ -59,10 +65,67 @@ def test_threads_of_a_stopped_process() -> None:
     assert parse_core(data).signal is None
 
 
-@pytest.mark.parametrize("data", [b"", b"\x7fELF", CRASHED[:100], core(prstatus(1)), core()])
+def bomb(segments: int, size: int) -> bytes:
+    """A core of `size` bytes whose segments are all of them."""
+    head = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        *(b"\x7fELF\x02\x01\x01" + bytes(9), 4, 62, 1, 0, 64, 0, 0, 64, 56, segments, 0, 0, 0),
+    )
+    one = [
+        struct.pack("<IIQQQQQQ", 1, 6, 64, n << 12, 0, size - 64, size - 64, 1)
+        for n in range(segments)
+    ]
+    return (head + b"".join(one)).ljust(size, b"\0")[:size]
+
+
+def with_note(size: int, kind: int = 0x46494C45) -> bytes:
+    """A note that says to be so large."""
+    return struct.pack("<III", 5, size, kind) + b"CORE\0\0\0\0" + bytes(64)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x7fELF",
+        CRASHED[:100],
+        core(prstatus(1)),
+        core(),
+        bomb(2500, 1 << 20),
+        bomb(65535, 4 << 20),
+        bomb(1000, 1 << 20),
+        bomb(2, 4096),
+        CRASHED.replace(struct.pack("<HHI", 4, 62, 1), struct.pack("<HHI", 2, 62, 1)),
+        core(process(1, "x"), with_note(1 << 30)),
+        core(process(1, "x"), note("CORE", 0x46494C45, struct.pack("<QQ", 1 << 60, 4096))),
+        core(process(1, "x"), note("CORE", 0x46494C45, struct.pack("<QQQQQ", 2, 4096, 1, 2, 3))),
+        core(process(1, "x"), note("CORE", 1, b"short")),
+        core(process(1, "x"), note("CORE", 0x53494749, b"short")),
+        core(process(1, "x"), states("1 S\nx\n")),
+        core(process(1, "x"), states("1 a-state-of-some-length\n")),
+        core(process(1, "x"), states("9" * 5000 + " S\n")),
+        core(process(1, "x"), *[note("X", 1, b"")] * 70000),
+    ],
+)
 def test_damaged_core(data: bytes) -> None:
-    with pytest.raises(UkccError):
-        parse_core(data)
+    """Seen: 1 MiB with 2500 segments that overlap took 2.4 GiB."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(UkccError, match="damaged report"):
+            parse_core(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < (32 << 20)
+
+
+def test_every_change_of_a_byte_is_a_core_or_damaged() -> None:
+    """Whatever comes of it, it is a core or one line."""
+    for at in range(min(len(CRASHED), 1200)):
+        for value in (0, 0xFF):
+            data = CRASHED[:at] + bytes([value]) + CRASHED[at + 1 :]
+            with contextlib.suppress(UkccError):
+                explain.brief(parse_core(data))
 
 
 @pytest.mark.parametrize(
@@ -126,22 +189,87 @@ def test_registers() -> None:
 def test_a_crash_that_cannot_be_resolved(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The signal and the registers are shown all the same; of a storm, a line each."""
+    """The signal and the registers are shown all the same."""
+    real = show.resolve
 
-    def fails(*_: object) -> "list[str]":
-        raise ToolFailed("it was killed")
+    def fails(kind: str, *words: object) -> "list[str]":
+        if kind == "core":
+            raise ToolFailed("it was killed")
+        return real(kind, *words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(show, "resolve", fails)
-    shower = Shower("image", 128)
-    shower(Report(CRASH, CRASHED))
+    Shower("image", 128)(Report(CRASH, CRASHED))
     said = capfd.readouterr().err
     assert said.startswith("ukcc run: app (process 45) crashed: SIGSEGV: no memory")
     assert "rdi 0000000000000018" in said and "it was killed" in said
-    for _ in range(20):
+
+
+def test_a_damaged_core_is_one_line_once(capfd: pytest.CaptureFixture[str]) -> None:
+    shower = Shower("image", 128)
+    for data in (b"junk", bomb(2500, 1 << 20), b""):
+        shower(Report(CRASH, data))
+    shower(Report(CRASH, CRASHED))
+    first, second, *_ = capfd.readouterr().err.splitlines()
+    assert first.startswith("ukcc run: a damaged report of a failure")
+    assert second.startswith("ukcc run: app (process 45) crashed: SIGSEGV: no memory")
+
+
+def test_our_own_process_reads_no_core(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A bomb that the other process does not survive must not be tried here."""
+
+    def fails(kind: str, *_: object) -> "list[str]":
+        raise ToolFailed("python was killed by SIGKILL")
+
+    def never(data: bytes) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(show, "resolve", fails)
+    monkeypatch.setattr("ukcc.failures.core.parse_core", never)
+    Shower("image", 128)(Report(CRASH, CRASHED))
+    said = capfd.readouterr().err
+    assert said.count("\n") == 2 and "cannot be read: python was killed" in said
+
+
+def test_of_a_storm_a_line_each_and_at_last_none(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kinds: list[str] = []
+
+    def resolved(kind: str, *_: object) -> "list[str]":
+        kinds.append(kind)
+        return [f"{kind} line", "  registers"]
+
+    monkeypatch.setattr(show, "resolve", resolved)
+    shower = Shower("image", 128)
+    for _ in range(1000):
         shower(Report(CRASH, CRASHED))
-    assert "rdi" not in capfd.readouterr().err.splitlines()[-1]
-    shower(Report(CRASH, b"junk"))
-    assert "damaged" in capfd.readouterr().err
+    assert kinds == ["core"] * 8 + ["brief"] * 256
+    lines = capfd.readouterr().err.splitlines()
+    assert lines.count("  registers") == 8 and len(lines) == 16 + 256 + 1
+    assert lines[-1] == "ukcc run: further crashes are not shown"
+
+
+def test_what_a_guest_says_is_escaped(capfd: pytest.CaptureFixture[str]) -> None:
+    Shower("image", 128)(
+        Report(MEMORY, b"\033]0;owned\007\033[2Jroot@host:~# \nukcc run: fine\xff")
+    )
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and "\\x1b]0;owned\\x07\\x1b[2Jroot@host:~# \\nukcc" in said
+    Shower("image", 128)(Report(NOTICE, b"\x1b"))
+    assert capfd.readouterr().err == "ukcc run: \\x1b\n"
+
+
+def test_an_explanation_has_a_limit() -> None:
+    words = [sys.executable, "-c", "while True: print('x' * 1000)"]
+    with pytest.raises(ToolFailed, match="more than 5000 bytes"):
+        proc.output(words, timeout=60, most=5000)
+    with pytest.raises(ToolFailed, match="more than 5000 bytes"):
+        proc.output([*words[:2], "import os\nwhile True: os.write(2, b'x' * 99)"], most=5000)
+    assert proc.output([*words[:2], "print('x')"], timeout=60, most=5000) == "x\n"
+    with pytest.raises(ToolFailed, match="did not end within"):
+        proc.output(["sleep", "60"], timeout=0.2, most=5000)
 
 
 def test_an_answer_without_processes(capfd: pytest.CaptureFixture[str]) -> None:

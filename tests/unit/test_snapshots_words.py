@@ -13,14 +13,17 @@ from ukcc.snapshots import check, memory
 from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import Manifest, Part, Stamp, read_manifest, write_manifest
 from ukcc.snapshots.words import continued_argv, fingerprint, forward_rules, saved_argv
-from ukcc.vm.machine import Address, Forward, Machine, Network
+from ukcc.vm.disks import Disk
+from ukcc.vm.machine import Address, Forward, Machine, Network, Share
 from ukcc.vm.qemu import Endpoints
 
 NETWORK = Network("user", Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",)))
 DHCP = Network("user", Address("dhcp"))
 MACHINE = Machine("app", 128, 2, "tcg", (NETWORK,), stdin_port=True, output_ports=True)
 PART = Part("crc32 0", Stamp(1, 2, 3))
-MANIFEST = Manifest(1, "/app", PART, MACHINE, fingerprint(MACHINE), "7.2.22", "", PART, PART)
+SAVED = replace(MACHINE, image="")
+MEMORY = Part("crc32 0", Stamp(128 << 20, 2, 3))
+MANIFEST = Manifest(1, "/app", PART, SAVED, fingerprint(SAVED), "7.2.22", "", MEMORY, PART)
 
 
 def test_manifest_round_trip(tmp_path: Path) -> None:
@@ -115,3 +118,67 @@ def test_a_clock_that_would_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     check._check_counter("s", None)
     with pytest.raises(MachineError, match="goes at 2100 MHz, and here it is 3000"):
         check._check_counter("s", 2_100_000)
+
+
+STRANGE = {
+    "a directory of the host": {"shares": (Share("/", "/host"),)},
+    "a disk of the host": {"disks": (Disk("/etc/shadow"),)},
+    "a debugger's port": {"gdb_port": 1234},
+    "a file of the host": {"image": "/etc/shadow"},
+    "QEMU's options": {"accel": "tcg,thread=single"},
+    "a machine": {"kind": "microvm"},
+    "memory": {"memory_mib": 1 << 40},
+    "CPUs": {"cpus": 0},
+    "a tap": {"networks": (replace(NETWORK, kind="tap", interface="tap0"),)},
+    "the loopback": {"networks": (replace(NETWORK, host=True),)},
+    "a port": {"networks": (replace(NETWORK, forwards=(Forward("0.0.0.0", 22, 22),)),)},
+    "words in an Ethernet address": {"networks": (replace(NETWORK, mac="x,script=/bin/sh"),)},
+    "words in a gateway": {
+        "networks": (replace(NETWORK, address=replace(NETWORK.address, gateway="1.1.1.1,smb=/")),)
+    },
+    "words in a name server": {
+        "networks": (
+            replace(NETWORK, address=replace(NETWORK.address, nameservers=("fe80::1%x,smb=/",))),
+        )
+    },
+    "words in a network": {"networks": (replace(NETWORK, address=Address("10.0.2.15/24,smb=/")),)},
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_strangers_machine_names_nothing_of_the_host(what: str, tmp_path: Path) -> None:
+    machine = replace(SAVED, **STRANGE[what])  # type: ignore[arg-type]
+    size = (machine.memory_mib << 20) % (1 << 60)
+    part = Part("crc32 0", Stamp(size, 2, 3))
+    write_manifest(tmp_path, replace(MANIFEST, machine=machine, memory=part))
+    with pytest.raises(MachineError, match="not as `ukcc snapshot` makes"):
+        read_manifest(str(tmp_path))
+
+
+def test_memory_of_another_size(tmp_path: Path) -> None:
+    """QEMU would make the file as large as the machine."""
+    write_manifest(tmp_path, replace(MANIFEST, memory=Part("crc32 0", Stamp(4096, 2, 3))))
+    with pytest.raises(MachineError, match="another size"):
+        read_manifest(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{}", "[]", "\xff", '{"format": 1}', " " * (2 << 20)]
+)
+def test_a_manifest_that_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
+    with pytest.raises(MachineError):
+        read_manifest(str(tmp_path))
+
+
+def test_a_manifest_that_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(MachineError, match="not a regular file"):
+        read_manifest(str(tmp_path))
+
+
+def test_links_to_files_of_the_host(tmp_path: Path) -> None:
+    (tmp_path / "memory").symlink_to("/etc/passwd")
+    part = Part("crc32 0", check.stamp(Path("/etc/passwd")))
+    with pytest.raises(MachineError, match="not a regular file"):
+        check._check_part(str(tmp_path), "memory", part)

@@ -4,7 +4,7 @@ import os
 import termios
 
 from ukcc.vm.console import raw_mode
-from ukcc.vm.copies import Copy
+from ukcc.vm.copies import Copy, WholeLines
 
 
 def copied(by_lines: bool, *pieces: bytes) -> bytes:
@@ -36,16 +36,33 @@ def test_only_whole_lines_and_the_rest_at_the_end() -> None:
     assert copied(True, b"half ", b"a line\nand", b" more") == b"half a line\n|and more"
 
 
+def test_a_line_without_an_end_is_not_kept() -> None:
+    """Seen in a trace: it grew for ever, and each piece was copied with all before it."""
+    lines = WholeLines(longest=100)
+    out = b""
+    for number in range(1000):
+        out += lines.feed(b"%d" % (number % 10) * 10)
+        assert len(lines.rest()) <= 100
+    assert (out + lines.rest()).startswith(b"0" * 10 + b"1" * 10) and len(out) > 9800
+    assert lines.feed(b"end\nnext") == lines_end(out) + b"end\n"
+    assert lines.rest() == b"next"
+
+
+def lines_end(out: bytes) -> bytes:
+    """What the 1000 pieces above left behind `out`."""
+    return b"".join(b"%d" % (number % 10) * 10 for number in range(1000))[len(out) :]
+
+
 def test_who_waits_for_bytes_gets_on_when_they_have_arrived() -> None:
     source, target = os.pipe(), os.pipe()
     copy = Copy(source[0], target[1], lambda: None)
     os.write(source[1], b"x" * 100)
-    copy.wait_for(100)
+    assert copy.wait_for(100) and not copy.wait_for(101, 0.01)
     assert os.read(target[0], 1000) == b"x" * 100
     # a reader that has gone takes nothing any more, and nobody waits for it
     os.close(target[0])
     os.write(source[1], b"y")
-    copy.wait_for(1_000_000)
+    assert copy.wait_for(1_000_000)
     assert copy.broken
     os.close(source[1])
     copy.thread.join()

@@ -42,7 +42,7 @@ def test_argv_of_the_smallest_machine() -> None:
     assert values(argv, "-m") == ["128M"] and values(argv, "-smp") == ["1"]
     assert values(argv, "-kernel") == ["app"] and values(argv, "-initrd") == ["/i"]
     assert values(argv, "-serial") == ["chardev:console", "chardev:record"]
-    assert values(argv, "-device") == ["virtio-rng-pci"]
+    assert values(argv, "-device") == ["virtio-rng-pci", "pvpanic"]
     assert not values(argv, "-netdev")
     assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(argv)
     assert "-nographic" not in argv and "-S" not in argv
@@ -88,18 +88,29 @@ def test_argv_with_every_port() -> None:
 
 
 def test_argv_of_the_channels_for_failures() -> None:
-    endpoints = Endpoints("/i", "/r", reports="/x,y", requests_fd=5, monitor_fd=6, started_fd=7)
+    endpoints = Endpoints(
+        "/i", "/r", reports="/x,y", requests_fd=5, monitor_fd=6, events_fd=8, started_fd=7
+    )
     argv = qemu_argv(machine(), endpoints)
     chardevs = values(argv, "-chardev")
     assert {"file,id=reports,path=/x,,y", "socket,id=requests,fd=5"} <= set(chardevs)
     assert "stdio,id=console,signal=off" in chardevs
     assert "virtserialport,chardev=reports,name=ukcc.reports" in values(argv, "-device")
     assert "virtserialport,chardev=requests,name=ukcc.requests" in values(argv, "-device")
-    monitors = ["chardev=monitor,mode=control", "chardev=started,mode=control"]
+    monitors = [f"chardev={name},mode=control" for name in ("monitor", "events", "started")]
     assert values(argv, "-mon") == monitors and "socket,id=started,fd=7" in chardevs
-    # with nobody at the monitor a panic resets at once
-    assert values(argv, "-append")[0].split()[-1] == "panic=5"
-    assert "panic=5" not in values(qemu_argv(machine(), ENDPOINTS), "-append")[0]
+
+
+def test_who_hears_of_a_panic_finds_the_machine_as_it_was() -> None:
+    argv = qemu_argv(machine(), Endpoints("/i", "/r", events_fd=8))
+    assert "pvpanic" in values(argv, "-device")
+    assert values(argv, "-action") == ["panic=none,shutdown=pause"] and "-no-reboot" in argv
+    # with nobody there, it ends by itself
+    alone = qemu_argv(machine(), ENDPOINTS)
+    assert "pvpanic" in values(alone, "-device") and "-action" not in alone
+    assert values(argv, "-append")[0].split().count("panic=-1") == 1
+    microvm = qemu_argv(machine(kind="microvm"), ENDPOINTS)
+    assert "pvpanic" in values(microvm, "-device")
 
 
 def test_argv_of_a_console_that_is_ours() -> None:

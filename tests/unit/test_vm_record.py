@@ -6,7 +6,7 @@ from ukcc.errors import MachineError
 from ukcc.vm.launch import exit_status
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.process import Outcome
-from ukcc.vm.record import Record, parse_record
+from ukcc.vm.record import Record, RecordLines, parse_record
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,35 @@ def test_status(data: bytes, status: "int | None") -> None:
     assert parse_record(data) == Record(status)
 
 
+@pytest.mark.parametrize("step", [1, 7, 1000, 100_000])
+def test_junk_does_not_hide_the_record(step: int) -> None:
+    """Seen: only the first 64 KiB were read, and all was kept."""
+    junk = b"x" * 70_000 + b"\n" * 5000 + b"UKCC1 exit 300\n" + b"y" * 70_000
+    stream = b"UKCC1 note a\r\n" + junk + b"UKCC1 note half of aUKCC1 exit 7\nUKCC1 exit x\n\0"
+    lines = RecordLines()
+    for at in range(0, len(stream), step):
+        lines.feed(stream[at : at + step])
+        assert len(lines._rest) <= 1024
+    assert parse_record(lines.kept()) == Record(7, ("a",))
+
+
+def test_what_is_kept_of_a_record_is_little() -> None:
+    lines = RecordLines()
+    for number in range(10_000):
+        lines.feed(b"UKCC1 note %d %b\nUKCC1 exit %d\n" % (number, b"n" * 500, number % 256))
+    assert len(lines.kept()) < 64 * 1024
+    record = parse_record(lines.kept())
+    assert record.status == 9999 % 256 and len(record.notes) == 64
+    assert record.notes[0].startswith("0 n")
+
+
+def test_a_record_without_a_lines_end() -> None:
+    lines = RecordLines()
+    lines.feed(b"UKCC1 exit 3")
+    assert parse_record(lines.kept()) == Record(3)
+    assert parse_record(RecordLines().kept()) == Record(None)
+
+
 def test_notes() -> None:
     record = parse_record(b"UKCC1 note no disk\nUKCC1 exit 3\n")
     assert record == Record(3, ("no disk",))
@@ -46,11 +75,21 @@ def test_status_of_an_outcome() -> None:
     assert exit_status(outcome(stopped_by=2), options) == 130
 
 
+PANIC = (
+    b"Kernel panic - not syncing: an old one\r\nx\r\nKernel panic - not syncing: no init\r\n"
+    b"---[ end Kernel panic - not syncing: no init ]---\r\n"
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "words"),
     [
         ({}, 125, "without saying"),
-        ({"console": b"x\r\nKernel panic - not syncing: no init\r\n"}, 123, "panicked: no init"),
+        ({"console": PANIC, "panicked": True}, 123, "panicked: no init"),
+        ({"console": b"", "panicked": True}, 123, "the kernel panicked"),
+        # the application may write what it likes
+        ({"console": PANIC}, 125, "without saying"),
+        ({"console": PANIC, "reset": True}, 125, "it was reset"),
         ({"returncode": 1, "stderr": "a\nqemu: cannot\n"}, 125, "qemu: cannot"),
         ({"returncode": -9}, 125, "SIGKILL"),
         ({"timed_out": True}, 124, "2 s"),

@@ -12,6 +12,7 @@ import click
 from ukcc import __version__, streams
 from ukcc.cc.process import hold_streams
 from ukcc.errors import UkccError
+from ukcc.terminal import shown
 from ukcc.unwinding import unwind_when_ended
 
 # In the order in which `ukcc --help` shows them.
@@ -64,7 +65,7 @@ class Ukcc(click.Group):
             sys.exit(error.exit_code)
         except UkccError as error:
             for line in getattr(error, "tail", ()):
-                print(f"  | {line}", file=sys.stderr)
+                print(f"  | {shown(line)}", file=sys.stderr)
             print(error.line("ukcc"), file=sys.stderr)
             sys.exit(error.status)
         except streams.NotWritten as error:
@@ -76,7 +77,7 @@ class Ukcc(click.Group):
         except Exception as error:
             from ukcc.cli import bug
 
-            print(bug.report(error), file=sys.stderr)
+            print(shown(bug.report(error)), file=sys.stderr)
             sys.exit(bug.STATUS)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -199,12 +199,7 @@ def shown_lines(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             continue
         value = setting["value"]
         words = value if isinstance(value, list | tuple) else [str(value)]
-        yield f"{key}: {_printable(shlex.join(words))} ({setting['from']})"
-
-
-def _printable(text: str) -> str:
-    """An image's words may hold what a terminal would obey."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        yield f"{key}: {shlex.join(words)} ({setting['from']})"
 
 
 def shown_json(settings: Mapping[str, Any], would: DryRun) -> str:

@@ -1,7 +1,6 @@
 """`ukcc inspect`: what is inside an image."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 
 import click
 
-from ukcc.errors import printable
 from ukcc.image.inspect import Report, inspect_image
+from ukcc.terminal import shown
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.plan import default_memory_mib, default_memory_reason
 
@@ -30,7 +29,7 @@ def command(image: Path, as_json: bool, sources: bool, raw: bool) -> None:
         return
     lines = _sources(report) if sources else _summary(report, raw)
     for line in lines:
-        click.echo(os.fsencode(printable(line)))  # a path of the host need not be UTF-8
+        click.echo(shown(line))
 
 
 def _summary(report: Report, raw: bool) -> Iterator[str]:

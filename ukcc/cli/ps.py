@@ -9,6 +9,7 @@ import click
 
 from ukcc.lifecycle.entry import Entry
 from ukcc.lifecycle.registry import Registry, default_directory
+from ukcc.terminal import shown
 
 _HEAD = ("NAME", "IMAGE", "SINCE", "PORTS", "ACCEL", "MEMORY", "STATE")
 
@@ -22,13 +23,13 @@ def command(everything: bool, as_json: bool, prune: bool) -> None:
     registry = Registry(default_directory())
     if prune:
         for name in registry.prune():
-            click.echo(name)
+            click.echo(shown(name))
         return
-    shown = [entry for entry in registry.entries() if everything or entry.is_running]
+    listed = [entry for entry in registry.entries() if everything or entry.is_running]
     if as_json:
-        click.echo(json.dumps([_facts(entry) for entry in shown], indent=1))
+        click.echo(json.dumps([_facts(entry) for entry in listed], indent=1))
         return
-    for line in table([_HEAD, *(_row(entry) for entry in shown)]):
+    for line in table([_HEAD, *(_row(entry) for entry in listed)]):
         click.echo(line)
 
 
@@ -40,6 +41,10 @@ def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
+    return tuple(shown(word) for word in _words(entry))
+
+
+def _words(entry: Entry) -> tuple[str, ...]:
     facts = entry.facts
     if facts is None:
         return (entry.name, "", "", "", "", "", entry.state)

@@ -9,6 +9,7 @@ from ukcc.cli import configured
 from ukcc.cli.continued import refuse_fixed
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
+from ukcc.terminal import shown
 from ukcc.vm import confine, disks, launch, net_options, options, virtiofs
 from ukcc.vm.guest import Guest
 from ukcc.vm.machine import AUTO
@@ -152,7 +153,7 @@ def command(
         click.echo(configured.shown_json(settings, would))
         return 0
     for setting in configured.shown_lines(settings):
-        click.echo(f"ukcc run: {setting}", err=True)
+        click.echo(f"ukcc run: {shown(setting)}", err=True)
     click.echo(would.text)
     return 0
 

@@ -8,12 +8,17 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
 from ukcc.errors import UkccError
+
+# elf(5): of the header, type, machine, the table's offset, the size of its entries, their number.
+_EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
+_PHDR = struct.Struct("<IIQQQQQQ")
+_IDENT = b"\x7fELF\x02\x01\x01"
+_ET_CORE, _PT_LOAD, _PT_NOTE = 4, 1, 4
+
+# Init sends 257 segments at the most, and a few notes for each thread.
+_MOST_SEGMENTS, _MOST_NOTES = 1024, 65536
 
 _NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV = 1, 3, 6
 _NT_FILE, _NT_SIGINFO = 0x46494C45, 0x53494749
@@ -110,26 +115,44 @@ class Core:
 
 
 def parse_core(data: bytes) -> Core:
-    """Raises UkccError for what is no core."""
+    """Raises UkccError for what is no core. Takes no more memory than a few times its size."""
     try:
-        segments = list(ELFFile(BytesIO(data)).iter_segments())
-    except (ELFError, ValueError, struct.error) as error:
-        raise UkccError(f"a damaged report of a failure: {error}") from None
-    pieces = [(int(s["p_vaddr"]), bytes(s.data())) for s in segments if s["p_type"] == "PT_LOAD"]
-    notes = [n for s in segments if s["p_type"] == "PT_NOTE" for n in _notes(bytes(s.data()))]
-    try:
+        segments = list(_segments(data))
+        pieces = [(address, part) for kind, address, part in segments if kind == _PT_LOAD]
+        notes = [n for kind, _, part in segments if kind == _PT_NOTE for n in _notes(part)]
         return _core(notes, Memory(pieces))
     except (struct.error, IndexError, ValueError) as error:
         raise UkccError(f"a damaged report of a failure: {error}") from None
 
 
+def _segments(data: bytes) -> "Iterator[tuple[int, int, bytes]]":
+    """(type, address, bytes) of each. Raises ValueError for headers that init does not write."""
+    ident, kind, _, _, _, table, _, _, _, entry, count, *_ = _EHDR.unpack_from(data)
+    if not ident.startswith(_IDENT) or kind != _ET_CORE or entry != _PHDR.size:
+        raise ValueError("no ELF core")
+    if count > _MOST_SEGMENTS or table > len(data):
+        raise ValueError(f"{count} segments at {table}")
+    left = len(data)
+    for index in range(count):
+        header = _PHDR.unpack_from(data, table + index * _PHDR.size)
+        kind, _, offset, address, _, size, *_ = header
+        # overlapping ones would take many times the memory that the core has
+        left -= size
+        if left < 0 or offset + size > len(data):
+            raise ValueError("segments with more bytes than there are")
+        yield kind, address, data[offset : offset + size]
+
+
 def _notes(data: bytes) -> "Iterator[tuple[bytes, int, bytes]]":
-    """(name, type, description) of each."""
-    at = 0
+    """(name, type, description) of each. Raises ValueError for too many, or one cut short."""
+    at = number = 0
     while at + _NOTE.size <= len(data):
         namesz, descsz, kind = _NOTE.unpack_from(data, at)
         name = at + _NOTE.size
         body = name + namesz + -namesz % 4
+        number += 1
+        if number > _MOST_NOTES or body + descsz > len(data):
+            raise ValueError("damaged notes")
         yield data[name : name + namesz].rstrip(b"\0"), kind, data[body : body + descsz]
         at = body + descsz + -descsz % 4
 
@@ -161,8 +184,15 @@ def _signal(info: bytes) -> Signal:
     return Signal(number, code, address, address & 0xFFFFFFFF)
 
 
+def _state(line: bytes) -> "tuple[str, str]":
+    tid, state = line.decode("ascii").split()
+    if len(tid) > 10 or len(state) != 1:
+        raise ValueError("damaged states of threads")
+    return tid, state
+
+
 def _threads(statuses: "list[bytes]", states: "list[bytes]") -> Iterator[Thread]:
-    known = dict(line.split() for text in states for line in text.decode().splitlines())
+    known = dict(_state(line) for text in states for line in text.splitlines())
     for status in statuses:
         tid = struct.unpack_from("<i", status, _PID_AT)[0]
         words = struct.unpack_from(f"<{len(REGISTERS)}Q", status, _REGISTERS_AT)
@@ -176,7 +206,9 @@ def _mappings(text: bytes) -> Iterator[Mapping]:
     """NT_FILE: count and page size, (start, end, offset in pages) each, then the paths."""
     count, page = struct.unpack_from("<QQ", text)
     places = struct.Struct("<QQQ")
-    paths = text[16 + count * places.size :].split(b"\0")
+    if 16 + count * places.size > len(text):
+        raise ValueError("damaged notes on files")
+    paths = text[16 + count * places.size :].split(b"\0", count)
     for index in range(count):
         start, end, offset = places.unpack_from(text, 16 + index * places.size)
         yield Mapping(start, end, offset * page, paths[index].decode(errors="surrogateescape"))

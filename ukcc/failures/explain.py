@@ -1,7 +1,8 @@
 """A trimmed core to text: signal, registers, and the stacks with functions, files and lines.
 
-Runs as a process of its own (`python -m ukcc.failures`), since it has a C library read whatever
-debug information a program may have: what goes wrong there must not cost the run its status.
+Runs as a process of its own (`python -m ukcc.failures`), shut in, since it has a C library read
+whatever debug information a program may have: what goes wrong there must not cost the run its
+status, or the host anything.
 """
 
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ukcc import paths
 from ukcc.failures import libdw, text
-from ukcc.failures.core import Core, Thread, parse_core
+from ukcc.failures.core import Core, Thread
 from ukcc.failures.libdw import Session
 from ukcc.failures.modules import Files, modules_of
 from ukcc.failures.places import Address, Module
@@ -23,23 +24,24 @@ _SYSCALL = re.compile(r"#define __NR_(\w+) (\d+)")
 _NO_CALL = 0xFFFFFFFFFFFFFFFF  # orig_rax outside of a system call
 
 
-def explain(data: bytes, image: str, shares: "list[tuple[str, str]]") -> "list[str]":
-    """The lines about one core. Raises UkccError for one that is damaged."""
-    core = parse_core(data)
+def explain(core: Core, image: str, shares: "list[tuple[str, str]]") -> "list[str]":
+    """The lines about one core. Raises UkccError for an image that cannot be read."""
     modules = modules_of(core, Files(image, shares))
-    head = (
-        f"{core.name} (process {core.pid}) crashed: {reason(core)}"
-        if core.signal
-        else f"{core.name} (process {core.pid}), threads: {len(core.threads)}"
-    )
-    lines = [head]
-    if core.signal and core.threads:
-        lines += text.register_lines(core.threads[0].registers)
+    lines = brief(core)
     if libdw.available():
         lines += _stacks(core, modules, _syscall_names(image))
     else:
         lines += _without_library(core, modules)
     return lines
+
+
+def brief(core: Core) -> "list[str]":
+    """What the core says by itself, without any file: who, why, and the registers."""
+    who = f"{core.name} (process {core.pid})"
+    if core.signal is None:
+        return [f"{who}, threads: {len(core.threads)}"]
+    registers = text.register_lines(core.threads[0].registers) if core.threads else []
+    return [f"{who} crashed: {reason(core)}", *registers]
 
 
 def _stacks(core: Core, modules: "list[Module]", calls: "dict[int, str]") -> Iterator[str]:

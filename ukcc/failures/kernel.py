@@ -15,6 +15,7 @@ from ukcc.image.headers import PF_X, PT_LOAD, open_headers
 
 KERNEL_STACK = 16384  # bytes, and its alignment (arch/x86/include/asm/page_64_types.h)
 LOW_END = 1 << 47  # the application's half of the addresses ends here
+KERNEL_MAP = 0xFFFFFFFF80000000  # the kernel's file, from physical address 0 on (no KASLR)
 USER_CS = 0x33  # what the kernel shows as the application's code segment (docs/kernel.md)
 _FRAME_SIZE = 21 * 8  # struct pt_regs
 

@@ -46,6 +46,14 @@ _INITIAL = CFUNCTYPE(c_bool, c_void_p, c_void_p)
 _FRAME = CFUNCTYPE(c_int, c_void_p, c_void_p)
 
 
+# module, its user data, name, start; file, debuglink's file and checksum; where the name goes
+_FIND = CFUNCTYPE(
+    c_int, c_void_p, c_void_p, c_void_p, c_word, c_char_p, c_void_p, ctypes.c_uint32, c_void_p
+)
+_FIND_PATH = 4
+HELD = b"/proc/self/fd/"  # paths of files that this process holds open
+
+
 class _ThreadCallbacks(Structure):
     _fields_ = (
         ("next_thread", _NEXT),
@@ -121,7 +129,8 @@ class Session:
 
     def __init__(self, modules: "list[Module]") -> None:
         self._lib = _library()
-        finder = ctypes.cast(self._lib.dwfl_standard_find_debuginfo, c_void_p)
+        self._find = self._finder()  # kept as long as the library may call it
+        finder = ctypes.cast(self._find, c_void_p)
         section = ctypes.cast(self._lib.dwfl_offline_section_address, c_void_p)
         self._callbacks = _Callbacks(None, finder, section, None)
         self._dwfl = self._lib.dwfl_begin(byref(self._callbacks))
@@ -133,6 +142,26 @@ class Session:
         self._lib.dwfl_report_end(self._dwfl, None, None)
         self._registers: dict[int, dict[str, int]] = {}
         self._attached: Any = None
+
+    def _finder(self) -> Any:
+        """Debug information in a file of its own: by the program's build-id.
+
+        Also by the name that the program gives (.gnu_debuglink), but for programs that come from
+        the guest or the image: such a name may lead anywhere.
+        """
+        standard, by_id = (
+            ctypes.cast(function, _FIND)
+            for function in (
+                self._lib.dwfl_standard_find_debuginfo,
+                self._lib.dwfl_build_id_find_debuginfo,
+            )
+        )
+
+        def find(*words: Any) -> int:
+            held = (words[_FIND_PATH] or b"").startswith(HELD)
+            return int((by_id if held else standard)(*words))
+
+        return _FIND(find)
 
     def __enter__(self) -> "Session":
         return self

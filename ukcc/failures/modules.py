@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.failures.core import Core
 from ukcc.failures.places import Module
+from ukcc.failures.shared import below, open_below
 from ukcc.failures.view import application_view, memory_file
 from ukcc.image import cpio
 from ukcc.image.elf import elf_in_memory, open_elf
@@ -16,6 +18,7 @@ from ukcc.image.provenance import SYSROOT
 from ukcc.vm.facts import read_metadata
 
 _ARCHIVE = ".uk.archive"
+_MOST_MODULES = 1024  # files that a process has mapped; each is opened
 
 
 class Files:
@@ -70,9 +73,11 @@ class Files:
 
     def _shared(self, path: str) -> "str | None":
         for host, guest in self._shares:
-            if path.startswith(f"{guest.rstrip('/')}/"):
-                found = Path(host) / path[len(guest.rstrip("/")) + 1 :]
-                return str(found) if found.is_file() else None
+            parts = below(path, guest)
+            if parts is not None:
+                # open as long as this process, so that it is the file that was looked at
+                fd = open_below(host, parts)
+                return None if fd is None else f"/proc/self/fd/{fd}"
         return None
 
 
@@ -95,10 +100,13 @@ def _same_code(candidate: Path, data: bytes) -> bool:
 def modules_of(core: Core, files: Files) -> "list[Module]":
     """Every mapped file that the host has, and the kernel's library of the guest."""
     found = []
-    for path in dict.fromkeys(mapping.path for mapping in core.mappings):
+    mapped: dict[str, list[tuple[int, int]]] = {}
+    for mapping in core.mappings:
+        mapped.setdefault(mapping.path, []).append((mapping.start, mapping.offset))
+    for path, places in islice(mapped.items(), _MOST_MODULES):
         place = files.locate(path)
         if place is not None:
-            bias = _bias(place, [(m.start, m.offset) for m in core.mappings if m.path == path])
+            bias = _bias(place, places)
             if bias is not None:
                 found.append(Module(Path(path).name, place, bias))
     vdso = core.memory.piece(core.vdso)

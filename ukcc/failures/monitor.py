@@ -6,15 +6,14 @@ Collected as data, since the machine ends soon; ukcc/failures/stuck.py makes sen
 import asyncio
 import base64
 import json
-import os
 import socket
 from typing import Any
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import QMPClient
 
 from ukcc.failures.core import Memory
-from ukcc.failures.cpus import parse_registers
-from ukcc.failures.kernel import KERNEL_STACK, LOW_END, entry_frame
+from ukcc.failures.cpus import parse_registers, parse_words
+from ukcc.failures.kernel import KERNEL_MAP, KERNEL_STACK, LOW_END, entry_frame
 from ukcc.vm.qmp import BROKEN, conversation
 
 _PATIENCE = 10.0  # seconds for all of it
@@ -28,7 +27,7 @@ def ask_monitor(channel: socket.socket) -> bytes:
     """Stops the machine and asks; JSON for `unpack`, or nothing where QEMU does not answer."""
     try:
         cpus = asyncio.run(asyncio.wait_for(_ask(channel), _PATIENCE))
-    except (*BROKEN, asyncio.TimeoutError):
+    except (*BROKEN, asyncio.TimeoutError, KeyError):  # the last: registers of another QEMU
         return b""
     return json.dumps(cpus).encode()
 
@@ -67,22 +66,19 @@ class _Reader:
         """Reads one; False where none is mapped."""
         if address in self._pages:
             return True
-        fd = os.memfd_create("page")
-        try:
-            place = f"/proc/{os.getpid()}/fd/{fd}"
-            arguments = {
-                "val": address - (address >> 63 << 64),  # QMP's integers have a sign
-                "size": _PAGE,
-                "filename": place,
-                "cpu-index": self._index,
-            }
-            await self._client.execute("memsave", arguments)
-            self._pages[address] = os.pread(fd, _PAGE, 0)
-        except QMPError:
+        page = await self._words(f"x /{_PAGE // 8}xg {address:#x}")
+        if len(page) != _PAGE and address >= KERNEL_MAP:
+            # a reset may go by page tables that have no kernel
+            page = await self._words(f"xp /{_PAGE // 8}xg {address - KERNEL_MAP:#x}")
+        if len(page) != _PAGE:
             return False
-        finally:
-            os.close(fd)
+        self._pages[address] = page
         return True
+
+    async def _words(self, line: str) -> bytes:
+        # not `memsave`: QEMU may be confined, and then has no file to write
+        arguments = {"command-line": line, "cpu-index": self._index}
+        return parse_words(str(await self._client.execute("human-monitor-command", arguments)))
 
     async def stack(self, sp: int) -> None:
         """From a stack pointer on, as far as there is memory; a kernel's ends at its alignment."""

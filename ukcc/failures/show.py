@@ -1,4 +1,7 @@
-"""Prints reports while a run goes on, each as soon as it has come."""
+"""Prints reports while a run goes on, each as soon as it has come.
+
+Their bytes are read by another process only (__main__.py), within its limits.
+"""
 
 import os
 import re
@@ -8,13 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ukcc import proc
-from ukcc.errors import ToolFailed, UkccError
-from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, PANIC, STACKS, Report
+from ukcc.errors import ToolFailed
+from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, NOTICE, PANIC, STACKS, Report
+from ukcc.terminal import shown
 from ukcc.vm.console import with_line_ends
 
-# So many crashes of one run are explained; more are a storm, of which one line each is enough.
-_MOST = 8
+# So many crashes of one run are explained; more are a storm, of which one line each is enough, and
+# at last none: each costs the host a process.
+_MOST, _MOST_BRIEF = 8, 256
 _PATIENCE = 30.0  # seconds for one explanation
+_MOST_TEXT = 1 << 20  # bytes of one
 
 _KILLED = re.compile(
     r"Killed process (?P<pid>\d+) \((?P<name>.*)\) total-vm:(?P<asked>\d+)kB,"
@@ -39,17 +45,21 @@ class Shower:
     shares: "tuple[tuple[str, str], ...]" = ()
     crashes: int = 0
     stacks: int = 0
+    damaged: bool = False
 
     def __call__(self, report: Report) -> None:
         lines = self._lines(report)
         if lines:
-            text = "\n".join([f"ukcc run: {lines[0]}", *lines[1:], ""])
+            first, *more = map(shown, lines)
+            text = "\n".join([f"ukcc run: {first}", *more, ""])
             sys.stderr.flush()
             os.write(_STDERR, with_line_ends(_STDERR, text.encode(errors="replace")))
 
     def _lines(self, report: Report) -> "list[str]":
         if report.kind == MEMORY:
             return [killed_line(report.data.decode(errors="replace"), self.memory_mib)]
+        if report.kind == NOTICE:
+            return [report.data.decode(errors="replace")]
         if report.kind == DONE:
             seen, self.stacks = self.stacks, 0
             return [] if seen else ["no process of the application is there, perhaps not yet"]
@@ -58,21 +68,50 @@ class Shower:
             return self._machine(report)
         if report.kind == CRASH:
             self.crashes += 1
+            if self.crashes > _MOST + _MOST_BRIEF:
+                last = self.crashes == _MOST + _MOST_BRIEF + 1
+                return ["further crashes are not shown"] if last else []
             if self.crashes > _MOST:
-                return _short(report.data)[:1]
+                return self._brief(report.data)[:1]
         return self._explained(report.data) if report.kind in (CRASH, STACKS) else []
 
     def _machine(self, report: Report) -> "list[str]":
         try:
             return resolve(report.kind, report.data, self.image)
         except ToolFailed as error:
-            return [f"no names for the kernel's addresses: {error.message}"]
+            return [f"no names for the kernel's addresses: {_reason(error)}"]
 
     def _explained(self, data: bytes) -> "list[str]":
         try:
             return resolve("core", data, self.image, self.shares)
         except ToolFailed as error:
-            return [*_short(data), f"  its stacks cannot be read: {error.message}"]
+            if _is_verdict(error):
+                return self._once_damaged(error)
+            # it did not survive the C library that reads stacks, or took too long
+            return [*self._brief(data), f"  its stacks cannot be read: {error.message}"]
+
+    def _brief(self, data: bytes) -> "list[str]":
+        """Signal and registers, without any file."""
+        try:
+            return resolve("brief", data, self.image)
+        except ToolFailed as error:
+            return self._once_damaged(error)
+
+    def _once_damaged(self, error: ToolFailed) -> "list[str]":
+        """A report that cannot be understood is passed over, and said the first time."""
+        seen, self.damaged = self.damaged, True
+        return [] if seen else [_reason(error)]
+
+
+def _is_verdict(error: ToolFailed) -> bool:
+    """Whether the process has understood that there is nothing to be said, and has said why."""
+    return isinstance(error, proc.ProgramFailed) and error.returncode == 1 and len(error.tail) == 1
+
+
+def _reason(error: ToolFailed) -> str:
+    if isinstance(error, proc.ProgramFailed) and _is_verdict(error):
+        return error.tail[0]
+    return f"a report of a failure cannot be read: {error.message}"
 
 
 def resolve(
@@ -85,27 +124,10 @@ def resolve(
     argv = [sys.executable, "-m", "ukcc.failures", kind, f"/proc/{os.getpid()}/fd/{fd}", image]
     argv += [path for pair in shares for path in pair]
     try:
-        return proc.output(argv, env=_ENVIRONMENT, timeout=_PATIENCE).splitlines()
+        text = proc.output(argv, env=_ENVIRONMENT, timeout=_PATIENCE, most=_MOST_TEXT)
+        return text.splitlines()
     finally:
         os.close(fd)
-
-
-def _short(data: bytes) -> "list[str]":
-    """Signal and registers, without any file."""
-    # they load pyelftools, which a run without a failure does not need
-    from ukcc.failures.core import parse_core
-    from ukcc.failures.signals import reason
-    from ukcc.failures.text import register_lines
-
-    try:
-        core = parse_core(data)
-    except UkccError as error:
-        return [error.message]
-    head = f"{core.name} (process {core.pid})"
-    if core.signal is None:
-        return [head]
-    registers = register_lines(core.threads[0].registers) if core.threads else []
-    return [f"{head} crashed: {reason(core)}", *registers]
 
 
 def killed_line(message: str, memory_mib: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from ukcc.errors import UkccError
 from ukcc.failures import libdw
 from ukcc.failures.core import Memory
 from ukcc.failures.cpus import unpack
@@ -16,11 +17,13 @@ from ukcc.failures.kernel import LOW_END, Kernel, address_lines, entry_frame, tr
 from ukcc.failures.libdw import Session
 from ukcc.failures.modules import Files
 from ukcc.failures.places import Address, Module
+from ukcc.image.elf import open_elf
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
-from ukcc.vm.facts import read_facts
+from ukcc.vm.facts import ImageFacts, read_facts, read_metadata
 
 _IF = 0x200  # the flag that lets interrupts in
 _MOST_FRAMES = 256
+_PANICS = ("panic", "vpanic")  # kernel/panic.c; the latter of later kernels
 
 
 def explain_cpus(data: bytes, image: str) -> "list[str]":
@@ -51,6 +54,27 @@ def explain_panic(data: bytes, image: str) -> "list[str]":
     if caller:
         lines += ["  called by the application:", *machine.unwound_lines(caller, mine)]
     return lines
+
+
+def in_panic(data: bytes, image: str) -> "list[str]":
+    """`panic` if a CPU was in the kernel's panic(), else `reset`.
+
+    Raises UkccError where the kernel's symbols are not here, or the image cannot be read.
+    """
+    sysroot = str(read_metadata(image).get("sysroot", ""))
+    vmlinux = ImageFacts(sysroot=sysroot).vmlinux
+    if vmlinux is None:
+        raise UkccError(f"the image's sysroot {sysroot} is not in the store")
+    kernel = Kernel(vmlinux)
+    with open_elf(vmlinux) as elf:
+        panics = [f for f in elf.functions() if f.name.partition(".")[0] in _PANICS]
+    for registers, memory in unpack(data):
+        found = [Address(registers["rip"], exact=True)]
+        if registers["rsp"] >= LOW_END:
+            found += kernel.returns(memory, registers["rsp"])
+        if any(f.addr <= a.looked_up < f.addr + f.size for a in found for f in panics):
+            return ["panic"]
+    return ["reset"]
 
 
 def _state(registers: "dict[str, int]") -> str:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _LARGEST_PART = 512 << 20
 _LARGEST_SYMBOLS = 128 << 20
 _LARGEST_NOTES = 16 << 20
+# Of names that share their ends, the sum may be larger than the table; of honest ones by little.
+_NAMES_FACTOR, _NAMES_MORE = 4, 1 << 20
 _LONGEST_NAME = 65536  # C++ templates have names of some thousand characters
 
 _SHF_COMPRESSED = 0x800
@@ -196,8 +198,12 @@ class Elf:
         names = self._part(strings.offset, strings.size, _LARGEST_PART, "names of symbols")
         data = self._part(table.offset, table.size, _LARGEST_SYMBOLS, "a symbol table")
         usable = len(data) - len(data) % _SYMBOL.size
+        left = _NAMES_FACTOR * len(names) + _NAMES_MORE
         for at, info, _, shndx, value, size in _SYMBOL.iter_unpack(data[:usable]):
             end = names.find(b"\0", at, at + _LONGEST_NAME)
+            left -= max(end - at, 0)
+            if left < 0:
+                raise NotAnImage(f"{self._what}: damaged ELF file: names of symbols overlap")
             if end >= 0:
                 name = names[at:end].decode("utf-8", "replace")
                 yield _Symbol(name, info, shndx, value, size)

@@ -24,6 +24,7 @@ from ukcc.lifecycle.handshake import Failure
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
 from ukcc.streams import NotWritten
+from ukcc.terminal import shown
 from ukcc.vm.process import Running
 
 
@@ -63,7 +64,9 @@ def run(facts: Facts, named: bool, start: Run) -> int:
     except MachineError as error:
         if named:
             raise
-        print(f"ukcc run: `ukcc ps` does not show this one: {error.message}", file=sys.stderr)
+        print(
+            f"ukcc run: `ukcc ps` does not show this one: {shown(error.message)}", file=sys.stderr
+        )
         return start(Hooks())
     end = End(None, 0.0)
     try:

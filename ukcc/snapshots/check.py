@@ -8,6 +8,7 @@ from ukcc.hashing import sha256
 from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, Part, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
+from ukcc.terminal import shown
 from ukcc.vm.tsc import host_tsc_khz
 
 _CLOCK_ERROR = 0.01  # two measurements of 2 ms differ by far less
@@ -62,7 +63,7 @@ def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:
         if image:
             raise MachineError(f"{image}: {error.strerror}") from None
         line = f"{path} is not there any more: a crash would have no names"
-        print(f"ukcc run: {line}", file=sys.stderr, flush=True)
+        print(f"ukcc run: {shown(line)}", file=sys.stderr, flush=True)
         return
     if not same:
         raise MachineError(
@@ -74,7 +75,7 @@ def _check_part(snapshot: str, name: str, part: Part) -> None:
     """A file with the stamp that it was left with is not read: only some of it will be needed."""
     path = Path(snapshot) / name
     try:
-        now = stamp(path)
+        now = stamp(path, links=False)
         if now == part.stamp:
             return
         if now.size != part.stamp.size:

@@ -14,6 +14,7 @@ from typing import IO, Any
 from ukcc.errors import MachineError
 from ukcc.vm.process import Running
 
+_LONGEST = 1 << 20  # bytes of a line that QEMU says
 _SEED_BYTES = 32  # sysroot/init/hold.c
 _CAPABILITIES = [
     {"capability": "x-ignore-shared", "state": True},  # the memory is there already
@@ -101,9 +102,10 @@ def qemu_version(told: "Mapping[str, Any]") -> str:
 
 
 def _next(answers: IO[bytes]) -> "dict[str, Any]":
-    line = answers.readline()
+    line = answers.readline(_LONGEST)
     if not line:
         raise EOFError
     message = json.loads(line)
-    assert isinstance(message, dict)
+    if not isinstance(message, dict):
+        raise ValueError("not a message of QMP")
     return message

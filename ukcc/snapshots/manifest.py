@@ -1,15 +1,24 @@
-"""What a snapshot says of itself: `manifest.json`, beside the memory and the devices' state."""
+"""What a snapshot says of itself: `manifest.json`, beside the memory and the devices' state.
 
+It may come from a stranger: its size is limited, its types are checked, and so is what it has QEMU
+do (accepted.py).
+"""
+
+import errno
 import json
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError
+from ukcc.snapshots.accepted import problem
 from ukcc.snapshots.data import plain, typed
 from ukcc.vm.machine import Machine
 
 FORMAT = 1
 MANIFEST, MEMORY, STATE = "manifest.json", "memory", "state"
+_LARGEST = 1 << 20  # bytes of a manifest; one has 2 kB
 TAKE_AGAIN = "take the snapshot again, by `ukcc snapshot`"
 
 
@@ -48,9 +57,13 @@ class Manifest:
     state: Part
 
 
-def stamp(path: Path) -> Stamp:
-    """The file's. Raises OSError."""
-    status = path.stat()
+def stamp(path: Path, links: bool = True) -> Stamp:
+    """The file's. Raises OSError; what is no regular file is an error, and so is a link unless
+    `links` are followed.
+    """
+    status = path.stat(follow_symlinks=links)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
@@ -64,20 +77,40 @@ def read_manifest(snapshot: str) -> Manifest:
     """Raises MachineError for what is no snapshot, or one of another version's."""
     path = Path(snapshot) / MANIFEST
     try:
-        data = json.loads(path.read_text(errors="surrogateescape"))
+        data = json.loads(_read(path).decode(errors="surrogateescape"))
     except OSError as error:
         hint = "--from takes a directory that `ukcc snapshot` has made"
         raise MachineError(f"{snapshot}: no snapshot: {_reason(error)}", hint) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MachineError(f"{snapshot}: corrupt: {MANIFEST} is no JSON", TAKE_AGAIN) from None
     version = data.get("format") if isinstance(data, dict) else None
     if version != FORMAT:
         raise MachineError(f"{snapshot}: of format {version}, not {FORMAT}", TAKE_AGAIN)
     try:
-        return typed(Manifest, data)
+        manifest = typed(Manifest, data)
     except ValueError as error:
         message = f"{snapshot}: corrupt, or made by another version of ukcc ({error})"
         raise MachineError(message, TAKE_AGAIN) from None
+    wrong = problem(manifest.machine)
+    if not wrong and manifest.memory.stamp.size != manifest.machine.memory_mib << 20:
+        wrong = "its memory's file has another size than its machine"
+    if wrong:
+        raise MachineError(f"{snapshot}: not as `ukcc snapshot` makes them: {wrong}", TAKE_AGAIN)
+    return manifest
+
+
+def _read(path: Path) -> bytes:
+    # a FIFO of that name must not keep us
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        data = os.read(fd, _LARGEST + 1)
+    finally:
+        os.close(fd)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, f"more than {_LARGEST} bytes", str(path))
+    return data
 
 
 def _reason(error: OSError) -> str:

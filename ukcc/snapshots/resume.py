@@ -15,8 +15,8 @@ from ukcc.snapshots.check import check
 from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
 from ukcc.snapshots.words import continued_argv, forward_rules
-from ukcc.vm import confine, probe_guest, process
-from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues, show_panic
+from ukcc.vm import confine, panics, probe_guest, process
+from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
 from ukcc.vm.options import RunOptions
 from ukcc.vm.process import Running, in_thread
 
@@ -95,7 +95,8 @@ def _continue(
         )
     if incoming.problem is not None:
         raise MachineError(f"{snapshot}: {incoming.problem.message}", incoming.problem.hint)
-    show_panic(outcome, shower)
+    outcome = panics.judged(outcome, options.image)
+    panics.show(outcome, shower)
     return exit_status(outcome, options)
 
 

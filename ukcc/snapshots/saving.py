@@ -11,7 +11,7 @@ from typing import Any
 from qemu.qmp import QMPClient
 
 from ukcc.errors import MachineError
-from ukcc.failures.reports import HELD, Report
+from ukcc.failures.reports import HELD, Report, parse_counts
 from ukcc.snapshots.incoming import qemu_version
 from ukcc.vm.process import Running
 from ukcc.vm.qmp import BROKEN, conversation
@@ -38,7 +38,9 @@ class Saving:
     def take(self, report: Report) -> bool:
         """Whether the report is for us."""
         if report.kind == HELD:
-            self._held.put([int(word) for word in report.data.split()])
+            counts = parse_counts(report.data)
+            if counts is not None:
+                self._held.put(counts)
         return report.kind == HELD
 
     def __call__(self, running: Running) -> None:

@@ -17,7 +17,8 @@ from ukcc.snapshots.manifest import FORMAT, MEMORY, STATE, Manifest, Part, stamp
 from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
 from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
-from ukcc.vm import confine, guest, process
+from ukcc.terminal import shown
+from ukcc.vm import confine, guest, panics, process
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents
 from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
@@ -165,8 +166,8 @@ def _failed(
             f"{options.image}: ended with status {status} and has not said {text!r}",
             "see above what it said instead",
         )
-    return exit_status(outcome, options)
+    return exit_status(panics.judged(outcome, options.image), options)
 
 
 def _say(line: str) -> None:
-    print(f"ukcc snapshot: {line}", file=sys.stderr, flush=True)
+    print(f"ukcc snapshot: {shown(line)}", file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import re
 import socket
 import subprocess
 import threading
@@ -14,9 +13,8 @@ from ukcc.vm.console import with_line_ends
 _STDIN = 0
 _CHUNK = 65536
 _TAIL = 65536  # bytes that are kept of what was said
+_LONGEST_LINE = 65536  # bytes of one that waits for its end
 _GRACE = 5.0  # seconds for a reader who may never come
-
-PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")
 
 # The application's errors and the trace may end in the same place.
 _ONE_AT_A_TIME = threading.Lock()
@@ -29,6 +27,30 @@ class Pipe:
         read_end, write_end = os.pipe()
         self.read_end = stack.enter_context(os.fdopen(read_end, "rb", 0))
         self.write_end = stack.enter_context(os.fdopen(write_end, "wb", 0))
+
+
+class WholeLines:
+    """Pieces in, whole lines out; of one that does not end, `longest` bytes wait and no more."""
+
+    def __init__(self, longest: int = _LONGEST_LINE) -> None:
+        self._longest = longest
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be written now."""
+        end = data.rfind(b"\n") + 1
+        if not end and len(self._rest) + len(data) > self._longest:
+            end = len(data)
+        if not end:
+            self._rest += data
+            return b""
+        lines = bytes(self._rest) + data[:end]
+        self._rest = bytearray(data[end:])
+        return lines
+
+    def rest(self) -> bytes:
+        """The last line, which has no end."""
+        return bytes(self._rest)
 
 
 class Copy:
@@ -48,20 +70,23 @@ class Copy:
         self.tail = b""
         self.broken = False
         self.problem = ""  # why nothing could be written, unless the reader had gone
-        self.on_panic: Callable[[], None] | None = None
         self._sought = b""
         self._on_found: Callable[[], None] = lambda: None
         self._source, self._target, self._on_broken = source, target, on_broken
         self._by_lines = by_lines
+        self._lines = WholeLines() if by_lines else None
         self._passed_on = 0
         self._progress = threading.Condition()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    def wait_for(self, count: int) -> None:
-        """Until so many bytes have been passed on, or nobody is there to take them."""
+    def wait_for(self, count: int, seconds: "float | None" = None) -> bool:
+        """Until so many bytes have been passed on, or nobody is there to take them.
+
+        False when that many seconds were over before.
+        """
         with self._progress:
-            self._progress.wait_for(lambda: self.broken or self._passed_on >= count)
+            return self._progress.wait_for(lambda: self.broken or self._passed_on >= count, seconds)
 
     def look_for(self, text: bytes, on_found: Callable[[], None]) -> None:
         """Calls that, in whatever thread, when the text has come or comes; perhaps twice."""
@@ -79,24 +104,18 @@ class Copy:
 
     def _pieces(self) -> Iterator[bytes]:
         """What comes in, as it comes or, `by_lines`, up to the last line's end."""
-        rest = b""
         while data := self._read():
             known = self.tail + data
             if self._sought and self._sought in known:
                 self._on_found()
             self.tail = known[-_TAIL:]
-            if self.on_panic and PANIC.search(self.tail):
-                threading.Thread(target=self.on_panic, daemon=True).start()
-                self.on_panic = None
-            lines, end, rest = (rest + data).rpartition(b"\n")
-            if not self._by_lines:
-                end, rest = end + rest, b""
-            yield lines + end
+            yield self._lines.feed(data) if self._lines else data
             with self._progress:
                 # half a line that waits for its end has arrived, too
                 self._passed_on += len(data)
                 self._progress.notify_all()
-        yield rest
+        if self._lines:
+            yield self._lines.rest()
 
     def _read(self) -> bytes:
         try:
@@ -120,6 +139,22 @@ class Copy:
             self._on_broken()
 
 
+class Collector:
+    """Hands what comes in to a function, in a thread."""
+
+    broken = False
+    problem = ""
+
+    def __init__(self, source: int, take: Callable[[bytes], None]) -> None:
+        self._source, self._take = source, take
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while data := os.read(self._source, _CHUNK):
+            self._take(data)
+
+
 class Copies:
     """The console to our stdout, QEMU's own messages to memory; pipes that are added."""
 
@@ -128,7 +163,7 @@ class Copies:
         self._machine = machine
         self.messages = Copy(machine.stderr.fileno(), None, machine.terminate)
         self.console = self.messages
-        self._all = [self.messages]
+        self._all: list[Copy | Collector] = [self.messages]
         if machine.stdout is not None:
             self.console = Copy(machine.stdout.fileno(), target, machine.terminate)
             self._all.append(self.console)
@@ -147,6 +182,11 @@ class Copies:
         """Copies what QEMU writes to that pipe."""
         pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
         return self.add_fd(pipe.read_end.fileno(), target, by_lines)
+
+    def collect(self, pipe: Pipe, take: Callable[[bytes], None]) -> None:
+        """Hands what QEMU writes to that pipe to a function, in a thread."""
+        pipe.write_end.close()
+        self._all.append(Collector(pipe.read_end.fileno(), take))
 
     def add_fd(self, source: int, target: "int | None", by_lines: bool = False) -> Copy:
         """The same of a descriptor that nobody but QEMU writes to."""

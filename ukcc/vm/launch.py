@@ -10,18 +10,18 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ukcc import paths
 from ukcc.errors import MachineError
-from ukcc.failures.reports import PANIC, Report
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
-from ukcc.vm import backlog, confine, copies, guard, guest, ports, process, taps, trace, virtiofs
+from ukcc.terminal import shown
+from ukcc.vm import backlog, confine, guard, guest, panics, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import Contents, read_contents, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
@@ -119,7 +119,8 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
             )
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")
-        show_panic(outcome, shower)
+        outcome = panics.judged(outcome, image)
+        panics.show(outcome, shower)
         return exit_status(outcome, options)
 
     return supervise.run(facts_to_list(options, machine), options.name is not None, start)
@@ -316,12 +317,6 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
             ) from None
 
 
-def show_panic(outcome: Outcome, shower: Callable[[Report], None]) -> None:
-    """A panic is the one failure that nobody in the guest can report."""
-    if copies.PANIC.search(outcome.console):
-        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
-
-
 def exit_status(outcome: Outcome, options: RunOptions) -> int:
     """What the outcome means; raises MachineError when the application's status is not known."""
     record = parse_record(outcome.record)
@@ -342,10 +337,9 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
             # init says why it traces nothing; one that knows nothing of it says nothing
             _say("nothing was traced: the image's init is older than --trace; link the image again")
         return record.status
-    panic = copies.PANIC.search(outcome.console)
-    if panic:
-        why = panic[1].decode(errors="replace")
-        raise MachineError(f"{options.image}: the kernel panicked: {why}", status=PANICKED)
+    if outcome.panicked:
+        why = panics.reason(outcome.console)
+        raise MachineError(f"{options.image}: the kernel panicked{why}", status=PANICKED)
     raise MachineError(f"{options.image}: {_what_happened(outcome, options.disks)}")
 
 
@@ -359,6 +353,9 @@ def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:
         return f"QEMU failed: {said[-1]}"
     if outcome.returncode < 0:
         return f"QEMU was killed by {signal.Signals(-outcome.returncode).name}"
+    if outcome.reset:
+        why = "it was reset, by a triple fault or reboot(2)"
+        return f"the machine ended without saying how the application did: {why}"
     return "the machine ended without saying how the application did"
 
 
@@ -389,4 +386,4 @@ def _write_anew(path: Path, data: bytes) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"ukcc run: {line}", file=sys.stderr, flush=True)
+    print(f"ukcc run: {shown(line)}", file=sys.stderr, flush=True)

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,13 +21,12 @@ from ukcc.vm.confinement import NONE, Confinement
 from ukcc.vm.console import Console
 from ukcc.vm.copies import Copies, Copy, Pipe, StdinPort
 from ukcc.vm.qemu import Endpoints
+from ukcc.vm.record import RecordLines
 from ukcc.vm.stopping import Stopped, StopSignals
 from ukcc.vm.watch import Watch
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
-_CHUNK = 65536
-_LAST_WORDS = 0.5  # seconds from the line of a panic until the kernel has said all
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -40,10 +38,11 @@ ArgvMaker = Callable[[Endpoints], Sequence[str]]
 class Outcome:
     """How QEMU ended.
 
-    returncode: QEMU's own (negative: killed by that signal); record: what came out of the second
-    serial port; console: the last bytes shown; stderr: what QEMU itself said;
-    cpus: what they were at in a panic, or empty (ukcc/failures/cpus.py); timed_out: we ended it;
-    stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace;
+    returncode: QEMU's own (negative: killed by that signal); record: the lines that count of what
+    came out of the second serial port; console: the last bytes shown; stderr: QEMU's own words;
+    cpus: what they were at in a panic or reset, or empty (ukcc/failures/cpus.py); panicked, reset:
+    QEMU tells that the kernel has panicked, that the machine has reset itself; timed_out: we ended
+    it; stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace;
     unwritten: why an output could not be written, which ended it.
     """
 
@@ -52,6 +51,8 @@ class Outcome:
     console: bytes = b""
     stderr: str = ""
     cpus: bytes = b""
+    panicked: bool = False
+    reset: bool = False
     timed_out: bool = False
     stopped_by: int = 0
     traced: bool = False
@@ -75,10 +76,13 @@ class Running:
         assert self.watch is not None
         return self.watch
 
-    def wait_for_outputs(self, counts: Iterable[int]) -> None:
-        """Until our readers have had so many bytes of each output, as the guest has sent."""
-        for stream, count in zip(self.streams, counts, strict=False):
-            stream.wait_for(count)
+    def wait_for_outputs(self, counts: Iterable[int], seconds: "float | None" = None) -> bool:
+        """Until our readers have had so many bytes of each output, as the guest has sent.
+
+        seconds: of patience with each, None for no limit. False when it was over.
+        """
+        pairs = zip(self.streams, counts, strict=False)
+        return all(stream.wait_for(count, seconds) for stream, count in pairs)
 
     def signal(self, signum: int) -> bool:
         """A signal to the application. False where there is no way to the guest."""
@@ -127,7 +131,7 @@ def execute(
     """
     with contextlib.ExitStack() as stack:
         initrd_fd = _memory_file(stack, "settings", initrd)
-        record_fd = _memory_file(stack, "record", b"")
+        record = Pipe(stack)
         port = StdinPort(stack) if stdin_port else None
         output = Pipe(stack) if output_ports else None
         errors = Pipe(stack) if output_ports else None
@@ -137,7 +141,7 @@ def execute(
         stopping = StopSignals(watch.signal if watch else _no_forward)
         endpoints = Endpoints(
             initrd=_own_path(initrd_fd),
-            record=_own_path(record_fd),
+            record=_own_path(record.write_end.fileno()),
             stdin_fd=port.guest_end.fileno() if port else None,
             stdout=_own_path(output.write_end.fileno()) if output else "",
             stderr=_own_path(errors.write_end.fileno()) if errors else "",
@@ -145,12 +149,13 @@ def execute(
             reports=_own_path(watch.reports_end) if watch else "",
             requests_fd=watch.requests_end if watch else None,
             monitor_fd=watch.monitor_end if watch else None,
+            events_fd=watch.events.qemu_end if watch else None,
             console_fd=console.guest_end.fileno() if console else None,
             started_fd=started_fd,
             virtiofs=tuple(f"fd={fd}" for fd in virtiofs),
         )
-        passed = [*passed_fds, initrd_fd, record_fd, *([port.guest_end.fileno()] if port else [])]
-        passed += [pipe.write_end.fileno() for pipe in (output, errors, trace) if pipe]
+        passed = [*passed_fds, initrd_fd, *([port.guest_end.fileno()] if port else [])]
+        passed += [pipe.write_end.fileno() for pipe in (record, output, errors, trace) if pipe]
         passed += [*virtiofs, *(watch.passed if watch else [])]
         passed += [console.guest_end.fileno()] if console else []
         passed += [] if started_fd is None else [started_fd]
@@ -164,6 +169,8 @@ def execute(
             stack.enter_context(_asked_by_sigquit(watch))
         ending = _Ending()
         copies = Copies(machine, STDOUT if shown else None)
+        lines = RecordLines()
+        copies.collect(record, lines.feed)
         try:
             if console:
                 console.start(stack)
@@ -177,8 +184,6 @@ def execute(
                 if watch:
                     watch.on_sent = running.wait_for_outputs
             traced = copies.add(trace, trace_to, by_lines) if trace else None
-            if watch:
-                copies.console.on_panic = lambda: _look_at_panic(machine, watch)
             if port:
                 port.start(feed_stdin)
             if on_start:
@@ -203,10 +208,12 @@ def execute(
                 watch.finish(patient=False)
         return Outcome(
             returncode=machine.returncode,
-            record=os.pread(record_fd, _CHUNK, 0),
+            record=lines.kept(),
             console=copies.console.tail,
             stderr=copies.messages.tail.decode(errors="replace"),
             cpus=watch.cpus if watch else b"",
+            panicked=bool(watch and watch.events.panicked),
+            reset=bool(watch and watch.events.reset),
             timed_out=ending.timed_out,
             stopped_by=ending.stopped_by
             or running.ended_by
@@ -227,13 +234,6 @@ def _no_forward(signum: int) -> bool:
 
 def _no_resize(rows: int, columns: int) -> None:
     """A guest that listens to nobody keeps its terminal's size."""
-
-
-def _look_at_panic(machine: "subprocess.Popen[bytes]", watch: Watch) -> None:
-    """The kernel waits some seconds before it resets; QEMU is asked as soon as it has spoken."""
-    time.sleep(_LAST_WORDS)
-    watch.look_at_cpus()
-    machine.terminate()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ukcc.vm.disk_qemu import disk_words
+from ukcc.vm.events import ACTIONS
 from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
 from ukcc.vm.microvm import for_microvm
 from ukcc.vm.net_qemu import network_words
@@ -24,7 +25,9 @@ TRACE_PORT = "ukcc.trace"
 REPORTS_PORT = "ukcc.reports"
 REQUESTS_PORT = "ukcc.requests"
 
-PANIC_SECONDS = 5
+
+# By which the kernel tells of a panic: the ISA device, as microvm has no PCI. ACPI names its port.
+PANIC_DEVICE = "pvpanic"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Endpoints:
     trace: path that gets strace's output, if there is a port for it;
     reports: path that gets the guest's reports of failures; requests_fd: QEMU's end of the socket
     by which we ask for one; monitor_fd: of the one on which QEMU itself is asked (QMP);
+    events_fd: of the one on which it tells of a panic and of the machine's end;
     console_fd: QEMU's end of the console's socket; None for QEMU's stdio; started_fd: of a second
     monitor, where it is asked whether the machine runs; virtiofs: where each
     daemon is, in words of a socket chardev.
@@ -51,6 +55,7 @@ class Endpoints:
     reports: str = ""
     requests_fd: "int | None" = None
     monitor_fd: "int | None" = None
+    events_fd: "int | None" = None
     console_fd: "int | None" = None
     started_fd: "int | None" = None
     virtiofs: tuple[str, ...] = ()
@@ -67,12 +72,13 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         PROGRAM,
         *_base(machine),
         *("-kernel", machine.image, "-initrd", endpoints.initrd),
-        *("-append", " ".join([*machine.kernel_arguments, *_patience(endpoints)])),
+        *("-append", " ".join(machine.kernel_arguments)),
         *("-chardev", _console(endpoints)),
         *("-serial", "chardev:console"),
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
         *("-serial", "chardev:record"),
         *("-device", "virtio-rng-pci"),
+        *("-device", PANIC_DEVICE),
         *_ports(machine, endpoints),
         *_monitor(endpoints),
         *network_words(machine.networks),
@@ -82,11 +88,6 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *_balloon(machine),
         *_gdb(machine),
     ]
-
-
-def _patience(endpoints: Endpoints) -> list[str]:
-    """A panic waits some seconds where somebody may ask the monitor what the CPUs were at."""
-    return [] if endpoints.monitor_fd is None else [f"panic={PANIC_SECONDS}"]
 
 
 def _console(endpoints: Endpoints) -> str:
@@ -143,12 +144,17 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
 
 def _monitor(endpoints: Endpoints) -> list[str]:
     words = []
-    ends = (("monitor", endpoints.monitor_fd), ("started", endpoints.started_fd))
+    ends = (
+        ("monitor", endpoints.monitor_fd),
+        ("events", endpoints.events_fd),
+        ("started", endpoints.started_fd),
+    )
     for name, fd in ends:
         if fd is not None:
             words += ["-chardev", f"socket,id={name},fd={fd}"]
             words += ["-mon", f"chardev={name},mode=control"]
-    return words
+    # who hears of it looks at the machine, and ends it
+    return words if endpoints.events_fd is None else [*words, "-action", ACTIONS]
 
 
 def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:

@@ -6,12 +6,23 @@ what the CPUs are at (ukcc/failures/monitor.py).
 
 import contextlib
 import os
-import queue
+import select
 import socket
 import threading
 from collections.abc import Callable
 
-from ukcc.failures.reports import CPUS, DONE, SENT, Parser, Report
+from ukcc.failures.reports import (
+    CPUS,
+    DONE,
+    NOTICE,
+    SENT,
+    STACKS,
+    Backlog,
+    Parser,
+    Report,
+    parse_counts,
+)
+from ukcc.vm.events import Events
 
 _CHUNK = 65536
 _REQUEST = b"stacks\n"
@@ -19,10 +30,17 @@ _TAKEN = b"taken\n"
 _BEGINNING = 8.0  # seconds in which a living guest begins to answer, slow emulation included
 _ANSWER = 12.0  # and in which it has answered
 _EXPLAINING = 60.0  # seconds that the reports may still take when the machine has ended
+_CUT_SHORT = 20.0  # seconds without a byte in the middle of a report
+_LOOK_AGAIN = 0.2  # seconds between two looks whether newer counts have come
+_MOST_STACKS = 64  # processes that answer one question
 
 
 class Watch:
-    """One machine's channels. `on_report` is called in a thread, for one report at a time."""
+    """One machine's channels. `on_report` is called in a thread, for one report at a time.
+
+    What the guest sends is limited: each report by its kind, those that wait to be shown in number
+    and bytes, stacks to those that were asked for. What is beyond is dropped, with a line once.
+    """
 
     def __init__(self, stack: contextlib.ExitStack, on_report: Callable[[Report], None]) -> None:
         read_end, write_end = os.pipe()
@@ -30,13 +48,24 @@ class Watch:
         self._guest_reports = stack.enter_context(os.fdopen(write_end, "wb", 0))
         self._requests, self._guest_requests = (stack.enter_context(s) for s in socket.socketpair())
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
+        self.events = Events(stack, self.look_at_cpus)
         self.cpus = b""
-        # waits until the bytes that the guest has sent to each output have arrived
-        self.on_sent: Callable[[list[int]], None] = lambda counts: None
+        self._looking = threading.Lock()
+        # whether what the guest has sent to each output arrives within so many seconds
+        self.on_sent: Callable[[list[int], float], bool] = lambda counts, seconds: True
         self._on_report = on_report
-        self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
+        self._news = threading.Condition()  # of the four that follow
+        self._backlog = Backlog()
+        self._sent: list[int] | None = None
+        self._stacks_wanted = 0
+        self._over = False
+        self._notices: list[str] = []
+        self._told: set[str] = set()
         self._heard, self._done = threading.Event(), threading.Event()
-        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._read, self._show)]
+        self._reader, self._shower, *_ = self._threads = [
+            threading.Thread(target=target, daemon=True)
+            for target in (self._read, self._show, self._acknowledge)
+        ]
 
     @property
     def reports_end(self) -> int:
@@ -56,12 +85,13 @@ class Watch:
     @property
     def passed(self) -> "list[int]":
         """What QEMU inherits."""
-        return [self.reports_end, self.requests_end, self.monitor_end]
+        return [self.reports_end, self.requests_end, self.monitor_end, self.events.qemu_end]
 
     def start(self) -> None:
         """To be called when QEMU has its ends, so that theirs are the only ones."""
         for end in (self._guest_reports, self._guest_requests, self._qemu_monitor):
             end.close()
+        self.events.start()
         for thread in self._threads:
             thread.start()
 
@@ -72,6 +102,7 @@ class Watch:
 
     def ask(self) -> None:
         """Has the guest report what its threads do."""
+        self._stacks_wanted += _MOST_STACKS
         self.say(_REQUEST)
 
     def signal(self, signum: int) -> bool:
@@ -98,40 +129,107 @@ class Watch:
             return
         self.look_at_cpus()
         if self.cpus:
-            self._queue.put(Report(CPUS, self.cpus))
+            self._pass_on(Report(CPUS, self.cpus))
 
     def look_at_cpus(self) -> None:
-        """Stops the machine and keeps what QEMU's monitor says of its CPUs in `cpus`."""
+        """Stops the machine and keeps what QEMU's monitor says of its CPUs in `cpus`.
+
+        The first look counts: the machine does not go on.
+        """
         from ukcc.failures.monitor import ask_monitor  # loads asyncio: for this case only
 
-        self.cpus = ask_monitor(self._monitor)
+        with self._looking:
+            if not self.cpus:
+                self.cpus = ask_monitor(self._monitor)
 
     def finish(self, patient: bool) -> None:
         """Waits until the last report has been shown; not when somebody has stopped us."""
         if patient:
-            self._threads[0].join(_EXPLAINING)
-        self._queue.put(None)
-        self._threads[1].join(_EXPLAINING if patient else 0)
+            self._reader.join(_EXPLAINING)
+        with self._news:
+            self._over = True
+            self._news.notify_all()
+        self._shower.join(_EXPLAINING if patient else 0)
 
     def _read(self) -> None:
         parser = Parser()
-        while data := self._reports.read(_CHUNK):
-            self._heard.set()
-            for report in parser.feed(data):
-                if report.kind == SENT:
-                    counts = [int(word) for word in report.data.split()]
-                    threading.Thread(target=self._acknowledge, args=(counts,), daemon=True).start()
-                    continue
-                self._queue.put(report)
-                if report.kind == DONE:
-                    self._done.set()
+        poll = select.poll()
+        poll.register(self._reports, select.POLLIN)
+        while True:
+            if parser.is_waiting and not poll.poll(_CUT_SHORT * 1000):
+                found = parser.give_up()
+            else:
+                data = self._reports.read(_CHUNK)
+                if not data:
+                    return
+                self._heard.set()
+                found = parser.feed(data)
+            for report in found:
+                self._take(report)
 
-    def _acknowledge(self, counts: "list[int]") -> None:
-        """QEMU drops what it still holds when the machine ends; so the guest waits for this."""
-        self.on_sent(counts)
-        with contextlib.suppress(OSError):
-            self._requests.sendall(_TAKEN)
+    def _take(self, report: Report) -> None:
+        if report.kind == SENT:
+            counts = parse_counts(report.data)
+            if counts is None:
+                self._notice("passed over: a report of what was sent without its two numbers")
+                return
+            with self._news:
+                self._sent = counts  # the newest counts: what was sent only grows
+                self._news.notify_all()
+            return
+        if report.kind == STACKS:
+            if self._stacks_wanted <= 0:
+                self._notice("passed over: stacks that nobody has asked for, or too many")
+                return
+            self._stacks_wanted -= 1
+        self._pass_on(report)
+        if report.kind == DONE:
+            self._stacks_wanted = 0
+            self._done.set()
+
+    def _pass_on(self, report: Report) -> None:
+        with self._news:
+            fits = self._backlog.put(report)
+            self._news.notify_all()
+        if not fits:
+            self._notice("reports come faster than they can be shown: some are left out")
+
+    def _notice(self, text: str) -> None:
+        """A line, once. It has a place of its own behind the reports that wait."""
+        with self._news:
+            if text not in self._told:
+                self._told.add(text)
+                self._notices.append(text)
+            self._news.notify_all()
+
+    def _acknowledge(self) -> None:
+        """QEMU drops what it still holds when the machine ends; so the guest waits for this.
+
+        One thread, however often the guest asks: newer counts replace older ones.
+        """
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._sent is not None or self._over)
+                counts = self._sent
+            if self._over or counts is None:
+                return
+            if not self.on_sent(counts, _LOOK_AGAIN):
+                continue
+            with self._news:
+                if self._sent is counts:
+                    self._sent = None
+            with contextlib.suppress(OSError):
+                self._requests.sendall(_TAKEN)
 
     def _show(self) -> None:
-        while report := self._queue.get():
-            self._on_report(report)
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._backlog or self._notices or self._over)
+                reports = [self._backlog.take()] if self._backlog else []
+                reports += [Report(NOTICE, text.encode()) for text in self._notices]
+                self._notices.clear()
+                over = self._over and not self._backlog
+            for report in reports:
+                self._on_report(report)
+            if over:
+                return

@@ -1,0 +1,147 @@
+"""What QEMU tells of a machine, by a QEMU that a socket stands in for."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+
+import pytest
+
+from ukcc.errors import ToolFailed
+from ukcc.failures import show
+from ukcc.vm import panics
+from ukcc.vm.events import Events, Lines, ending, is_panic
+from ukcc.vm.process import Outcome
+
+PANICKED = {"event": "GUEST_PANICKED", "data": {"action": "pause"}}
+RESET = {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-reset"}}
+OFF = {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}}
+QUIT = {"event": "SHUTDOWN", "data": {"guest": False, "reason": "host-qmp-quit"}}
+
+
+def test_messages_come_in_any_pieces() -> None:
+    lines = Lines()
+    data = b'{"QMP": {}}\r\nnoise\n[1]\n{"event": "STOP"}\n' + b"[" * 9000 + b"\n"
+    found = [m for at in range(len(data)) for m in lines.feed(data[at : at + 1])]
+    assert found == [{"QMP": {}}, {"event": "STOP"}]
+
+
+def test_a_line_without_an_end_is_not_kept() -> None:
+    lines = Lines()
+    for _ in range(40):
+        assert not list(lines.feed(b"x" * 100_000))
+        assert len(lines._rest) <= 1 << 20
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}])
+def test_events_without_their_data(data: object) -> None:
+    assert not is_panic({"event": "SHUTDOWN", "data": data})
+    assert ending({"event": "SHUTDOWN", "data": data}) == ""
+    assert ending({"event": "STOP", "data": data}) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "looks", "panicked", "reset"),
+    [
+        ([OFF], 0, False, False),
+        ([RESET], 1, False, True),
+        ([PANICKED, RESET, QUIT], 1, True, False),
+        ([PANICKED, PANICKED, RESET], 1, True, False),
+        ([PANICKED, OFF], 0, True, False),
+        ([{"event": "STOP"}, {"return": {}}], 0, False, False),
+    ],
+)
+def test_the_machine_is_looked_at_and_then_ended(
+    told: "list[dict[str, object]]", looks: int, panicked: bool, reset: bool
+) -> None:
+    looked = []
+    with contextlib.ExitStack() as stack:
+        events = Events(stack, lambda: looked.append(1))
+        qemu = socket.socket(fileno=os.dup(events.qemu_end))
+        stack.callback(qemu.close)
+        events.start()
+        qemu.sendall(b'{"QMP": {}}\n' + b"".join(json.dumps(m).encode() + b"\n" for m in told))
+        qemu.shutdown(socket.SHUT_WR)
+        events._thread.join(30)
+        answers = qemu.recv(65536).splitlines()
+    assert (len(looked), events.panicked, events.reset) == (looks, panicked, reset)
+    assert json.loads(answers[0]) == {"execute": "qmp_capabilities"}
+    ends = [json.loads(line)["execute"] for line in answers[1:]]
+    assert set(ends) == ({"quit"} if told[0].get("event") != "STOP" else set())
+
+
+def test_a_look_that_fails_does_not_keep_the_machine() -> None:
+    def look() -> None:
+        raise OSError
+
+    with contextlib.ExitStack() as stack:
+        events = Events(stack, look)
+        qemu = socket.socket(fileno=os.dup(events.qemu_end))
+        stack.callback(qemu.close)
+        events.start()
+        qemu.sendall(json.dumps(RESET).encode() + b"\n")
+        events._thread.join(30)
+        assert b'"quit"' in qemu.recv(65536)
+
+
+def test_a_kernel_that_panics_and_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ukcc.vm.events._LAST_WORDS", 0.01)
+    looked = threading.Event()
+    with contextlib.ExitStack() as stack:
+        events = Events(stack, looked.set)
+        qemu = socket.socket(fileno=os.dup(events.qemu_end))
+        stack.callback(qemu.close)
+        events.start()
+        qemu.sendall(json.dumps(PANICKED).encode() + b"\n")
+        assert looked.wait(30)
+        said = b""
+        while b'"quit"' not in said:
+            said += qemu.recv(65536)
+        qemu.shutdown(socket.SHUT_WR)
+        events._thread.join(30)
+    assert events.panicked and not events.reset
+
+
+def outcome(**changes: object) -> Outcome:
+    return Outcome(**({"returncode": 0, "record": b""} | changes))  # type: ignore[arg-type]
+
+
+CONSOLE = b"Kernel panic - not syncing: said by the application\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer", "panicked"),
+    [
+        ({"reset": True, "cpus": b"[]"}, "panic", True),
+        ({"reset": True, "cpus": b"[]", "console": CONSOLE}, "reset", False),
+        # the console alone is no evidence
+        ({"console": CONSOLE}, "panic", False),
+        (
+            {"console": CONSOLE, "reset": True, "cpus": b"[]", "record": b"UKCC1 exit 0\n"},
+            "",
+            False,
+        ),
+        # without the kernel's symbols, a reset and the console together
+        ({"reset": True, "cpus": b"[]", "console": CONSOLE}, "", True),
+        ({"reset": True, "cpus": b"[]"}, "", False),
+        ({"panicked": True}, "", True),
+    ],
+)
+def test_which_reset_was_a_panic(
+    changes: "dict[str, object]", answer: str, panicked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(kind: str, data: bytes, image: str) -> "list[str]":
+        if not answer:
+            raise ToolFailed("the image's sysroot is not in the store")
+        return [answer]
+
+    monkeypatch.setattr(show, "resolve", resolve)
+    assert panics.judged(outcome(**changes), "app").panicked is panicked
+
+
+def test_the_reason_is_what_was_said_last() -> None:
+    said = CONSOLE + b"Kernel panic - not syncing: Fatal exception\r\n"
+    said += b"---[ end Kernel panic - not syncing: Fatal exception ]---\n"
+    assert panics.reason(said) == ": Fatal exception"
+    assert panics.reason(b"nothing") == ""
