@@ -30,10 +30,11 @@ _SEED_BYTES = 64
 class Guest:
     """What init is told beside the machine's own shape. An empty text: init's default.
 
-    user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name below ZONES; files_from: who asked for
-    the files, as an error names it.
+    argv0: the application's argv[0]; user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name
+    below ZONES; files_from: who asked for the files, as an error names it.
     """
 
+    argv0: str = ""
     hostname: str = ""
     user: str = ""
     workdir: str = ""

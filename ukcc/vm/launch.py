@@ -87,6 +87,7 @@ def run(options: RunOptions) -> int:
                     options,
                     facts.program,
                     [*contents.additions, *guest.seed()],
+                    attended=True,
                 ),
                 interactive=terminal.interactive,
                 stdin_port=machine.stdin_port,
@@ -194,15 +195,38 @@ def settings_archive(
     options: RunOptions,
     program: str = "",
     more: Iterable[cpio.Entry] = (),
+    *,
+    attended: bool = False,
 ) -> bytes:
-    """The second archive, in bytes. program: its path in the image, where that is known."""
-    lines = guest.settings_lines(options.guest)
-    files = settings_files(machine, terminal, options.arguments, options.environment, lines)
+    """The second archive, in bytes. program: its path in the image, where that is known.
+
+    attended: the machine runs now, and its init may ask us.
+    """
+    files = settings_files(
+        machine,
+        terminal,
+        options.arguments,
+        options.environment,
+        guest.settings_lines(options.guest),
+        attended=attended,
+        argv0=argv0_of(options),
+    )
     entries = [cpio.regular(path, data) for path, data in files.items()]
     entries += name_entries(Path(options.image).name, program)
     entries += more
     known = guest.directories(machine.image) if options.guest.files else {}
     return cpio.archive(cpio.with_parents(entries, known))
+
+
+def argv0_of(options: RunOptions) -> bytes:
+    """The application's argv[0]; empty for its path in the machine.
+
+    As on Linux, who names a file by a path is told a path: the one that leads there in the machine,
+    where ours would lead nowhere. A bare name stays one, and PATH leads to it.
+    """
+    if options.guest.argv0:
+        return os.fsencode(options.guest.argv0)
+    return b"" if "/" in options.image else os.fsencode(options.image)
 
 
 def name_entries(name: str, program: str) -> list[cpio.Entry]:

@@ -9,13 +9,15 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 
-from ukcc.failures.reports import CPUS, DONE, SENT, Parser, Report
+from ukcc.failures.reports import CLOCK, CPUS, DONE, SENT, STOPPED, Parser, Report
 
 _CHUNK = 65536
 _REQUEST = b"stacks\n"
 _TAKEN = b"taken\n"
+_CONTINUE = b"continue\n"
 _BEGINNING = 8.0  # seconds in which a living guest begins to answer, slow emulation included
 _ANSWER = 12.0  # and in which it has answered
 _EXPLAINING = 60.0  # seconds that the reports may still take when the machine has ended
@@ -33,8 +35,11 @@ class Watch:
         self.cpus = b""
         # waits until the bytes that the guest has sent to each output have arrived
         self.on_sent: Callable[[list[int]], None] = lambda counts: None
+        # returns when an application that was stopped is to go on
+        self.on_stopped: Callable[[], None] = lambda: None
         self._on_report = on_report
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
+        self._stopping = threading.Lock()
         self._heard, self._done = threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=t, daemon=True) for t in (self._read, self._show)]
 
@@ -89,8 +94,13 @@ class Watch:
         except OSError:
             return False
 
+    def tell_time(self) -> None:
+        """Tells the guest what time it is."""
+        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+        self.say(b"time %d.%09d\n" % (seconds, nanoseconds))
+
     def look(self) -> None:
-        """The same, and waits for the answer; QEMU answers if the guest does not."""
+        """As `ask`, and waits for the answer; QEMU answers if the guest does not."""
         self._heard.clear()
         self._done.clear()
         self.ask()
@@ -122,6 +132,12 @@ class Watch:
                     counts = [int(word) for word in report.data.split()]
                     threading.Thread(target=self._acknowledge, args=(counts,), daemon=True).start()
                     continue
+                if report.kind == CLOCK:
+                    self.tell_time()
+                    continue
+                if report.kind == STOPPED:
+                    self._continue_later()
+                    continue
                 self._queue.put(report)
                 if report.kind == DONE:
                     self._done.set()
@@ -131,6 +147,17 @@ class Watch:
         self.on_sent(counts)
         with contextlib.suppress(OSError):
             self._requests.sendall(_TAKEN)
+
+    def _continue_later(self) -> None:
+        """In a thread of its own, since it may take any time; one at a time."""
+
+        def wait_and_continue() -> None:
+            with self._stopping:
+                self.on_stopped()
+                self.say(_CONTINUE)
+
+        if not self._stopping.locked():
+            threading.Thread(target=wait_and_continue, daemon=True).start()
 
     def _show(self) -> None:
         while report := self._queue.get():
