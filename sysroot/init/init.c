@@ -143,7 +143,7 @@ static void report(int status)
  * which nothing wakes it; a reset is what every machine can do, and `ukcc run`
  * takes a reset for the end.
  */
-static void power_off(void)
+static void __attribute__((noreturn)) power_off(void)
 {
 	leave_volumes();
 	sync();

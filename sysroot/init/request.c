@@ -119,10 +119,12 @@ static int parse_rest(const struct word *word, const char *text,
 /* The line without its end: 0, or -1 if it is no request. */
 int parse_request(const char *line, struct host_request *request)
 {
-	size_t len = strcspn(line, " ");
+	size_t len = strcspn(line, " "), whole = strlen(line);
 	const struct word *word;
 
 	memset(request, 0, sizeof(*request));
+	if (whole && line[whole - 1] == ' ')
+		return -1;
 	for (word = words; word < words + sizeof(words) / sizeof(*words); word++) {
 		if (strlen(word->name) != len || memcmp(line, word->name, len))
 			continue;
