@@ -14,8 +14,8 @@ from conftest import Boot, Build
 HERE = Path(__file__).parent / "programs"
 PROGRAMS = ("job_control", "orphans")
 
-# What a shell does for its job: a group of its own in the foreground, which goes on when the terminal
-# has stopped it.
+# What a shell does for its job: a group of its own in the foreground, which goes on when the
+# terminal has stopped it.
 SHELL = """
 import os, signal, sys
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)

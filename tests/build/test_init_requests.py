@@ -183,8 +183,8 @@ int main(void)
 			puts("-");
 			continue;
 		}
-		printf("%d %lld %ld ", request.ask == ASK_RESUMED,
-		       (long long)request.time.tv_sec, request.time.tv_nsec);
+		printf("%d %ld ", request.ask == ASK_RESUMED, (long)request.time.tv_sec);
+		printf("%ld ", request.time.tv_nsec);
 		for (i = 0; i < SEED_BYTES; i++)
 			printf("%02x", request.seed[i]);
 		puts("");

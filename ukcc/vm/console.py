@@ -78,6 +78,8 @@ class Console:
         termios.tcsetattr(STDIN, termios.TCSADRAIN, raw_mode(self._mode))
 
     def _restore(self) -> None:
+        if self._background:
+            return  # who has the terminal by now has set it as they like
         with contextlib.suppress(termios.error):  # it may have gone
             termios.tcsetattr(STDIN, termios.TCSADRAIN, self._mode)
 

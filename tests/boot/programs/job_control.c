@@ -59,32 +59,6 @@ static pid_t start(void (*what)(void), int own_group)
 	return child;
 }
 
-/* Until the file has one of both; the second is what a tracer makes of the first. */
-static void wait_until(const char *path, const char *text, const char *traced)
-{
-	char line[512];
-
-	for (;;) {
-		int fd = open(path, O_RDONLY);
-		ssize_t got = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
-
-		if (fd >= 0)
-			close(fd);
-		line[got > 0 ? got : 0] = '\0';
-		if (strstr(line, text) || strstr(line, traced))
-			return;
-		usleep(1000);
-	}
-}
-
-static void wait_until_stopped(pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	wait_until(path, ") T ", ") t ");
-}
-
 static void our_parent(int in_machine)
 {
 	CHECK(getppid() > 1 || !in_machine);
@@ -226,7 +200,7 @@ static void leave_a_stopped_child(void)
 		CHECK(write(news[1], hung_up ? "h" : "-", 1) == 1);
 		_exit(0);
 	}
-	wait_until_stopped(child);
+	is_stopped(child, SIGSTOP);
 }
 
 static void orphaned_group(void)
