@@ -271,7 +271,7 @@ def test_ctrl_z_gives_the_shell_its_terminal(build_image: Build) -> None:
         person.sees(b"Stopped")
         person.sees(PROMPT)
         person.type(b"bg\r")
-        person.sees(b"continued\r\n")
+        person.sees(b"continued\r")
         person.type(b"\r")
         person.sees(PROMPT)
         assert b"54\r\n" in person.does(b"echo $((6 * 9))")
