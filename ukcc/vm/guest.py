@@ -34,7 +34,6 @@ class Guest:
     below ZONES; files_from: who asked for the files, as an error names it.
     """
 
-    argv0: str = ""
     hostname: str = ""
     user: str = ""
     workdir: str = ""
@@ -43,6 +42,7 @@ class Guest:
     files: tuple[FileSpec, ...] = ()
     files_from: str = "--file"
     steps: tuple[Step, ...] = ()
+    argv0: str = ""
 
 
 PLAIN = Guest()
