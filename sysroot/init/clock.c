@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <time.h>
 
-#define PATIENCE	2000	/* ms; a host that is as busy does not matter much */
+#define PATIENCE	10000	/* ms; only a host that was stopped takes so long */
 #define MILLION		1000000L
 #define BILLION		1000000000L
 
