@@ -153,6 +153,19 @@ int find_account(const char *text, struct account *account)
 	return 0;
 }
 
+/* The user's home, as login(1) finds it, or `/`; `user` as for find_account(). */
+const char *home_of(const char *user)
+{
+	struct account account = { .home = "/" };
+	char *copy = strdup(user);
+
+	if (copy) {
+		copy[strcspn(copy, ":")] = '\0';
+		find_user(copy, &account);
+	}
+	return account.home;
+}
+
 /*
  * The standard streams are the user's, who may open them again by their names
  * (/dev/stdout), as after a login.

@@ -25,8 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SEED_BYTES	32
-#define LINE_ROOM	256
 #define PERIOD		(10 * 1000 * 1000)	/* ns; the fair server has 50 ms */
 
 #ifndef SCHED_DEADLINE
@@ -34,12 +32,6 @@
 #endif
 
 static const char throttle[] = "/proc/sys/kernel/sched_rt_runtime_us";
-
-/* What the continued machine is told, a line: `resumed SEC.NSEC HEX`. */
-struct news {
-	struct timespec now;
-	unsigned char seed[SEED_BYTES];
-};
 
 /* Seen by all that keep a CPU busy. */
 struct hold {
@@ -94,66 +86,24 @@ static int take_other_cpus(struct hold *hold, pid_t *keeper, int cpus)
 	return made;
 }
 
-/* Two hexadecimal digits a byte; 0, or -1 if there are others. */
-static int parse_hex(const char *text, unsigned char *bytes, size_t count)
-{
-	char digits[3] = "", *end;
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (!text[2 * i] || !text[2 * i + 1])
-			return -1;
-		memcpy(digits, text + 2 * i, 2);
-		bytes[i] = strtoul(digits, &end, 16);
-		if (*end)
-			return -1;
-	}
-	return 0;
-}
-
-static int parse_news(const char *line, struct news *news)
-{
-	static const char word[] = "resumed ";
-	char *end;
-
-	if (strncmp(line, word, strlen(word)))
-		return -1;
-	news->now.tv_sec = strtoll(line + strlen(word), &end, 10);
-	if (*end++ != '.')
-		return -1;
-	news->now.tv_nsec = strtol(end, &end, 10);
-	if (*end++ != ' ')
-		return -1;
-	return parse_hex(end, news->seed, SEED_BYTES);
-}
-
 /*
  * Reads until the line comes; what else comes is of the machine that was
  * saved, and nobody waits for it any more.
  */
-static void await_news(int port, struct news *news)
+static void await_news(int port, struct host_request *news)
 {
-	char line[LINE_ROOM];
-	size_t used = 0;
+	struct lines lines = { .used = 0 };
 	char byte;
 
-	for (;;) {
-		if (read(port, &byte, 1) != 1)
-			continue;
-		if (byte == '\n') {
-			line[used] = '\0';
-			used = 0;
-			if (!parse_news(line, news))
-				return;
-		} else if (used < sizeof(line) - 1) {
-			line[used++] = byte;
-		}
-	}
+	do {
+		while (read(port, &byte, 1) != 1 || !add_to_line(&lines, byte))
+			;
+	} while (parse_request(lines.text, news) || news->ask != ASK_RESUMED);
 }
 
-static void go_on(const struct news *news)
+static void go_on(const struct host_request *news)
 {
-	if (clock_settime(CLOCK_REALTIME, &news->now))
+	if (clock_settime(CLOCK_REALTIME, &news->time))
 		complain("the clock is that of the snapshot:",
 			 "CLOCK_REALTIME", errno);
 	if (add_entropy(news->seed, SEED_BYTES))
@@ -173,7 +123,7 @@ void hold_still(int port)
 	pid_t *keeper = calloc(cpus, sizeof(*keeper));
 	struct hold *hold = mmap(NULL, sizeof(*hold), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct news news;
+	struct host_request news;
 	cpu_set_t before;
 
 	if (!keeper || hold == MAP_FAILED) {

@@ -30,6 +30,19 @@ static const char locale[] = "/usr/lib/locale/C.utf8/LC_CTYPE";
 
 static char *no_words[] = { NULL };
 
+/* What the host, one that is there now, answers to if it is told. */
+static void load_answers(struct settings *settings)
+{
+	size_t len;
+	char *data = read_file("/.uk/answers", &len);
+	char **word = data ? split_entries(data, len) : NULL;
+
+	for (; word && *word; word++) {
+		settings->clock_of_host |= !strcmp(*word, "clock");
+		settings->stops_for_host |= !strcmp(*word, "stopped");
+	}
+}
+
 static void load_settings(struct settings *settings)
 {
 	size_t len;
@@ -81,10 +94,9 @@ char **load_env(const struct settings *settings, char **more)
 	struct account account;
 	char **env;
 
-	account.home = "/";
 	if (settings->user && find_account(settings->user, &account))
 		return NULL;
-	set_default(1, "HOME=", account.home);
+	set_default(1, "HOME=", home_of(settings->user ? settings->user : "0"));
 	if (settings->term)
 		set_default(2, "TERM=", settings->term);
 	if (access(locale, R_OK) == 0)
@@ -95,55 +107,23 @@ char **load_env(const struct settings *settings, char **more)
 	return env ? env : default_env;
 }
 
-/* argv[0] is the program's own name: busybox picks its applet by it. */
-static char **make_argv(char *name, char **words)
+/*
+ * argv[0] is the program's path, as for whoever is started by its path; or
+ * what `ukcc run` says, since a program may pick its applet by it.
+ */
+static char **make_argv(char *program, char **words)
 {
-	size_t count = 0;
-	char **argv;
+	size_t count = 0, len;
+	char **argv, *name = read_file("/.uk/argv0", &len);
 
 	while (words[count])
 		count++;
 	argv = calloc(count + 2, sizeof(*argv));
 	if (!argv)
 		return no_words;
-	argv[0] = name;
+	argv[0] = name ? name : program;
 	memcpy(argv + 1, words, count * sizeof(*words));
 	return argv;
-}
-
-/* Did the terminal stop it, by Ctrl-Z or for using it in the background? */
-static int stopped_by_terminal(int status)
-{
-	return WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTSTP ||
-				      WSTOPSIG(status) == SIGTTIN ||
-				      WSTOPSIG(status) == SIGTTOU);
-}
-
-/*
- * Reaps every process and passes their output on, until the one that counts
- * has ended; returns its wait status.
- * Nobody is there to continue it when the terminal has stopped it, so that
- * happens at once.
- */
-int wait_for(pid_t application)
-{
-	int status;
-	pid_t pid;
-
-	for (;;) {
-		pid = waitpid(-1, &status, WUNTRACED | WNOHANG);
-		if (pid == application && stopped_by_terminal(status))
-			kill(-application, SIGCONT);
-		else if (pid == application && !WIFSTOPPED(status))
-			return status;
-		else if (!WIFSTOPPED(status))
-			dhcp_client_ended(pid, status);
-		if (pid < 0 && errno != EINTR)
-			return 127 << 8;
-		if (pid == 0)
-			wait_for_news(-1);
-		pass_outputs();
-	}
 }
 
 static void report(int status)
@@ -163,7 +143,7 @@ static void report(int status)
  * which nothing wakes it; a reset is what every machine can do, and `ukcc run`
  * takes a reset for the end.
  */
-static void power_off(void)
+static void __attribute__((noreturn)) power_off(void)
 {
 	leave_volumes();
 	sync();
@@ -177,7 +157,7 @@ static void power_off(void)
 		pause();
 }
 
-static void finish(int status)
+static void __attribute__((noreturn)) finish(int status)
 {
 	pass_outputs();
 	settle_outputs();
@@ -186,14 +166,34 @@ static void finish(int status)
 	power_off();
 }
 
+/* Runs the application, and gives its wait status. */
+static int run(char *program, const struct settings *settings)
+{
+	const struct command command = {
+		.program = program,
+		.argv = make_argv(program, load_arguments()),
+		.env = load_env(settings, NULL),
+		.settings = settings,
+	};
+	int status;
+
+	if (!command.env)
+		return 126 << 8;
+	signals_are_of(settings->cooked);
+	status = run_job(&command, signals_go_to);
+	signals_go_to(-1);
+	if (status >= 0)
+		return status;
+	complain("cannot start", program, errno);
+	return 126 << 8;
+}
+
 int main(int argc, char **given)
 {
 	struct settings settings;
 	char *program, *name;
 	const char *hostname;
-	char **argv, **env;
 	size_t len;
-	pid_t child;
 	int status;
 
 	/* the kernel's own words may be arguments of PID 1 */
@@ -203,7 +203,10 @@ int main(int argc, char **given)
 	open_console();
 	seed_random();
 	load_settings(&settings);
+	load_answers(&settings);
 	set_terminal(&settings);
+	if (settings.clock_of_host)
+		ask_for_time();
 
 	program = read_file("/.uk/program", &len);
 	if (!program) {
@@ -227,28 +230,14 @@ int main(int argc, char **given)
 	if (settings.readonly_root)
 		protect_root();
 
-	argv = make_argv(name, load_arguments());
 	if (settings.output_ports)
 		open_outputs();
 	catch_crashes();
 	wait_for_news(0);
 	if (run_steps(&settings))
 		finish(126 << 8);
-	env = load_env(&settings, NULL);
-	if (!env)
-		finish(126 << 8);
-	child = fork();
-	if (child == 0)
-		launch(program, argv, env, &settings);
-	if (child < 0) {
-		complain("cannot start", name, errno);
-		finish(126 << 8);
-	}
-	signals_go_to(child, settings.cooked);
-	status = wait_for(child);
-	signals_go_to(-1, 0);
+	status = run(program, &settings);
 	if (is_traced())
 		finish_trace();
 	finish(status);
-	return 0;
 }

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #define MAX_MOUNTS		16
 #define MAX_NAMESERVERS		3	/* as many as resolv.conf(5) reads */
@@ -21,6 +22,8 @@
 #define MAX_HOSTS		64
 #define SERVER_SIZE		64	/* bytes of its address and interface */
 #define NR_OUTPUTS		2	/* standard output and error */
+#define SEED_BYTES		32	/* for a machine that is continued */
+#define LINE_ROOM		256	/* of a request */
 #define PORT_NODE_SIZE		sizeof("/dev/vport0p0")
 
 /*
@@ -100,6 +103,36 @@ struct settings {
 	struct share share[MAX_MOUNTS];
 	size_t nr_shares;
 	int readonly_root;
+	int clock_of_host;		/* the host tells the time */
+	int stops_for_host;		/* the host continues what is stopped */
+};
+
+/* What is run: the application, or a step. */
+struct command {
+	const char *program;
+	char **argv;
+	char **env;
+	const struct settings *settings;
+	int is_step;
+};
+
+/* What the host asks for; `number`, `time` and `seed` as far as it has them. */
+enum ask {
+	ASK_CONTINUE, ASK_HOLD, ASK_RESIZE, ASK_RESUMED, ASK_SIGNAL, ASK_STACKS,
+	ASK_TAKEN, ASK_TIME,
+};
+
+struct host_request {
+	enum ask ask;
+	unsigned short number[2];
+	struct timespec time;
+	unsigned char seed[SEED_BYTES];
+};
+
+/* A line of a port, as far as it has come. */
+struct lines {
+	char text[LINE_ROOM];
+	size_t used;
 };
 
 /* config.c: files and text to data; runs as well in a Linux process. */
@@ -115,6 +148,7 @@ void write_etc_files(void);
 
 /* account.c: who the application runs as. */
 int find_account(const char *text, struct account *account);
+const char *home_of(const char *user);
 int become(const struct account *account);
 
 /* limits.c */
@@ -133,7 +167,16 @@ int run_steps(const struct settings *settings);
 
 /* init.c */
 char **load_env(const struct settings *settings, char **more);
-int wait_for(pid_t process);
+
+/* job.c: the application and the steps, and who is their parent. */
+int run_job(const struct command *command, void (*started)(pid_t pid));
+void leave_job(void);
+void continue_job(void);
+int watch_job(void);
+int is_job_parent(pid_t pid);
+
+/* clock.c */
+void ask_for_time(void);
 
 /* root.c: mounts, directories and the files that libraries look for. */
 void mount_system(void);
@@ -172,11 +215,17 @@ int open_reports(void);
 void begin_report(int port, const char *kind, size_t len);
 int send_report(const char *kind, const char *text);
 
+/* request.c: a request as data; runs as well in a Linux process. */
+int parse_request(const char *line, struct host_request *request);
+int add_to_line(struct lines *lines, char byte);
+
 /* requests.c: what the host asks for. */
 int watch_requests(void);
 void serve_requests(void);
 int all_is_taken(void);
-void signals_go_to(pid_t pid, int terminal);
+int time_was_told(struct timespec *time);
+void signals_are_of(int terminal);
+void signals_go_to(pid_t pid);
 
 /* crash.c, memory.c, stacks.c: what is reported. */
 void catch_crashes(void);
@@ -221,9 +270,6 @@ void launch_traced(const char *program, char **argv, char **env);
 void finish_trace(void);
 
 /* launch.c: the child; does not return. */
-void launch(const char *program, char **argv, char **env,
-	    const struct settings *settings) __attribute__((noreturn));
-void launch_step(char **argv, char **env, const struct settings *settings)
-	__attribute__((noreturn));
+void launch(const struct command *command) __attribute__((noreturn));
 
 #endif

@@ -169,19 +169,11 @@ static void __attribute__((noreturn)) execute(const char *program, char **argv,
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-/* Becomes the application, or ends with 127 or 126 as a shell would. */
-void launch(const char *program, char **argv, char **env,
-	    const struct settings *settings)
+/* Becomes the program, or ends with 127 or 126 as a shell would. */
+void launch(const struct command *command)
 {
-	prepare(settings);
-	if (is_traced())
-		launch_traced(program, argv, env);
-	execute(program, argv, env);
-}
-
-/* The same for a step of the initialisation, which nobody traces. */
-void launch_step(char **argv, char **env, const struct settings *settings)
-{
-	prepare(settings);
-	execute(argv[0], argv, env);
+	prepare(command->settings);
+	if (!command->is_step && is_traced())
+		launch_traced(command->program, command->argv, command->env);
+	execute(command->program, command->argv, command->env);
 }

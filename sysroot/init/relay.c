@@ -148,19 +148,20 @@ static int children(void)
  */
 void wait_for_news(int timeout)
 {
-	struct pollfd news[3 + NR_OUTPUTS] = {
+	struct pollfd news[4 + NR_OUTPUTS] = {
 		{ .fd = children(), .events = POLLIN },
 		{ .fd = watch_messages(), .events = POLLIN },
 		{ .fd = watch_requests(), .events = POLLIN },
+		{ .fd = watch_job(), .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
 	int i;
 
 	for (i = 0; i < NR_OUTPUTS; i++) {
-		news[3 + i].fd = relay[i].from;
-		news[3 + i].events = POLLIN;
+		news[4 + i].fd = relay[i].from;
+		news[4 + i].events = POLLIN;
 	}
-	if (poll(news, 3 + NR_OUTPUTS, timeout) <= 0)
+	if (poll(news, 4 + NR_OUTPUTS, timeout) <= 0)
 		return;
 	if (news[0].revents)
 		while (read(news[0].fd, &info, sizeof(info)) > 0)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the host asks for while the machine runs: words on the virtio port
- * `ukcc.requests`, a line each.  docs/architecture.md lists them.  Whatever
- * else comes there is passed over.
+ * Does what the host asks for while the machine runs, by lines on the virtio
+ * port `ukcc.requests` (request.c).  Whatever else comes there is passed over.
  */
 #include "init.h"
 
@@ -10,15 +9,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define MOST_NUMBERS	2
-
 static int requests = -2;	/* the port by which the host asks; -1: none */
 static int taken;		/* has the host passed on all our output? */
+static int told;		/* has it told the time? */
+static struct timespec told_time;
 
 static pid_t application;	/* 0: not yet; -1: it has ended */
 static int at_terminal;		/* does a person sit at the console? */
@@ -46,9 +43,8 @@ static int is_of_the_keyboard(int sig)
  * To the application; what a keyboard could have sent goes where it would
  * have gone from there, to the foreground job.
  */
-static void send_signal(const unsigned short *number)
+static void send_signal(int sig)
 {
-	int sig = number[0];
 	pid_t job = -1;
 
 	if (sig < 1 || sig > 64)
@@ -63,105 +59,67 @@ static void send_signal(const unsigned short *number)
 }
 
 /* The kernel tells the foreground job by SIGWINCH. */
-static void resize(const unsigned short *number)
+static void resize(unsigned short rows, unsigned short columns)
 {
-	struct winsize size = { .ws_row = number[0], .ws_col = number[1] };
+	struct winsize size = { .ws_row = rows, .ws_col = columns };
 
 	if (size.ws_row && size.ws_col)
 		ioctl(STDIN_FILENO, TIOCSWINSZ, &size);
 }
 
-static void show_stacks(const unsigned short *number)
+static void show_stacks(void)
 {
-	(void)number;
 	if (fork() == 0) {
 		report_stacks();
 		_exit(0);
 	}
 }
 
-static void note_taken(const unsigned short *number)
+/* The time, once, if the host has told it since the last call. */
+int time_was_told(struct timespec *time)
 {
-	(void)number;
-	taken = 1;
+	int news = told;
+
+	*time = told_time;
+	told = 0;
+	return news;
 }
 
-static void stand_still(const unsigned short *number)
+static void serve(const struct host_request *request)
 {
-	(void)number;
-	hold_still(requests);
-}
-
-static const struct word {
-	const char *name;
-	int numbers;		/* that follow it */
-	void (*act)(const unsigned short *number);
-} words[] = {
-	{ "hold",	0, stand_still },
-	{ "resize",	2, resize },
-	{ "signal",	1, send_signal },
-	{ "stacks",	0, show_stacks },
-	{ "taken",	0, note_taken },
-};
-
-/* The line is `name` and just as many numbers as it takes: 0, or -1. */
-static int match(const struct word *word, char *line, unsigned short *number)
-{
-	char *name, *part, *rest, *end;
-	unsigned long n;
-	int i;
-
-	name = strtok_r(line, " ", &rest);
-	if (!name || strcmp(name, word->name))
-		return -1;
-	for (i = 0; i < word->numbers; i++) {
-		part = strtok_r(NULL, " ", &rest);
-		if (!part || *part < '0' || *part > '9')
-			return -1;
-		n = strtoul(part, &end, 10);
-		if (*end || n > UINT16_MAX)
-			return -1;
-		number[i] = n;
+	switch (request->ask) {
+	case ASK_CONTINUE:
+		continue_job();
+		break;
+	case ASK_HOLD:
+		hold_still(requests);
+		break;
+	case ASK_RESIZE:
+		resize(request->number[0], request->number[1]);
+		break;
+	case ASK_RESUMED:
+		break;		/* only who holds still waits for it */
+	case ASK_SIGNAL:
+		send_signal(request->number[0]);
+		break;
+	case ASK_STACKS:
+		show_stacks();
+		break;
+	case ASK_TAKEN:
+		taken = 1;
+		break;
+	case ASK_TIME:
+		told = 1;
+		told_time = request->time;
+		break;
 	}
-	return strtok_r(NULL, " ", &rest) ? -1 : 0;
-}
-
-static void serve_line(const char *line)
-{
-	unsigned short number[MOST_NUMBERS] = { 0 };
-	const struct word *word;
-	char copy[64];
-
-	for (word = words; word < words + sizeof(words) / sizeof(*words); word++) {
-		strcpy(copy, line);
-		if (match(word, copy, number))
-			continue;
-		word->act(number);
-		return;
-	}
-}
-
-/* The bytes of the port as lines; a line that is too long is no line of ours. */
-static void take_byte(char c)
-{
-	static char line[64];
-	static size_t used;
-
-	if (c != '\n') {
-		if (used < sizeof(line))
-			line[used++] = c;
-		return;
-	}
-	if (used < sizeof(line)) {
-		line[used] = '\0';
-		serve_line(line);
-	}
-	used = 0;
 }
 
 /* To be called when the port is readable. */
 void serve_requests(void)
 {
+	static struct lines lines;
+	struct host_request request;
 	char bytes[256];
 	ssize_t got, i;
 
@@ -174,21 +132,28 @@ void serve_requests(void)
 		return;
 	}
 	for (i = 0; i < got; i++)
-		take_byte(bytes[i]);
+		if (add_to_line(&lines, bytes[i]) &&
+		    !parse_request(lines.text, &request))
+			serve(&request);
+}
+
+/* Whether a person sits at the console, whose keys would be signals. */
+void signals_are_of(int terminal)
+{
+	at_terminal = terminal;
 }
 
 /*
  * Who gets the signals: the application from now on, with those that came too
  * early; with a `pid` of -1 nobody, since its number may be another's soon.
  */
-void signals_go_to(pid_t pid, int terminal)
+void signals_go_to(pid_t pid)
 {
-	unsigned short sig;
+	int sig;
 
 	application = pid;
-	at_terminal = terminal;
 	for (sig = 1; sig <= 64; sig++)
 		if (early & 1ULL << (sig - 1))
-			send_signal(&sig);
+			send_signal(sig);
 	early = 0;
 }

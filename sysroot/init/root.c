@@ -12,6 +12,7 @@
 
 /* Kernel settings that suit a machine with one application (docs/run.md). */
 static const char overcommit[] = "/proc/sys/vm/overcommit_memory";
+static const char console_level[] = "/proc/sys/kernel/printk";
 
 static const struct {
 	const char *type;
@@ -76,6 +77,21 @@ void write_text(const char *path, const char *text)
 	close(fd);
 }
 
+/*
+ * The console is the application's.  The kernel shows there what is an
+ * emergency, a panic above all (level 0 would hide that), unless somebody has
+ * asked for more by `loglevel=` and the like: 3 is the configuration's default.
+ */
+static void keep_kernel_quiet(void)
+{
+	size_t len;
+	char *level = read_file(console_level, &len);
+
+	if (level && level[0] == '3' && level[1] == '\t')
+		write_text(console_level, "1\n");
+	free(level);
+}
+
 void mount_system(void)
 {
 	size_t i;
@@ -84,6 +100,7 @@ void mount_system(void)
 	make_directory("/etc");
 	make_directory("/var/tmp");
 	chmod("/var/tmp", 01777);
+	mkdir("/root", 0700);	/* its owner's home; the image's stays as it is */
 	for (i = 0; i < sizeof(mounts) / sizeof(*mounts); i++) {
 		make_directory(mounts[i].path);
 		/* EBUSY: the kernel has mounted devtmpfs by itself */
@@ -96,6 +113,7 @@ void mount_system(void)
 		if (symlink(links[i].target, links[i].path) && errno != EEXIST)
 			complain("cannot link", links[i].path, errno);
 	write_text(overcommit, "1\n");
+	keep_kernel_quiet();
 }
 
 static void write_if_absent(const char *path, const char *text)

@@ -264,7 +264,13 @@ static void report_process(pid_t pid, int port)
 	close_dump(&dump);
 }
 
-/* Of every process but init, its DHCP client and this one; then an empty report says `done`. */
+static int is_of_init(pid_t pid)
+{
+	return pid == 1 || pid == getpid() || is_dhcp_client(pid) ||
+	       is_job_parent(pid);
+}
+
+/* Of every process but init's own; then an empty report says `done`. */
 void report_stacks(void)
 {
 	static pid_t pid[4096];
@@ -277,7 +283,7 @@ void report_stacks(void)
 		return;
 	count = numbers_in("/proc", pid, sizeof(pid) / sizeof(*pid));
 	for (i = 0; i < count; i++)
-		if (pid[i] != 1 && pid[i] != getpid() && !is_dhcp_client(pid[i]))
+		if (!is_of_init(pid[i]))
 			report_process(pid[i], port);
 	begin_report(port, "done", 0);
 	close(port);

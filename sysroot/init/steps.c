@@ -36,6 +36,8 @@ static void load_step(unsigned int number, const struct settings *settings,
 	step->user = text ? own.user : NULL;
 	step->cwd = text ? own.cwd : NULL;
 	step->optional = text && own.optional;
+	/* nobody sits at a terminal yet */
+	step->stops_for_host = 0;
 	if (bad)
 		complain("setting of a step not understood:", bad, 0);
 }
@@ -58,20 +60,29 @@ static int judge(unsigned int number, const char *program, int status)
 static int run_step(unsigned int number, char **argv, char **more,
 		    const struct settings *step)
 {
-	char **env = load_env(step, more), what[512];
-	pid_t child;
+	const struct command command = {
+		.program = argv[0],
+		.argv = argv,
+		.env = load_env(step, more),
+		.settings = step,
+		.is_step = 1,
+	};
+	char what[512];
+	int status = -1, error = 0;
 
+	/* of its user load_env() has said all */
+	if (command.env) {
+		if (!access(argv[0], X_OK))
+			status = run_job(&command, NULL);
+		error = errno;
+	}
+	leave_job();
+	if (status >= 0)
+		return judge(number, argv[0], status);
 	snprintf(what, sizeof(what), "%u (%.256s) cannot be run", number,
 		 argv[0]);
-	child = !env || access(argv[0], X_OK) ? -1 : fork();
-	if (child == 0)
-		launch_step(argv, env, step);
-	if (child < 0) {
-		/* of its user load_env() has said all */
-		complain("the initialisation's step", what, env ? errno : 0);
-		return -1;
-	}
-	return judge(number, argv[0], wait_for(child));
+	complain("the initialisation's step", what, error);
+	return -1;
 }
 
 /* 0, or -1 after a word on the first step that failed. */

@@ -63,12 +63,12 @@ static const char *path_of(char **env)
 }
 
 /*
- * strace takes argv[0] for the file, too, and looks for it in PATH.  So it
- * gets the program's directory for a PATH, and is told to give the program
- * the real one.
+ * strace takes argv[0] for the file, too: a path, or a name that it looks for
+ * in PATH.  So it gets the program's directory for a PATH, and is told to give
+ * the program the real one.
  *
  * -DD: the tracer is a grandchild in a process group of its own, so the
- * application is init's own child, as without it: same parent, same status.
+ * application has the parent that it has without it (job.c), and its status.
  */
 static char **tracer_argv(const char *node, char **given, const char *path,
 			  char **argv)
@@ -89,9 +89,15 @@ static char **tracer_argv(const char *node, char **given, const char *path,
 	return words;
 }
 
+static int is_found(const char *name, const char *program)
+{
+	return !strcmp(name, program) ||
+	       !strcmp(name, strrchr(program, '/') + 1);
+}
+
 /*
  * Becomes strace, which becomes the application; returns if it cannot.
- * `argv[0]` is the last part of `program`.
+ * `program` is an absolute path.
  */
 void launch_traced(const char *program, char **argv, char **env)
 {
@@ -107,6 +113,11 @@ void launch_traced(const char *program, char **argv, char **env)
 	}
 	if (data)
 		given = split_entries(data, len);
+	if (!is_found(argv[0], program)) {
+		complain("traced, the program cannot have another name than",
+			 program, 0);
+		argv[0] = (char *)program;
+	}
 	slash = path ? strrchr(path, '/') : NULL;
 	if (!slash)
 		return;

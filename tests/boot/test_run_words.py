@@ -1,10 +1,11 @@
 """Arguments and environment arrive byte for byte."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from conftest import BIN, Boot, Build
 
 SOURCE = r"""
 #include <stdio.h>
@@ -25,7 +26,7 @@ int main(int argc, char **argv)
 
 DEFAULTS = [
     b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/app",
-    b"HOME=/",
+    b"HOME=/root",
     b"TERM=linux",
     b"LANG=C.UTF-8",
 ]
@@ -36,12 +37,28 @@ def app(build_image: Build) -> Path:
     return build_image(SOURCE, name="words")
 
 
-def test_name_is_the_files(app: Path, boot: Boot, tmp_path: Path) -> None:
-    """As on Linux: a program of several applets knows by it which one it is."""
-    other = tmp_path / "other name"
-    shutil.copy(app, other)
-    status, out, _ = boot(other)
-    assert (status, out.split(b"\n")[0]) == (0, b"other name")
+def name_told(argv: "list[str | Path]", directory: Path) -> str:
+    done = subprocess.run(
+        [BIN / "ukcc", "run", *argv], cwd=directory, capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split("\n")[0]
+
+
+def test_name_is_the_files(app: Path, tmp_path: Path) -> None:
+    """As on Linux: a path for who is named by one, and a program of several applets knows by the
+    last part which one it is."""
+    shutil.copy(app, tmp_path / "other name")
+    assert name_told([tmp_path / "other name"], tmp_path) == "/app/other name"
+    assert name_told(["./other name"], tmp_path) == "/app/other name"
+    assert name_told(["other name"], tmp_path) == "other name"
+
+
+def test_name_that_is_given(app: Path, tmp_path: Path) -> None:
+    shutil.copy(app, tmp_path / "sh")
+    assert name_told(["--argv0", "-sh", "sh"], tmp_path) == "-sh"
+    (tmp_path / "uk.toml").write_text('argv0 = "a name"\n')
+    assert name_told(["./sh"], tmp_path) == "a name"
 
 
 def test_arguments(app: Path, boot: Boot) -> None:
@@ -59,14 +76,14 @@ def test_arguments(app: Path, boot: Boot) -> None:
     ]
     status, stdout, _ = boot(app, *words)
     raw = [word if isinstance(word, bytes) else word.encode() for word in words]
-    expected = b"|".join([b"words", *raw])
+    expected = b"|".join([b"/app/words", *raw])
     assert status == 0 and stdout.startswith(expected + b"\n")
 
 
 def test_environment(app: Path, boot: Boot) -> None:
-    options = ["-e", "A=b=c d", "-e", "HOME=/root", "-e", "GIVEN", "-e", "AWAY"]
+    options = ["-e", "A=b=c d", "-e", "HOME=/home", "-e", "GIVEN", "-e", "AWAY"]
     status, stdout, _ = boot(app, options=options, env={"GIVEN": "from the host"})
     lines = stdout.split(b"\n")
-    home = [line if line != b"HOME=/" else b"HOME=/root" for line in DEFAULTS]
+    home = [line if line != b"HOME=/root" else b"HOME=/home" for line in DEFAULTS]
     assert status == 0
-    assert lines == [b"words", *home, b"A=b=c d", b"GIVEN=from the host"]
+    assert lines == [b"/app/words", *home, b"A=b=c d", b"GIVEN=from the host"]

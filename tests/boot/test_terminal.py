@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR
+from conftest import BIN, DEADLINE, FACTOR, Build
 
 PROMPT = b"<prompt>"
 TOOLS = ("stty", "sleep", "cat", "dd")
@@ -90,12 +90,16 @@ class Person:
         return self.run.returncode
 
 
-@contextlib.contextmanager
-def at_a_terminal(image: Path, *options: str) -> Iterator[Person]:
+def at_a_terminal(image: Path, *options: str) -> "contextlib.AbstractContextManager[Person]":
     argv = [str(BIN / "ukcc"), "run", "--accel", "tcg", *options, str(image)]
+    return in_front_of([*argv, "--norc", "--noprofile"])
+
+
+@contextlib.contextmanager
+def in_front_of(argv: "list[str]") -> Iterator[Person]:
     ours, theirs = os.openpty()
     try:
-        person = Person([*argv, "--norc", "--noprofile"], ours, theirs)
+        person = Person(argv, ours, theirs)
         try:
             yield person
         finally:
@@ -185,3 +189,110 @@ def test_a_hang_up_ends_the_shell(shell: Path) -> None:
         person.sees(b"exec cat\r\n")
         person.run.send_signal(signal.SIGHUP)
         assert person.ends() == 129 and person.has_the_terminal_back
+
+
+STOPPABLE = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t continued;
+
+static void on_continue(int sig)
+{
+	continued += sig > 0;
+}
+
+/* With a child in its process group, which is to stop and to go on as it does. */
+int main(void)
+{
+	struct sigaction action = { .sa_handler = on_continue };	/* a read ends by it */
+	char line[64];
+	int seen = 0, status;
+	pid_t child = fork();
+
+	if (child == 0)
+		for (;;)
+			pause();
+	sigaction(SIGCONT, &action, NULL);
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		if (continued != seen) {
+			seen = continued;
+			puts("continued");
+			fflush(stdout);
+			if (waitpid(child, &status, WUNTRACED | WNOHANG) == child)
+				puts("child still stopped");
+		}
+		if (fgets(line, sizeof(line), stdin)) {
+			printf("read %s", line);
+			fflush(stdout);
+			if (!strcmp(line, "end\n"))
+				return 5;
+		}
+		clearerr(stdin);
+	}
+}
+"""
+
+
+def test_ctrl_z_and_nobody_who_would_continue(build_image: Build) -> None:
+    """`ukcc run` leads the session: a process would not be stopped at all."""
+    image = build_image(STOPPABLE, name="stoppable")
+    with in_front_of([str(BIN / "ukcc"), "run", str(image)]) as person:
+        person.sees(b"ready\r\n")
+        person.type(b"\x1a")
+        person.sees(b"continued\r\n")
+        person.type(b"end\r")
+        person.sees(b"read end\r\n")
+        assert person.ends() == 5 and person.has_the_terminal_back
+
+
+def test_ctrl_z_gives_the_shell_its_terminal(build_image: Build) -> None:
+    image = build_image(STOPPABLE, name="stoppable")
+    with in_front_of(["/bin/bash", "--norc", "--noprofile", "-i"]) as person:
+        person.sees(PROMPT)
+        person.type(f"{BIN / 'ukcc'} run {image}\r".encode())
+        person.sees(b"ready\r\n")
+        person.type(b"\x1a")
+        person.sees(b"Stopped")
+        person.sees(PROMPT)
+        assert b"42\r\n" in person.does(b"echo $((6 * 7))")
+        person.type(b"fg\r")
+        person.sees(b"continued\r\n")
+        person.type(b"one\r")
+        person.sees(b"read one\r\n")
+
+        # in the background it runs on, and leaves the keyboard to the shell
+        person.type(b"\x1a")
+        person.sees(b"Stopped")
+        person.sees(PROMPT)
+        person.type(b"bg\r")
+        person.sees(b"continued\r")
+        person.type(b"\r")
+        person.sees(PROMPT)
+        assert b"54\r\n" in person.does(b"echo $((6 * 9))")
+        person.type(b"fg\r")
+        person.sees(b"fg\r\n")
+        person.sees(image.name.encode())
+        person.waits_until_raw()
+        person.type(b"end\r")
+        person.sees(b"read end\r\n")
+        person.sees(PROMPT)
+        assert b"5\r\n" in person.does(b"echo $?")
+
+
+def test_a_machine_that_was_stopped_can_be_ended(build_image: Build) -> None:
+    image = build_image(STOPPABLE, name="stoppable")
+    with in_front_of(["/bin/bash", "--norc", "--noprofile", "-i"]) as person:
+        person.sees(PROMPT)
+        name = f"stopped-{os.getpid()}"
+        person.type(f"{BIN / 'ukcc'} run --name {name} {image}\r".encode())
+        person.sees(b"ready\r\n")
+        person.type(b"\x1a")
+        person.sees(b"Stopped")
+        person.sees(PROMPT)
+        assert b"Exit 143 " in person.does(f"{BIN / 'ukcc'} stop -t 60 {name}".encode())

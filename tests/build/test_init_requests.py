@@ -1,4 +1,4 @@
-"""What PID 1 makes of the words on `ukcc.requests` (sysroot/init/requests.c)."""
+"""What PID 1 makes of the words on `ukcc.requests` (sysroot/init/request.c and requests.c)."""
 
 import os
 import subprocess
@@ -29,6 +29,11 @@ void report_stacks(void)
 	(void)!write(1, "stacks\n", 7);
 }
 
+void continue_job(void)
+{
+	(void)!write(1, "continued\n", 10);
+}
+
 void hold_still(int port)
 {
 	(void)!write(1, port < 0 ? "no port\n" : "held\n", 5);
@@ -54,19 +59,27 @@ pid_t __wrap_tcgetpgrp(int fd)
 
 int main(int argc, char **argv)
 {
+	struct timespec time;
 	int i;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
-	for (i = 1; i + 1 < argc; i += 2)
-		signals_go_to(atoi(argv[i]), atoi(argv[i + 1]));
+	for (i = 1; i + 1 < argc; i += 2) {
+		signals_are_of(atoi(argv[i + 1]));
+		signals_go_to(atoi(argv[i]));
+	}
 	while (watch_requests() >= 0)
 		serve_requests();
 	while (wait(NULL) > 0)
 		;
 	if (all_is_taken())
 		puts("taken");
+	if (time_was_told(&time))
+		printf("time %lld %ld\n", (long long)time.tv_sec, time.tv_nsec);
+	if (time_was_told(&time))
+		puts("again");
 	/* what came too early */
-	signals_go_to(55, 0);
+	signals_are_of(0);
+	signals_go_to(55);
 	return 0;
 }
 """
@@ -76,7 +89,7 @@ int main(int argc, char **argv)
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("requests")
     wraps = [f"-Wl,--wrap={name}" for name in ("kill", "ioctl", "tcgetpgrp")]
-    return build_driver(directory, DRIVER, ["requests.c"], *wraps)
+    return build_driver(directory, DRIVER, ["requests.c", "request.c"], *wraps)
 
 
 def done(driver: Path, pieces: "list[bytes]", *who: str) -> str:
@@ -105,7 +118,21 @@ def done(driver: Path, pieces: "list[bytes]", *who: str) -> str:
         (b"hold", "held\n"),
         (b"hold 1", ""),
         (b"taken", "taken\n"),
+        (b"continue", "continued\n"),
+        (b"time 0.000000000", "time 0 0\n"),
+        (b"time 1796040000.012345678", "time 1796040000 12345678\n"),
+        # only who holds still waits for it
+        (b"resumed 1.000000000 " + b"0f" * 32, ""),
         # bad words
+        (b"time 1", ""),
+        (b"time 1.", ""),
+        (b"time 1.5", ""),
+        (b"time 1.0000000000", ""),
+        (b"time -1.000000000", ""),
+        (b"time 1.000000000 ", ""),
+        (b"time 99999999999999999999.000000000", ""),
+        (b"continue 1", ""),
+        (b"continue ", ""),
         (b"", ""),
         (b" ", ""),
         (b"signal", ""),
@@ -120,8 +147,9 @@ def done(driver: Path, pieces: "list[bytes]", *who: str) -> str:
         (b"resize 0 10", ""),
         (b"resize 65536 10", ""),
         (b"taken now", ""),
-        (b"x" * 63, ""),
-        (b"x" * 64, ""),
+        (b"x" * 255, ""),
+        (b"x" * 256, ""),
+        (b"x" * 257, ""),
         (b"y" * 5000, ""),
         (bytes(set(range(256)) - {10}), ""),
         (b"taken\0", "taken\n"),
@@ -131,6 +159,67 @@ def test_a_line(driver: Path, line: bytes, what: str) -> None:
     assert done(driver, [line + b"\n"], "50", "0") == what
     # and the next one is understood whatever was before it
     assert done(driver, [line + b"\nsignal 1\n"], "50", "0").count("kill 50 1\n") == 1
+
+
+def test_of_two_times_the_later_counts(driver: Path) -> None:
+    lines = b"time 1.000000000\ntime 2.000000001\n"
+    assert done(driver, [lines], "50", "0") == "time 2 1\n"
+
+
+PARSER = r"""
+#include "init.h"
+#include <stdio.h>
+
+int main(void)
+{
+	struct host_request request;
+	struct lines lines = { .used = 0 };
+	int byte, i;
+
+	while ((byte = getchar()) != EOF) {
+		if (!add_to_line(&lines, byte))
+			continue;
+		if (parse_request(lines.text, &request)) {
+			puts("-");
+			continue;
+		}
+		printf("%d %ld ", request.ask == ASK_RESUMED, (long)request.time.tv_sec);
+		printf("%ld ", request.time.tv_nsec);
+		for (i = 0; i < SEED_BYTES; i++)
+			printf("%02x", request.seed[i]);
+		puts("");
+	}
+	return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_driver(tmp_path_factory.mktemp("parser"), PARSER, ["request.c"])
+
+
+SEED = bytes(range(32)).hex().encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"resumed 12.000000034 " + SEED, b"1 12 34 " + SEED),
+        (b"resumed 12.000000034 " + SEED[:-1], b"-"),
+        (b"resumed 12.000000034 " + SEED[:-1] + b"g", b"-"),
+        (b"resumed 12.000000034 " + SEED + b"0", b"-"),
+        (b"resumed 12.000000034 " + SEED.replace(b"0a", b"0A"), b"-"),
+        (b"resumed 12.000000034", b"-"),
+        (b"resumed 12.000000034 ", b"-"),
+        (b"resumed +12.000000034 " + SEED, b"-"),
+        (b"resumed 12.34 " + SEED, b"-"),
+        (b"resume 12.000000034 " + SEED, b"-"),
+    ],
+)
+def test_what_a_continued_machine_is_told(parser: Path, line: bytes, shown: bytes) -> None:
+    told = subprocess.run([parser], input=line + b"\n", capture_output=True)
+    assert (told.returncode, told.stdout, told.stderr) == (0, shown + b"\n", b"")
 
 
 def test_lines_in_pieces(driver: Path) -> None:

@@ -14,7 +14,7 @@ from image_samples import SAMPLES, make_sysroot, program
 from ukcc import cli
 from ukcc.image.pack import pack_image
 from ukcc.settings.limits import Limit
-from ukcc.vm import launch
+from ukcc.vm import dry_run, launch
 from ukcc.vm.options import RunOptions
 
 Run = Callable[..., RunOptions]
@@ -176,8 +176,8 @@ def test_what_the_user_says_counts_though_an_image_says_it(
 def test_the_dry_run_says_who_said_what(
     image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    would = launch.DryRun("qemu -kernel 'a b'", ("qemu", "-kernel", "a b"))
-    monkeypatch.setattr(launch, "dry_run", lambda options: would)
+    would = dry_run.DryRun("qemu -kernel 'a b'", ("qemu", "-kernel", "a b"))
+    monkeypatch.setattr(dry_run, "dry_run", lambda options: would)
     path = image.parent / "uk.toml"
     path.write_text('memory = 99\n[env]\nA = "1 2"\n')
     with pytest.raises(SystemExit):
@@ -199,10 +199,10 @@ def test_the_dry_run_says_who_said_what(
     assert answer.keys() == {"command", "settings"}
     # what has to run beside it is not in the VMM's words
     for would, further in (
-        (launch.DryRun("d & qemu", ("qemu",), (("d", "x"),)), {"daemons": [["d", "x"]]}),
-        (launch.DryRun('{"boot": 1}'), {"configuration": {"boot": 1}}),
+        (dry_run.DryRun("d & qemu", ("qemu",), (("d", "x"),)), {"daemons": [["d", "x"]]}),
+        (dry_run.DryRun('{"boot": 1}'), {"configuration": {"boot": 1}}),
     ):
-        monkeypatch.setattr(launch, "dry_run", lambda options, would=would: would)
+        monkeypatch.setattr(dry_run, "dry_run", lambda options, would=would: would)
         with pytest.raises(SystemExit):
             cli.main(["run", "--dry-run", "--json", str(image)])
         answer = json.loads(capsys.readouterr().out)

@@ -80,3 +80,19 @@ def test_lines_for_the_terminal_that_is_the_console() -> None:
     assert os.read(ours, 100) == b"one\r\ntwo\r\n"
     for fd in (source[0], ours, theirs):
         os.close(fd)
+
+
+def test_settled_when_all_that_came_is_passed_on() -> None:
+    source, target = os.pipe(), os.pipe()
+    os.set_blocking(target[0], False)
+    copy = Copy(source[0], target[1], lambda: None)
+    copy.settle()
+    for size in (1, 60_000):
+        os.write(source[1], b"x" * size)
+        copy.settle()
+        assert len(os.read(target[0], 100_000)) == size
+    os.close(source[1])
+    copy.thread.join()
+    copy.settle()
+    for fd in (source[0], *target):
+        os.close(fd)

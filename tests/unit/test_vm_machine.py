@@ -7,7 +7,8 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.facts import ImageFacts
-from ukcc.vm.launch import name_entries
+from ukcc.vm.guest import Guest
+from ukcc.vm.launch import argv0_of, name_entries
 from ukcc.vm.machine import Address, Machine, Network, Share
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_mib, default_memory_reason, plan_machine
@@ -200,6 +201,32 @@ def test_settings_files() -> None:
     assert files[".uk/args"] == b"\0\xff\0"
     assert files[".uk/env"] == b"A=b=c\0"
     assert files[".uk/settings"] == b"tty=raw\nstdin=null\n"
+
+
+def test_what_init_may_ask() -> None:
+    """Nothing of whoever pastes a command line: nobody is there to answer."""
+    assert settings_files(machine(), Terminal(), [], [])[".uk/answers"] == b""
+    files = settings_files(machine(), Terminal(), [], [], attended=True)
+    assert files[".uk/answers"] == b"clock\0"
+    files = settings_files(machine(), Terminal(True), [], [], attended=True)
+    assert files[".uk/answers"] == b"clock\0stopped\0"
+
+
+@pytest.mark.parametrize(
+    ("image", "given", "told"),
+    [
+        ("app", "", b"app"),
+        ("./app", "", b""),
+        ("/usr/bin/app", "", b""),
+        ("app", "-sh", b"-sh"),
+        ("/usr/bin/app", "\udcff", b"\xff"),
+    ],
+)
+def test_argv0(image: str, given: str, told: bytes) -> None:
+    options = RunOptions(image, guest=Guest(argv0=given))
+    assert argv0_of(options) == told
+    files = settings_files(machine(), Terminal(), [], [], argv0=told)
+    assert files.get(".uk/argv0", b"\0") == told + b"\0"
 
 
 def test_the_program_has_the_name_of_its_file() -> None:

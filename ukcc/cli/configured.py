@@ -20,8 +20,8 @@ from ukcc.settings import keys
 from ukcc.settings.document import NAME, Settings, parse_carried, read_settings
 from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 from ukcc.settings.layers import Merged, merge, merge_env
+from ukcc.vm.dry_run import DryRun
 from ukcc.vm.facts import read_metadata
-from ukcc.vm.launch import DryRun
 
 _MERGED = "ukcc.settings"
 _COMMAND_LINE = "command line"

@@ -11,11 +11,12 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.image.collect import parse_word
 from ukcc.image.files import FileSpec
 from ukcc.settings.limits import parse_limit
-from ukcc.settings.words import parse_hostname, parse_user, parse_workdir
+from ukcc.settings.words import parse_argv0, parse_hostname, parse_user, parse_workdir
 from ukcc.vm import guest
 from ukcc.vm.guest import Guest
 
 _OPTIONS = (
+    click.option("--argv0", metavar="NAME", help="What the application is told it is called."),
     click.option("--hostname", metavar="NAME", help="The machine's name."),
     click.option("--user", metavar="NAME|UID[:GROUP]", help="Who the application runs as."),
     click.option("--workdir", metavar="DIR", help="The application's working directory."),
@@ -41,6 +42,7 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def with_guest(
         *,
+        argv0: "str | None",
         hostname: "str | None",
         user: "str | None",
         workdir: "str | None",
@@ -53,6 +55,7 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         merged = configured.current()
         init = Guest(
+            argv0="" if argv0 is None else parse_argv0(argv0),
             hostname="" if hostname is None else parse_hostname(hostname),
             user="" if user is None else parse_user(user),
             workdir="" if workdir is None else parse_workdir(workdir),

@@ -11,6 +11,7 @@ from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.terminal import shown
 from ukcc.vm import confine, disks, launch, net_options, options, virtiofs
+from ukcc.vm import dry_run as rehearsal
 from ukcc.vm.guest import Guest
 from ukcc.vm.machine import AUTO
 from ukcc.vm.options import RunOptions
@@ -148,7 +149,7 @@ def command(
     if not dry_run:
         return launch.run(wanted)
     settings = configured.shown(context)
-    would = launch.dry_run(wanted)
+    would = rehearsal.dry_run(wanted)
     if as_json:
         click.echo(configured.shown_json(settings, would))
         return 0

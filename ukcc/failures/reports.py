@@ -17,6 +17,10 @@ CRASH, STACKS, MEMORY, DONE = "crash", "stacks", "memory", "done"
 SENT = "sent"
 # The guest stands still for a snapshot; the bytes sent, as above. It goes on after one.
 HELD, RESUMED = "held", "resumed"
+# Asked by init before the application starts: what time it is.
+CLOCK = "clock"
+# The application was stopped at a terminal; it waits for our word to go on.
+STOPPED = "stopped"
 # Made on the host: what QEMU's monitor said; the same with the console of a panic before it, and
 # a NUL between them.
 CPUS, PANIC = "cpus", "panic"
@@ -33,6 +37,8 @@ _LIMITS = {
     SENT: 64,
     HELD: 64,
     RESUMED: 0,
+    CLOCK: 0,
+    STOPPED: 64,
 }
 
 # What may wait until it is shown. An explanation takes a second, so guests can be faster.

@@ -111,6 +111,9 @@ def _has_ended(entry: Entry) -> MachineError:
 
 def _ask(entry: Entry, pidfd: int, line: str) -> None:
     """Silent when the machine ends by itself just now: that is what was wanted."""
+    # one that was stopped at its terminal hears nothing until it goes on
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(pidfd, signal.SIGCONT)
     try:
         said = control.ask(entry.path, line, lambda: not has_ended(pidfd, 0))
     except OSError as error:

@@ -71,6 +71,7 @@ RULES: Mapping[str, Rule] = {
     "accel": _INSIDE,
     "add-host": _INSIDE,
     "args": _INSIDE,
+    "argv0": _INSIDE,
     "dns": _INSIDE,
     "dns-search": _INSIDE,
     "env": _INSIDE,  # NAME=VALUE; a variable of the host's is refused by parse_carried

@@ -26,6 +26,7 @@ class Key(Record):
 KEYS = {
     "accel": Key(TEXT, ("auto", "kvm", "tcg")),
     "add-host": Key(TEXTS),
+    "argv0": Key(TEXT),
     "disk": Key(TEXTS),
     "dns": Key(TEXTS),
     "dns-search": Key(TEXTS),

@@ -21,6 +21,13 @@ def parse_hostname(text: str) -> str:
     return text
 
 
+def parse_argv0(text: str) -> str:
+    """A name for the program. Raises MachineError."""
+    if not text or "\0" in text:
+        raise MachineError(f"--argv0 {text!r}: it takes a name that is not empty")
+    return text
+
+
 def parse_user(text: str) -> str:
     """`NAME|UID[:GROUP]`; the machine looks the names up. Raises MachineError."""
     if not _USER.fullmatch(text):
@@ -37,6 +44,7 @@ def parse_workdir(text: str) -> str:
 
 # By key; the others' words are looked at when the image is run.
 PARSERS = {
+    "argv0": parse_argv0,
     "hostname": parse_hostname,
     "ulimit": parse_limit,
     "user": parse_user,

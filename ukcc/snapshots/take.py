@@ -62,6 +62,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
                 options,
                 facts.program,
                 [*contents.additions, *guest.seed()],
+                attended=True,
             ),
             interactive=False,
             stdin_port=True,

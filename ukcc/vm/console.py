@@ -11,11 +11,14 @@ import signal
 import socket
 import termios
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 STDIN, STDOUT = 0, 1
 _CHUNK = 4096
+_MOMENT = 0.02  # seconds
+_GLANCE = 100  # milliseconds between two looks at whose terminal it is
 
 # Indices of what tcgetattr() gives (termios(3)).
 _IFLAG, _OFLAG, _CFLAG, _LFLAG = 0, 1, 2, 3
@@ -32,6 +35,7 @@ class Console:
         stack.callback(self.guest_end.close)
         self._on_resize = on_resize
         self._mode = termios.tcgetattr(STDIN)
+        self._background = False
 
     @property
     def output(self) -> int:
@@ -49,10 +53,33 @@ class Console:
         self._resized()
         threading.Thread(target=self._copy_input, daemon=True).start()
 
+    def suspend(self) -> None:
+        """Stops this process and its job as Ctrl-Z does a program, until somebody continues it.
+
+        Where there is no job control (a session's leader, cron, SIGTSTP ignored) it returns at
+        once, as the kernel takes no notice of the signal then.
+        """
+        self._restore()
+        os.kill(0, signal.SIGTSTP)
+        # it may be taken by another thread; from then on it stops this one as well
+        while signal.SIGTSTP in signal.sigpending():
+            time.sleep(_MOMENT)
+        time.sleep(_MOMENT)
+        self._resumed()
+
+    def _is_ours(self) -> bool:
+        """Whether we are the terminal's foreground job: else to use it would stop us."""
+        try:
+            return os.tcgetpgrp(STDIN) == os.getpgrp()
+        except OSError:
+            return True  # not our controlling terminal, where nobody is stopped
+
     def _make_raw(self) -> None:
         termios.tcsetattr(STDIN, termios.TCSADRAIN, raw_mode(self._mode))
 
     def _restore(self) -> None:
+        if self._background:
+            return  # who has the terminal by now has set it as they like
         with contextlib.suppress(termios.error):  # it may have gone
             termios.tcsetattr(STDIN, termios.TCSADRAIN, self._mode)
 
@@ -62,7 +89,13 @@ class Console:
             self._on_resize(size.lines, size.columns)
 
     def _resumed(self, *_: Any) -> None:
-        """Whoever had the terminal while we were stopped has set it as they like."""
+        """Whoever had the terminal while we were stopped has set it as they like.
+
+        Continued in the background, we leave it alone until it is ours (`_copy_input`).
+        """
+        self._background = not self._is_ours()
+        if self._background:
+            return
         with contextlib.suppress(termios.error):
             self._make_raw()
         self._resized()
@@ -74,13 +107,22 @@ class Console:
         poll.register(self._ours, 0)
         with contextlib.suppress(OSError):
             while True:
-                ready = dict(poll.poll())
+                ready = dict(poll.poll(_GLANCE if self._background else None))
                 if self._ours.fileno() in ready:
                     return
+                if self._background:
+                    self._wait_for_turn()
+                    continue
                 data = os.read(STDIN, _CHUNK)
                 if not data:
                     return
                 self._ours.sendall(data)
+
+    def _wait_for_turn(self) -> None:
+        """A shell's `fg` sends no signal to a job that runs already."""
+        time.sleep(_GLANCE / 1000)
+        if self._is_ours():
+            self._resumed()
 
 
 def raw_mode(mode: "list[Any]") -> "list[Any]":

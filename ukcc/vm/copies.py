@@ -3,15 +3,18 @@
 import contextlib
 import errno
 import os
+import select
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from ukcc.vm.console import with_line_ends
 
 _STDIN = 0
 _CHUNK = 65536
+_MOMENT = 0.005  # seconds
 _TAIL = 65536  # bytes that are kept of what was said
 _LONGEST_LINE = 65536  # bytes of one that waits for its end
 _GRACE = 5.0  # seconds for a reader who may never come
@@ -75,6 +78,7 @@ class Copy:
         self._source, self._target, self._on_broken = source, target, on_broken
         self._by_lines = by_lines
         self._lines = WholeLines() if by_lines else None
+        self._received = 0
         self._passed_on = 0
         self._progress = threading.Condition()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -87,6 +91,14 @@ class Copy:
         """
         with self._progress:
             return self._progress.wait_for(lambda: self.broken or self._passed_on >= count, seconds)
+
+    def settle(self) -> None:
+        """Until all that has come so far has been passed on."""
+        while not self.broken and self.thread.is_alive():
+            with self._progress:
+                if self._received == self._passed_on and not _is_readable(self._source, 0):
+                    return
+            time.sleep(_MOMENT)
 
     def look_for(self, text: bytes, on_found: Callable[[], None]) -> None:
         """Calls that, in whatever thread, when the text has come or comes; perhaps twice."""
@@ -118,8 +130,13 @@ class Copy:
             yield self._lines.rest()
 
     def _read(self) -> bytes:
+        """The next bytes, counted as soon as they are not the source's any more."""
+        _is_readable(self._source, None)
         try:
-            return os.read(self._source, _CHUNK)
+            with self._progress:
+                data = os.read(self._source, _CHUNK)
+                self._received += len(data)
+                return data
         except ConnectionResetError:
             return b""  # a socket's other end has gone with bytes of ours unread
 
@@ -153,6 +170,13 @@ class Collector:
     def _run(self) -> None:
         while data := os.read(self._source, _CHUNK):
             self._take(data)
+
+
+def _is_readable(fd: int, timeout: "float | None") -> bool:
+    """Waits so many seconds for it; None: for ever."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 class Copies:

@@ -33,8 +33,8 @@ _SEED_BYTES = 64
 class Guest:
     """What init is told beside the machine's own shape. An empty text: init's default.
 
-    user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name below ZONES; files_from: who asked for
-    the files, as an error names it.
+    argv0: the application's argv[0]; user: `NAME|UID[:GROUP]`; workdir: absolute; zone: a name
+    below ZONES; files_from: who asked for the files, as an error names it.
     """
 
     hostname: str = ""
@@ -45,6 +45,7 @@ class Guest:
     files: tuple[FileSpec, ...] = ()
     files_from: str = "--file"
     steps: tuple[Step, ...] = ()
+    argv0: str = ""
 
 
 PLAIN = Guest()

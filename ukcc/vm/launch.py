@@ -2,16 +2,14 @@
 
 import contextlib
 import errno
-import hashlib
 import os
-import shlex
 import signal
 import socket
 import stat
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ukcc import paths
@@ -21,25 +19,24 @@ from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.terminal import shown
-from ukcc.vm import backlog, confine, guard, guest, panics, ports, process, taps, trace, virtiofs
+from ukcc.vm import backlog, confine, guest, panics, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import Contents, read_contents, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
-from ukcc.vm.diskfile import ROOT, in_use, opened, prepared
+from ukcc.vm.diskfile import ROOT, in_use, opened
 from ukcc.vm.disks import Disk
-from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
+from ukcc.vm.facts import kernel_has_virtiofs
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import LOOPBACK, RunOptions
-from ukcc.vm.plan import default_memory_reason, plan_machine
-from ukcc.vm.private_dir import private_directory
+from ukcc.vm.plan import plan_machine
 from ukcc.vm.process import Outcome
-from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.qemu import qemu_argv
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, check_vsock, vmm_text
+from ukcc.vm.vmm import check_vsock
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -55,7 +52,7 @@ def run(options: RunOptions) -> int:
     contents = read_contents(options, trace.prepare(options.trace))
     image, facts = contents.image, contents.facts
     terminal = Terminal() if options.detach else host_terminal()
-    options = replace(options, share_by=_way(options, image))
+    options = replace(options, share_by=share_way(options, image))
     # the cheap mistakes are found before the probe, which takes its time
     plan_machine(options, facts, "tcg")
     check_host(options)
@@ -79,7 +76,7 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
     if options.gdb_port is not None:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
 
-        _say(gdb_line(options.image, image, options.gdb_port, facts))
+        say(gdb_line(options.image, image, options.gdb_port, facts))
     shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
 
     def start(hooks: supervise.Hooks) -> int:
@@ -92,7 +89,7 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
             connected = replace(connected, shares=serving.shares)
             confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
             for note in serving.notes:
-                _say(note)
+                say(note)
             outcome = process.execute(
                 lambda endpoints: filtered_argv(
                     qemu_rules(connected), qemu_argv(connected, endpoints)
@@ -103,6 +100,7 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
                     options,
                     facts.program,
                     [*contents.additions, *guest.seed()],
+                    attended=True,
                 ),
                 interactive=terminal.interactive,
                 stdin_port=machine.stdin_port,
@@ -141,11 +139,6 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
     )
 
 
-def _accel(options: RunOptions) -> str:
-    """Another VMM than QEMU has KVM, whether it works here or not."""
-    return choose(options.accel) if options.vmm == QEMU else "kvm"
-
-
 def with_host(machine: Machine, image: str) -> Machine:
     """With the whole image, and the host's counter. KVM tells its guests the latter itself."""
     return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
@@ -169,83 +162,14 @@ def lengthen_queues(pid: int, options: RunOptions) -> None:
         backlog.lengthen(pid, endpoints)
 
 
-@dataclass(frozen=True)
-class DryRun:
-    """What `run` would do.
-
-    text: one line for a shell, or another VMM's configuration; command: QEMU's words or the other
-    VMM's, none if it has but a configuration; daemons: commands that serve shares beside it.
-    """
-
-    text: str
-    command: tuple[str, ...] = ()
-    daemons: tuple[tuple[str, ...], ...] = ()
-
-
-def dry_run(options: RunOptions) -> DryRun:
-    """What `run` would do, done by nobody.
-
-    The line can be pasted: the archive of the settings is written to a file whose name comes from
-    its contents, in the directory for temporary files, and stays there.
-    """
-    if options.vmm != QEMU:
-        check_vmm(options.vmm, options)
-    contents = read_contents(options, trace.prepare(options.trace))
-    image, facts = contents.image, contents.facts
-    terminal = host_terminal() if options.vmm == QEMU else Terminal()
-    serving = virtiofs.planned(options.shares, _way(options, image))
-    options = replace(
-        options,
-        disks=tuple(prepared(disk, make=False) for disk in options.disks),
-        shares=serving.shares,
-    )
-    machine = with_host(plan_machine(options, facts, _accel(options)), image)
-    machine = taps.named(machine, options.image)
-    archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
-    # What the line opens beside it (the record, sockets) has guessable names as well.
-    name = hashlib.sha256(archive).hexdigest()[:16]
-    path = private_directory() / f"{name}.cpio"
-    _write_anew(path, archive)
-    daemons = virtiofs.commands(options.shares, path.parent, name)
-    _say(f"memory: {_memory_reason(machine, options, facts)}")
-    _say(f"settings: {path} (temporary)")
-    for note in serving.notes:
-        _say(note)
-    if options.vmm != QEMU:
-        text = vmm_text(options.vmm, machine, path)
-        return DryRun(text, () if options.vmm == FIRECRACKER else tuple(shlex.split(text)))
-    endpoints = Endpoints(
-        initrd=str(path),
-        record=str(path.with_suffix(".record")),
-        trace=str(path.with_suffix(".trace")),
-        virtiofs=tuple(f"path={place}" for place in daemons),
-    )
-    words, notes = confine.pasted_words(machine, options.qemu_user)
-    for note in notes:
-        _say(note)
-    if confine.closes_loopback(machine):
-        _say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
-    command = filtered_argv(qemu_rules(machine), [*qemu_argv(machine, endpoints), *words])
-    text = virtiofs.paste_prefix(daemons) + shlex.join(command)
-    return DryRun(text, tuple(command), tuple(tuple(argv) for argv in daemons.values()))
-
-
-def _pasted_guard(directory: Path) -> str:
-    """Writes the guard to a file for a QEMU that is started by hand; its name, for a shell."""
-    digest = hashlib.sha256(guard.LIBRARY).hexdigest()[:16]
-    path = directory / f"ukcc-{os.getuid()}-{digest}.so"
-    _write_anew(path, guard.LIBRARY)
-    return shlex.quote(guard.preload(str(path)))
-
-
-def _way(options: RunOptions, image: str) -> str:
+def share_way(options: RunOptions, image: str) -> str:
     """How the whole image's kernel can have the shares."""
     if not options.shares:
         return options.share_by
     way = virtiofs.way_for(options.share_by, kernel_has_virtiofs(image))
     if way != options.share_by:
         for note in virtiofs.lossy(options.shares, "the image's kernel has no virtio-fs"):
-            _say(note)
+            say(note)
     return way
 
 
@@ -255,15 +179,38 @@ def settings_archive(
     options: RunOptions,
     program: str = "",
     more: Iterable[cpio.Entry] = (),
+    *,
+    attended: bool = False,
 ) -> bytes:
-    """The second archive, in bytes. program: its path in the image, where that is known."""
-    lines = guest.settings_lines(options.guest)
-    files = settings_files(machine, terminal, options.arguments, options.environment, lines)
+    """The second archive, in bytes. program: its path in the image, where that is known.
+
+    attended: the machine runs now, and its init may ask us.
+    """
+    files = settings_files(
+        machine,
+        terminal,
+        options.arguments,
+        options.environment,
+        guest.settings_lines(options.guest),
+        attended=attended,
+        argv0=argv0_of(options),
+    )
     entries = [cpio.regular(path, data) for path, data in files.items()]
     entries += name_entries(Path(options.image).name, program)
     entries += more
     known = guest.directories(machine.image) if options.guest.files else {}
     return cpio.archive(cpio.with_parents(entries, known))
+
+
+def argv0_of(options: RunOptions) -> bytes:
+    """The application's argv[0]; empty for its path in the machine.
+
+    As on Linux, who names a file by a path is told a path: the one that leads there in the machine,
+    where ours would lead nowhere. A bare name stays one, and PATH leads to it.
+    """
+    if options.guest.argv0:
+        return os.fsencode(options.guest.argv0)
+    return b"" if "/" in options.image else os.fsencode(options.image)
 
 
 def name_entries(name: str, program: str) -> list[cpio.Entry]:
@@ -321,7 +268,7 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     """What the outcome means; raises MachineError when the application's status is not known."""
     record = parse_record(outcome.record)
     for note in record.notes:
-        _say(note)
+        say(note)
     if outcome.unwritten:
         raise MachineError(f"{options.image}: its output cannot be written: {outcome.unwritten}")
     if outcome.stopped_by:
@@ -335,7 +282,7 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     if record.status is not None:
         if options.trace and not outcome.traced and not record.notes:
             # init says why it traces nothing; one that knows nothing of it says nothing
-            _say("nothing was traced: the image's init is older than --trace; link the image again")
+            say("nothing was traced: the image's init is older than --trace; link the image again")
         return record.status
     if outcome.panicked:
         why = panics.reason(outcome.console)
@@ -359,15 +306,6 @@ def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:
     return "the machine ended without saying how the application did"
 
 
-def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
-    if options.memory_mib is None:
-        return f"{machine.memory_mib} MiB: {default_memory_reason(facts)}"
-    least = (
-        f"the image needs {facts.memory_min_mib}" if facts.memory_min_mib else "no minimum known"
-    )
-    return f"{machine.memory_mib} MiB (-m; {least})"
-
-
 def _stdin_is_empty() -> bool:
     """Whether standard input is closed or /dev/null: then no port is worth its while."""
     try:
@@ -377,13 +315,5 @@ def _stdin_is_empty() -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
 
 
-def _write_anew(path: Path, data: bytes) -> None:
-    """In place of one by the same name."""
-    path.unlink(missing_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-
-
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(f"ukcc run: {shown(line)}", file=sys.stderr, flush=True)

@@ -175,6 +175,8 @@ def execute(
             if console:
                 console.start(stack)
                 copies.console = copies.add_fd(console.output, STDOUT)
+                if watch:
+                    watch.on_stopped = lambda: _suspend(copies.console, console)
             by_lines = trace_to == STDERR
             if output and errors:
                 running.streams = (
@@ -234,6 +236,12 @@ def _no_forward(signum: int) -> bool:
 
 def _no_resize(rows: int, columns: int) -> None:
     """A guest that listens to nobody keeps its terminal's size."""
+
+
+def _suspend(output: Copy, console: Console) -> None:
+    """The application was stopped: we stop, as it would, when all it has written is shown."""
+    output.settle()
+    console.suspend()
 
 
 @dataclass(frozen=True)

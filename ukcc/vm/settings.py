@@ -60,16 +60,31 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _answers(terminal: Terminal) -> list[bytes]:
+    """The reports that init may wait for an answer to (ukcc/vm/watch.py)."""
+    return [b"clock", b"stopped"] if terminal.interactive else [b"clock"]
+
+
 def settings_files(
     machine: Machine,
     terminal: Terminal,
     arguments: Iterable[bytes],
     environment: Iterable[tuple[bytes, bytes]],
     more: Iterable[str] = (),
+    *,
+    attended: bool = False,
+    argv0: bytes = b"",
 ) -> dict[str, bytes]:
-    """The files of the archive: path without the leading slash -> contents. more: further lines."""
+    """The files of the archive: path without the leading slash -> contents.
+
+    more: further lines of the settings; attended: the machine runs now, and we answer what its init
+    reports; argv0: empty for the program's path.
+    """
     text = "".join(line + "\n" for line in (*settings_lines(machine, terminal), *more))
+    named = {".uk/argv0": argv0 + b"\0"} if argv0 else {}
     return {
+        **named,
+        ".uk/answers": encode_entries(_answers(terminal) if attended else []),
         ".uk/args": encode_entries(arguments),
         ".uk/env": encode_environment(environment),
         ".uk/settings": text.encode("utf-8", "surrogateescape"),

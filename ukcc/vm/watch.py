@@ -9,14 +9,17 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from ukcc.failures.reports import (
+    CLOCK,
     CPUS,
     DONE,
     NOTICE,
     SENT,
     STACKS,
+    STOPPED,
     Backlog,
     Parser,
     Report,
@@ -27,6 +30,7 @@ from ukcc.vm.events import Events
 _CHUNK = 65536
 _REQUEST = b"stacks\n"
 _TAKEN = b"taken\n"
+_CONTINUE = b"continue\n"
 _BEGINNING = 8.0  # seconds in which a living guest begins to answer, slow emulation included
 _ANSWER = 12.0  # and in which it has answered
 _EXPLAINING = 60.0  # seconds that the reports may still take when the machine has ended
@@ -50,6 +54,9 @@ class Watch:
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
         self.events = Events(stack, self.look_at_cpus)
         self.cpus = b""
+        # returns when an application that was stopped is to go on
+        self.on_stopped: Callable[[], None] = lambda: None
+        self._stopping = threading.Lock()  # held while it is being waited for
         self._looking = threading.Lock()
         # whether what the guest has sent to each output arrives within so many seconds
         self.on_sent: Callable[[list[int], float], bool] = lambda counts, seconds: True
@@ -120,8 +127,13 @@ class Watch:
         except OSError:
             return False
 
+    def tell_time(self) -> None:
+        """Tells the guest what time it is."""
+        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+        self.say(b"time %d.%09d\n" % (seconds, nanoseconds))
+
     def look(self) -> None:
-        """The same, and waits for the answer; QEMU answers if the guest does not."""
+        """As `ask`, and waits for the answer; QEMU answers if the guest does not."""
         self._heard.clear()
         self._done.clear()
         self.ask()
@@ -177,6 +189,12 @@ class Watch:
                 self._sent = counts  # the newest counts: what was sent only grows
                 self._news.notify_all()
             return
+        if report.kind == CLOCK:
+            self.tell_time()
+            return
+        if report.kind == STOPPED:
+            self._continue_later()
+            return
         if report.kind == STACKS:
             if self._stacks_wanted <= 0:
                 self._notice("passed over: stacks that nobody has asked for, or too many")
@@ -220,6 +238,19 @@ class Watch:
                     self._sent = None
             with contextlib.suppress(OSError):
                 self._requests.sendall(_TAKEN)
+
+    def _continue_later(self) -> None:
+        """In a thread of its own, since it may take any time; one, however often the guest asks."""
+
+        def wait_and_continue() -> None:
+            try:
+                self.on_stopped()
+                self.say(_CONTINUE)
+            finally:
+                self._stopping.release()
+
+        if self._stopping.acquire(blocking=False):
+            threading.Thread(target=wait_and_continue, daemon=True).start()
 
     def _show(self) -> None:
         while True:

@@ -14,6 +14,7 @@
 #define PAGES 16
 
 static atomic_int done, signals;
+static pid_t parent;
 
 static void on_signal(int number)
 {
@@ -77,7 +78,7 @@ static void *work(void *name)
 		CHECK(pages != MAP_FAILED);
 		for (int i = 0; i < PAGES; i++) {
 			pages[i * 4096] = (char)round;
-			CHECK(getppid() == 1);
+			CHECK(getppid() == parent);
 			CHECK(!red_zone(round * 0x0101010101010101));
 		}
 		for (int i = 0; i < PAGES; i++)
@@ -93,6 +94,7 @@ int main(int argc, char **argv)
 	long least = argc > 2 ? atol(argv[2]) : 0;
 	pthread_t thread[2];
 
+	parent = getppid();
 	signal(SIGUSR1, on_signal);
 	for (int i = 0; i < 2; i++)
 		CHECK(!pthread_create(&thread[i], NULL, work, NULL));

@@ -147,7 +147,7 @@ static void check_defaults(int argc)
 #endif
 	CHECK(argc == 2);
 	CHECK(getuid() == 0 && getgid() == 0);
-	CHECK(!strcmp(getenv("HOME"), "/"));
+	CHECK(!strcmp(getenv("HOME"), "/root") && is("/root", S_IFDIR | 0700, 0, 0));
 	CHECK(!gethostname(text, sizeof(text)) && !strcmp(text, "setup"));
 	CHECK(getcwd(text, sizeof(text)) && !strcmp(text, "/"));
 	CHECK(limited(RLIMIT_NOFILE, 1024, 524288));
@@ -168,7 +168,7 @@ static void step(const char *name)
 
 static void first_step(void)
 {
-	CHECK(getuid() == 0 && !strcmp(getenv("HOME"), "/") && !getenv("STEP"));
+	CHECK(getuid() == 0 && !strcmp(getenv("HOME"), "/root") && !getenv("STEP"));
 	step("first");
 	CHECK(!chmod(ORDER, 0666));
 }

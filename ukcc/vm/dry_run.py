@@ -1,0 +1,114 @@
+"""`ukcc run --dry-run`: the command line of a run, for a shell."""
+
+import hashlib
+import os
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ukcc.vm import confine, guard, taps, trace, virtiofs
+from ukcc.vm.accel import choose
+from ukcc.vm.contents import read_contents
+from ukcc.vm.diskfile import prepared
+from ukcc.vm.facts import ImageFacts
+from ukcc.vm.launch import host_terminal, say, settings_archive, share_way, with_host
+from ukcc.vm.machine import Machine
+from ukcc.vm.options import RunOptions
+from ukcc.vm.plan import default_memory_reason, plan_machine
+from ukcc.vm.private_dir import private_directory
+from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.settings import Terminal
+from ukcc.vm.share_filter import filtered_argv
+from ukcc.vm.share_rules import qemu_rules
+from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, vmm_text
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What `run` would do.
+
+    text: one line for a shell, or another VMM's configuration; command: QEMU's words or the other
+    VMM's, none if it has but a configuration; daemons: commands that serve shares beside it.
+    """
+
+    text: str
+    command: tuple[str, ...] = ()
+    daemons: tuple[tuple[str, ...], ...] = ()
+
+
+def dry_run(options: RunOptions) -> DryRun:
+    """What `run` would do, done by nobody.
+
+    The line can be pasted: the archive of the settings is written to a file whose name comes from
+    its contents, in the directory for temporary files, and stays there.
+    """
+    if options.vmm != QEMU:
+        check_vmm(options.vmm, options)
+    contents = read_contents(options, trace.prepare(options.trace))
+    image, facts = contents.image, contents.facts
+    terminal = host_terminal() if options.vmm == QEMU else Terminal()
+    serving = virtiofs.planned(options.shares, share_way(options, image))
+    options = replace(
+        options,
+        disks=tuple(prepared(disk, make=False) for disk in options.disks),
+        shares=serving.shares,
+    )
+    machine = with_host(plan_machine(options, facts, _accel(options)), image)
+    machine = taps.named(machine, options.image)
+    archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
+    # What the line opens beside it (the record, sockets) has guessable names as well.
+    name = hashlib.sha256(archive).hexdigest()[:16]
+    path = private_directory() / f"{name}.cpio"
+    _write_anew(path, archive)
+    daemons = virtiofs.commands(options.shares, path.parent, name)
+    say(f"memory: {_memory_reason(machine, options, facts)}")
+    say(f"settings: {path} (temporary)")
+    for note in serving.notes:
+        say(note)
+    if options.vmm != QEMU:
+        text = vmm_text(options.vmm, machine, path)
+        return DryRun(text, () if options.vmm == FIRECRACKER else tuple(shlex.split(text)))
+    endpoints = Endpoints(
+        initrd=str(path),
+        record=str(path.with_suffix(".record")),
+        trace=str(path.with_suffix(".trace")),
+        virtiofs=tuple(f"path={place}" for place in daemons),
+    )
+    words, notes = confine.pasted_words(machine, options.qemu_user)
+    for note in notes:
+        say(note)
+    if confine.closes_loopback(machine):
+        say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
+    command = filtered_argv(qemu_rules(machine), [*qemu_argv(machine, endpoints), *words])
+    text = virtiofs.paste_prefix(daemons) + shlex.join(command)
+    return DryRun(text, tuple(command), tuple(tuple(argv) for argv in daemons.values()))
+
+
+def _pasted_guard(directory: Path) -> str:
+    """Writes the guard to a file for a QEMU that is started by hand; its name, for a shell."""
+    digest = hashlib.sha256(guard.LIBRARY).hexdigest()[:16]
+    path = directory / f"ukcc-{os.getuid()}-{digest}.so"
+    _write_anew(path, guard.LIBRARY)
+    return shlex.quote(guard.preload(str(path)))
+
+
+def _accel(options: RunOptions) -> str:
+    """Another VMM than QEMU has KVM, whether it works here or not."""
+    return choose(options.accel) if options.vmm == QEMU else "kvm"
+
+
+def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
+    if options.memory_mib is None:
+        return f"{machine.memory_mib} MiB: {default_memory_reason(facts)}"
+    least = (
+        f"the image needs {facts.memory_min_mib}" if facts.memory_min_mib else "no minimum known"
+    )
+    return f"{machine.memory_mib} MiB (-m; {least})"
+
+
+def _write_anew(path: Path, data: bytes) -> None:
+    """In place of one by the same name."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
