@@ -32,14 +32,14 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* In a machine, whose PID 1 is our parent, the network is the host's alone. */
+/* In a machine, where init has left the program's name, the network is the host's alone. */
 static int listen_at(const char *port)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_port = htons(atoi(port)),
 		.sin_addr.s_addr =
-			htonl(getppid() == 1 ? INADDR_ANY : INADDR_LOOPBACK),
+			htonl(access("/.uk/program", F_OK) ? INADDR_LOOPBACK : INADDR_ANY),
 	};
 	int one = 1;
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
