@@ -1,10 +1,12 @@
 """One input through one target: what may come out, and how much memory it may take."""
 
 import importlib
+import os
 import random
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ukcc.errors import UkccError
 
@@ -56,3 +58,14 @@ def pieces(data: bytes) -> Iterator[bytes]:
         size = sizes.choice((1, 2, 7, 64, 1000, 100_000))
         yield data[at : at + size]
         at += size
+
+
+@contextmanager
+def as_file(data: bytes) -> "Iterator[str]":
+    """The path of a regular file with these bytes, which is in no directory."""
+    fd = os.memfd_create("fuzz", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, data)
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)

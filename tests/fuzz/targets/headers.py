@@ -1,0 +1,27 @@
+"""ELF headers on the link path, and a file without its debug information."""
+
+from ukcc.image.debug import stripped
+from ukcc.image.headers import PT_LOAD, parse_headers
+from ukcc.image.loader_tags import read_interpreter, read_loader_tags
+
+
+def check(data: bytes) -> None:
+    """No byte outside the file is asked for; what is stripped can be read again, as loaded."""
+
+    def read(offset: int, count: int) -> bytes:
+        assert offset >= 0 and count >= 0 and offset + count <= max(len(data), 64)
+        return data[offset : offset + count]
+
+    headers = parse_headers(read, len(data), "x")
+    for name in (".text", ".uk.archive", ""):
+        headers.section(name)
+    less = stripped(read, headers, "x")
+    again = parse_headers(lambda at, count: less[at : at + count], len(less), "x")
+    loads = [p for p in headers.phdrs if p.type == PT_LOAD and p.offset >= 64]
+    for before, after in zip(headers.phdrs, again.phdrs, strict=True):
+        assert before == after
+    if headers.ehdr.phoff >= 64 or not headers.phdrs:
+        for p in loads:
+            assert less[p.offset : p.offset + p.filesz] == data[p.offset : p.offset + p.filesz]
+    read_interpreter(read, headers, "x")
+    read_loader_tags(read, headers, "x")
