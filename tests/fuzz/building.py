@@ -1,4 +1,4 @@
-"""Builds a target in C: files of sysroot/init and a small driver, with ASan and UBSan."""
+"""Builds a target in C, which has files of sysroot/init in it, with ASan and UBSan."""
 
 import subprocess
 from pathlib import Path
@@ -29,6 +29,5 @@ def runner(target: Target, directory: Path) -> Path:
 def compile_with(command: "list[str | Path]", target: Target, program: Path) -> None:
     """What both have in common."""
     init = Path(paths.data_dir("sysroot")) / "init"
-    sources = [HERE / "init" / f"{target.name}.c", *(init / part for part in target.parts)]
     flags = ["-g", "-O1", *_WARNINGS, "-fno-sanitize-recover=all", f"-I{init}"]
-    subprocess.run([*command, *flags, *sources, "-o", program], check=True)
+    subprocess.run([*command, *flags, HERE / "init" / f"{target.name}.c", "-o", program], check=True)

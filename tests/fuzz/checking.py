@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unicodedata import category
 
 from ukcc.errors import UkccError
 
@@ -14,6 +15,7 @@ Check = Callable[[bytes], None]
 
 # A parser may hold a few copies of its input, some of them as Python's objects.
 _MEMORY_FIXED, _MEMORY_FACTOR = 8 << 20, 128
+_CONTROL = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 _MEASURED_EACH = 64  # tracemalloc is slow; by the input, so that a finding comes again
 
 
@@ -47,7 +49,12 @@ def _run(check: Check, data: bytes) -> None:
         check(data)
     except UkccError as error:
         line = error.line("ukcc")
-        assert "\n" not in line and "\x1b" not in line, f"not one line for a terminal: {line!r}"
+        assert not _CONTROL & set(line), f"not one line for a terminal: {line!r}"
+
+
+def moves_nothing(line: str) -> bool:
+    """Whether a terminal shows it as one line of text: neither control nor format nor separator."""
+    return not any(category(char)[0] == "C" or category(char) in ("Zl", "Zp") for char in line)
 
 
 def pieces(data: bytes) -> Iterator[bytes]:

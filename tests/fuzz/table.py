@@ -11,14 +11,13 @@ CORPUS = HERE / "corpus"
 class Target:
     """Python: `targets/NAME.py`, whose `check(data)` raises nothing but UkccError.
 
-    parts: of a target in C, `init/NAME.c` and these files of sysroot/init beside it. longest:
-    bytes of an input. reads: for the tables.
+    C: `init/NAME.c`, which includes files of sysroot/init. longest: bytes of an input; reads: for
+    the tables.
     """
 
     name: str
     reads: str
     longest: int = 4096
-    parts: tuple[str, ...] = ()
 
     @property
     def is_c(self) -> bool:
@@ -53,6 +52,13 @@ TARGETS = (
     Target("qcow2", "headers of qcow2 images", 8192),
     Target("disk", "the first bytes of disks"),
     Target("accounts", "passwd and group of an image"),
+    Target("dhcp_answer", "init: answers by DHCP", 1500),
+    Target("router", "init: announcements of routers", 600),
+    Target("netlink_answer", "init: the kernel's answers by netlink", 300),
+    Target("settings", "init: settings, arguments, variables, the kernel's command line"),
+    Target("request_lines", "init: what the host asks for", 2048),
+    Target("passwd", "init: passwd, group and a user", 2048),
+    Target("coredump", "init: a core and the maps of the process", 8192),
 )
 
 

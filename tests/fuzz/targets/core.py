@@ -1,5 +1,7 @@
 """A trimmed core, and what is said of it before any file is looked at."""
 
+from fuzz.checking import moves_nothing
+
 from ukcc.failures import text
 from ukcc.failures.core import parse_core
 from ukcc.failures.explain import brief
@@ -13,7 +15,7 @@ def check(data: bytes) -> None:
     """The lines can be made, and can be shown."""
     core = parse_core(data)
     for line in brief(core):
-        assert shown(line).isprintable()
+        assert moves_nothing(shown(line))
     threads, left = text.shown_threads(core)
     assert len(threads) + left == len(core.threads)
     for thread in threads:

@@ -9,7 +9,7 @@ def check(data: bytes) -> None:
     """No byte outside the file is asked for; what is stripped can be read again, as loaded."""
 
     def read(offset: int, count: int) -> bytes:
-        assert offset >= 0 and count >= 0 and offset + count <= max(len(data), 64)
+        assert count == 0 or (offset >= 0 < count and offset + count <= max(len(data), 64))
         return data[offset : offset + count]
 
     headers = parse_headers(read, len(data), "x")
@@ -18,9 +18,8 @@ def check(data: bytes) -> None:
     less = stripped(read, headers, "x")
     again = parse_headers(lambda at, count: less[at : at + count], len(less), "x")
     loads = [p for p in headers.phdrs if p.type == PT_LOAD and p.offset >= 64]
-    for before, after in zip(headers.phdrs, again.phdrs, strict=True):
-        assert before == after
-    if headers.ehdr.phoff >= 64 or not headers.phdrs:
+    if headers.ehdr.phoff >= 64:
+        assert again.phdrs == headers.phdrs
         for p in loads:
             assert less[p.offset : p.offset + p.filesz] == data[p.offset : p.offset + p.filesz]
     read_interpreter(read, headers, "x")
