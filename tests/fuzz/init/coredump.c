@@ -130,9 +130,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	dump.pid = 34;
 	dump.mem = -1;
 	read_maps(&dump);
-	for (i = 0; i < dump.nr_maps; i++)
-		if (dump.map[i].end - dump.map[i].start > LARGEST_MAP)
-			dump.map[i].end = dump.map[i].start + LARGEST_MAP;
+	/* the kernel's maps are of whole pages, in order, and below the kernel */
+	for (i = 0; i < dump.nr_maps; i++) {
+		struct map *map = dump.map + i;
+
+		map->start = (map->start & (1UL << 47) - 1) & -PAGE;
+		if (i && map->start < map[-1].end)
+			map->start = map[-1].end;
+		map->end &= -PAGE;
+		if (map->end <= map->start)
+			map->end = map->start + PAGE;
+		if (map->end - map->start > LARGEST_MAP)
+			map->end = map->start + LARGEST_MAP;
+	}
 	if (!read_notes(0, &dump.notes)) {
 		keep_stacks(&dump);
 		keep_vdso(&dump);

@@ -67,8 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	free(env);
 	free(entries);
 
+	len = strlen(more);
 	words = words_after_dashes(more);
-	check_vector(words, more, strlen(more) + 1 + 1);
+	check_vector(words, more, len);
 	free(words);
 	free(more);
 	return 0;
