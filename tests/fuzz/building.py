@@ -30,4 +30,6 @@ def compile_with(command: "list[str | Path]", target: Target, program: Path) -> 
     """What both have in common."""
     init = Path(paths.data_dir("sysroot")) / "init"
     flags = ["-g", "-O1", *_WARNINGS, "-fno-sanitize-recover=all", f"-I{init}"]
-    subprocess.run([*command, *flags, HERE / "init" / f"{target.name}.c", "-o", program], check=True)
+    subprocess.run(
+        [*command, *flags, HERE / "init" / f"{target.name}.c", "-o", program], check=True
+    )

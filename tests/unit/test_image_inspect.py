@@ -10,8 +10,8 @@ from image_samples import BASE, SAMPLES, TEXT, companions, make_sysroot, program
 
 from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image import archives
-from ukcc.image.elf import open_elf
+from ukcc.image import archives, sites
+from ukcc.image.elf import Function, Section, open_elf
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import pack_image
 from ukcc.image.sites import INITIALISER_NAME, find_sites
@@ -119,6 +119,43 @@ def test_an_operand_is_no_system_call(tmp_path: Path) -> None:
     """lea 0x5050f(%rip),%rsi holds the bytes 0f 05."""
     redirected, raw = sites_of(b"\x90" * 20 + bytes.fromhex("488d350f050500") + b"\xc3", tmp_path)
     assert (redirected, raw) == ((), [])
+
+
+def test_many_sites_in_one_function_are_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = 0
+    decode = sites._next
+
+    def counting(code: bytes, start: int, addr: int) -> "tuple[int, bool]":
+        nonlocal decoded
+        decoded += len(code)
+        return decode(code, start, addr)
+
+    monkeypatch.setattr(sites, "_next", counting)
+    elf, count = Listed(b"\x0f\x05" * 2000), 2000
+    found = find_sites(elf)  # type: ignore[arg-type]
+    assert [site.function for site in found.raw] == ["f"] * count
+    assert decoded < 40 * count
+
+
+class Listed:
+    """An ELF file of one function."""
+
+    def __init__(self, code: bytes) -> None:
+        self._code = code
+
+    def section_bytes(self, name: str) -> bytes:
+        return b""
+
+    def functions(self) -> "list[Function]":
+        return [Function("f", BASE, len(self._code), True)]
+
+    def sections(self) -> "list[Section]":
+        return [Section(".text", BASE, 0, len(self._code), True, True, True)]
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        return self._code[offset : offset + size]
 
 
 def make_archive(path: Path, members: dict[str, tuple[bytes, list[str]]]) -> Path:
