@@ -227,6 +227,24 @@ ROWS = {
         "$CC -fno-builtin m.c -o m && ./m",
         "static",
     ),
+    "a definition that a member of libc.a brings along, too": (
+        {
+            "m.c": "#include <getopt.h>\nint optind = 1, opterr, optopt; char *optarg;\n"
+            "int getopt(int c, char *const *v, const char *s) { return 5; }\n"
+            'int main(int c, char **v) { return getopt(c, v, "") + getopt_long(c, v, "", 0, 0); }\n'
+        },
+        "$CC m.c -o m && ./m",
+        "dynamic",
+    ),
+    "a version of a symbol that only the shared libc has": (
+        {
+            "m.c": "#include <string.h>\n"
+            '__asm__(".symver memcpy, memcpy@GLIBC_2.2.5");\n'
+            "int main(int c, char **v) { char b[9]; memcpy(b, v[0], c); return b[0]; }\n"
+        },
+        "$CC -fno-builtin m.c -o m && ./m",
+        "dynamic",
+    ),
     "definitions that are allowed twice": (
         {
             "m.c": "#include <getopt.h>\nint optind = 1, opterr, optopt; char *optarg;\n"

@@ -178,8 +178,7 @@ class Linker:
         """One link; its exit status. silent: nobody hears what it says."""
         log.record(self.environ, event, command)
         if self.replaced:
-            # The linker writes through a symbolic link whose target is empty, as it did at first.
-            os.truncate(self._output, 0)
+            _empty(self._output)
         os.ftruncate(self._inputs, 0)
         streams = {}
         if self._stdin >= 0:
@@ -213,6 +212,14 @@ class Linker:
         if self._listing or not os.access(f"/dev/fd/{self._inputs}", os.W_OK):
             return command
         return (command[0], f"-Wl,--dependency-file=/dev/fd/{self._inputs}", *command[1:])
+
+
+def _empty(path: str) -> None:
+    """The linker writes through a symbolic link whose target is empty, as it did at first."""
+    try:
+        os.truncate(path, 0)
+    except OSError:
+        pass  # a failed link has removed it
 
 
 def _spool() -> int:
