@@ -10,7 +10,7 @@ from ukcc.image.archives import Archive
 from ukcc.image.debug import stripped
 from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, Ehdr, Shdr, parse_headers
 
-_PHOFF = 32  # of e_phoff
+_PHOFF = 32  # of e_phoff, behind which e_shoff is
 
 
 def _headers(data: bytes):  # type: ignore[no-untyped-def]
@@ -25,8 +25,9 @@ def test_a_table_outside_all_segments_stays() -> None:
     names = before.shdrs[before.ehdr.shstrndx]
     at = names.offset + bytes(data[names.offset : names.offset + names.size]).index(b".strtab")
     data[at : at + 7] = b".debug_"
-    data[_PHOFF : _PHOFF + 8] = struct.pack("<Q", len(data))
-    data += table
+    shoff = before.ehdr.shoff
+    data[_PHOFF : _PHOFF + 16] = struct.pack("<QQ", shoff, shoff + len(table))
+    data[shoff:shoff] = table
     less = stripped(lambda at, count: bytes(data[at : at + count]), _headers(bytes(data)), "x")
     assert _headers(less).phdrs == before.phdrs
 

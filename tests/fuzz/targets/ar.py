@@ -19,5 +19,5 @@ def check(data: bytes) -> None:
         for name in list(names or ())[:16]:
             text = name.decode("utf-8", "replace")
             assert archive.defines(text) or name == b"", name
-            str(archive.origin_of(text))
-        origin([archive], "main")
+            str(archive.origin_of(text, 4))
+        origin([archive], "main", 4)

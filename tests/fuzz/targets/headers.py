@@ -3,6 +3,7 @@
 from ukcc.image.debug import stripped
 from ukcc.image.headers import PT_LOAD, parse_headers
 from ukcc.image.loader_tags import read_interpreter, read_loader_tags
+from ukcc.image.program_file import appended, program_extents
 
 
 def check(data: bytes) -> None:
@@ -22,5 +23,10 @@ def check(data: bytes) -> None:
         assert again.phdrs == headers.phdrs
         for p in loads:
             assert less[p.offset : p.offset + p.filesz] == data[p.offset : p.offset + p.filesz]
+    at = 0
+    for offset, size in program_extents(headers):
+        assert offset >= at and size > 0
+        at = offset + size
+    assert at <= len(data) and 0 <= appended(headers) <= len(data)
     read_interpreter(read, headers, "x")
     read_loader_tags(read, headers, "x")
