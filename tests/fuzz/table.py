@@ -38,7 +38,7 @@ TARGETS = (
     Target("qmp", "QEMU's events and answers"),
     Target("monitor", "registers and memory of a machine that hangs"),
     Target("headers", "ELF headers, loader tags, debug information taken out", 16384),
-    Target("shared", "shared libraries", 16384),
+    Target("shared", "shared libraries, and programs as a machine gets them", 16384),
     Target("elf", "ELF sections, symbols and notes, of anybody's image", 16384),
     Target("sites", "system calls in a program's code", 16384),
     Target("image", "an image before it runs: notes, metadata, archive", 16384),
@@ -58,6 +58,7 @@ TARGETS = (
     Target("settings", "init: settings, arguments, variables, the kernel's command line"),
     Target("request_lines", "init: what the host asks for", 2048),
     Target("passwd", "init: passwd, group and a user", 2048),
+    Target("extents", "init: the parts of a program's file", 2048),
     Target("coredump", "init: a core and the maps of the process", 8192),
 )
 

@@ -134,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	for (i = 0; i < dump.nr_maps; i++) {
 		struct map *map = dump.map + i;
 
-		map->start = (map->start & (1UL << 47) - 1) & -PAGE;
+		map->start = map->start & ((1UL << 47) - 1) & -PAGE;
 		if (i && map->start < map[-1].end)
 			map->start = map[-1].end;
 		map->end &= -PAGE;
