@@ -1,5 +1,6 @@
 """Programs without their debug information, of whatever layout; names that are too long."""
 
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -8,7 +9,8 @@ from image_samples import program
 
 from ukcc.image.archives import Archive
 from ukcc.image.debug import stripped
-from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, Ehdr, Shdr, parse_headers
+from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, Ehdr, Shdr, open_headers, parse_headers
+from ukcc.image.program_file import machine_copy
 
 _PHOFF = 32  # of e_phoff, behind which e_shoff is
 
@@ -58,3 +60,35 @@ def test_members_of_one_long_name_take_no_more_than_a_path_each(tmp_path: Path) 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20
+
+
+class Counted(tuple):  # type: ignore[type-arg]
+    """Says how often it was gone through."""
+
+    times = 0
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        Counted.times += 1
+        return super().__iter__()
+
+
+def test_sections_are_gone_through_once_however_many_parts_there_are(tmp_path: Path) -> None:
+    parts, names = 200, b"\0.debug_x\0"
+    names_at = EHDR_SIZE
+    at = names_at + len(names)
+    shoff = at + 16 * parts
+    debug = [Shdr(1, 1, 0, 0, at + 16 * n, 8, 0, 0, 1, 0) for n in range(parts)]
+    table = Shdr(0, 3, 0, 0, names_at, len(names), 0, 0, 1, 0)
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    ehdr = Ehdr(ident, 2, 62, 1, 0, 0, shoff, 0, EHDR_SIZE, PHDR_SIZE, 0, 64, parts + 1, parts)
+    data = ehdr.pack() + names + b"12345678........" * parts
+    data += b"".join(shdr.pack() for shdr in (*debug, table))
+    path = tmp_path / "program"
+    path.write_bytes(data)
+    fd, headers = open_headers(str(path))
+    Counted.times = 0
+    copy = machine_copy(fd, headers._replace(shdrs=Counted(headers.shdrs)), sparse=False)
+    os.close(fd)
+    assert Counted.times < 10
+    assert b"12345678" not in copy and copy.count(b"." * 8) == parts
+    assert [shdr.type for shdr in _headers(copy).shdrs] == [8] * parts + [3]
