@@ -42,6 +42,8 @@ TARGETS = (
     Target("elf", "ELF sections, symbols and notes, of anybody's image", 16384),
     Target("sites", "system calls in a program's code", 16384),
     Target("image", "an image before it runs: notes, metadata, archive", 16384),
+    Target("inspect", "an image, by `ukcc inspect`", 16384),
+    Target("modules", "files that a crashed process had mapped", 8192),
     Target("ldcache", "ld.so.cache"),
     Target("cpio", "archives of images; written again, they are the same"),
     Target("metadata", "notes and metadata; written again, they are the same"),

@@ -10,6 +10,7 @@ from image_samples import BASE, SAMPLES, TEXT, companions, make_sysroot, program
 
 from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
+from ukcc.failures.modules import Files
 from ukcc.image import archives, sites
 from ukcc.image.elf import Function, Section, open_elf
 from ukcc.image.inspect import inspect_image
@@ -189,6 +190,18 @@ def test_origin_in_archives(tmp_path: Path) -> None:
     # A string is not a function; tests/build/test_own_syscalls.py has functions.
     assert archives.origin(both, "helper", 1) is None
     assert archives.origin(both, "nobody", 1) is None
+
+
+def test_a_recorded_path_that_no_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "linked").write_bytes(program())
+    names = ("/usr/" + "y" * 300 + ".a", "/usr\0/x.a")
+    pack_image(
+        str(tmp_path / "linked"), str(tmp_path / "image"), link_command=["x"], name="hello",
+        sysroot=str(make_sysroot(tmp_path / "sysroot")), libraries=list(names),
+    )  # fmt: skip
+    assert inspect_image(tmp_path / "image").libraries == names
+    files = Files(str(tmp_path / "image"))
+    assert files.locate("/init") and not files.locate("/app/other")
 
 
 def test_kinds(tmp_path: Path) -> None:
