@@ -68,6 +68,15 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 
 @contextmanager
+def no_refusal() -> "Iterator[None]":
+    """What was taken once has to be taken: here UkccError is a finding, too."""
+    try:
+        yield
+    except UkccError as error:
+        raise AssertionError(f"refused the second time: {error.message}") from error
+
+
+@contextmanager
 def as_file(data: bytes) -> "Iterator[str]":
     """The path of a regular file with these bytes, which is in no directory."""
     fd = os.memfd_create("fuzz", os.MFD_CLOEXEC)

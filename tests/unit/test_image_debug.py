@@ -10,7 +10,7 @@ from image_samples import program
 from ukcc.image.archives import Archive
 from ukcc.image.debug import stripped
 from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, Ehdr, Shdr, open_headers, parse_headers
-from ukcc.image.program_file import machine_copy
+from ukcc.image.program_file import appended, machine_copy
 
 _PHOFF = 32  # of e_phoff, behind which e_shoff is
 
@@ -92,3 +92,9 @@ def test_sections_are_gone_through_once_however_many_parts_there_are(tmp_path: P
     assert Counted.times < 10
     assert b"12345678" not in copy and copy.count(b"." * 8) == parts
     assert [shdr.type for shdr in _headers(copy).shdrs] == [8] * parts + [3]
+
+
+def test_where_a_table_that_is_not_there_would_be_does_not_count() -> None:
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    ehdr = Ehdr(ident, 2, 62, 1, 0, 1 << 40, 1 << 40, 0, EHDR_SIZE, PHDR_SIZE, 0, 64, 0, 0)
+    assert appended(_headers(ehdr.pack() + b"more")) == 4

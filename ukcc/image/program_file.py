@@ -128,8 +128,11 @@ def _covered(headers: Headers) -> list[Extent]:
     """(start, end) of everything that an ELF file's headers know of."""
     ehdr = headers.ehdr
     found = [(0, EHDR_SIZE)]
-    found.append((ehdr.phoff, ehdr.phoff + len(headers.phdrs) * PHDR_SIZE))
-    found.append((ehdr.shoff, ehdr.shoff + len(headers.shdrs) * SHDR_SIZE))
+    # where there is no table, its offset may be any number
+    if headers.phdrs:
+        found.append((ehdr.phoff, ehdr.phoff + len(headers.phdrs) * PHDR_SIZE))
+    if headers.shdrs:
+        found.append((ehdr.shoff, ehdr.shoff + len(headers.shdrs) * SHDR_SIZE))
     found += [(p.offset, p.offset + p.filesz) for p in headers.phdrs if p.filesz]
     found += [
         (s.offset, s.offset + s.size) for s in headers.shdrs if s.size and s.type != SHT_NOBITS

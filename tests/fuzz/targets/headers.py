@@ -1,5 +1,7 @@
 """ELF headers on the link path, and a file without its debug information."""
 
+from fuzz.checking import no_refusal
+
 from ukcc.image.debug import stripped
 from ukcc.image.headers import PT_LOAD, parse_headers
 from ukcc.image.loader_tags import read_interpreter, read_loader_tags
@@ -17,7 +19,8 @@ def check(data: bytes) -> None:
     for name in (".text", ".uk.archive", ""):
         headers.section(name)
     less = stripped(read, headers, "x")
-    again = parse_headers(lambda at, count: less[at : at + count], len(less), "x")
+    with no_refusal():
+        again = parse_headers(lambda at, count: less[at : at + count], len(less), "x")
     loads = [p for p in headers.phdrs if p.type == PT_LOAD and p.offset >= 64]
     if headers.ehdr.phoff >= 64:
         assert again.phdrs == headers.phdrs
