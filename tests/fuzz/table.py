@@ -38,6 +38,7 @@ TARGETS = (
     Target("qmp", "QEMU's events and answers"),
     Target("monitor", "registers and memory of a machine that hangs"),
     Target("headers", "ELF headers, loader tags, debug information taken out", 16384),
+    Target("layout", "a program that `ukcc pack` makes an image of", 16384),
     Target("shared", "shared libraries, and programs as a machine gets them", 16384),
     Target("elf", "ELF sections, symbols and notes, of anybody's image", 16384),
     Target("sites", "system calls in a program's code", 16384),
