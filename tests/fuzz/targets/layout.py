@@ -34,5 +34,5 @@ def _check_layout(layout: Layout) -> None:
     for header in (*layout.phdrs, *layout.shdrs):
         header.pack()
     for phdr in layout.phdrs:
-        if phdr.type == PT_LOAD:
+        if phdr.type == PT_LOAD and phdr.filesz:
             assert phdr.offset + phdr.filesz <= layout.size
