@@ -14,7 +14,7 @@ from ukcc.errors import UkccError
 Check = Callable[[bytes], None]
 
 # A parser may hold a few copies of its input, some of them as Python's objects.
-_MEMORY_FIXED, _MEMORY_FACTOR = 8 << 20, 128
+_MEMORY_FIXED, _MEMORY_FACTOR = 2 << 20, 64
 _CONTROL = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 _MEASURED_EACH = 64  # tracemalloc is slow; by the input, so that a finding comes again
 
