@@ -26,6 +26,10 @@ _FINDINGS = ("crash-", "timeout-", "oom-", "leak-")
 
 _LOG = "last.log"
 
+# What the committed corpus gets of a grown one: so many inputs, of so many bytes at most.
+_HASH = re.compile(r"[0-9a-f]{40}")
+_MOST_LEARNED, _LARGEST_LEARNED = 24, 768
+
 # What a finding is known by: what, and where in our code.
 _UNCAUGHT = "=== Uncaught Python exception: ===\n"
 _FRAME = re.compile(r'^  File "[^"]*/(ukcc/[^"]*|tests/fuzz/[^"]*)", line \d+, in (\S+)', re.M)
@@ -139,19 +143,32 @@ def environment() -> "dict[str, str]":
 
 
 def minimize(target: Target, argv: "list[str]", state: Path) -> int:
-    """Has the committed corpus hold the fewest inputs that cover what the grown one does."""
+    """Adds to the committed corpus the fewest inputs that cover what the grown one does besides.
+
+    Files with names of their own stay; those named by their hash, from another time, may go.
+    """
     grown = state / "corpus" / target.name
-    merged = state / "merged" / target.name
-    shutil.rmtree(merged, ignore_errors=True)
-    merged.mkdir(parents=True)
-    words = ["-merge=1", f"-max_len={target.longest}", str(merged), str(target.seeds), str(grown)]
-    status = _wait([*_NICE, *argv, *words], subprocess.DEVNULL, None)
-    if status == 0:
-        for old in target.seeds.iterdir():
-            old.unlink()
-        for new in merged.iterdir():
-            shutil.copy(new, target.seeds / new.name)
-    return status
+    grown.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=state) as place:
+        merged = Path(place) / "merged"
+        merged.mkdir()
+        given, learned = [], []
+        for path in target.seeds.iterdir():
+            (learned if _HASH.fullmatch(path.name) else given).append(path)
+        for path in given:
+            shutil.copy(path, merged)
+        words = ["-merge=1", f"-max_len={target.longest}", str(merged), str(target.seeds)]
+        with (Path(place) / _LOG).open("wb") as log:
+            status = _wait([*_NICE, *argv, *words, str(grown)], log.fileno(), None)
+        if status:
+            return status
+        new = [path for path in merged.iterdir() if _HASH.fullmatch(path.name)]
+        for path in learned:
+            path.unlink()
+        for path in sorted(new, key=lambda path: (path.stat().st_size, path.name))[:_MOST_LEARNED]:
+            if path.stat().st_size <= _LARGEST_LEARNED:
+                shutil.copy(path, target.seeds)
+    return 0
 
 
 def _wait(argv: "list[str]", out: int, seconds: "float | None") -> int:

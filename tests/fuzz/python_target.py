@@ -1,6 +1,7 @@
 """The process that Atheris runs in: `python -m fuzz.python_target NAME OPTIONS-OF-LIBFUZZER…`."""
 
 import resource
+import shlex
 import sys
 
 import atheris
@@ -17,7 +18,9 @@ def main(name: str, *options: str) -> None:
         check = checking.load(name)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    atheris.Setup([name, *options], lambda data: checking.run(check, data))
+    # what libFuzzer gives to a shell where it needs a second process
+    again = shlex.join([sys.executable, "-m", "fuzz.python_target", name])
+    atheris.Setup([again, *options], lambda data: checking.run(check, data))
     atheris.Fuzz()
 
 
