@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fuzz import building, checking, engine
 from fuzz.engine import Fuzzer, Result
-from fuzz.table import HERE, TARGETS, Target, find
+from fuzz.table import ROOT, TARGETS, Target, find
 from ukcc import paths
 
 _AT_A_TIME = 2
@@ -73,7 +73,7 @@ def _state() -> Path:
 def _argv(target: Target) -> "list[str]":
     if not target.is_c:
         return engine.python_argv(target)
-    return [str(building.fuzzer(target, _state() / "build"))]
+    return [str(building.fuzzer(target, ROOT / "build" / "fuzz"))]
 
 
 def _run(targets: "list[Target]", argv: "dict[str, list[str]]", seconds: int, as_json: bool) -> int:
@@ -126,5 +126,5 @@ def _input(target: Target, files: "list[Path]") -> int:
 
 
 if __name__ == "__main__":
-    os.chdir(HERE.parent.parent)
+    os.chdir(ROOT)
     sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fuzz.table import HERE, Target
+from fuzz.table import HERE, ROOT, Target
 
 # An hour of somebody's laptop: it stays usable.
 _NICE = ("nice", "-n", "10")
@@ -136,7 +136,7 @@ def environment() -> "dict[str, str]":
     options = "abort_on_error=0:allocator_may_return_null=1:detect_leaks=0"
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (HERE.parent, HERE.parent.parent))),
+        "PYTHONPATH": os.pathsep.join(map(str, (HERE.parent, ROOT))),
         "ASAN_OPTIONS": options,
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]  # of the checkout
 CORPUS = HERE / "corpus"
 
 
