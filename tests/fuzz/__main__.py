@@ -63,7 +63,8 @@ def main(words: "list[str]") -> int:
         left = given.total - (time.monotonic() - began)  # building is part of it
         rounds = -(-len(targets) // _AT_A_TIME)
         seconds = max(_SHORTEST, int(left / rounds - _START))
-    return _run(targets, argv, seconds, given.json)
+    fuzzers = [Fuzzer(target, argv[target.name], _state()) for target in targets]
+    return _run(fuzzers, seconds, given.json)
 
 
 def _state() -> Path:
@@ -76,9 +77,8 @@ def _argv(target: Target) -> "list[str]":
     return [str(building.fuzzer(target, ROOT / "build" / "fuzz"))]
 
 
-def _run(targets: "list[Target]", argv: "dict[str, list[str]]", seconds: int, as_json: bool) -> int:
+def _run(fuzzers: "list[Fuzzer]", seconds: int, as_json: bool) -> int:
     """Each in turn, two at a time; a line for each as soon as it is ready."""
-    fuzzers = [Fuzzer(target, argv[target.name], _state()) for target in targets]
     results: list[Result] = []
     if not as_json:
         print(_COLUMNS.format("target", "executions", "coverage", "features", "corpus", "seconds",

@@ -121,7 +121,7 @@ class Fuzzer:
                 shutil.move(path, kept)
                 if what not in known:
                     result.findings.append(
-                        Finding(what, kept, shutil.copy(place / _LOG, f"{kept}.log"))
+                        Finding(what, kept, Path(shutil.copy(place / _LOG, f"{kept}.log")))
                     )
         return len(result.findings) - before
 
