@@ -1,8 +1,19 @@
 """The fuzzers' targets over their committed corpora, without a fuzzer: harness and inputs work."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 from fuzz import checking, engine
 from fuzz.table import CORPUS, HERE, TARGETS, find
+
+from ukcc.failures.core import parse_core
+from ukcc.image import cpio
+from ukcc.image.metadata import parse_metadata
+from ukcc.settings.document import parse_carried
+from ukcc.settings.keys import KEYS
+from ukcc.snapshots.manifest import parse_manifest
+from ukcc.vm.qcow2 import read_qcow2
 
 _MOST_FILES, _MOST_BYTES = 64, 16384  # of a corpus; of a file
 
@@ -85,3 +96,19 @@ def test_what_a_fuzzer_says_is_read() -> None:
     said = "a.c:3:4: runtime error: index 9 out of bounds\nSUMMARY: UndefinedBehaviorSanitizer: x"
     assert engine._named("crash-12", said, True) == "index 9 out of bounds"
     assert engine._named("timeout-12", "", True) == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("name", "take"),
+    [
+        ("manifest/right", lambda data: parse_manifest(data, "x")),
+        ("core/crash", parse_core),
+        ("cpio/image", lambda data: list(cpio.members(data))),
+        ("metadata/json", lambda data: parse_metadata(data, "x")),
+        ("qcow2/v3", read_qcow2),
+        ("carried/full", lambda data: parse_carried(json.loads(data), "x", KEYS)),
+    ],
+)
+def test_what_was_right_still_is(name: str, take: "Callable[[bytes], object]") -> None:
+    """A fuzzer that has to find a whole format by itself finds little: make the input anew."""
+    assert take((CORPUS / name).read_bytes())
