@@ -75,7 +75,8 @@ conformance-packages: setup
 conformance: conformance-packages
 	@$(PYTHON) -m ukcc.conformance $(ARGS) $(SUITES)
 
-fuzz-packages: setup
+# No sysroot is needed.
+fuzz-packages: venv
 	@scripts/setup fuzz-packages
 
 FUZZ = PYTHONPATH=tests $(PYTHON) -m fuzz
