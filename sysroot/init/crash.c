@@ -72,18 +72,28 @@ static int read_notes(int fd, struct notes *notes)
 	return read_all(fd, notes->data, notes->len);
 }
 
+/* A note's text is aligned to 4 bytes only, so it is copied.  False if it is short. */
+static int take_note(void *to, size_t size, const char *data, size_t len)
+{
+	if (len < size)
+		return 0;
+	memcpy(to, data, size);
+	return 1;
+}
+
 /* The kernel puts the thread that crashed first. */
 static void keep_stacks(struct dump *dump)
 {
 	size_t at = 0, len, limit = FIRST_STACK;
 	struct user_regs_struct regs;
-	struct elf_prstatus *status;
+	struct elf_prstatus status;
+	char *data;
 	int type;
 
-	while ((status = (void *)next_note(&dump->notes, &at, &type, &len))) {
-		if (type != NT_PRSTATUS || len < sizeof(*status))
+	while ((data = next_note(&dump->notes, &at, &type, &len))) {
+		if (type != NT_PRSTATUS || !take_note(&status, sizeof(status), data, len))
 			continue;
-		memcpy(&regs, status->pr_reg, sizeof(regs));
+		memcpy(&regs, status.pr_reg, sizeof(regs));
 		keep_stack(dump, regs.rsp, limit);
 		if (limit == FIRST_STACK)
 			keep_stack(dump, regs.rbp, OTHER_STACKS);
@@ -118,34 +128,34 @@ static void tell_console(struct dump *dump)
 		{ ", rsi 0x", offsetof(struct user_regs_struct, rsi) },
 	};
 	char text[512] = "", number[24], *data;
-	struct elf_prstatus *status = NULL;
-	struct elf_prpsinfo *process = NULL;
-	siginfo_t *info = NULL;
+	int has_status = 0, has_process = 0, has_info = 0, type;
+	struct elf_prpsinfo process;
+	struct elf_prstatus status;
 	size_t at = 0, len, i;
-	int type;
+	siginfo_t info;
 
 	while ((data = next_note(&dump->notes, &at, &type, &len))) {
-		if (type == NT_PRSTATUS && !status && len >= sizeof(*status))
-			status = (void *)data;
-		if (type == NT_PRPSINFO && len >= sizeof(*process))
-			process = (void *)data;
-		if (type == NT_SIGINFO && !info && len >= sizeof(*info))
-			info = (void *)data;
+		if (type == NT_PRSTATUS && !has_status)
+			has_status = take_note(&status, sizeof(status), data, len);
+		if (type == NT_PRPSINFO)
+			has_process |= take_note(&process, sizeof(process), data, len);
+		if (type == NT_SIGINFO && !has_info)
+			has_info = take_note(&info, sizeof(info), data, len);
 	}
-	if (!status || !process || !info)
+	if (!has_status || !has_process || !has_info)
 		return;
-	process->pr_fname[sizeof(process->pr_fname) - 1] = '\0';
-	strcat(text, process->pr_fname);
+	process.pr_fname[sizeof(process.pr_fname) - 1] = '\0';
+	strcat(text, process.pr_fname);
 	strcat(text, "[");
 	strcat(text, decimal(dump->pid, number));
 	strcat(text, "] was killed by signal ");
-	strcat(text, decimal(info->si_signo, number));
+	strcat(text, decimal(info.si_signo, number));
 	strcat(text, ", address 0x");
-	strcat(text, hex((unsigned long)info->si_addr, number));
+	strcat(text, hex((unsigned long)info.si_addr, number));
 	for (i = 0; i < sizeof(reg) / sizeof(*reg); i++) {
 		unsigned long value;
 
-		memcpy(&value, (char *)status->pr_reg + reg[i].offset,
+		memcpy(&value, (char *)status.pr_reg + reg[i].offset,
 		       sizeof(value));
 		strcat(text, reg[i].name);
 		strcat(text, hex(value, number));

@@ -200,6 +200,9 @@ static void complete_times(struct lease *lease)
 		lease->rebind = (uint64_t)lease->seconds * 7 / 8;
 	if (!lease->renew || lease->renew >= lease->rebind)
 		lease->renew = lease->seconds / 2;
+	/* a server may have said a very early T2, and no T1 */
+	if (lease->renew > lease->rebind)
+		lease->renew = lease->rebind;
 }
 
 /* May a machine have this address? */

@@ -51,7 +51,8 @@ void keep_vdso(struct dump *dump);
 void send_dump(struct dump *dump, int port, const char *kind);
 
 /* notes.c */
-void *add_note(struct notes *notes, const char *name, int type, size_t len);
+int add_note(struct notes *notes, const char *name, int type,
+	     const void *data, size_t len);
 char *next_note(struct notes *notes, size_t *at, int *type, size_t *len);
 
 #endif

@@ -72,8 +72,12 @@ static int ask(struct request *request)
 		errno = EPROTO;
 		return -1;
 	}
-	errno = -answer.error.error;
-	return answer.error.error ? -1 : 0;
+	if (!answer.error.error)
+		return 0;
+	/* the kernel's errors are -1 to -4095 (include/linux/err.h) */
+	errno = answer.error.error < 0 && answer.error.error >= -4095 ?
+		-answer.error.error : EPROTO;
+	return -1;
 }
 
 int link_up(int index)

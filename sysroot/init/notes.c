@@ -12,10 +12,11 @@ static size_t padded(size_t len)
 }
 
 /*
- * Room for a note of `len` zero bytes, which the caller fills at once: the
- * next call may move it.  NULL without memory.
+ * Copies the data, for in a core they are aligned to 4 bytes only.  0, or -1
+ * without memory.
  */
-void *add_note(struct notes *notes, const char *name, int type, size_t len)
+int add_note(struct notes *notes, const char *name, int type,
+	     const void *data, size_t len)
 {
 	size_t head = sizeof(Elf64_Nhdr) + padded(strlen(name) + 1);
 	size_t needed = notes->len + head + padded(len);
@@ -25,7 +26,7 @@ void *add_note(struct notes *notes, const char *name, int type, size_t len)
 	if (needed > notes->room) {
 		grown = realloc(notes->data, 2 * needed);
 		if (!grown)
-			return NULL;
+			return -1;
 		notes->data = grown;
 		notes->room = 2 * needed;
 	}
@@ -35,8 +36,9 @@ void *add_note(struct notes *notes, const char *name, int type, size_t len)
 	note->n_descsz = len;
 	note->n_type = type;
 	strcpy((char *)(note + 1), name);
+	memcpy((char *)note + head, data, len);
 	notes->len = needed;
-	return (char *)note + head;
+	return 0;
 }
 
 /*

@@ -154,28 +154,26 @@ static int read_registers(pid_t pid, const struct thread *thread,
 static void add_file_notes(struct dump *dump)
 {
 	size_t len;
-	char *text = read_proc(dump->pid, 0, "/auxv", &len), *data;
-	struct elf_prpsinfo *process;
+	char *text = read_proc(dump->pid, 0, "/auxv", &len);
+	struct elf_prpsinfo process = { .pr_pid = dump->pid };
 
-	data = text ? add_note(&dump->notes, "CORE", NT_AUXV, len) : NULL;
-	if (data)
-		memcpy(data, text, len);
+	if (text)
+		add_note(&dump->notes, "CORE", NT_AUXV, text, len);
 	free(text);
-	process = add_note(&dump->notes, "CORE", NT_PRPSINFO, sizeof(*process));
 	text = read_proc(dump->pid, 0, "/comm", &len);
-	if (process && text) {
-		process->pr_pid = dump->pid;
+	if (text) {
 		text[strcspn(text, "\n")] = '\0';
-		strncpy(process->pr_fname, text, sizeof(process->pr_fname) - 1);
+		strncpy(process.pr_fname, text, sizeof(process.pr_fname) - 1);
 	}
 	free(text);
+	add_note(&dump->notes, "CORE", NT_PRPSINFO, &process, sizeof(process));
 }
 
 /* As fs/binfmt_elf.c writes NT_FILE: count, page size, triples, then paths. */
 static void add_maps_note(struct dump *dump)
 {
 	size_t i, count = 0, len = 16, names = 0;
-	unsigned long *word;
+	unsigned long *words, *word;
 	char *name;
 
 	for (i = 0; i < dump->nr_maps; i++)
@@ -184,9 +182,10 @@ static void add_maps_note(struct dump *dump)
 			names += strlen(dump->map[i].path) + 1;
 		}
 	len += count * 24 + names;
-	word = add_note(&dump->notes, "CORE", NT_FILE, len);
-	if (!word)
+	words = malloc(len);
+	if (!words)
 		return;
+	word = words;
 	name = (char *)(word + 2 + 3 * count);
 	*word++ = count;
 	*word++ = 1;	/* offsets are in bytes */
@@ -199,27 +198,27 @@ static void add_maps_note(struct dump *dump)
 		strcpy(name, dump->map[i].path);
 		name += strlen(name) + 1;
 	}
+	add_note(&dump->notes, "CORE", NT_FILE, words, len);
+	free(words);
 }
 
 static void add_thread(struct dump *dump, const struct thread *thread)
 {
+	struct elf_prstatus status = { .pr_pid = thread->tid };
 	struct user_regs_struct regs;
-	struct elf_prstatus *status;
 
 	if (read_registers(dump->pid, thread, &regs))
 		return;
-	status = add_note(&dump->notes, "CORE", NT_PRSTATUS, sizeof(*status));
-	if (!status)
+	memcpy(status.pr_reg, &regs, sizeof(regs));
+	if (add_note(&dump->notes, "CORE", NT_PRSTATUS, &status, sizeof(status)))
 		return;
-	status->pr_pid = thread->tid;
-	memcpy(status->pr_reg, &regs, sizeof(regs));
 	keep_stack(dump, regs.rsp, STACK);
 }
 
 /* `TID STATE` for each, those included of which there are no registers. */
 static void add_states(struct dump *dump, const struct thread *thread, size_t count)
 {
-	char *text = calloc(count, 32), *note, number[24];
+	char *text = calloc(count, 32), number[24];
 	size_t i;
 
 	if (!text)
@@ -230,9 +229,7 @@ static void add_states(struct dump *dump, const struct thread *thread, size_t co
 		strcat(text, decimal(thread[i].tid, number));
 		strcat(text, state);
 	}
-	note = add_note(&dump->notes, "UKCC", NOTE_THREADS, strlen(text));
-	if (note)
-		memcpy(note, text, strlen(text));
+	add_note(&dump->notes, "UKCC", NOTE_THREADS, text, strlen(text));
 	free(text);
 }
 

@@ -180,6 +180,7 @@ def test_what_a_server_leaves_out(driver: Path) -> None:
         message(ACK, SERVER, (51, short)),
         message(ACK, SERVER, (51, endless)),
         message(ACK, SERVER, HOUR, (58, endless), (59, endless)),
+        message(ACK, SERVER, HOUR, (59, struct.pack("!I", 9))),
         message(NAK),
     ) == [
         "2 10.0.0.9/8 10.0.0.1 0.0.0.0 [] mtu=0 3600 1800 3150",
@@ -187,6 +188,7 @@ def test_what_a_server_leaves_out(driver: Path) -> None:
         "5 10.0.0.9/8 10.0.0.1 0.0.0.0 [] mtu=0 4 2 3",
         "5 10.0.0.9/8 10.0.0.1 0.0.0.0 [] mtu=0 4294967295 0 0",
         "5 10.0.0.9/8 10.0.0.1 0.0.0.0 [] mtu=0 3600 1800 3150",
+        "5 10.0.0.9/8 10.0.0.1 0.0.0.0 [] mtu=0 3600 9 9",
         "6",
     ]
 

@@ -10,8 +10,9 @@ from image_samples import BASE, SAMPLES, TEXT, companions, make_sysroot, program
 
 from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image import archives
-from ukcc.image.elf import open_elf
+from ukcc.failures.modules import Files
+from ukcc.image import archives, sites
+from ukcc.image.elf import Function, Section, open_elf
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import pack_image
 from ukcc.image.sites import INITIALISER_NAME, find_sites
@@ -121,6 +122,43 @@ def test_an_operand_is_no_system_call(tmp_path: Path) -> None:
     assert (redirected, raw) == ((), [])
 
 
+def test_many_sites_in_one_function_are_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = 0
+    decode = sites._next
+
+    def counting(code: bytes, start: int, addr: int) -> "tuple[int, bool]":
+        nonlocal decoded
+        decoded += len(code)
+        return decode(code, start, addr)
+
+    monkeypatch.setattr(sites, "_next", counting)
+    elf, count = Listed(b"\x0f\x05" * 2000), 2000
+    found = find_sites(elf)  # type: ignore[arg-type]
+    assert [site.function for site in found.raw] == ["f"] * count
+    assert decoded < 40 * count
+
+
+class Listed:
+    """An ELF file of one function."""
+
+    def __init__(self, code: bytes) -> None:
+        self._code = code
+
+    def section_bytes(self, name: str) -> bytes:
+        return b""
+
+    def functions(self) -> "list[Function]":
+        return [Function("f", BASE, len(self._code), True)]
+
+    def sections(self) -> "list[Section]":
+        return [Section(".text", BASE, 0, len(self._code), True, True, True)]
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        return self._code[offset : offset + size]
+
+
 def make_archive(path: Path, members: dict[str, tuple[bytes, list[str]]]) -> Path:
     """An ar(5) archive: {member: (bytes, its globals)}, with a symbol table."""
 
@@ -152,6 +190,19 @@ def test_origin_in_archives(tmp_path: Path) -> None:
     # A string is not a function; tests/build/test_own_syscalls.py has functions.
     assert archives.origin(both, "helper", 1) is None
     assert archives.origin(both, "nobody", 1) is None
+
+
+def test_a_recorded_path_that_no_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "linked").write_bytes(program())
+    names = ("/usr/hello" + "y" * 300 + ".a", "/usr\0/x.a")
+    pack_image(
+        str(tmp_path / "linked"), str(tmp_path / "image"), link_command=["x"], name="hello",
+        sysroot=str(make_sysroot(tmp_path / "sysroot")), libraries=list(names),
+    )  # fmt: skip
+    assert inspect_image(tmp_path / "image").libraries == names
+    files = Files(str(tmp_path / "image"))
+    files._program = "/app/other"  # so that the program is looked for among the libraries
+    assert files.locate("/app/hello")
 
 
 def test_kinds(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ class Files:
         if path == self._program:
             return application_view(self._image, data)
         for candidate in self._candidates(path):
-            if candidate.is_file() and _same_code(candidate, data):
+            # os.path: what cannot be looked at is not there, whatever its name
+            if os.path.isfile(candidate) and _same_code(candidate, data):  # noqa: PTH113
                 return str(candidate)
         return memory_file(data, Path(path).name)[1]
 

@@ -11,6 +11,7 @@ from ukcc.image.elf import elf_in_memory
 
 _MAGIC = (b"!<arch>\n", b"!<thin>\n")
 _HEADER = 60
+_LONGEST_NAME = 4096  # of a member: a path, in a thin archive
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ class Archive:
         raw = self._data[header : header + 16].rstrip()
         if raw[:1] == b"/" and raw[1:].isdigit():
             start = int(raw[1:])
-            raw = self._long_names[start : self._long_names.find(b"\n", start)]
+            # many members may have one name
+            end = self._long_names.find(b"\n", start, start + _LONGEST_NAME)
+            raw = self._long_names[start : end if end >= 0 else start + _LONGEST_NAME]
         return raw.rstrip(b"/").decode("utf-8", "replace")
 
 

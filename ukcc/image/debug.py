@@ -11,6 +11,7 @@ import os
 from ukcc.errors import UkccError
 from ukcc.image.headers import (
     EHDR_SIZE,
+    PHDR_SIZE,
     SHDR_SIZE,
     SHT_NOBITS,
     SHT_SYMTAB,
@@ -64,7 +65,10 @@ def _check_size(size: int, what: str) -> None:
 
 def _rewritten(read: Read, headers: Headers, what: str) -> bytes:
     """What segments hold as it lies, then the sections that stay, then their table."""
-    loaded = max((p.offset + p.filesz for p in headers.phdrs if p.filesz), default=EHDR_SIZE)
+    ends = [p.offset + p.filesz for p in headers.phdrs if p.filesz]
+    # the table of segments may lie outside them all
+    table_end = headers.ehdr.phoff + len(headers.phdrs) * PHDR_SIZE if headers.phdrs else 0
+    loaded = max(EHDR_SIZE, table_end, *ends)
     kept = [index for index, s in enumerate(headers.shdrs) if not is_debug(headers, s)]
     number = {old: new for new, old in enumerate(kept)}
     behind = [s for s in headers.shdrs if not is_debug(headers, s) and _lies_behind(s, loaded)]

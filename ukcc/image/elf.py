@@ -201,7 +201,7 @@ class Elf:
         left = _NAMES_FACTOR * len(names) + _NAMES_MORE
         for at, info, _, shndx, value, size in _SYMBOL.iter_unpack(data[:usable]):
             end = names.find(b"\0", at, at + _LONGEST_NAME)
-            left -= max(end - at, 0)
+            left -= end - at if end >= 0 else min(_LONGEST_NAME, max(len(names) - at, 0))
             if left < 0:
                 raise NotAnImage(f"{self._what}: damaged ELF file: names of symbols overlap")
             if end >= 0:

@@ -40,6 +40,7 @@ _IDENT = b"\x7fELF\x02\x01\x01"
 
 # No table of section names is longer; the linker's own, of some hundred names, has a few KiB.
 _LONGEST_NAMES = 16 << 20
+_LONGEST_NAME = 1024
 _ADDRESSES = 1 << 64
 _OFFSETS = 1 << 63  # off_t: an empty part may be anywhere below it
 
@@ -141,8 +142,12 @@ class Headers(Record):
         return None
 
     def name_of(self, shdr: Shdr) -> bytes:
-        """The name of a section, without its NUL."""
-        return self.names[shdr.name : self.names.find(b"\0", shdr.name)]
+        """The name of a section, without its NUL; of one that is too long, the beginning.
+
+        Many sections may have one name, so its length is what bounds the work.
+        """
+        end = self.names.find(b"\0", shdr.name, shdr.name + _LONGEST_NAME)
+        return self.names[shdr.name : end if end >= 0 else shdr.name + _LONGEST_NAME]
 
 
 def open_headers(path: str, opened: int = -1) -> tuple[int, Headers]:

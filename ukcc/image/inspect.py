@@ -204,7 +204,8 @@ def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archiv
     for recorded in used:
         path = recorded.replace(SYSROOT, own, 1)
         for candidate in (Path(path), image / path):
-            if candidate.suffix == ".a" and candidate.is_file():
+            # os.path: a stranger's path that cannot be looked at is of no file (a name too long)
+            if candidate.suffix == ".a" and os.path.isfile(candidate):  # noqa: PTH113
                 with contextlib.suppress(OSError, ValueError):
                     yield Archive(candidate)
                 break

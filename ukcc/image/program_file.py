@@ -102,23 +102,37 @@ def machine_copy(fd: int, headers: Headers, *, sparse: bool) -> bytes:
     extents = program_extents(headers)
     copy = bytearray(b"".join(_contents(fd, extents)) if sparse else headers.size)
     packed = 0
+    kinds = _debug_kinds(headers)
+    kind = next(kinds, -1)
     for offset, size in extents:
         if not sparse:
             copy[offset : offset + size] = b"".join(_contents(fd, [(offset, size)]))
-        for index, shdr in enumerate(headers.shdrs):
-            at = headers.ehdr.shoff + index * SHDR_SIZE + 4 - offset  # sh_type
-            if 0 <= at <= size - 4 and is_debug(headers, shdr):
-                struct.pack_into("<I", copy, at + (packed if sparse else offset), SHT_NOBITS)
+        # extents and places both ascend, and a stranger's file may have very many of them
+        while 0 <= kind <= offset + size - 4:
+            if kind >= offset:
+                at = kind - offset + (packed if sparse else offset)
+                struct.pack_into("<I", copy, at, SHT_NOBITS)
+            kind = next(kinds, -1)
         packed += size
     return bytes(copy)
+
+
+def _debug_kinds(headers: Headers) -> Iterator[int]:
+    """Where in the file the types of sections with debug information are, in ascending order."""
+    for index, shdr in enumerate(headers.shdrs):
+        if is_debug(headers, shdr):
+            yield headers.ehdr.shoff + index * SHDR_SIZE + 4  # sh_type
 
 
 def _covered(headers: Headers) -> list[Extent]:
     """(start, end) of everything that an ELF file's headers know of."""
     ehdr = headers.ehdr
     found = [(0, EHDR_SIZE)]
-    found.append((ehdr.phoff, ehdr.phoff + len(headers.phdrs) * PHDR_SIZE))
-    found.append((ehdr.shoff, ehdr.shoff + len(headers.shdrs) * SHDR_SIZE))
+    # where there is no table, its offset may be any number
+    if headers.phdrs:
+        found.append((ehdr.phoff, ehdr.phoff + len(headers.phdrs) * PHDR_SIZE))
+    if headers.shdrs:
+        found.append((ehdr.shoff, ehdr.shoff + len(headers.shdrs) * SHDR_SIZE))
     found += [(p.offset, p.offset + p.filesz) for p in headers.phdrs if p.filesz]
     found += [
         (s.offset, s.offset + s.size) for s in headers.shdrs if s.size and s.type != SHT_NOBITS

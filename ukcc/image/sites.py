@@ -26,6 +26,9 @@ INITIALISER_NAME = "(gate initialiser)"
 # starts before a real instruction most agree on it, and few agree on bytes that are an operand.
 _STARTS = range(17, 49)
 
+# Symbols that lie inside a function, before a site of it: labels of assembly.
+_MOST_INSIDE = 4096
+
 # The longest x86 instruction: one that a slice of code cuts off would be decoded as something else.
 _LONGEST = 15
 
@@ -64,6 +67,7 @@ def find_sites(elf: Elf) -> Sites:
     starts = [f.addr for f in functions]
     redirected: set[int] = set()
     raw: list[RawSite] = []
+    decoding = _Decoding()
     for section in elf.sections():
         if not (section.executable and section.in_file and not section.name.startswith(".uk.")):
             continue
@@ -76,7 +80,7 @@ def find_sites(elf: Elf) -> Sites:
                 raw.append(RawSite(section.addr + at, INITIALISER_NAME, 0, True))
                 continue
             function = _function_at(functions, starts, section, section.addr + at)
-            site = _raw_site(section, code, at, function)
+            site = _raw_site(section, code, at, function, decoding)
             if site:
                 raw.append(site)
     return Sites(tuple(sorted(redirected)), tuple(raw), bool(listed & redirected))
@@ -103,7 +107,8 @@ def _function_at(
 ) -> "Function | None":
     """The function whose range holds `addr`; one without a size reaches to the next symbol."""
     index = bisect_right(starts, addr) - 1
-    while index >= 0 and functions[index].addr >= section.addr:
+    last = max(index - _MOST_INSIDE, 0)
+    while index >= last and functions[index].addr >= section.addr:
         found = functions[index]
         if addr < found.addr + found.size or not found.size:
             # several symbols may share an address: the first one is the longest and most global
@@ -116,13 +121,12 @@ def _function_at(
 
 
 def _raw_site(
-    section: Section, code: bytes, at: int, function: "Function | None"
+    section: Section, code: bytes, at: int, function: "Function | None", decoding: "_Decoding"
 ) -> "RawSite | None":
     """The site at `at`, or None where a decoder finds that the bytes are no instruction there."""
     addr = section.addr + at
     if function is not None:
-        start = function.addr - section.addr
-        if not _decodes(code[start : at + _LONGEST], function.addr, addr):
+        if not decoding.arrives(function, section, code, addr):
             return None
         return RawSite(addr, function.name, function.size, True)
     starts = [at - back for back in _STARTS if at >= back]
@@ -139,9 +143,31 @@ def _decoder() -> capstone.Cs:
     return decoder
 
 
+class _Decoding:
+    """A function's code, decoded once from its start on, however many sites are in it."""
+
+    def __init__(self) -> None:
+        self._place: tuple[Section, Function] | None = None
+        self._reached = 0
+
+    def arrives(self, function: Function, section: Section, code: bytes, addr: int) -> bool:
+        """As `_decodes` from the function's start; to be asked for ascending addresses."""
+        if self._place != (section, function):
+            self._place, self._reached = (section, function), function.addr
+        start = self._reached - section.addr
+        piece = code[start : addr - section.addr + _LONGEST]
+        self._reached, found = _next(piece, self._reached, addr)
+        return found
+
+
 def _decodes(code: bytes, start: int, addr: int) -> bool:
     """Whether decoding from `start` arrives at an instruction `syscall` at `addr`."""
+    return _next(code, start, addr)[1]
+
+
+def _next(code: bytes, start: int, addr: int) -> "tuple[int, bool]":
+    """The first instruction at `addr` or behind it, and whether it is a `syscall` there."""
     for address, _, mnemonic, _ in _decoder().disasm_lite(code, start):
         if address >= addr:
-            return bool(address == addr and mnemonic == "syscall")
-    return False
+            return address, bool(address == addr and mnemonic == "syscall")
+    return start, False

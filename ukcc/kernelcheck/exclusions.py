@@ -13,7 +13,7 @@ UK = "CONFIG_UK"
 
 # Option -> what has to be on, or off (a leading `-`), before it can be. Each is without `CONFIG_`.
 EXCLUDED: dict[str, tuple[str, ...]] = {
-    "AMD_MEM_ENCRYPT": (),
+    "AMD_MEM_ENCRYPT": ("EFI", "EFI_STUB"),
     "CALL_THUNKS": (
         "CPU_MITIGATIONS",
         "MITIGATION_RETPOLINE",
@@ -28,7 +28,7 @@ EXCLUDED: dict[str, tuple[str, ...]] = {
     "HIBERNATION": ("SWAP",),
     "HYPERV": (),
     "IA32_EMULATION": (),
-    "INTEL_TDX_GUEST": (),
+    "INTEL_TDX_GUEST": ("EFI", "EFI_STUB"),
     "KEXEC_CORE": ("KEXEC",),
     "KVM": ("VIRTUALIZATION",),
     "LIVEPATCH": (
@@ -59,8 +59,8 @@ EXCLUDED: dict[str, tuple[str, ...]] = {
 # Drivers that could be modules, and are no less in the way then.
 MODULAR = ("HYPERV", "KVM")
 
-# What neither this compiler nor this configuration can have.
-IMPOSSIBLE = frozenset({"CFI_CLANG"})
+# What GCC cannot do, and what it can do only where its headers for plugins are installed.
+IMPOSSIBLE = frozenset({"CFI_CLANG", "GCC_PLUGIN_STACKLEAK"})
 
 
 def wanted(option: str, value: str) -> str:

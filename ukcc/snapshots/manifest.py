@@ -75,12 +75,18 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 def read_manifest(snapshot: str) -> Manifest:
     """Raises MachineError for what is no snapshot, or one of another version's."""
-    path = Path(snapshot) / MANIFEST
     try:
-        data = json.loads(_read(path).decode(errors="surrogateescape"))
+        text = _read(Path(snapshot) / MANIFEST)
     except OSError as error:
         hint = "--from takes a directory that `ukcc snapshot` has made"
         raise MachineError(f"{snapshot}: no snapshot: {_reason(error)}", hint) from None
+    return parse_manifest(text, snapshot)
+
+
+def parse_manifest(text: bytes, snapshot: str) -> Manifest:
+    """The same of the file's bytes."""
+    try:
+        data = json.loads(text.decode(errors="surrogateescape"))
     except (ValueError, RecursionError):
         raise MachineError(f"{snapshot}: corrupt: {MANIFEST} is no JSON", TAKE_AGAIN) from None
     version = data.get("format") if isinstance(data, dict) else None
