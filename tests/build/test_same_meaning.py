@@ -137,14 +137,123 @@ ROWS = {
         "$CC -c a.c && ar rc liba.a a.o && $CC -rdynamic m.c liba.a -o m && ./m",
         "dynamic",
     ),
-    "a library with nothing of that": (
+    "a library whose archive is the same, as far as anybody can see": (
         {
             "a.c": "int one(void) { return 3; }\n",
             "b.c": "int one(void); int two(void) { return one() + 1; }\n",
             "m.c": CALLS,
         },
         TWO,
+        "dynamic",
+    ),
+    "an archive of objects that were compiled for it": (
+        {
+            "a.c": "#ifdef SHARED\nint one(void) { return 3; }\n#else\n"
+            "int one(void) { return 4; }\n#endif\n",
+            "m.c": "int one(void); int main(void) { return one(); }\n",
+        },
+        "$CC -DSHARED -fPIC -shared a.c -o liba.so && $CC -c a.c && ar rc liba.a a.o;"
+        "$CC m.c -L. -la -Wl,-rpath,$PWD -o m && ./m",
+        "dynamic",
+    ),
+    "a library with a soname of glibc's": (
+        {
+            "a.c": "#include <stdio.h>\n"
+            '__attribute__((constructor)) static void c(void) { puts("a"); }\n',
+            "m.c": "int main(void) { return 2; }\n",
+        },
+        "$CC -fPIC -shared a.c -Wl,-soname,libutil.so.1 -o libutil.so.1;"
+        "$CC m.c -Wl,--no-as-needed ./libutil.so.1 -Wl,-rpath,$PWD -o m && ./m",
+        "dynamic",
+    ),
+    "a member of an archive that only the static link takes": (
+        {
+            "a.c": "int one(void) { return 3; }\n",
+            "n.c": "#include <stdio.h>\n#include <stdlib.h>\nint taken = 1;\n"
+            "void free(void *p) {} void *calloc(size_t a, size_t b) { return 0; }\n"
+            "void *realloc(void *p, size_t n) { return 0; }\n"
+            "void *malloc(size_t n) { static char h[1 << 16]; static size_t a; a += (n + 31) & -16;"
+            " return h + a - ((n + 15) & -16); }\n"
+            '__attribute__((destructor)) static void d(void) { puts("taken"); }\n',
+            "m.c": "#include <stdio.h>\nint one(void);\n"
+            'int main(void) { printf("%d\\n", one()); return 0; }\n',
+        },
+        "$CC -c a.c n.c && ar rc libn.a a.o n.o;"
+        "$CC m.c -Wl,--start-group -L. -ln -lc -Wl,--end-group -o m && ./m",
+        "dynamic",
+    ),
+    "a hidden function that libc itself would call": (
+        {
+            "m.c": "#include <stdio.h>\n#include <time.h>\n"
+            '__attribute__((visibility("hidden"))) char *getenv(const char *n)'
+            ' { return "XXX-5"; }\n'
+            "int main(void) { time_t t = 0; return localtime(&t)->tm_hour; }\n"
+        },
+        "unset TZ; $CC m.c -o m && ./m && $CC -s m.c -o m; ./m",
+        "dynamic",
+    ),
+    "a static function of such a name": (
+        {
+            "m.c": "static int warn(int x) { return x; }\n"
+            "int main(int c, char **v) { volatile int n = 6; return warn(n); }\n"
+        },
+        "$CC -O0 m.c -o m && ./m",
         "static",
+    ),
+    "--wrap": (
+        {
+            "m.c": "#include <stdlib.h>\n#include <string.h>\nint n; void *__real_malloc(size_t);\n"
+            "void *__wrap_malloc(size_t s) { n++; return __real_malloc(s); }\n"
+            'int main(void) { free(strdup("x")); return n; }\n'
+        },
+        "$CC -fno-builtin m.c -Wl,--wrap=malloc -o m && ./m",
+        "dynamic",
+    ),
+    "an entry point of its own": (
+        {
+            "m.c": "#include <stdio.h>\n#include <stdlib.h>\n"
+            '__attribute__((force_align_arg_pointer)) void begin(void) { puts("b"); exit(3); }\n'
+            "int main(void) { return 1; }\n"
+        },
+        "$CC m.c -Wl,-e,begin -o m && ./m",
+        "dynamic",
+    ),
+    "an ifunc whose resolver calls libc": (
+        {
+            "m.c": "#include <string.h>\nstatic int fast(void) { return 2; }\n"
+            "static int slow(void) { return 3; }\n"
+            'static void *pick(void) { return strcmp("a", "b") ? fast : slow; }\n'
+            'int work(void) __attribute__((ifunc("pick")));\nint main(void) { return work(); }\n'
+        },
+        "$CC -O0 -fno-builtin m.c -o m && ./m",
+        "dynamic",
+    ),
+    "OpenMP before main": (
+        {
+            "m.c": "#include <omp.h>\nint n; __attribute__((constructor)) static void f(void)"
+            " { n = omp_get_max_threads(); }\nint main(void) { return n; }\n"
+        },
+        "export OMP_NUM_THREADS=3; $CC -fopenmp m.c -o m && ./m",
+        "dynamic",
+    ),
+    "exceptions before main": (
+        {
+            "m.cc": "#include <stdexcept>\nstruct C { int v; C() { try { throw std::runtime_error"
+            '("x"); } catch (std::exception &) { v = 7; } } };\n'
+            "__attribute__((init_priority(200))) C c;\nint main() { return c.v; }\n"
+        },
+        "$CC m.cc -lstdc++ -o m && ./m",
+        "static",
+    ),
+    "a source that can be read only once": (
+        {"m.c": "int main(void) { return 12; }\n"},
+        "$CC -x c <(cat m.c) -o m && ./m",
+        "dynamic",
+    ),
+    "an include that can be read only once": (
+        {"m.c": '#include "/dev/stdin"\n', "n.c": "int main(void) { return 12; }\n"},
+        "cat n.c | $CC m.c -o m && ./m",
+        "dynamic",
     ),
     "an archive of the build's own": (
         {

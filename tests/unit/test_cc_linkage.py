@@ -12,6 +12,7 @@ BUILT = Lookup(
     stand_in=lambda path: (path.replace(".so", ".a"),) if "both" in path else (),
     has_libc=lambda directory: directory == "/usr/lib",
     has_linker=lambda directory: directory == "/own/ld/",
+    is_read_once=lambda path: path == "pipe",
 )
 
 ROWS = [
@@ -37,6 +38,16 @@ ROWS = [
     ("a.c -Wl,-rpath,:::::::", DYNAMIC),
     ("a.c -Wl,-rpath,/x:/y", OPEN),
     # What is said to the loader.
+    ("pipe -o x", DYNAMIC),
+    ("-x c /dev/fd/63", DYNAMIC),
+    ("a.c -Wl,--version-script=/dev/fd/63", DYNAMIC),
+    ("a.c -Wl,-e,begin", DYNAMIC),
+    ("a.c -Wl,-ebegin", DYNAMIC),
+    ("a.c -Wl,--entry=begin", DYNAMIC),
+    ("a.c -e begin", DYNAMIC),
+    ("a.c -Wl,--eh-frame-hdr,--export-dynamic,--emit-relocs", OPEN),
+    ("a.c -Wl,--wrap=malloc", DYNAMIC),
+    ("a.c -Wl,--wrap,malloc", DYNAMIC),
     ("a.c -Wl,-init,begin", DYNAMIC),
     ("a.c -Wl,-init=begin", DYNAMIC),
     ("a.c -Xlinker --fini -Xlinker end", DYNAMIC),

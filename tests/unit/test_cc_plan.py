@@ -11,7 +11,7 @@ SEARCH = "-B/root/usr/lib/"
 HEADERS = "-idirafter /root/usr/include"
 CHARSETS = "-Wl,-l:libuk_charsets.a"
 FIXED = "-no-pie -Wl,-Ttext-segment=0x10000000"
-STATIC = f"-static -no-pie {CHARSETS} -Wl,-Ttext-segment=0x10000000"
+STATIC = f"-static -no-pie {CHARSETS} -Wl,--eh-frame-hdr -Wl,-Ttext-segment=0x10000000"
 
 
 def toolchain(*, sysroot="/root", plain=False, thin=False, compiler="/bin/gcc"):
@@ -58,7 +58,8 @@ PLANS = [
     (
         "a.o -Wl,-T,x.lds",
         plan.PROGRAM,
-        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie {CHARSETS}",
+        f"/bin/gcc {ROOM} {SEARCH} {HEADERS} a.o -Wl,-T,x.lds -static -no-pie {CHARSETS}"
+        " -Wl,--eh-frame-hdr",
     ),
     (
         "a.o -Wl,-Bstatic -lz -Wl,-Bdynamic -Wl,-O1,-Bdynamic -Xlinker -dy -lm",

@@ -67,6 +67,7 @@ def test_its_place_among_the_words_is_kept() -> None:
             stand_in=lambda path: ("x/libb.a", "-lm"),
             has_libc=lambda directory: False,
             has_linker=lambda directory: False,
+            is_read_once=lambda path: False,
         ),
     )
     assert " a.o x/libb.so.1 -lc -o p -no-pie " in " ".join(made.command)

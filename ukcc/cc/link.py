@@ -11,14 +11,13 @@ otherwise, the first link is done again.
 
 import os
 
-from ukcc.cc import child, log, needs, plan, standins
+from ukcc.cc import child, log, needs, plan
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
-from ukcc.cc.standins import Difference, StandIn
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.ar import read_archive
-from ukcc.image.dynamic import defined_globals, read_dynamic
+from ukcc.image.dynamic import defined_names, read_dynamic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +28,14 @@ if TYPE_CHECKING:
     from ukcc.settings.link import Carried
 else:
     import _signal as signal  # what is behind `signal`, which would import `enum`
+
+
+# The last of -s and -S counts (ld's lexsup.c); debug information is not looked at.
+_WITH_SYMBOLS = ("-Wl,-S",)
+
+
+class Difference(Exception):
+    """Why a static program may do something else than the dynamic one."""
 
 
 class Linked(Frozen):
@@ -82,16 +89,18 @@ def _link(
     program = _dynamic_part(steps.output)
     if program is None:
         return Linked(status=status, linkage="as gcc makes it")
+    linker.keep()
     try:
-        stand_ins = _stand_ins(linker, steps, program)
-        _try_static(linker, steps, program, stand_ins)
+        _try_static(linker, steps, program)
     except Difference as difference:
         reason = str(difference)
     else:
         return Linked(status=0, linkage="static: it needs nothing of a loader")
     log.record(environ, "dynamic", (reason,))
     if linker.replaced:
-        status = linker.link(steps.command, "again", silent=True)
+        if steps.has_map:
+            linker.link(steps.command, "again", silent=True)
+        linker.put_back()
     return Linked(status=status, linkage=f"dynamic: {reason}")
 
 
@@ -103,46 +112,52 @@ def _dynamic_part(path: str) -> "Dynamic | None":
         return None  # --oformat, for one
 
 
-def _stand_ins(linker: "Linker", steps: Plan, program: "Dynamic") -> "tuple[StandIn, ...]":
-    """The archives that would take the place of shared libraries. Raises Difference."""
-    reason = needs.loader_reason(program, _inner_names(steps.sysroot))
-    if reason:
-        raise Difference(reason)
-    if not needs.foreign_libraries(program):
-        return ()
-    from ukcc.image.provenance import used_libraries
-
-    used = used_libraries(linker.listed())
-    found = standins.find(program, used)
-    own = defined_globals(steps.output)
-    if own is None:
-        raise Difference("it uses shared libraries, and has no symbol table to compare with theirs")
-    others: list[tuple[str, frozenset[bytes]]] = [("the program", own)]
-    for path in [*sorted(needs.archives(linker.listed())), *needs.glibc_archives(steps.sysroot)]:
-        contents = read_archive(path)
-        if contents is None:
-            raise Difference(f"{path} has no index")
-        others.append((path, contents.names))
-    standins.check(found, others)
-    return found
-
-
-def _try_static(
-    linker: "Linker", steps: Plan, program: "Dynamic", stand_ins: "tuple[StandIn, ...]"
-) -> None:
+def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
     """Puts the static program in the dynamic one's place. Raises Difference.
 
-    linker.replaced says whether the dynamic one has gone.
+    Of a program that is linked without its symbol table there is a link with one first, to look at.
     """
-    allowed = needs.archives(linker.listed())
-    allowed |= {os.path.realpath(entry.archive) for entry in stand_ins}
-    linker.replaced = True
-    if linker.link(steps.static, "static", silent=True):
+    listed = linker.listed()
+    _raise_if(needs.library_reason(program, _foreign_sonames(listed, steps.sysroot)))
+    _raise_if(needs.loader_reason(program))
+    names = defined_names(steps.output)
+    look = () if names is not None else _WITH_SYMBOLS
+    if names is None and linker.link((*steps.command, *look), "to look at", silent=True) == 0:
+        names = defined_names(steps.output)
+    if names is None:
+        raise Difference("it has no symbol table")
+    _raise_if(needs.name_reason(names, _inner_names(steps.sysroot)))
+    archives = needs.archives(listed)
+    if linker.link((*steps.static, *look), "static", silent=True):
         raise Difference("it cannot be linked static")
-    reason = needs.archive_reason(allowed, needs.archives(linker.listed()))
-    reason = reason or needs.weak_reason(standins.weak_names(program, stand_ins), steps.output)
+    _raise_if(needs.archive_reason(archives, needs.archives(linker.listed())))
+    static_names = defined_names(steps.output) or frozenset()
+    _raise_if(needs.weak_reason(program, static_names))
+    for path in sorted(archives):
+        contents = read_archive(path)
+        if contents is None:
+            raise Difference(f"{path} has no index to look at")
+        _raise_if(needs.member_reason(path, contents.names, names, static_names))
+    if look and linker.link(steps.static, "static", silent=True):
+        raise Difference("it cannot be linked static")
+
+
+def _raise_if(reason: str) -> None:
     if reason:
         raise Difference(reason)
+
+
+def _foreign_sonames(listed: bytes, sysroot: str) -> "frozenset[bytes]":
+    """What the shared libraries are called that the linker opened outside the sysroot."""
+    from ukcc.image.provenance import used_libraries
+
+    found = set()
+    for path in used_libraries(listed):
+        if not path.endswith(".a") and not path.startswith(f"{sysroot}/"):
+            part = _dynamic_part(path)
+            if part:
+                found.add(part.soname)
+    return frozenset(found)
 
 
 def _inner_names(sysroot: str) -> "frozenset[bytes]":
@@ -162,6 +177,7 @@ class Linker:
     def __init__(self, steps: Plan, environ: "Mapping[str, str]") -> None:
         self.environ = environ
         self.replaced = False  # whether another link than the first has written the output
+        self._kept = self._mode = -1
         self._listing = steps.listing
         self._output = steps.output
         self._stdin = _spool() if steps.reads_stdin and steps.static else -1
@@ -170,14 +186,15 @@ class Linker:
 
     def close(self) -> None:
         """Gives up what only we have open."""
-        for fd in (self._inputs, self._stdin):
+        for fd in (self._inputs, self._stdin, self._kept):
             if fd >= 0:
                 os.close(fd)
 
     def link(self, command: "tuple[str, ...]", event: str, *, silent: bool = False) -> int:
         """One link; its exit status. silent: nobody hears what it says."""
         log.record(self.environ, event, command)
-        if self.replaced:
+        if self._kept >= 0:
+            self.replaced = True
             _empty(self._output)
         os.ftruncate(self._inputs, 0)
         streams = {}
@@ -196,6 +213,27 @@ class Linker:
             return status
         finally:
             os.close(said)
+
+    def keep(self) -> None:
+        """Keeps the output, which the next links may replace."""
+        self._kept = child.scratch()
+        with open(self._output, "rb") as file:  # noqa: PTH123
+            size = os.fstat(file.fileno()).st_size
+            self._mode = os.fstat(file.fileno()).st_mode & 0o7777
+            done = 0
+            while done < size:
+                done += os.sendfile(self._kept, file.fileno(), done, size - done)
+
+    def put_back(self) -> None:
+        """The kept output in its place again, through a link if there is one."""
+        file = os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            size, done = os.fstat(self._kept).st_size, 0
+            while done < size:
+                done += os.sendfile(file, self._kept, done, size - done)
+            os.fchmod(file, self._mode)
+        finally:
+            os.close(file)
 
     def listed(self) -> bytes:
         """What the last link opened, in the syntax of make; nothing if the linker cannot say."""

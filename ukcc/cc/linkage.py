@@ -18,6 +18,9 @@ STATIC = "static"
 DYNAMIC = "dynamic"
 OPEN = "open"  # dynamic as gcc does it, and then static if that makes no difference
 
+# A shell names pipes so: `<(command)`.
+_OPEN_FILES = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+
 # Their run-times intercept what a shared libc.so exports; GCC refuses them with -static.
 _SHARED_SANITIZERS = frozenset(("address", "hwaddress", "leak", "thread"))
 
@@ -27,11 +30,13 @@ class Lookup(Frozen):
 
     stand_in: the linker's words for the archive of a shared library's path; () if it has none.
     has_libc, has_linker: whether a C library, or a linker, lies in the directory.
+    is_read_once: whether the path is that of a pipe, or of something else that is no plain file.
     """
 
-    __slots__ = ("has_libc", "has_linker", "stand_in")
+    __slots__ = ("has_libc", "has_linker", "is_read_once", "stand_in")
     has_libc: "Callable[[str], bool]"
     has_linker: "Callable[[str], bool]"
+    is_read_once: "Callable[[str], bool]"
     stand_in: "Callable[[str], tuple[str, ...]]"
 
 
@@ -39,8 +44,14 @@ NOTHING_KNOWN = Lookup(
     stand_in=lambda path: (),
     has_libc=lambda directory: False,
     has_linker=lambda directory: False,
+    is_read_once=lambda path: False,
 )
-ON_DISK = Lookup(stand_in=shared.stand_in, has_libc=shared.has_libc, has_linker=shared.has_linker)
+ON_DISK = Lookup(
+    stand_in=shared.stand_in,
+    has_libc=shared.has_libc,
+    has_linker=shared.has_linker,
+    is_read_once=shared.is_read_once,
+)
 
 
 class Linkage(Frozen):
@@ -62,7 +73,7 @@ def decide(invocation: Invocation, lookup: Lookup, chosen: str = "") -> Linkage:
         return _for_gold(invocation)
     if any(a.name == "-B" and lookup.has_linker(a.value) for a in invocation.arguments):
         return Linkage(kind=STATIC, reason="a static program, as -B has a linker of its own")
-    reason = next(_reasons(invocation), "")
+    reason = next(_reasons(invocation, lookup), "")
     if reason:
         return Linkage(kind=DYNAMIC, reason=f"a dynamic program, as {reason}")
     return Linkage(kind=OPEN, reason="a program")
@@ -87,10 +98,15 @@ def _for_gold(invocation: Invocation) -> Linkage:
     return Linkage(kind=STATIC, reason="a static program, as gold cannot read libc.so")
 
 
-def _reasons(invocation: Invocation) -> "Iterator[str]":
+def _reasons(invocation: Invocation, lookup: Lookup) -> "Iterator[str]":
     """Why the program cannot be static."""
     for argument in invocation.arguments:
-        if argument.meaning == options.SANITIZER:
+        if argument.meaning == parse.INPUT and argument.value != "-":
+            if lookup.is_read_once(argument.value):
+                yield f"{argument.value} can be read only once"
+        elif argument.name in ("-e", "--entry"):
+            yield "it has an entry point of its own"
+        elif argument.meaning == options.SANITIZER:
             for name in argument.value.split(","):
                 if name in _SHARED_SANITIZERS:
                     yield f"-fsanitize={name} has a shared run-time"
@@ -98,7 +114,11 @@ def _reasons(invocation: Invocation) -> "Iterator[str]":
             yield "room is reserved for a run path"
     for word in _joined(parse.all_linker_words(invocation.arguments)):
         if options.find_linker(word) == options.FOR_THE_LOADER:
-            yield f"{word} is for the loader"
+            yield f"{word} {options.FOR_THE_LOADER}"
+    for argument in invocation.arguments:
+        for word in argument.words:
+            if any(place in word for place in _OPEN_FILES):
+                yield f"{word} can be read only once"
 
 
 def _joined(words: "list[str]") -> "Iterator[str]":

@@ -7,21 +7,20 @@ function returns the first reason why that is not so, in words that follow "dyna
 
 import os
 
-from ukcc.image.dynamic import defined_globals
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ukcc.image.dynamic import Dynamic
 
-# What glibc and gcc bring along, by DT_NEEDED. A static link has archives of the same build.
+# What glibc and gcc bring along, by DT_NEEDED. A static link has archives of the same build. Not
+# libgomp and libitm, whose constructors run before the program's only where they are shared.
 OURS = frozenset(
     (
         *(b"ld-linux-x86-64.so.2", b"libc.so.6", b"libm.so.6", b"libmvec.so.1"),
         *(b"libanl.so.1", b"libdl.so.2", b"libpthread.so.0", b"libresolv.so.2", b"librt.so.1"),
         *(b"libutil.so.1", b"libgcc_s.so.1", b"libstdc++.so.6", b"libatomic.so.1"),
-        *(b"libgomp.so.1", b"libitm.so.1", b"libquadmath.so.0", b"libubsan.so.1"),
+        *(b"libquadmath.so.0", b"libubsan.so.1"),
     )
 )
 
@@ -42,37 +41,66 @@ LOADER_CALLS = {
     b"_rtld_global_ro": "reads the loader's data",
 }
 
+_OF_GCC = frozenset(
+    name
+    for name in OURS
+    if name.startswith((b"libgcc", b"libstdc", b"libatomic", b"libquad", b"libubsan"))
+)
+
 # crtbegin.o asks for it in every position-independent program.
 _ALWAYS_WEAK = frozenset((b"__cxa_finalize",))
 
 
-def foreign_libraries(program: "Dynamic") -> "tuple[bytes, ...]":
-    """The shared libraries that the program loads beside glibc's and gcc's."""
-    return tuple(name for name in program.needed if name not in OURS)
+def library_reason(program: "Dynamic", others: "Collection[bytes]") -> str:
+    """Which library the program loads that is neither glibc's nor gcc's.
 
-
-def loader_reason(program: "Dynamic", inner_names: "Collection[bytes]") -> str:
-    """Why the program needs a loader.
-
-    inner_names: by which libc.a calls itself, where libc.so does not (ukcc/sysroot/inner_names.py).
+    others: the sonames of shared libraries that the linker opened and that are not the sysroot's.
     """
+    for name in program.needed:
+        if name not in OURS or (name in others and name not in _OF_GCC):
+            return f"it uses {_text(name)}"
+    return ""
+
+
+def loader_reason(program: "Dynamic") -> str:
+    """Why the program needs a loader."""
+    if program.resolves:
+        return "it has functions that choose their code when it is loaded (ifunc)"
     for name in LOADER_CALLS:
         if name in program.imports or name in program.weak:
             return f"it {LOADER_CALLS[name]} ({_text(name)})"
-    for name in sorted(program.own.intersection(inner_names)):
+    return ""
+
+
+def name_reason(defined: "frozenset[bytes]", inner_names: "frozenset[bytes]") -> str:
+    """Which of the program's functions libc.a itself would call.
+
+    defined: all names of the dynamic program. inner_names: those by which libc.a calls itself,
+    where libc.so does not (ukcc/sysroot/inner_names.py).
+    """
+    for name in sorted(defined & inner_names):
         return f"it defines {_text(name)}, which libc.a itself would call"
     return ""
 
 
-def weak_reason(wanted: "frozenset[bytes]", static: str) -> str:
-    """Whether a weak reference that shared libraries fill stays 0 in the static program.
+def member_reason(
+    archive: str,
+    names: "frozenset[bytes]",
+    dynamic: "frozenset[bytes]",
+    static: "frozenset[bytes]",
+) -> str:
+    """Whether the two links took different members of an archive.
 
-    wanted: the names of those; static: the program's path. Raises UkccError if it cannot be read.
+    names: of its index; dynamic, static: what the programs define.
     """
-    wanted -= _ALWAYS_WEAK
-    if not wanted:
-        return ""
-    missing = sorted(wanted - (defined_globals(static) or frozenset()))
+    for name in sorted((names & dynamic) ^ (names & static)):
+        return f"the links differ in what they take of {archive} ({_text(name)})"
+    return ""
+
+
+def weak_reason(program: "Dynamic", static: "frozenset[bytes]") -> str:
+    """Whether a weak reference that a shared library fills stays 0 in the static program."""
+    missing = sorted(program.bound - _ALWAYS_WEAK - static)
     return f"its weak reference to {_text(missing[0])} would be 0" if missing else ""
 
 
@@ -90,11 +118,6 @@ def archives(listing: bytes) -> "frozenset[str]":
     )
 
 
-def glibc_archives(sysroot: str) -> "list[str]":
-    """Those of which every program has some part."""
-    return [f"{sysroot}/usr/lib/lib{name}.a" for name in ("c", "m", "resolv")]
-
-
 def archive_reason(dynamic: "frozenset[str]", static: "frozenset[str]") -> str:
     """Whether the static link took an archive that the dynamic one did not."""
     for path in sorted(static - dynamic):
@@ -105,7 +128,7 @@ def archive_reason(dynamic: "frozenset[str]", static: "frozenset[str]") -> str:
 _GCC_ARCHIVES = frozenset(
     (
         *("libgcc.a", "libgcc_eh.a", "libgcov.a", "libstdc++.a", "libstdc++fs.a", "libsupc++.a"),
-        *("libatomic.a", "libgomp.a", "libitm.a", "libquadmath.a", "libubsan.a"),
+        *("libatomic.a", "libquadmath.a", "libubsan.a"),
     )
 )
 

@@ -40,8 +40,9 @@ PLAIN = "passes through"
 
 # Options of the linker, as they come in -Wl, and -Xlinker, that change what an invocation is.
 RUN_PATH = "says where shared libraries are at run time"
+MAP = "has the linker write a map"
 LISTING = "has the linker list its inputs"
-FOR_THE_LOADER = "tells the loader something"
+FOR_THE_LOADER = "means something else in a static program"
 DYNAMIC_SEARCH = "lets the linker take shared libraries again"
 
 TABLE: "dict[str, tuple[str, str]]" = {
@@ -243,7 +244,11 @@ LINKER_TABLE: "dict[str, str]" = {
     "export-dynamic-symbol": EXPORTS,
     "export-dynamic-symbol-list": EXPORTS,
     "dynamic-list": EXPORTS,
+    "Map": MAP,
     "dependency-file": LISTING,
+    "e": FOR_THE_LOADER,
+    "entry": FOR_THE_LOADER,
+    "wrap": FOR_THE_LOADER,
     "init": FOR_THE_LOADER,
     "fini": FOR_THE_LOADER,
     "audit": FOR_THE_LOADER,
@@ -294,12 +299,21 @@ def find(word: str) -> "tuple[str, str, str] | None":
     return None
 
 
+# What begins as -e does and is no entry point.
+_LONG_E = (
+    *("e=", "eh-frame-hdr", "embedded-relocs", "emit-relocs", "enable-", "end-group", "error-"),
+    *("exclude-libs", "export-dynamic"),
+)
+
+
 def find_linker(word: str) -> "str | None":
     """What a word given to the linker means for us; None when nothing."""
     if not word.startswith("-"):
         return None
     name = word[2:] if word.startswith("--") else word[1:]
     meaning = LINKER_TABLE.get(name.partition("=")[0])
+    if meaning is None and word.startswith("-e") and not name.startswith(_LONG_E):
+        return FOR_THE_LOADER  # -eSYMBOL
     if meaning is None and word.startswith("-o") and not name.startswith(("omagic", "oformat")):
         return OUTPUT
     if meaning is None and name.startswith("R") and word[1] != "-":

@@ -35,6 +35,7 @@ class Plan(Frozen):
     __slots__ = (
         "command",
         "directories",
+        "has_map",
         "kind",
         "listing",
         "output",
@@ -53,6 +54,7 @@ class Plan(Frozen):
     sysroot: str
     directories: "tuple[str, ...]"  # of -L
     static: "tuple[str, ...]"
+    has_map: bool  # the linker writes a map, which is of the last link
     listing: str  # where the user has the linker list its inputs, or ""
     reads_stdin: bool
     thin: bool
@@ -114,6 +116,7 @@ def _program(
         sysroot=toolchain.sysroot,
         directories=tuple(linkage.directories(invocation)),
         static=static if decided.kind == linkage.OPEN and not invocation.dry_run else (),
+        has_map=options.MAP in invocation.linker,
         listing=invocation.listing,
         thin=toolchain.thin,
         reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
@@ -131,6 +134,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         sysroot="",
         directories=(),
         static=(),
+        has_map=False,
         listing="",
         reads_stdin=False,
         thin=False,
@@ -155,7 +159,8 @@ def _static_flags(invocation: Invocation, toolchain: Toolchain) -> "list[str]":
         return ["-static-pie", CHARSETS]
     # clang warns of a -no-pie that -static has said before.
     no_pie = [] if _is_clang(toolchain) else ["-no-pie"]
-    return ["-static", *no_pie, CHARSETS, *_base(invocation)]
+    # Without unwind tables in a header, exceptions work only after crtbegin's constructor.
+    return ["-static", *no_pie, CHARSETS, "-Wl,--eh-frame-hdr", *_base(invocation)]
 
 
 def _dynamic_flags(invocation: Invocation) -> "list[str]":

@@ -28,6 +28,11 @@ def has_linker(prefix: str) -> bool:
     return any(os.access(f"{prefix}{name}", os.X_OK) for name in ("ld", "/ld"))
 
 
+def is_read_once(path: str) -> bool:
+    """Whether something is there that is no plain file: a pipe is empty the second time."""
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113
+
+
 def stand_in(path: str) -> "tuple[str, ...]":
     """The linker's words for the archive of the shared library `path`; () if it has none."""
     directory, slash, name = path.rpartition("/")

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import struct
 
-from ukcc.image.headers import SHF_ALLOC, Headers, Shdr, open_headers
+from ukcc.image.headers import Headers, Shdr, open_headers
 from ukcc.record import Record
 
-SHT_DYNAMIC, SHT_DYNSYM, SHT_SYMTAB, SHT_VERSYM = 6, 11, 2, 0x6FFFFFFF
+SHT_DYNAMIC, SHT_DYNSYM, SHT_SYMTAB, SHT_RELA, SHT_VERSYM = 6, 11, 2, 4, 0x6FFFFFFF
 
-DT_NEEDED, DT_INIT, DT_FINI, DT_SONAME, DT_SYMBOLIC, DT_FLAGS = 1, 12, 13, 14, 16, 30
-DT_INIT_ARRAYSZ, DT_FINI_ARRAYSZ, DT_PREINIT_ARRAYSZ = 27, 28, 33
-DT_FLAGS_1, DT_VERDEF, DT_AUXILIARY, DT_FILTER = 0x6FFFFFFB, 0x6FFFFFFC, 0x7FFFFFFD, 0x7FFFFFFF
+DT_NEEDED, DT_SONAME = 1, 14
 
 _SYMBOL = struct.Struct("<IBBHQQ")
 _DYNAMIC = struct.Struct("<qQ")
+_RELA = struct.Struct("<QQq")
+_IRELATIVE = 37  # R_X86_64_IRELATIVE (psABI)
+_FILE = 4  # STT_FILE
 _GLOBAL, _WEAK, _UNIQUE = 1, 2, 10
 _UNDEFINED = 0
 _FIRST_VERSION = 2  # 0 is local, 1 is global without a version
@@ -28,21 +29,17 @@ _FIRST_VERSION = 2  # 0 is local, 1 is global without a version
 class Dynamic(Record):
     """The loader's view of one file; names are bytes, as ELF has them.
 
-    needed: DT_NEEDED in order. soname: empty without one. tags: the last value of every tag.
-    sections: name → address and size in bytes of what lies in memory. imports: names that another
-    file has to define. weak: names that may stay undefined. bound: those of the weak ones that have
-    a version, so the link has seen a definition. own: names that this file defines and shows, so
-    that its definition counts before another's.
+    needed: DT_NEEDED in order. soname: empty without one. resolves: it has functions that choose
+    their code (ifunc). imports: names that another file has to define. weak: names that may stay
+    undefined. bound: those of the weak ones that have a version, so the link has seen a definition.
     """
 
     needed: tuple[bytes, ...]
     soname: bytes
-    sections: dict[bytes, tuple[int, int]]
-    tags: dict[int, int]
+    resolves: bool
     imports: frozenset[bytes]
     weak: frozenset[bytes]
     bound: frozenset[bytes]
-    own: frozenset[bytes]
 
 
 def read_dynamic(path: str) -> Dynamic | None:
@@ -60,8 +57,7 @@ def read_dynamic(path: str) -> Dynamic | None:
         return Dynamic(
             tuple(_name(strings, value) for tag, value in entries if tag == DT_NEEDED),
             soname[0] if soname else b"",
-            {headers.name_of(s): (s.addr, s.size) for s in headers.shdrs if s.flags & SHF_ALLOC},
-            dict(entries),
+            any(_has_ifunc(fd, shdr) for shdr in headers.shdrs if shdr.type == SHT_RELA),
             *_sorted_symbols(
                 list(_SYMBOL.iter_unpack(_whole(fd, symbols, _SYMBOL.size))),
                 _whole(fd, versions, 2) if versions else b"",
@@ -72,46 +68,56 @@ def read_dynamic(path: str) -> Dynamic | None:
         os.close(fd)
 
 
-def defined_globals(path: str) -> frozenset[bytes] | None:
-    """The names that a file's full symbol table defines for others; None if it was stripped."""
+def defined_names(path: str) -> frozenset[bytes] | None:
+    """What a program defines for all of its parts, also what is hidden from other files.
+
+    None for one without a symbol table. Raises UkccError.
+    """
     fd, headers = open_headers(path)
     try:
         table = _section(headers, SHT_SYMTAB)
         if table is None:
             return None
+        symbols = list(_SYMBOL.iter_unpack(_whole(fd, table, _SYMBOL.size)))
         strings = _strings(fd, headers, table)
-        return frozenset(
-            _name(strings, name)
-            for name, info, _, section, _, _ in _SYMBOL.iter_unpack(_whole(fd, table, _SYMBOL.size))
-            if section != _UNDEFINED and info >> 4 in (_GLOBAL, _WEAK, _UNIQUE)
-        )
     finally:
         os.close(fd)
+    # BFD makes hidden names local, and puts them behind a file without a name. Where another linker
+    # does not, static functions cannot be told from them, and count.
+    hidden_from = 0
+    for index, (name, info, *_) in enumerate(symbols):
+        if info & 15 == _FILE and not _name(strings, name):
+            hidden_from = index
+    return frozenset(
+        _name(strings, name)
+        for index, (name, info, _, section, _, _) in enumerate(symbols)
+        if section != _UNDEFINED and info & 15 != _FILE
+        if info >> 4 in (_GLOBAL, _WEAK, _UNIQUE) or index > hidden_from
+    )
+
+
+def _has_ifunc(fd: int, relocations: Shdr) -> bool:
+    data = _whole(fd, relocations, _RELA.size)
+    return any(info & 0xFFFFFFFF == _IRELATIVE for _, info, _ in _RELA.iter_unpack(data))
 
 
 def _sorted_symbols(
     symbols: list[tuple[int, ...]], versions: bytes, strings: bytes
 ) -> tuple[frozenset[bytes], ...]:
-    """The four sets of a Dynamic, in its order.
-
-    A name with a version that is not the file's own comes from a library. That holds for a
-    definition, too: of a variable that the program has a copy of (R_X86_64_COPY).
-    """
-    imports, weak, bound, own = set(), set(), set(), set()
+    """Imports, weak names, and those of them that have a version."""
+    imports, weak, bound = set(), set(), set()
     index = [number & 0x7FFF for (number,) in struct.iter_unpack("<H", versions)]
     index += [1] * (len(symbols) - len(index))
     for (name, info, _, section, _, _), version in zip(symbols, index, strict=False):
-        binding = info >> 4
         if section != _UNDEFINED:
-            if binding in (_GLOBAL, _WEAK, _UNIQUE) and version < _FIRST_VERSION:
-                own.add(_name(strings, name))
-        elif binding == _GLOBAL:
+            continue
+        if info >> 4 == _GLOBAL:
             imports.add(_name(strings, name))
-        elif binding == _WEAK:
+        elif info >> 4 == _WEAK:
             weak.add(_name(strings, name))
             if version >= _FIRST_VERSION:
                 bound.add(_name(strings, name))
-    return frozenset(imports), frozenset(weak), frozenset(bound), frozenset(own)
+    return frozenset(imports), frozenset(weak), frozenset(bound)
 
 
 def _section(headers: Headers, kind: int) -> Shdr | None:
