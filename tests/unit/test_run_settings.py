@@ -226,3 +226,19 @@ def test_a_link_loads_no_library_of_others(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
     )
     assert not set(done.stdout.split()) & {"click", "plumbum", "rich", "elftools", "capstone"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_not_obeyed(
+    run: Run, refused: Callable[..., str], image: Path
+) -> None:
+    """In /tmp, anybody may put one beside an image; it names directories of the host."""
+    beside = image.parent / "uk.toml"
+    beside.write_text('volume = ["/etc:/data"]\n')
+    os.chown(beside, 65534, 65534)
+    assert f"{beside}: it belongs to another user" in refused(image)
+    assert run("--config", beside, image).shares[0].host == "/etc"
+    assert run("--config", "", image).shares == ()
+    os.chown(beside, 0, 0)
+    beside.chmod(0o666)
+    assert f"--config {beside}" in refused(image)

@@ -69,6 +69,8 @@ def test_disk_of_a_relative_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("/d.img,ro=1", "not understood"),
         ("/d.img,create", "not understood"),
         ("/d.img:/a\nb", "not understood"),
+        ("/d.img:/data,readonly", "not understood"),
+        ("/d.img:/data,craete=1G", "not understood"),
         ("/d.img:/data:xfs", "xfs is no file system"),
         ("/d.img:/data:", "no file system"),
         ("/d.img,cache=fast", "cache=fast: no such mode"),

@@ -155,6 +155,10 @@ def test_memory() -> None:
     with pytest.raises(MachineError) as caught:
         plan_machine(RunOptions("app", memory_mib=39), facts, "tcg")
     assert "40 MiB" in caught.value.message and caught.value.status == 125
+    # What the image says is a stranger's word.
+    with pytest.raises(MachineError) as caught:
+        plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=8_000_000), "tcg")
+    assert "8000000 MiB" in caught.value.message and "-m" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,14 @@ def test_share_of_a_relative_directory(
     assert options.parse_share("sub:/data").host == str(directory / "sub")
 
 
-@pytest.mark.parametrize("text", ["", "/srv", "/srv:data", ":/data", "/srv:/a\nb", "/srv:ro"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "/srv", "/srv:data", ":/data", "/srv:/a\nb", "/srv:ro"),
+        # mistyped words, which would make a directory of that name
+        *("/srv:/data:RO", "/srv:/data:ro:privileged", "/srv:/data:", "/srv:/data,ro"),
+    ],
+)
 def test_share_refused(text: str) -> None:
     with pytest.raises(MachineError):
         options.parse_share(text)

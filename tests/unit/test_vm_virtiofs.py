@@ -146,6 +146,12 @@ def test_argv_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     assert virtiofs.daemon_argv(HERE, 7) == [*unshare, *words, options + less]
 
 
+def test_a_backslash_is_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fuse_opt would read the directory `a\\057..\\057b` as a/../b."""
+    share = replace(HERE, host="/a\\057..\\057b")
+    assert "source=/a\\\\057..\\\\057b," in virtiofs.daemon_argv(share, 7)[-1]
+
+
 def test_who_may_make_what(monkeypatch: pytest.MonkeyPatch) -> None:
     share, free = HERE, replace(HERE, privileged=True)
     machine = Machine("app", 96, 1, "tcg", (), (share,))

@@ -94,7 +94,10 @@ def find_shims(sysroot: str) -> str:
 
 
 def _not_ours(sysroot: str) -> SysrootMissing:
-    return SysrootMissing(f"{sysroot} is no sysroot of this ukcc", "run `ukcc sysroot build`")
+    return SysrootMissing(
+        f"{sysroot} is not a sysroot of this ukcc",
+        "run `ukcc sysroot build`, and unset UKCC_SYSROOT if it is set",
+    )
 
 
 def gate_flag(sysroot: str) -> str:

@@ -6,8 +6,10 @@ and what is wrong with it is said with the file's name and the key.
 
 import contextlib
 import json
+import os
 import re
 import shlex
+import stat
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,7 +157,17 @@ def _config(given: "str | None", image: str) -> str:
     if isinstance(given, str):
         return given
     beside = Path(image).parent / NAME
-    return str(beside) if beside.is_file() else ""
+    if not beside.is_file():
+        return ""
+    owner = beside.stat()
+    if owner.st_uid not in (os.geteuid(), 0) or owner.st_mode & stat.S_IWOTH:
+        # It names directories of the host and commands of the machine: in /tmp, anybody's.
+        raise UkccError(
+            f"{beside}: it belongs to another user, or everybody may write to it",
+            f"if you trust it, name it: --config {beside}; --config '' does without",
+            125,
+        )
+    return str(beside)
 
 
 def shown(ctx: click.Context) -> dict[str, dict[str, Any]]:

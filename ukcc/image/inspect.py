@@ -27,6 +27,9 @@ _OWN_SECTIONS = ".uk."
 _KERNEL_SECTIONS = ".uk.kernel."
 _ARCHIVE_SECTION = ".uk.archive"
 
+# Each is mapped and its index read. A link of hundreds of libraries is a very large one.
+_MOST_ARCHIVES = 512
+
 
 @dataclass(frozen=True)
 class RawCall:
@@ -201,13 +204,17 @@ def _files(
 def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
     """The archives of a link, as far as they are still there (see `provenance`)."""
     own = str(Path(paths.store()) / "sysroots" / sysroot)
-    for recorded in used:
+    seen = set()
+    for recorded in list(dict.fromkeys(used))[:_MOST_ARCHIVES]:
         path = recorded.replace(SYSROOT, own, 1)
         for candidate in (Path(path), image / path):
             # os.path: a stranger's path that cannot be looked at is of no file (a name too long)
             if candidate.suffix == ".a" and os.path.isfile(candidate):  # noqa: PTH113
                 with contextlib.suppress(OSError, ValueError):
-                    yield Archive(candidate)
+                    status = candidate.stat()
+                    if (status.st_dev, status.st_ino) not in seen:
+                        seen.add((status.st_dev, status.st_ino))
+                        yield Archive(candidate)
                 break
 
 

@@ -68,7 +68,6 @@ _INSIDE = Rule()
 
 RULES: Mapping[str, Rule] = {
     # of the machine alone: its hardware's kind, its names and addresses, its users and limits
-    "accel": _INSIDE,
     "add-host": _INSIDE,
     "args": _INSIDE,
     "argv0": _INSIDE,
@@ -82,7 +81,6 @@ RULES: Mapping[str, Rule] = {
     "read-only": _INSIDE,
     "share-by": _INSIDE,  # only how; what is shared, the user says
     "timeout": _INSIDE,
-    "trace": _INSIDE,  # shown on standard error, as what the program itself writes there
     "tz": _INSIDE,  # a name below /usr/share/zoneinfo (guest.parse_zone)
     "ulimit": _INSIDE,
     "user": _INSIDE,
@@ -97,6 +95,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "smp": Rule("ask for more CPUs than the host has", lambda _: True, _fits_cpus),
     # of the host
+    "accel": Rule("choose how the host runs it"),
+    "trace": Rule("have strace built and started"),
     "disk": Rule("ask for files of the host"),
     "files": Rule("ask for files of the host"),
     "name": Rule("choose its name on the host"),

@@ -91,7 +91,7 @@ def parse_disk(text: str) -> Disk:
     if not found:
         file, guest = place, ""
     guest, colon, fstype = guest.partition(":")
-    if not file or (found and not guest) or "\n" in guest or "\0" in text:
+    if not file or (found and not guest) or {"\n", ","} & set(guest + fstype) or "\0" in text:
         raise _not_understood(text)
     if colon and fstype != FSTYPE:
         raise MachineError(

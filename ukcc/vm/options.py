@@ -94,6 +94,9 @@ def parse_share(text: str) -> Share:
     if not found or not host:
         raise _not_understood("-v", text, "HOSTDIR:/GUESTDIR[:ro|:privileged]")
     guest = "/" + guest
+    if ":" in guest or "," in guest:
+        # most likely a mistyped word, which would make a directory of that name, writable
+        raise _not_understood("-v", text, "HOSTDIR:/GUESTDIR and one of :ro, :rw, :privileged")
     if "\n" in guest or "\0" in guest:
         raise _not_understood("-v", text, "a guest directory without line breaks")
     return Share(host_path("-v", host), guest, mode == _READ_ONLY, privileged=mode == _PRIVILEGED)

@@ -1,6 +1,7 @@
 """Options, and what the image and the terminal say, to a machine. A pure function."""
 
 from ukcc.errors import MachineError
+from ukcc.settings.foreign import host_memory_mib
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.net_plan import plan_networks
@@ -61,7 +62,14 @@ def default_memory_reason(facts: ImageFacts) -> str:
 
 def _memory(wanted: "int | None", facts: ImageFacts, image: str) -> int:
     if wanted is None:
-        return default_memory_mib(facts)
+        default = default_memory_mib(facts)
+        if default > max(host_memory_mib(), _COMFORTABLE_MIB):
+            raise MachineError(
+                f"{image}: it says that it needs {facts.memory_min_mib} MiB to boot, and this host"
+                f" has {host_memory_mib()} MiB",
+                "-m chooses another size",
+            )
+        return default
     if wanted < max(facts.memory_min_mib, 1):
         raise MachineError(
             f"{image}: -m {wanted}: this image needs at least {max(facts.memory_min_mib, 1)} MiB",

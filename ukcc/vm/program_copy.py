@@ -17,9 +17,19 @@ from ukcc.vm.facts import read_metadata
 
 EXTENTS = ".uk/extents"
 
-# newc has 8 hexadecimal digits for a size
-_LARGEST = (1 << 32) - 1
+_LARGEST = 1 << 30  # bytes; the machine needs memory for it as well, and newc's sizes end at 4 GiB
 _LARGEST_INIT = 64 << 20  # bytes; ours has less than one MiB
+
+
+# What is read to see whether it has changed; a hole may be of any size.
+_LARGEST_FILE = 4 << 30
+
+
+def _too_large(image: str) -> MachineError:
+    return MachineError(
+        f"{image}: it was changed since it was linked, and is too large to be sent along",
+        "link it again, or keep what was appended in a file of its own",
+    )
 
 
 def is_changed(image: str) -> bool:
@@ -29,6 +39,8 @@ def is_changed(image: str) -> bool:
         return False
     fd, headers = _opened(image)
     try:
+        if headers.size > _LARGEST_FILE:
+            raise _too_large(image)
         return checksum(fd, headers) != str(recorded)
     except OSError as error:
         raise MachineError(f"{image}: {error.strerror}") from None
@@ -47,16 +59,15 @@ def changed_program(image: str) -> list[cpio.Entry]:
     fd, headers = _opened(image)
     try:
         sparse = _init_knows_extents(image)
+        if sum(length for _, length in program_extents(headers)) > _LARGEST:
+            raise _too_large(image)
         copy = machine_copy(fd, headers, sparse=sparse)
     except OSError as error:
         raise MachineError(f"{image}: {error.strerror}") from None
     finally:
         os.close(fd)
     if len(copy) > _LARGEST:
-        raise MachineError(
-            f"{image}: it was changed since it was linked, and is too large to be sent along",
-            "link it again, or keep what was appended in a file of its own",
-        )
+        raise _too_large(image)
     members = [cpio.regular(program, copy, 0o755)]
     if sparse:
         words = [program, str(headers.size), *(f"{o} {n}" for o, n in program_extents(headers))]

@@ -186,7 +186,9 @@ def _where(share: Share) -> str:
 
 def daemon_argv(share: Share, listener: int, sandbox: str = _NAMESPACE) -> list[str]:
     """The command of one daemon. listener: the descriptor of a socket that listens."""
-    options = [f"source={share.host}", f"sandbox={sandbox}", _OPTIONS]
+    # fuse_opt(3) reads a backslash as C does: `\\057` would be a slash.
+    source = share.host.replace("\\", "\\\\")
+    options = [f"source={source}", f"sandbox={sandbox}", _OPTIONS]
     options += [] if share.privileged else [_LESS_CAPABLE]
     argv = [PROGRAM, "-f", f"--fd={listener}", "-o", ",".join(options)]
     if os.geteuid() == 0:
