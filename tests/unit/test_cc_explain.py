@@ -35,8 +35,9 @@ def test_a_link(run, tmp_path):
     assert "kind: program\n" in text
     assert f"run: {tmp_path}/gcc -Xlinker " in text
     assert "'a b.c' -Wl,-O1,-Bdynamic -o x -no-pie" in text
-    assert "needs nothing of a loader, in its place:" in text
-    assert "'a b.c' -Wl,-O1 -o x -static -no-pie" in text
+    assert "linkage: a static program, as the command line says\n" in run(
+        explain, "--", "uk-gcc", "a.c", "-static"
+    )
     assert text.endswith(f"then: pack the kernel of {tmp_path}/root-of-it around x\n")
 
 

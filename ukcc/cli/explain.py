@@ -44,16 +44,16 @@ def _compiler(compiler: str, argv: "list[str]") -> "list[str]":
     invocation = parse(argv)
     steps = plan.make_plan(argv, invocation, tools_of_host, linkage.ON_DISK)
     linked = _try_link(invocation, tools_of_host)
-    static = linked and linked.status == 0 and linked.linkage.startswith("static")
+    static = bool(linked and not linked.status and linked.linkage.startswith("static:"))
     return [
         "arguments:",
         *_arguments(invocation),
         f"kind: {steps.kind}",
         f"why: {steps.reason}",
-        *_linkage(linked),
+        *_linkage(linked, steps),
         f"sysroot: {tools_of_host.sysroot or 'none; run `ukcc sysroot build`'}",
         *_link_files(steps, steps.static if static else steps.command),
-        *_steps(steps),
+        *_steps(steps, static),
     ]
 
 
@@ -73,9 +73,9 @@ def _try_link(invocation: Invocation, tools_of_host: toolchain.Toolchain) -> "li
         return link.try_link(steps, os.environ)
 
 
-def _linkage(linked: "link.Linked | None") -> "list[str]":
-    if not linked:
-        return []
+def _linkage(linked: "link.Linked | None", steps: plan.Plan) -> "list[str]":
+    if linked is None:
+        return [f"linkage: {steps.reason}"] if steps.kind == plan.PROGRAM else []
     return [f"linkage: {'not known, since the link fails' if linked.status else linked.linkage}"]
 
 
@@ -99,17 +99,14 @@ def _meaning(argument: Argument) -> str:
     return f"{meaning} (from {argument.origin})" if argument.origin else meaning
 
 
-def _steps(steps: plan.Plan) -> "list[str]":
+def _steps(steps: plan.Plan, static: bool) -> "list[str]":
     if steps.kind == plan.NO_SYSROOT:
         return ["fails: no sysroot to link against; run `ukcc sysroot build`"]
     if steps.kind != plan.PROGRAM:
         return _command("become", steps.command)
     lines = _command("run", steps.command)
-    if steps.static:
-        lines += [
-            "then, if that program needs nothing of a loader, in its place:",
-            *_command("run", steps.static),
-        ]
+    if static:
+        lines += ["in its place:", *_command("run", steps.static)]
     what = "name the kernel" if steps.thin else "pack the kernel"
     around = "in" if steps.thin else "around"
     return [*lines, f"then: {what} of {steps.sysroot} {around} {shell_line([steps.output])}"]
