@@ -12,15 +12,12 @@ import time
 from pathlib import Path
 
 from conftest import DEADLINE, FACTOR, Build, run_argv
-from test_kernel_stack import debug
+from test_kernel_stack import SAVED_SP, debug
 
 HERE = Path(__file__).parent
 
 PROGRAM = (HERE / "programs" / "nmi.c").read_text()
 LEAST = 30  # NMIs that must have hit a CPU that was busy in the application or in a call of it
-
-# The saved stack pointer, from the first instruction of a stub that has no error code.
-SAVED_SP = "*(long *)($rsp + 24)"
 
 # An address that nothing is mapped at, in the kernel's half.
 NOWHERE = "0xffff900000000000"

@@ -26,8 +26,11 @@ PROGRAMS: dict[str, list[str]] = {
     "ptrace_break": [],
     "ptrace_stops": [],
     "ptrace_attach": [],
+    "ptrace_wild": [],
     "seccomp": ["-pthread"],
     "sampled": [],
+    "callchains": ["-fno-omit-frame-pointer", "-fno-shrink-wrap"],
+    "wild_stack": [],
     "stepping": [],
     "signals": [],
 }

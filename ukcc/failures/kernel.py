@@ -97,7 +97,7 @@ class Kernel:
 def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
     """The application's registers, as its entry into the kernel left them at the stack's top.
 
-    rbx, rbp and r12 to r15 may be old ones: the gate does not store them (docs/kernel.md).
+    rbx and r12 to r15 may be old ones: the gate does not store them (docs/kernel.md).
     """
     top = -(-(sp + 1) // KERNEL_STACK) * KERNEL_STACK
     words = [memory.word(at) for at in range(top - _FRAME_SIZE, top, 8)]

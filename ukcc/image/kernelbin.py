@@ -128,7 +128,7 @@ def _descriptor_offset(
     """Where in kernel.bin the archive's descriptor is, found by its symbol, known by its magic."""
     address = elf.symbol(_DESCRIPTOR_SYMBOL)
     if address is None:
-        raise UkccError(f"{vmlinux}: has no symbol {_DESCRIPTOR_SYMBOL}", "set CONFIG_UK_ARCHIVE=y")
+        raise UkccError(f"{vmlinux}: has no symbol {_DESCRIPTOR_SYMBOL}", "set CONFIG_UK=y")
     for load, segment in zip(loads, segments, strict=True):
         into = address - load.vaddr
         if 0 <= into <= load.filesz - DESCRIPTOR.size:

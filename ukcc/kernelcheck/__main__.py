@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from ukcc.errors import UkccError
-from ukcc.kernelcheck import identity, revisions, style
+from ukcc.kernelcheck import exclusions, identity, revisions, style
 from ukcc.progress import for_stderr
-from ukcc.sysroot import build, inputs, sources, store, tree
+from ukcc.sysroot import build, inputs, linux, sources, store, tree
 from ukcc.sysroot.inputs import Inputs
 from ukcc.unwinding import unwind_when_ended
 
@@ -49,7 +49,21 @@ def _identity(given: Inputs, work: Path, log: Path) -> bool:
     return count > 0 and not different
 
 
-_CHECKS = {"style": _style, "revisions": _revisions, "identity": _identity}
+def _exclusions(given: Inputs, work: Path, log: Path) -> bool:
+    source_tree = linux.prepare(given.linux, given.kernel_patches, work / "exclusions", log)
+    wrong = list(exclusions.check(source_tree, given.kernel_fragments, log))
+    print(f"exclusions: {len(exclusions.EXCLUDED)} options, {len(wrong)} complaints", flush=True)
+    for complaint in wrong:
+        print(f"exclusions:     {complaint}", flush=True)
+    return not wrong
+
+
+_CHECKS = {
+    "style": _style,
+    "revisions": _revisions,
+    "exclusions": _exclusions,
+    "identity": _identity,
+}
 
 
 @click.command()

@@ -18,8 +18,8 @@ from ukcc.progress import Progress
 from ukcc.sysroot import linux, tree
 from ukcc.sysroot.sources import Source
 
-# Options that exist in the patched tree only.
-_OURS = ("CONFIG_UK=", "CONFIG_UK_ARCHIVE=")
+# The option that exists in the patched tree only.
+_OURS = "CONFIG_UK="
 
 # Directories whose programs run while the kernel is built.
 _HOST = ("scripts", "tools")

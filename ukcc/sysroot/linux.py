@@ -70,8 +70,13 @@ def configure(source_tree: Path, wanted: Sequence[Path], log: Path) -> None:
         cwd=source_tree,
         log=log,
     )
-    _make(source_tree, log, ["olddefconfig"], jobs=1)
+    complete(source_tree, log)
     fragments.check(wanted, source_tree / ".config")
+
+
+def complete(source_tree: Path, log: Path) -> None:
+    """Has Kconfig drop what the .config cannot have, and fill in what it lacks."""
+    _make(source_tree, log, ["olddefconfig"], jobs=1)
 
 
 def compile_kernel(source_tree: Path, out: Path, log: Path, jobs: int, step: Step) -> None:

@@ -11,6 +11,7 @@
 #include <sys/auxv.h>
 #include <sys/io.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +93,73 @@ static void write_kernel_text(void)
 	*(volatile char *)(getauxval(AT_SYSINFO) & ~63ul) = 0;
 }
 
+static void read_fs_base(void)
+{
+	unsigned long value;
+
+	asm volatile("rdfsbase %0" : "=r"(value));
+}
+
+/* The call fails, or the instruction does. */
+static void read_forbidden_clock(void)
+{
+	unsigned int low, high;
+
+	if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0)) {
+		CHECK(errno == EINVAL);
+		return;
+	}
+	asm volatile("rdtsc" : "=a"(low), "=d"(high));
+	CHECK(!"RDTSC faults");
+}
+
+/* A 32-bit call, where there are any. */
+static void int_0x80(void)
+{
+	long number = 20;	/* getpid */
+
+	asm volatile("int $0x80" : "+a"(number) : : "memory");
+}
+
+/* To the segments that signal frames and ptrace show, as one returns from a saved context. */
+static void return_to_shown(void)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t parent = getppid();
+
+	for (int i = 0; i < 100; i++) {
+		asm volatile("movq	%%rsp, %%rax\n\t"
+			     "leaq	-128(%%rsp), %%rsp\n\t"
+			     "pushq	$0x2b\n\t"
+			     "pushq	%%rax\n\t"
+			     "pushfq\n\t"
+			     "pushq	$0x33\n\t"
+			     "leaq	1f(%%rip), %%rax\n\t"
+			     "pushq	%%rax\n\t"
+			     "iretq\n"
+			     "1:"
+			     : : : "rax", "memory");
+		if (i == 50)
+			*(volatile char *)page = 1;
+		CHECK(getppid() == parent);
+	}
+}
+
+/* From ring 0 this takes a stack pointer and a segment as well; there is none here. */
+static void far_return(void)
+{
+	asm volatile("leaq	-144(%%rsp), %%rsp\n\t"
+		     "movq	$0, 8(%%rsp)\n\t"
+		     "movq	$0, (%%rsp)\n\t"
+		     "pushq	$0x33\n\t"
+		     "leaq	1f(%%rip), %%rax\n\t"
+		     "pushq	%%rax\n\t"
+		     "lretq\n"
+		     "1:	leaq	144(%%rsp), %%rsp"
+		     : : : "rax", "memory");
+}
+
 /* What the GS base points at is the kernel's, and writable. */
 static void write_kernel_data(void)
 {
@@ -143,6 +211,11 @@ static const struct {
 	{ "out", port, SIGSEGV, NOTHING_HAPPENS },
 	{ "rdmsr", good_msr, SIGSEGV, NOTHING_HAPPENS },
 	{ "wrgsbase", write_gs_base, ANY, SIGILL },
+	{ "rdfsbase", read_fs_base, ANY, SIGILL },
+	{ "rdtsc", read_forbidden_clock, SIGSEGV, NOTHING_HAPPENS },
+	{ "int 0x80", int_0x80, ANY, NOTHING_HAPPENS },
+	{ "iretq", return_to_shown, NOTHING_HAPPENS, NOTHING_HAPPENS },
+	{ "lretq", far_return, NOTHING_HAPPENS, SIGSEGV },
 	{ "mov cr0", control_register, SIGSEGV, NOTHING_HAPPENS },
 	{ "write kernel text", write_kernel_text, SIGSEGV, SIGSEGV },
 	{ "write kernel data", write_kernel_data, SIGSEGV, NOTHING_HAPPENS },

@@ -72,10 +72,28 @@ static void instruction(unsigned long value, int in_call)
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-int main(void)
+/* The GS base is the kernel's: ptrace refuses one as arch_prctl() does. */
+static void gs_base(int in_kernel)
+{
+	pid_t child = stopped(0);
+	struct user_regs_struct registers = registers_of(child);
+	size_t at = offsetof(struct user, regs.gs_base);
+	long refused;
+
+	registers.gs_base = (unsigned long)&child;
+	refused = ptrace(PTRACE_SETREGS, child, 0, &registers);
+	CHECK(in_kernel ? refused && errno == EIO : !refused);
+	CHECK(!ptrace(PTRACE_POKEUSER, child, at, 0));
+	go_on(PTRACE_KILL, child, 0);
+	wait_for(child);
+}
+
+int main(int argc, char **argv)
 {
 	size_t i;
 	int in_call;
+
+	gs_base(argc > 1 && !strcmp(argv[1], "kernel"));
 
 	for (i = 0; i < sizeof(wild) / sizeof(*wild); i++) {
 		for (in_call = 0; in_call <= 1; in_call++) {
