@@ -86,7 +86,10 @@ def build_image(tmp_path_factory: pytest.TempPathFactory) -> Build:
             code = directory / f"{name}.{'cc' if language == 'c++' else 'c'}"
             code.write_text(source)
             compiler = BIN / ("uk-g++" if language == "c++" else "uk-gcc")
-            argv = [str(compiler), "-O2", "-g", *flags, str(code), "-o", str(directory / name)]
+            libraries = [flag for flag in flags if flag.startswith("-l")]  # looked at in order
+            options = [flag for flag in flags if not flag.startswith("-l")]
+            argv = [str(compiler), "-O2", "-g", *options, str(code), *libraries]
+            argv += ["-o", str(directory / name)]
             done = subprocess.run(argv, capture_output=True, text=True)
             assert done.returncode == 0, f"{argv}\n{done.stderr}"
             built[key] = directory / name

@@ -154,7 +154,8 @@ static void wait_a_moment(long ms)
 }
 
 /*
- * Counts the processes that are neither init, nor this one, nor the companion,
+ * Counts the processes that are neither init, nor this one, nor the one that init
+ * has between, nor the companion,
  * nor threads of the kernel; sends them a signal, if it is not 0.
  */
 static int others(int sig)
@@ -168,7 +169,7 @@ static int others(int sig)
 		pid_t pid = strtol(entry->d_name, NULL, 10);
 		int fd;
 
-		if (pid <= 1 || pid == getpid() || pid == companion)
+		if (pid <= 1 || pid == getpid() || pid == getppid() || pid == companion)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
