@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ukcc import paths
+from ukcc.image.closure import find_closure
 from ukcc.image.headers import EHDR_SIZE, read_headers
 from ukcc.image.kernelbin import split_kernel
 from ukcc.image.pack import pack_image
@@ -165,6 +166,7 @@ def image(
         sysroot=str(sysroot),
         link_command=[compiler],
         name="program",
+        files=find_closure(str(where / "linked"), str(paths.current_sysroot()), (), {}).entries(),
     )
     return where / "image"
 
