@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEFAULT = ".local/share/ukcc"
-_NO_HOME = "/nonexistent"  # as passwd(5) has it for those without one
+_NO_HOME = "/proc/nonexistent"  # where nobody, not even root, can make anything
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 

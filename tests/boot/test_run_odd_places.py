@@ -96,5 +96,5 @@ def test_without_home_and_place_for_temporary_files(hello: Path) -> None:
     words = f"--timeout {DEADLINE * FACTOR}"
     done = shell(f'unset HOME TMPDIR; ukcc run {words} "$1"', hello)
     assert (done.returncode, done.stdout, done.stderr) == (3, "hi\n", "")
-    done = shell(f'HOME=/nonexistent TMPDIR=/nonexistent ukcc run {words} "$1"', hello)
+    done = shell(f'HOME=/proc/none TMPDIR=/proc/none ukcc run {words} "$1"', hello)
     assert (done.returncode, done.stdout) == (3, "hi\n")

@@ -103,7 +103,7 @@ def test_a_user_without_a_home(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(paths.__file__).parents[1])},
         check=False,
     )
-    assert done.stdout == "/nonexistent/.local/share/ukcc\n", done.stderr
+    assert done.stdout == "/proc/nonexistent/.local/share/ukcc\n", done.stderr
 
 
 def test_paths_without_a_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
