@@ -108,7 +108,8 @@ IMAGES = {
     "LTO": ("$CC -O2 -g -flto=auto one.c -o x", "x"),
     "beside a shared library": (
         "$CC -fPIC -shared b.c -o libb.so; $CC -c b.c; uk-ar rc libb.a b.o;"
-        " sed 's/int main/int f(int); &/;s/, c)/, f(c) - 1)/' one.c >q.c; $CC q.c libb.so -o x",
+        " sed 's/int main/int f(int); &/;s/, c)/, f(c) - 1)/' one.c >q.c;"
+        " $CC q.c libb.so -Wl,-rpath,. -o x",
         "x",
     ),
     "static PIE": ("$CC -static-pie -fPIE one.c -o x", "x"),
