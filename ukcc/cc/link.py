@@ -6,7 +6,7 @@ packed beside it and takes its place by rename.
 
 What gcc would do comes first: its link, its words, its status. Where the program that it made needs
 nothing of a loader, a static link follows in silence and takes its place; where that turns out
-otherwise, the first link is done again.
+otherwise, what the first one made is put back.
 """
 
 import os
@@ -16,7 +16,7 @@ from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image.ar import read_archive
+from ukcc.image.ar import read_index
 from ukcc.image.dynamic import defined_names, read_dynamic
 
 TYPE_CHECKING = False
@@ -89,7 +89,6 @@ def _link(
     program = _dynamic_part(steps.output)
     if program is None:
         return Linked(status=status, linkage="as gcc makes it")
-    linker.keep()
     try:
         _try_static(linker, steps, program)
     except Difference as difference:
@@ -120,6 +119,7 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
     listed = linker.listed()
     _raise_if(needs.library_reason(program, _foreign_sonames(listed, steps.sysroot)))
     _raise_if(needs.loader_reason(program))
+    linker.keep()
     names = defined_names(steps.output)
     look = () if names is not None else _WITH_SYMBOLS
     if names is None and linker.link((*steps.command, *look), "to look at", silent=True) == 0:
@@ -134,10 +134,10 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
     static_names = defined_names(steps.output) or frozenset()
     _raise_if(needs.weak_reason(program, static_names))
     for path in sorted(archives):
-        contents = read_archive(path)
-        if contents is None:
+        members = read_index(path)
+        if members is None:
             raise Difference(f"{path} has no index to look at")
-        _raise_if(needs.member_reason(path, contents.names, names, static_names))
+        _raise_if(needs.member_reason(path, members, names, static_names))
     if look and linker.link(steps.static, "static", silent=True):
         raise Difference("it cannot be linked static")
 

@@ -1,4 +1,4 @@
-"""ar(5) archives on the link path: which names their index has, and their bytes.
+"""ar(5) archives on the link path: which names their index has.
 
 `ukcc/image/archives.py` finds the member behind a name, for `ukcc inspect`.
 """
@@ -9,7 +9,6 @@ import os
 import struct
 
 from ukcc.errors import UkccError
-from ukcc.record import Record
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -17,15 +16,10 @@ _SIZE = slice(48, 58)
 _LIMIT = 64 << 20  # bytes; looking through more would be felt at every link
 
 
-class Contents(Record):
-    """An archive: the global names that its members define, by its index, and all of its bytes."""
+def read_index(path: str) -> frozenset[bytes] | None:
+    """The global names that an archive's members define, by its index.
 
-    names: frozenset[bytes]
-    data: bytes
-
-
-def read_archive(path: str) -> Contents | None:
-    """The archive; None for what is not one with an index of its own (thin, not indexed, huge).
+    None for what is not an archive with an index of its own (thin, not indexed, huge).
 
     Raises UkccError if it cannot be read.
     """
@@ -38,8 +32,7 @@ def read_archive(path: str) -> Contents | None:
         data = os.pread(fd, size, 0) if size <= _LIMIT else b""
     finally:
         os.close(fd)
-    names = index_names(data)
-    return None if names is None else Contents(names, data)
+    return index_names(data)
 
 
 def index_names(data: bytes) -> frozenset[bytes] | None:
