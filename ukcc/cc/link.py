@@ -18,6 +18,8 @@ from ukcc.cc.plan import Plan
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.ar import read_index
 from ukcc.image.dynamic import defined_names, read_dynamic
+from ukcc.image.headers import open_headers, reader
+from ukcc.image.loader_tags import read_loader_tags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,9 +156,15 @@ def _foreign_sonames(listed: bytes, sysroot: str) -> "frozenset[bytes]":
     found = set()
     for path in used_libraries(listed):
         if not path.endswith(".a") and not path.startswith(f"{sysroot}/"):
-            part = _dynamic_part(path)
-            if part:
-                found.add(part.soname)
+            try:
+                fd, headers = open_headers(path)
+            except NotAnImage:
+                continue  # a linker script
+            try:
+                soname = read_loader_tags(reader(fd), headers, path).soname
+            finally:
+                os.close(fd)
+            found.add(os.fsencode(soname))
     return frozenset(found)
 
 

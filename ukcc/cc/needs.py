@@ -15,17 +15,22 @@ if TYPE_CHECKING:
 
 # What glibc and gcc bring along, by DT_NEEDED. A static link has archives of the same build. Not
 # libgomp and libitm, whose constructors run before the program's only where they are shared.
-OURS = frozenset(
+_OF_GLIBC = frozenset(
     (
         *(b"ld-linux-x86-64.so.2", b"libc.so.6", b"libm.so.6", b"libmvec.so.1"),
         *(b"libanl.so.1", b"libdl.so.2", b"libpthread.so.0", b"libresolv.so.2", b"librt.so.1"),
-        *(b"libutil.so.1", b"libgcc_s.so.1", b"libstdc++.so.6", b"libatomic.so.1"),
-        *(b"libquadmath.so.0", b"libubsan.so.1"),
+        b"libutil.so.1",
+    )
+)
+_OF_GCC = frozenset(
+    (
+        *(b"libgcc_s.so.1", b"libstdc++.so.6", b"libatomic.so.1", b"libquadmath.so.0"),
+        b"libubsan.so.1",
     )
 )
 
 # Calls that answer differently, or fail, without a loader.
-LOADER_CALLS = {
+_LOADER_CALLS = {
     b"dlopen": "loads plugins",
     b"dlmopen": "loads plugins",
     b"dlsym": "looks up symbols",
@@ -41,12 +46,6 @@ LOADER_CALLS = {
     b"_rtld_global_ro": "reads the loader's data",
 }
 
-_OF_GCC = frozenset(
-    name
-    for name in OURS
-    if name.startswith((b"libgcc", b"libstdc", b"libatomic", b"libquad", b"libubsan"))
-)
-
 # crtbegin.o asks for it in every position-independent program.
 _ALWAYS_WEAK = frozenset((b"__cxa_finalize",))
 
@@ -57,7 +56,7 @@ def library_reason(program: "Dynamic", others: "Collection[bytes]") -> str:
     others: the sonames of shared libraries that the linker opened and that are not the sysroot's.
     """
     for name in program.needed:
-        if name not in OURS or (name in others and name not in _OF_GCC):
+        if name not in _OF_GCC and (name not in _OF_GLIBC or name in others):
             return f"it uses {_text(name)}"
     return ""
 
@@ -66,9 +65,9 @@ def loader_reason(program: "Dynamic") -> str:
     """Why the program needs a loader."""
     if program.resolves:
         return "it has functions that choose their code when it is loaded (ifunc)"
-    for name in LOADER_CALLS:
+    for name in _LOADER_CALLS:
         if name in program.imports or name in program.weak:
-            return f"it {LOADER_CALLS[name]} ({_text(name)})"
+            return f"it {_LOADER_CALLS[name]} ({_text(name)})"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What a dynamic program or a shared library says to the loader: needs, imports, exports.
+"""What a dynamic program says to the loader: which libraries it needs, and which names.
 
 Read from the sections that a linker has just written, with `struct`: part of every link. Sources:
 the gABI ("Dynamic Section", "Symbol Table") and the LSB ("Symbol Versioning").
@@ -14,7 +14,7 @@ from ukcc.record import Record
 
 SHT_DYNAMIC, SHT_DYNSYM, SHT_SYMTAB, SHT_RELA, SHT_VERSYM = 6, 11, 2, 4, 0x6FFFFFFF
 
-DT_NEEDED, DT_SONAME = 1, 14
+DT_NEEDED = 1
 
 _SYMBOL = struct.Struct("<IBBHQQ")
 _DYNAMIC = struct.Struct("<qQ")
@@ -29,13 +29,12 @@ _FIRST_VERSION = 2  # 0 is local, 1 is global without a version
 class Dynamic(Record):
     """The loader's view of one file; names are bytes, as ELF has them.
 
-    needed: DT_NEEDED in order. soname: empty without one. resolves: it has functions that choose
-    their code (ifunc). imports: names that another file has to define. weak: names that may stay
-    undefined. bound: those of the weak ones that have a version, so the link has seen a definition.
+    needed: DT_NEEDED in order. resolves: it has functions that choose their code (ifunc). imports:
+    names that another file has to define. weak: names that may stay undefined. bound: those of the
+    weak ones that have a version, so the link has seen a definition.
     """
 
     needed: tuple[bytes, ...]
-    soname: bytes
     resolves: bool
     imports: frozenset[bytes]
     weak: frozenset[bytes]
@@ -53,10 +52,8 @@ def read_dynamic(path: str) -> Dynamic | None:
         versions = _section(headers, SHT_VERSYM)
         strings = _strings(fd, headers, symbols)
         entries = list(_DYNAMIC.iter_unpack(_whole(fd, tags, _DYNAMIC.size)))
-        soname = [_name(strings, value) for tag, value in entries if tag == DT_SONAME]
         return Dynamic(
             tuple(_name(strings, value) for tag, value in entries if tag == DT_NEEDED),
-            soname[0] if soname else b"",
             any(_has_ifunc(fd, shdr) for shdr in headers.shdrs if shdr.type == SHT_RELA),
             *_sorted_symbols(
                 list(_SYMBOL.iter_unpack(_whole(fd, symbols, _SYMBOL.size))),
