@@ -7,8 +7,10 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.kernelcheck import exclusions, identity, revisions, style
+from ukcc.sysroot import inputs
 
-SERIES = sorted(Path("sysroot/linux/patches").glob("*.patch"))
+PATCHES = Path("sysroot/linux/patches")
+SERIES = sorted((PATCHES / inputs.ONE_RING).glob("*.patch"))
 
 PATCH = """\
 --- a/kernel/fork.c
@@ -31,6 +33,13 @@ def test_added_lines_are_counted_as_grep_does() -> None:
 
 def test_the_series_is_as_small_as_it_should_be() -> None:
     assert 0 < sum(style.added_lines(patch.read_text()) for patch in SERIES) < style.MOST_ADDED
+
+
+def test_every_series_is_applied_and_its_files_have_names_of_their_own() -> None:
+    """What goes into a digest is a file's name and contents."""
+    assert {path.name for path in PATCHES.iterdir()} == set(inputs.SERIES)
+    names = [patch.name for patch in PATCHES.rglob("*.patch")]
+    assert len(names) == len(set(names))
 
 
 def test_files_that_a_patch_touches() -> None:

@@ -17,7 +17,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small installation: data directories, source tarballs and tools that are not there."""
     data = tmp_path / "data"
     files = {
-        "sysroot/linux/patches/0001-a.patch": "patch",
+        **{f"sysroot/linux/patches/{name}/0001-{name}.patch": "patch" for name in inputs.SERIES},
         **{f"sysroot/linux/config/{name}.config": "CONFIG_X=y\n" for name in inputs.FRAGMENTS},
         "sysroot/glibc/build.sh": "true\n",
         "sysroot/init/init.c": "int main;\n",
@@ -56,7 +56,7 @@ def test_the_same_contents_have_the_same_id(recipe: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changed", "parts"),
     [
-        ("sysroot/linux/patches/0001-a.patch", {"kernel"}),
+        ("sysroot/linux/patches/one-ring/0001-one-ring.patch", {"kernel"}),
         ("sysroot/linux/config/net.config", {"kernel"}),
         ("sysroot/glibc/build.sh", {"glibc"}),
         ("toolchain-shims/prelude.s", {"glibc"}),
@@ -101,12 +101,12 @@ def test_another_source_changes_everything(recipe: Path, tmp_path: Path) -> None
 
 def test_a_new_patch_counts(recipe: Path, tmp_path: Path) -> None:
     before = gather(tmp_path)
-    (recipe / "sysroot/linux/patches/0002-b.patch").write_text("patch")
+    (recipe / "sysroot/linux/patches/one-ring/0002-b.patch").write_text("patch")
     assert gather(tmp_path).id != before.id
 
 
 def test_an_installation_without_patches_is_refused(recipe: Path, tmp_path: Path) -> None:
-    (recipe / "sysroot/linux/patches/0001-a.patch").unlink()
+    (recipe / "sysroot/linux/patches/one-ring/0001-one-ring.patch").unlink()
     with pytest.raises(UkccError, match=r"incomplete: .*\*\.patch"):
         gather(tmp_path)
 

@@ -11,7 +11,7 @@ otherwise, what the first one made is put back.
 
 import os
 
-from ukcc.cc import child, log, needs, plan
+from ukcc.cc import child, loader_needs, log, plan
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
@@ -119,8 +119,8 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
     Of a program that is linked without its symbol table there is a link with one first, to look at.
     """
     listed = linker.listed()
-    _raise_if(needs.library_reason(program, _foreign_sonames(listed, steps.sysroot)))
-    _raise_if(needs.loader_reason(program))
+    _raise_if(loader_needs.library_reason(program, _foreign_sonames(listed, steps.sysroot)))
+    _raise_if(loader_needs.loader_reason(program))
     linker.keep()
     names = defined_names(steps.output)
     look = () if names is not None else _WITH_SYMBOLS
@@ -128,18 +128,18 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
         names = defined_names(steps.output)
     if names is None:
         raise Difference("it has no symbol table")
-    _raise_if(needs.name_reason(names, _inner_names(steps.sysroot)))
-    archives = needs.archives(listed)
+    _raise_if(loader_needs.name_reason(names, _inner_names(steps.sysroot)))
+    archives = loader_needs.archives(listed)
     if linker.link((*steps.static, *look), "static", silent=True):
         raise Difference("it cannot be linked static")
-    _raise_if(needs.archive_reason(archives, needs.archives(linker.listed())))
+    _raise_if(loader_needs.archive_reason(archives, loader_needs.archives(linker.listed())))
     static_names = defined_names(steps.output) or frozenset()
-    _raise_if(needs.weak_reason(program, static_names))
+    _raise_if(loader_needs.weak_reason(program, static_names))
     for path in sorted(archives):
         members = read_index(path)
         if members is None:
             raise Difference(f"{path} has no index to look at")
-        _raise_if(needs.member_reason(path, members, names, static_names))
+        _raise_if(loader_needs.member_reason(path, members, names, static_names))
     if look and linker.link(steps.static, "static", silent=True):
         raise Difference("it cannot be linked static")
 

@@ -18,8 +18,10 @@ from ukcc.unwinding import unwind_when_ended
 def _style(given: Inputs, work: Path, log: Path) -> bool:
     source_tree = work / "style"
     tree.unpack(given.linux.tarball, source_tree, log, only=("scripts", "Documentation"))
-    total = style.check(source_tree, given.kernel_patches, log)
-    print(f"style: checkpatch is content, the series adds {total} lines", flush=True)
+    for name in inputs.SERIES:
+        most = style.MOST_ADDED if name == inputs.ONE_RING else None
+        total = style.check(source_tree, inputs.series(name), log, most)
+        print(f"style: {name}: checkpatch is content, {total} lines are added", flush=True)
     return True
 
 

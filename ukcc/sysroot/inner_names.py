@@ -2,7 +2,7 @@
 
 A program may have a function of its own called `warn`. The shared libc.so calls its own by a name
 that nobody else can define, and most members of libc.a do the same. Some call it by the public
-name, and get the program's. The link has to know these names (`ukcc/cc/needs.py`).
+name, and get the program's. The link has to know these names (`ukcc/cc/loader_needs.py`).
 """
 
 from collections.abc import Iterable

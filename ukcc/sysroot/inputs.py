@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ukcc import paths, proc
 from ukcc.errors import UkccError
@@ -25,6 +25,11 @@ RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 3}
 
 # Merged in this order; of two that disagree about an option the later one counts.
 FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
+
+# The kernel's patches: a directory for each series, in the order of application. No two files have one
+# name.
+ONE_RING = "one-ring"
+SERIES = (ONE_RING,)
 
 # What each part depends on, as keys of Inputs.record.
 _PART_INPUTS = {
@@ -79,12 +84,12 @@ def gather(store: Store) -> Inputs:
     linux = sources.locate(sources.LINUX, store)
     glibc = sources.locate(sources.GLIBC, store)
     recipe = Path(paths.data_dir("sysroot"))
-    patches = tuple(sorted((recipe / "linux" / "patches").glob("*.patch")))
+    patches = tuple(patch for name in SERIES for patch in series(name))
     fragments = tuple(recipe / "linux" / "config" / f"{name}.config" for name in FRAGMENTS)
     script = recipe / "glibc" / "build.sh"
     init = tuple(sorted((recipe / "init").glob("*.c")))
     room = recipe / "link" / "room.s"
-    _require([*fragments, script, room], patches, init, recipe)
+    _require([*fragments, script, room], init, recipe)
 
     # Only what changes the code that is assembled; not the CMake and Meson files.
     shims_directory = Path(paths.data_dir("toolchain-shims"))
@@ -105,6 +110,15 @@ def gather(store: Store) -> Inputs:
         "tools": tool_versions(),
     }
     return Inputs(linux, glibc, patches, fragments, script, init, shims, room, record)
+
+
+def series(name: str) -> tuple[Path, ...]:
+    """The patches of one series, in order. Raises UkccError if there are none."""
+    directory = Path(paths.data_dir("sysroot")) / "linux" / "patches" / name
+    patches = tuple(sorted(directory.glob("*.patch")))
+    if not patches:
+        _raise_incomplete([str(directory / "*.patch")])
+    return patches
 
 
 def tool_versions() -> dict[str, str]:
@@ -166,16 +180,16 @@ def _hash(blocks: Iterable[bytes]) -> str:
     return state.hexdigest()
 
 
-def _require(
-    files: Iterable[Path], patches: tuple[Path, ...], init: tuple[Path, ...], recipe: Path
-) -> None:
-    """An installation without its recipe files gets one line, not a sysroot without patches."""
+def _require(files: Iterable[Path], init: tuple[Path, ...], recipe: Path) -> None:
+    """An installation without its recipe files gets one line, not a poor sysroot."""
     missing = [str(path) for path in files if not path.is_file()]
-    if not patches:
-        missing.append(str(recipe / "linux" / "patches" / "*.patch"))
     if not init:
         missing.append(str(recipe / "init" / "*.c"))
     if missing:
-        raise UkccError(
-            f"this installation of ukcc is incomplete: {', '.join(missing)}", "install it again"
-        )
+        _raise_incomplete(missing)
+
+
+def _raise_incomplete(missing: Iterable[str]) -> NoReturn:
+    raise UkccError(
+        f"this installation of ukcc is incomplete: {', '.join(missing)}", "install it again"
+    )
