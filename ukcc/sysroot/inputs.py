@@ -26,8 +26,7 @@ RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 3}
 # Merged in this order; of two that disagree about an option the later one counts.
 FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
 
-# The kernel's patches: a directory for each series, in the order of application. No two files have one
-# name.
+# The kernel's patches: a directory for each series, applied in this order. File names differ.
 ONE_RING = "one-ring"
 SERIES = (ONE_RING,)
 
