@@ -127,6 +127,7 @@ STRANGE = {
     "a file of the host": {"image": "/etc/shadow"},
     "QEMU's options": {"accel": "tcg,thread=single"},
     "a machine": {"kind": "microvm"},
+    "a firmware": {"firmware": "/etc/shadow"},
     "memory": {"memory_mib": 1 << 40},
     "CPUs": {"cpus": 0},
     "a tap": {"networks": (replace(NETWORK, kind="tap", interface="tap0"),)},

@@ -1,11 +1,13 @@
 """Options -> machine -> QEMU's argv, and what init is told."""
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ukcc.errors import MachineError
+from ukcc.vm import firmware
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.guest import Guest
 from ukcc.vm.launch import argv0_of, name_entries
@@ -133,6 +135,34 @@ def test_the_kernel_is_told_how_fast_the_counter_goes() -> None:
     """Seen on a busy host: it found 85 MHz instead of 2100, and its clock ran 24 times too fast."""
     assert "tsc_early_khz=2099998" in machine(tsc_khz=2_099_998).kernel_arguments
     assert not [word for word in machine().kernel_arguments if word.startswith("tsc")]
+
+
+def test_an_emulated_kernel_is_told_how_fast_its_timer_goes() -> None:
+    """It would look for 100 ms: most of the instructions of a boot."""
+    assert "lapic_khz=1000000" in machine(accel="tcg").kernel_arguments
+    assert not [word for word in machine(accel="kvm").kernel_arguments if "lapic" in word]
+
+
+@pytest.mark.parametrize(("files", "found"), [((), ""), (("bios.bin", "qboot.rom"), "qboot.rom")])
+def test_the_firmware_that_does_least_is_taken_if_this_qemu_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: "tuple[str, ...]", found: str
+) -> None:
+    place = tmp_path / "share"
+    place.mkdir()
+    for name in files:
+        (place / name).touch()
+    looks = []
+
+    def output(argv: "list[str]") -> str:
+        looks.append(argv)
+        return f"{tmp_path}/nowhere\n{place}\n"
+
+    monkeypatch.setattr(firmware.findings, "file_for", lambda *words: tmp_path / "finding")
+    monkeypatch.setattr(firmware.proc, "output", output)
+    assert [firmware.quickest() for _ in range(2)] == [found] * 2
+    assert len(looks) == 1
+    argv = qemu_argv(machine(firmware=found), ENDPOINTS)
+    assert values(argv, "-bios") == ([found] if found else [])
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="it reads the counter of an x86-64")

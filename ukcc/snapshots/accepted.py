@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from ukcc.vm import firmware
 from ukcc.vm.machine import Address, Machine, Network
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
@@ -32,6 +33,8 @@ def problem(machine: Machine) -> str:
     for name, value, least, most in numbers:
         if value is not None and not least <= value <= most:
             return f"its machine has {name} {value}"
+    if machine.firmware not in (firmware.DEFAULT, firmware.QBOOT):
+        return f"its machine has the firmware {machine.firmware!r}"
     if machine.accel not in ("kvm", "tcg") or machine.kind != "q35" or machine.balloon:
         return f"its machine is {machine.kind} by {machine.accel}"
     return next(filter(None, map(_network_problem, machine.networks)), "")

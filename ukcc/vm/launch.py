@@ -19,7 +19,7 @@ from ukcc.image import cpio
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.terminal import shown
-from ukcc.vm import backlog, confine, guest, panics, ports, process, taps, trace, virtiofs
+from ukcc.vm import backlog, confine, firmware, guest, panics, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import Contents, read_contents, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
@@ -140,8 +140,13 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
 
 
 def with_host(machine: Machine, image: str) -> Machine:
-    """With the whole image, and the host's counter. KVM tells its guests the latter itself."""
-    return replace(machine, image=image, tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None)
+    """With the whole image, this QEMU's firmware, and the host's counter (KVM tells that)."""
+    return replace(
+        machine,
+        image=image,
+        tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None,
+        firmware=firmware.quickest() if machine.kind == "q35" else firmware.DEFAULT,
+    )
 
 
 def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:

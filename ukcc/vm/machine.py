@@ -90,6 +90,10 @@ class Resolver:
 NO_RESOLVER = Resolver()
 
 
+# In kHz: QEMU's local APIC counts nanoseconds (hw/intc/apic.c), which no register tells.
+_QEMU_LAPIC_KHZ = 1_000_000
+
+
 @dataclass(frozen=True)
 class Machine:
     """A machine that boots `image`. memory_mib: MiB; networks: in the order of the guest's
@@ -111,6 +115,7 @@ class Machine:
     readonly_root: bool = False
     resolver: Resolver = NO_RESOLVER
     kind: str = "q35"  # or `microvm`
+    firmware: str = ""  # a file of QEMU's for a q35; empty: its own choice
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
 
@@ -122,10 +127,13 @@ class Machine:
         (a panic raises the level by itself); and then it resets at once, which ends the VMM.
         It counts the timer's first ticks against a loop of its own, and panics without them; an
         emulated machine of a busy host misses them. Under KVM it knows by itself not to.
+        An emulated one is told how fast counter and timer go: it would measure for 100 ms.
         """
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.tsc_khz is not None:
             arguments.append(f"tsc_early_khz={self.tsc_khz}")
+        if self.accel == "tcg":
+            arguments.append(f"lapic_khz={_QEMU_LAPIC_KHZ}")
         return tuple(arguments)
 
 

@@ -109,6 +109,7 @@ def _base(machine: Machine) -> list[str]:
     """
     return [
         *("-machine", MACHINE),
+        *(("-bios", machine.firmware) if machine.firmware else ()),
         *accel_words(machine.accel),
         *("-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus)),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
