@@ -42,6 +42,7 @@ BUILDS = {
     "uk-g++ -O2 main.cc -L. -lown -Wl,-rpath,/opt/own -o image",
     "debug information": "uk-gcc -g $MAP main.c own.c -o image",
     "debug information, C++": "uk-gcc -c -g $MAP own.c && uk-g++ -g $MAP main.cc own.o -o image",
+    "LTO": "uk-gcc -O2 -flto main.c own.c -o image",
     "objects apart": "uk-gcc -g $MAP -c main.c own.c && uk-gcc main.o own.o -o image",
     "archive": "uk-gcc -c own.c && uk-ar rcs libown.a own.o && "
     'uk-gcc main.c "$PWD/libown.a" "-L$PWD" -o image',

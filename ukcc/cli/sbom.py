@@ -14,7 +14,7 @@ from ukcc.sbom.dpkg import Database
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it here."
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE."
 )
 @click.option(
     "--format",
@@ -22,13 +22,15 @@ from ukcc.sbom.dpkg import Database
     type=click.Choice(["json", "xml"]),
     default="json",
     show_default=True,
-    help="CycloneDX has both.",
+    help="Which of CycloneDX's formats.",
 )
-@click.option("--timestamp", is_flag=True, help="With the time; without, the result is the same.")
+@click.option("--timestamp", is_flag=True, help="Include the current time.")
 def command(image: Path, output: "Path | None", form: str, timestamp: bool) -> None:
-    """Print what IMAGE is made of, as CycloneDX: kernel, glibc, every file and its package.
+    """Print the SBOM of IMAGE, in CycloneDX's format.
 
-    A file is of a package if this machine's dpkg knows its content; else its package is `unknown`.
+    It lists kernel, glibc, init, every file with its SHA-256 and its distribution package, licences
+    and compilers. A file's package is found by the file's content, in the dpkg database of this
+    machine; it is `unknown` if no package has that content.
     """
     try:
         from ukcc.sbom.bom import document, time_of_document
