@@ -16,7 +16,6 @@ _SPDX = {
     "AGPL-3": "AGPL-3.0-only",
     "AGPL-3+": "AGPL-3.0-or-later",
     "Apache-2": "Apache-2.0",
-    "Artistic": "Artistic-1.0-Perl",
     "BSD-2-clause": "BSD-2-Clause",
     "BSD-3-clause": "BSD-3-Clause",
     "BSD-4-clause": "BSD-4-Clause",

@@ -219,11 +219,11 @@ def test_without_dpkg_and_without_the_sysroot(
 def test_a_static_library_of_the_link_is_known_by_its_path_only(
     tmp_path: Path, sysroot: Path, root: Path
 ) -> None:
-    FILES_A = "usr/lib/libbar.a"
+    library = "usr/lib/libbar.a"
     with (root / "var/lib/dpkg/info/bar.md5sums").open("a") as sums:
-        sums.write(f"{'0' * 32}  {FILES_A}\n")
-    image = make_image(tmp_path, sysroot, libraries=[f"/{FILES_A}"])
-    linked = components(sbom(image))[f"linked:/{FILES_A}"]
+        sums.write(f"{'0' * 32}  {library}\n")
+    image = make_image(tmp_path, sysroot, libraries=[f"/{library}"])
+    linked = components(sbom(image))[f"linked:/{library}"]
     assert (linked["name"], linked.get("version"), linked.get("purl")) == ("libbar.a", None, None)
     assert properties(linked)["package"] == "unknown"
     assert properties(linked)["path-belongs-here-to"] == "bar 4.5"
@@ -474,6 +474,23 @@ def test_no_file_of_the_images_naming_is_opened(
     named = {*MEMBERS, "/usr/share/bar/data.a", "/app/hello", "libfoo.so.1"}
     assert opened
     assert not named & set(opened)
+
+
+def test_more_tools_than_anybody_has(image: Path, sysroot: Path, tmp_path: Path) -> None:
+    path = sysroot / "sysroot.json"
+    versions = {str(number): "x" for number in range(1000)}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "versions": versions}))
+    with pytest.raises(NotAnImage, match="versions"):
+        read_contents(make_image(tmp_path, sysroot), Database())
+
+
+def test_a_program_that_was_changed(image: Path) -> None:
+    assert "changed-since-packed" not in sbom(image)
+    data = bytearray(image.read_bytes())
+    at = data.index(b"application's data")
+    data[at] = ord("A")
+    image.write_bytes(data)
+    assert '"ukcc:changed-since-packed"' in sbom(image)
 
 
 def test_thin_image(tmp_path: Path, sysroot: Path, root: Path) -> None:

@@ -115,7 +115,7 @@ def inspect_image(path: Path) -> Report:
             entry=elf.entry,
             interpreter=elf.interpreter() or "",
             stripped=not elf.functions(),
-            changed=_is_changed(path, metadata),
+            changed=is_changed(path, metadata),
             kernel=metadata.get("kernel", {}),
             kernel_entry_paddr=int.from_bytes(entry or b"", "little"),
             sysroot=sysroot,
@@ -147,7 +147,8 @@ def read_image_metadata(elf: Elf, path: Path) -> dict[str, Any]:
     return parse_metadata(text, str(path))
 
 
-def _is_changed(path: Path, metadata: Mapping[str, Any]) -> bool:
+def is_changed(path: Path, metadata: Mapping[str, Any]) -> bool:
+    """Whether the program's part of the file is not what was packed, as after `strip`."""
     recorded = metadata.get(CHECKSUM)
     fd, headers = open_headers(str(path))
     try:

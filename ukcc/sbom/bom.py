@@ -146,6 +146,7 @@ def _image(contents: Contents) -> Component:
         "sysroot": metadata.get("sysroot", ""),
         "linked-by-ukcc": metadata.get("ukcc", ""),
         "linkage": metadata.get("linkage", ""),
+        "changed-since-packed": "true" if contents.is_changed else "",
         "archive-sha256": contents.archive_sha256,
         "files-of-unknown-origin": str(
             sum(m.origin == UNKNOWN for m in contents.members if not m.target)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ukcc import hashing, paths
-from ukcc.errors import UkccError
+from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.debug import without_debug
 from ukcc.image.elf import Elf, open_elf
 from ukcc.image.headers import open_headers
-from ukcc.image.inspect import read_image_metadata
+from ukcc.image.inspect import is_changed, read_image_metadata
 from ukcc.image.provenance import SYSROOT
 from ukcc.sbom.dpkg import Database, Found, Package, Shipped, Wanted
 
@@ -27,6 +27,7 @@ ARCHIVE_SECTION = ".uk.archive"
 # A component takes 20 KB of memory and a millisecond while the document is made.
 MOST_FILES = 65536
 _MOST_LIBRARIES = 4096  # of a link
+_MOST_TOOLS = 64
 
 # Compilers write a line for each of their versions; a large C++ program has a dozen.
 _LARGEST_COMMENT = 1 << 20
@@ -77,7 +78,7 @@ class Contents:
     """An image as a document about it needs it. metadata: see docs/image.md.
 
     sha256: of the file; archive_sha256: of the archive; comments: what the compilers wrote into
-    the program; is_sysroot_here: whether the store has its sysroot.
+    the program; is_changed: whether the program is not the one of the archive any more.
     """
 
     path: str
@@ -87,7 +88,7 @@ class Contents:
     members: tuple[Member, ...]
     linked: tuple[Linked, ...]
     comments: tuple[str, ...]
-    is_sysroot_here: bool
+    is_changed: bool
 
     @property
     def packages(self) -> tuple[Package, ...]:
@@ -107,6 +108,8 @@ def read_contents(path: Path, database: Database, *, thin: bool = False) -> Cont
                 f"{path}: a thin image: what it will contain is decided when it is completed",
                 f"complete it first: ukcc pack {path} -o IMAGE",
             )
+        if len(metadata.get("versions", {})) > _MOST_TOOLS:
+            raise NotAnImage(f"{path}: damaged metadata: 'versions' names too many tools")
         sysroot = _find_sysroot(metadata.get("sysroot", ""))
         members = list(_read_members(elf, path))
         linked = _linked(metadata, path)
@@ -122,7 +125,7 @@ def read_contents(path: Path, database: Database, *, thin: bool = False) -> Cont
             members=tuple(_with_origin(m, program, ours, found, database) for m in members),
             linked=tuple(Linked(library, found.by_path.get(library)) for library in linked),
             comments=_comments(elf),
-            is_sysroot_here=sysroot is not None,
+            is_changed=is_changed(path, metadata),
         )
 
 
