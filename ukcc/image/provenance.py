@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _SYSTEM = ("/usr/", "/lib/", "/lib64/", "/opt/", "/bin/", "/etc/")
 SYSROOT = "<sysroot>"
 
-# Options whose value is a path joined to them.
-_JOINED = ("-L", "-I", "-B", "-T", "-o", "-isystem", "-iquote", "-idirafter", "@")
+# Options whose value is a path joined to them, as far as the path's first character.
+_JOINED = ("-L/", "-I/", "-B/", "-T/", "-o/", "-isystem/", "-iquote/", "-idirafter/", "@/")
 
 # What may stand before a path inside of a word: `-Wl,-rpath,/a:/b`, `-DPLACE="/c"`.
-_MARKS = (",", "=", ":", '"', "'")
+_MARKS = (",/", "=/", ":/", '"/', "'/")
 
 # They name the place of a build to keep it out of its results (reproducible-builds.org).
 _PREFIX_MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
@@ -97,14 +97,18 @@ def recorded_path(path: str, directories: Sequence[str]) -> str:
 
 
 def _recorded_word(word: str, directories: Sequence[str]) -> str:
-    for option in _JOINED:
-        if word.startswith(f"{option}/"):
-            return option + _recorded_parts(word[len(option) :], directories)
+    if "/" not in word:
+        return word
+    if word.startswith(_JOINED):
+        at = word.index("/")
+        return word[:at] + _recorded_parts(word[at:], directories)
     return _recorded_parts(word, directories)
 
 
 def _recorded_parts(text: str, directories: Sequence[str]) -> str:
     for mark in _MARKS:
-        if f"{mark}/" in text:
-            return mark.join(_recorded_parts(part, directories) for part in text.split(mark))
+        if mark in text:
+            separator = mark[0]
+            parts = text.split(separator)
+            return separator.join(_recorded_parts(part, directories) for part in parts)
     return recorded_path(text, directories)
