@@ -80,7 +80,10 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def places(tmp_path: Path, clock: Path) -> "tuple[Place, Place]":
     """Two that differ in all that must not matter."""
-    here, there = tmp_path / "here", tmp_path / "another" / "much longer" / "there"
+    here, there = tmp_path / "here", tmp_path / "there, by a link"
+    there_really = tmp_path / "another" / "much longer" / "there"
+    there_really.mkdir(parents=True)
+    there.symlink_to(there_really)
     sysroot = paths.current_sysroot()
     assert sysroot, "there is no sysroot to link against: run `make setup`"
     moved = tmp_path / "store" / "sysroots" / Path(sysroot).resolve().name
@@ -95,6 +98,7 @@ def places(tmp_path: Path, clock: Path) -> "tuple[Place, Place]":
             "077",
             {
                 "UKCC_SYSROOT": str(moved),
+                "UKCC_HOME": str(tmp_path / "store"),
                 "HOME": str(there),
                 "TMPDIR": str(there),
                 "USER": "somebody",
@@ -130,7 +134,8 @@ def _write_sources(directory: Path, names: "list[str]", age: int) -> None:
 
 def build(place: Place, line: str) -> bytes:
     """The image that the line makes there."""
-    shell = f"umask {place.umask}; MAP=-ffile-prefix-map='{place.directory}'=.; {line}"
+    # `cd`, so that a shell knows the directory by the name that it has here
+    shell = f"cd '{place.directory}'; umask {place.umask}; MAP=-ffile-prefix-map='{place.directory}'=.; {line}"
     kept = {k: v for k, v in os.environ.items() if k not in ("LC_ALL", "LANG", "UKCC_CONFIG")}
     unset = {"LC_ALL": "C", "UKCC_PLAIN": "", "UKCC_IMAGE": "", "PYTHONHASHSEED": "1"}
     done = subprocess.run(
@@ -159,7 +164,8 @@ def same(one: bytes, other: bytes) -> bool:
 def test_same_bytes(places: "tuple[Place, Place]", name: str) -> None:
     here, there = (build(place, BUILDS[name]) for place in places)
     assert same(here, there)
-    assert str(places[1].directory).encode() not in there
+    for place in (places[1].directory, places[1].directory.resolve()):
+        assert str(place).encode() not in there
 
 
 def test_same_bytes_beside_each_other(places: "tuple[Place, Place]") -> None:
