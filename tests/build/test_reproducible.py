@@ -135,7 +135,7 @@ def _write_sources(directory: Path, names: "list[str]", age: int) -> None:
 def build(place: Place, line: str) -> bytes:
     """The image that the line makes there."""
     # `cd`, so that a shell knows the directory by the name that it has here
-    shell = f"cd '{place.directory}'; umask {place.umask}; MAP=-ffile-prefix-map='{place.directory}'=.; {line}"
+    shell = f"cd '{place.directory}'; umask {place.umask}; MAP=-ffile-prefix-map=$PWD=.; {line}"
     kept = {k: v for k, v in os.environ.items() if k not in ("LC_ALL", "LANG", "UKCC_CONFIG")}
     unset = {"LC_ALL": "C", "UKCC_PLAIN": "", "UKCC_IMAGE": "", "PYTHONHASHSEED": "1"}
     done = subprocess.run(
