@@ -9,14 +9,15 @@ import contextlib
 import functools
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from debian.deb822 import Sources
 from filelock import FileLock
 
 from ukcc import paths, proc
-from ukcc.errors import UkccError
+from ukcc.errors import ToolFailed, UkccError
 
 _APT = Path("/etc/apt")
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -215,6 +216,27 @@ def _delivered(root: Path, name: str, wanted: Sequence[str]) -> Delivered:
         else:
             return Delivered(name, version, files)
     raise UkccError(f"{name}: no version to fetch")
+
+
+def known_digests(wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
+    """(source package, version) -> SHA-256 in hex of its files, by name; nothing is fetched.
+
+    Only those are in the result that a list of apt's has, the project's own or the host's.
+    """
+    root = _root("debsource")
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for options in ([_options(root)] if (root / "updated").exists() else []) + [[]]:
+        names = sorted({name for name, version in wanted if (name, version) not in found})
+        if not names:
+            break
+        with contextlib.suppress(ToolFailed):  # none of them is known; or there is no apt here
+            text = proc.output(["apt-cache", *options, "showsrc", "--only-source", *names])
+            for stanza in Sources.iter_paragraphs(text, use_apt_pkg=False):
+                key = (stanza.get("Package", ""), stanza.get("Version", ""))
+                files = {f["name"]: f["sha256"] for f in stanza.get("Checksums-Sha256", ())}
+                if key in wanted and files:
+                    found[key] = files
+    return found
 
 
 def _is_newer(candidate: str, than: str) -> bool:

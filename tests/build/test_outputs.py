@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypervisor import Machine, load
+from other_clock import build_clock
 from twin import BIN, DEADLINE
 
 SOURCES = {
@@ -150,53 +151,9 @@ def test_make_install_strips(image: Path, tmp_path: Path) -> None:
     assert "no symbols" in nm.stderr
 
 
-# A clock that is off by as many seconds as CLOCK says.
-CLOCK_C = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long offset(void) { const char *text = getenv("CLOCK"); return text ? atol(text) : 0; }
-int clock_gettime(clockid_t clock, struct timespec *time)
-{
-    int failed = syscall(SYS_clock_gettime, clock, time);
-    if (!failed && clock == CLOCK_REALTIME)
-        time->tv_sec += offset();
-    return failed;
-}
-time_t time(time_t *where)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (where)
-        *where = now.tv_sec;
-    return now.tv_sec;
-}
-int gettimeofday(struct timeval *time, void *zone)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    time->tv_sec = now.tv_sec;
-    time->tv_usec = now.tv_nsec / 1000;
-    return 0;
-}
-"""
-
-
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    where = tmp_path_factory.mktemp("clock")
-    (where / "clock.c").write_text(CLOCK_C)
-    argv = ["gcc", "-shared", "-fPIC", "clock.c", "-o", "clock.so"]
-    subprocess.run(argv, cwd=where, check=True, timeout=DEADLINE)
-    environ = {**os.environ, "LD_PRELOAD": str(where / "clock.so"), "CLOCK": "400000000"}
-    year = subprocess.run(["date", "+%Y"], env=environ, capture_output=True, text=True).stdout
-    now = subprocess.run(["date", "+%Y"], capture_output=True, text=True).stdout
-    assert int(year) > int(now) + 10
-    return where / "clock.so"
+    return build_clock(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.mark.parametrize("epoch", ["", "1700000000"], ids=["no epoch", "epoch"])
@@ -211,5 +168,4 @@ def test_same_inputs_same_bytes(tmp_path: Path, clock: Path, debug: bool, epoch:
         made.append(build(where, *words, LD_PRELOAD=str(clock), CLOCK=offset, **environ))
     first, second = (path.read_bytes() for path in made)
     boots_alike(load(made[0]), load(made[1]))
-    # With -g this fails as long as the metadata hold `link_command` with the directory in it.
     assert first == second

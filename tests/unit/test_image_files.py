@@ -25,7 +25,27 @@ def test_a_directory_is_taken_whole(tmp_path: Path) -> None:
         ("etc/d/a", "0o120777", b"b"),
         ("etc/d/b", "0o100640", b"2"),
     ]
-    assert {(e.uid, e.gid) for e in entries} == {(os.getuid(), os.getgid())}
+    assert {(e.uid, e.gid) for e in entries} == {(0, 0)}
+
+
+def test_the_files_of_who_builds_are_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two users who build the same get the same; what is of others stays theirs."""
+    (tmp_path / "f").write_bytes(b"x")
+    real = os.lstat(tmp_path / "f")
+    spec = FileSpec(str(tmp_path / "f"), "/f")
+
+    def owner(uid: int, gid: int) -> tuple[int, int]:
+        fields = [*real[:4], uid, gid, *real[6:]]
+        monkeypatch.setattr(os, "lstat", lambda _: os.stat_result(fields))
+        (entry,) = file_entries([spec])
+        return entry.uid, entry.gid
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getegid", lambda: 100)
+    assert owner(1000, 100) == (0, 0)
+    assert owner(1000, 33) == (0, 33)
+    assert owner(33, 33) == (33, 33)
+    assert owner(0, 0) == (0, 0)
 
 
 def test_mode_and_owner(tmp_path: Path) -> None:
@@ -45,7 +65,7 @@ def test_owners_are_those_of_the_image(tmp_path: Path) -> None:
     below = [cpio.regular("etc/passwd", b"redis:x:5:5::/:/bin/sh\n")]
     f = FileSpec(str(tmp_path / "f"), "/f", owner="redis")
     assert [e.uid for e in file_entries([f], below)] == [5]
-    assert [e.uid for e in file_entries([f, own], below)] == [7, os.getuid()]
+    assert [e.uid for e in file_entries([f, own], below)] == [7, 0]
     with pytest.raises(UkccError, match="no user 'www-data'"):
         file_entries([own, FileSpec(str(tmp_path / "f"), "/f", owner="www-data")])
 

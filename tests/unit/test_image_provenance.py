@@ -4,7 +4,7 @@ import pytest
 
 from ukcc.image import provenance
 
-HERE = "/home/me/build"
+HERE = ("/home/me/build",)
 
 WORDS = [
     ("-O2", "-O2"),
@@ -18,12 +18,34 @@ WORDS = [
     ("-L/usr/lib/x", "-L/usr/lib/x"),
     ("-Wl,-rpath,/home/me/build/lib", "-Wl,-rpath,lib"),
     ("-o/home/me/p", "-o.../p"),
+    ("-L/home/me/build", "-L."),
+    ("-L/home/me/build/", "-L."),
+    ("-Wl,-rpath,/home/me/build", "-Wl,-rpath,."),
+    ("-Wl,-rpath,/home/me/lib:/home/me/build/x:/usr/lib", "-Wl,-rpath,.../lib:x:/usr/lib"),
+    ("-Wl,--version-script=/home/me/src/x.map", "-Wl,--version-script=.../x.map"),
+    ('-DPLACE="/home/me/share"', '-DPLACE=".../share"'),
+    ('-DPLACE="/usr/share/x"', '-DPLACE="/usr/share/x"'),
+    ("-DURL=http://host/path", "-DURL=http://host/path"),
+    ("--sysroot=/home/me/sys", "--sysroot=.../sys"),
+    ("@/home/me/words", "@.../words"),
 ]
 
 
 @pytest.mark.parametrize(("word", "recorded"), WORDS)
 def test_words(word, recorded):
     assert provenance.recorded_command(["uk-gcc", word], HERE) == ["uk-gcc", recorded]
+
+
+def test_a_directory_that_a_link_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    monkeypatch.chdir(tmp_path / "real")
+    monkeypatch.setenv("PWD", str(link))
+    assert provenance.recorded_command([f"{link}/x.a"], provenance.here()) == ["x.a"]
+    assert provenance.recorded_command([f"-L{link}"], provenance.here()) == ["-L."]
+    monkeypatch.setenv("PWD", "/usr")
+    assert provenance.here() == (str(tmp_path / "real"),)
 
 
 def test_maps_of_prefixes_are_left_out():

@@ -25,6 +25,7 @@ SUBCOMMANDS = (
     "wait",
     "snapshot",
     "inspect",
+    "sbom",
     "pack",
     "port",
     "explain",

@@ -29,12 +29,13 @@ def parse_word(word: str) -> tuple[str, str]:
 def walk(host: str, guest: str) -> Iterator[cpio.Entry]:
     """The members for a file, or for a directory and all that is in it, sorted by name.
 
-    With owners and modes. Raises OSError, and UkccError for what is no file.
+    With modes, and owners as `owner_in_image` has them. Raises OSError, and UkccError for what is
+    not a file.
     """
     status = os.lstat(host)
     path = guest.lstrip("/")
     mode = stat.S_IFMT(status.st_mode) | stat.S_IMODE(status.st_mode)
-    owner = (status.st_uid, status.st_gid)
+    owner = owner_in_image(status.st_uid, status.st_gid)
     if stat.S_ISLNK(status.st_mode):
         yield cpio.Entry(path, stat.S_IFLNK | 0o777, os.fsencode(os.readlink(host)), *owner)
     elif stat.S_ISDIR(status.st_mode):
@@ -47,3 +48,12 @@ def walk(host: str, guest: str) -> Iterator[cpio.Entry]:
             yield cpio.Entry(path, mode, file.read(), *owner)
     else:
         raise UkccError(f"{host}: neither file, directory nor symbolic link")
+
+
+def owner_in_image(uid: int, gid: int) -> tuple[int, int]:
+    """The owner's numbers in the image of what (uid, gid) own here.
+
+    The files of whoever builds are root's, as fakeroot(1) has it: two users who build the same
+    project get the same image. What belongs to others keeps their numbers.
+    """
+    return 0 if uid == os.geteuid() else uid, 0 if gid == os.getegid() else gid

@@ -97,7 +97,7 @@ class Report:
 def inspect_image(path: Path) -> Report:
     """Reads an image. Raises NotAnImage for what is none, UkccError for what cannot be read."""
     with open_elf(path) as elf:
-        metadata = _metadata(elf, path)
+        metadata = read_image_metadata(elf, path)
         sites = find_sites(elf)
         entry = elf.note(XEN, XEN_ELFNOTE_PHYS32_ENTRY)
         thin = "thin" in metadata
@@ -115,7 +115,7 @@ def inspect_image(path: Path) -> Report:
             entry=elf.entry,
             interpreter=elf.interpreter() or "",
             stripped=not elf.functions(),
-            changed=_is_changed(path, metadata),
+            changed=is_changed(path, metadata),
             kernel=metadata.get("kernel", {}),
             kernel_entry_paddr=int.from_bytes(entry or b"", "little"),
             sysroot=sysroot,
@@ -135,7 +135,8 @@ def inspect_image(path: Path) -> Report:
         )
 
 
-def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
+def read_image_metadata(elf: Elf, path: Path) -> dict[str, Any]:
+    """The metadata of an image that is open. Raises NotAnImage for a file without."""
     text = elf.note(UKCC, UKCC_METADATA)
     if text is None:  # a thin image has it in a section only
         text = find_note(elf.section_bytes(METADATA_SECTION), UKCC, UKCC_METADATA)
@@ -146,7 +147,8 @@ def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
     return parse_metadata(text, str(path))
 
 
-def _is_changed(path: Path, metadata: Mapping[str, Any]) -> bool:
+def is_changed(path: Path, metadata: Mapping[str, Any]) -> bool:
+    """Whether the program's part of the file is not what was packed, as after `strip`."""
     recorded = metadata.get(CHECKSUM)
     fd, headers = open_headers(str(path))
     try:

@@ -114,6 +114,7 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "memory_min_mib": (_is_memory, "a number of MiB"),
     "link_command": (_is_list_of_texts, "a list of words"),
     "libraries": (_is_list_of_texts, "a list of paths"),
+    "ukcc": (lambda value: isinstance(value, str), "a version"),
     "linkage": (lambda value: isinstance(value, str), "a text"),
     "program_crc32": (lambda value: isinstance(value, str), "a text"),
     "kernel": (_is_table_of_texts, "a table of words"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ukcc import paths
+from ukcc import __version__, paths
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import check_complete, find_closure
@@ -20,7 +20,7 @@ from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.program_file import checksum
-from ukcc.image.provenance import recorded_command, recorded_paths
+from ukcc.image.provenance import here, recorded_command, recorded_paths
 from ukcc.image.room import is_pinned
 from ukcc.image.write import write_image
 
@@ -60,9 +60,9 @@ def pack_program(
     image carries (`ukcc.settings.document`); files: further files of the user's. linkage: how the
     program was linked, and why.
     """
-    here = paths.working_directory()
+    places = here()
     directories = [paths.absolute(directory) for directory in directories]
-    words = recorded_command(link_command, here)
+    words = recorded_command(link_command, places)
     if thin:
         pack_thin(
             linked,
@@ -70,7 +70,7 @@ def pack_program(
             sysroot=sysroot,
             link_command=words,
             name=name,
-            libraries=recorded_paths(libraries, here, sysroot),
+            libraries=recorded_paths(libraries, places, sysroot),
             directories=directories,
             settings=settings,
             linkage=linkage,
@@ -85,7 +85,7 @@ def pack_program(
         link_command=words,
         name=name,
         files=[*closure.entries(), *files],
-        libraries=recorded_paths(used, here, sysroot),
+        libraries=recorded_paths(used, places, sysroot),
         settings=settings,
         linkage=linkage,
     )
@@ -232,6 +232,7 @@ def _metadata(
             "source": kernel.source,
             "config_sha256": kernel.config_sha256,
         },
+        "ukcc": __version__,
         "program": f"/app/{name}",
         "link_command": list(link_command),
         "libraries": list(libraries),

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 _SYSTEM = ("/usr/", "/lib/", "/lib64/", "/opt/", "/bin/", "/etc/")
 SYSROOT = "<sysroot>"
 
-# Options whose value is a path joined to them.
-_JOINED = ("-L", "-I", "-B", "-T", "-o", "--sysroot=", "-specs=")
+# Options whose value is a path joined to them, as far as the path's first character.
+_JOINED = ("-L/", "-I/", "-B/", "-T/", "-o/", "-isystem/", "-iquote/", "-idirafter/", "@/")
+
+# What may stand before a path inside of a word: `-Wl,-rpath,/a:/b`, `-DPLACE="/c"`.
+_MARKS = (",/", "=/", ":/", '"/', "'/")
 
 # They name the place of a build to keep it out of its results (reproducible-builds.org).
 _PREFIX_MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
@@ -54,34 +57,58 @@ def own_directories(used: Iterable[str], sysroot: str) -> list[str]:
     return list(found)
 
 
-def recorded_command(words: Sequence[str], directory: str) -> list[str]:
-    """The user's words; those that only say where the build lies are left out."""
-    return [_recorded_word(word, directory) for word in words if not word.startswith(_PREFIX_MAPS)]
+def here() -> tuple[str, ...]:
+    """The working directory, by its real name, and by the one that the shell has for it."""
+    real = paths.working_directory()
+    logical = os.environ.get("PWD", real)
+    return (real, logical) if logical != real and paths.real(logical) == real else (real,)
 
 
-def recorded_paths(paths: Iterable[str], directory: str, sysroot: str) -> list[str]:
+def recorded_command(words: Sequence[str], directories: Sequence[str]) -> list[str]:
+    """The user's words; those that only say where the build lies are left out.
+
+    directories: the build's, by all the names that it has.
+    """
+    return [
+        _recorded_word(word, directories) for word in words if not word.startswith(_PREFIX_MAPS)
+    ]
+
+
+def recorded_paths(paths: Iterable[str], directories: Sequence[str], sysroot: str) -> list[str]:
     """Paths of libraries, as they may be recorded."""
     return [
         SYSROOT + path[len(sysroot) :]
         if path.startswith(f"{sysroot}/")
-        else recorded_path(path, directory)
+        else recorded_path(path, directories)
         for path in paths
     ]
 
 
-def recorded_path(path: str, directory: str) -> str:
-    """A path of the build in `directory`, as it may be recorded."""
-    if path.startswith(f"{directory}/"):
-        return path[len(directory) + 1 :]
-    if not path.startswith("/") or path.startswith(_SYSTEM):
+def recorded_path(path: str, directories: Sequence[str]) -> str:
+    """A path of the build in `directories`, as it may be recorded."""
+    for directory in directories:
+        if path == directory:
+            return "."
+        if path.startswith(f"{directory}/"):
+            return path[len(directory) + 1 :] or "."
+    if not path.startswith("/") or path.startswith((*_SYSTEM, "//")):
         return path
     return f".../{os.path.basename(path)}"  # noqa: PTH119
 
 
-def _recorded_word(word: str, directory: str) -> str:
-    if word.startswith("/"):
-        return recorded_path(word, directory)
-    for option in _JOINED:
-        if word.startswith(f"{option}/"):
-            return option + recorded_path(word[len(option) :], directory)
-    return word.replace(f"{directory}/", "")
+def _recorded_word(word: str, directories: Sequence[str]) -> str:
+    if "/" not in word:
+        return word
+    if word.startswith(_JOINED):
+        at = word.index("/")
+        return word[:at] + _recorded_parts(word[at:], directories)
+    return _recorded_parts(word, directories)
+
+
+def _recorded_parts(text: str, directories: Sequence[str]) -> str:
+    for mark in _MARKS:
+        if mark in text:
+            separator = mark[0]
+            parts = text.split(separator)
+            return separator.join(_recorded_parts(part, directories) for part in parts)
+    return recorded_path(text, directories)

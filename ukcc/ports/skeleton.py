@@ -1,17 +1,15 @@
 """Begins a recipe from a source package, and has one name the newest version."""
 
-import contextlib
 import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from debian.copyright import Copyright, NotMachineReadableError
 from debian.deb822 import Dsc, PkgRelation
 
 from ukcc import debsource
 from ukcc.errors import UkccError
+from ukcc.licences import main_licence
 from ukcc.ports import sources
 from ukcc.ports.recipe import (
     AUTOTOOLS,
@@ -34,18 +32,6 @@ _SIGNS = {
     "Makefile": MAKE,
     "makefile": MAKE,
     "GNUmakefile": MAKE,
-}
-
-# Debian's own names of licences that SPDX calls otherwise.
-_SPDX = {
-    "Expat": "MIT",
-    "GPL-2": "GPL-2.0-only",
-    "GPL-2+": "GPL-2.0-or-later",
-    "GPL-3+": "GPL-3.0-or-later",
-    "LGPL-2.1+": "LGPL-2.1-or-later",
-    "BSD-3-clause": "BSD-3-Clause",
-    "BSD-2-clause": "BSD-2-Clause",
-    "public-domain": "LicenseRef-public-domain",
 }
 
 _TEXT = """title = "{name}"
@@ -147,14 +133,7 @@ def build_system(tree: Path) -> str:
 
 def licence_of(tree: Path) -> str:
     """Of the files as a whole, as debian/copyright has it; SPDX's name where that is known."""
-    with contextlib.suppress(OSError, ValueError, NotMachineReadableError):
-        with (tree / "debian" / "copyright").open() as text:
-            parts: list[Any] = list(Copyright(text, strict=False).all_files_paragraphs())
-        for part in parts:
-            if "*" in part.files and part.license:
-                name = str(part.license.synopsis)
-                return _SPDX.get(name, name)
-    return "NOASSERTION"
+    return main_licence(tree / "debian" / "copyright")
 
 
 def _wants_autoreconf(tree: Path) -> bool:
