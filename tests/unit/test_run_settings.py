@@ -242,3 +242,31 @@ def test_a_file_of_another_user_is_not_obeyed(
     os.chown(beside, 0, 0)
     beside.chmod(0o666)
     assert f"--config {beside}" in refused(image)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_file_that_was_looked_at_is_the_one_that_is_read(
+    run: Run, refused: Callable[..., str], image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others can exchange it in between; and who makes a link chooses which of our files it is."""
+    beside, ours = image.parent / "uk.toml", image.parent / "ours.toml"
+    ours.write_text("memory = 64\n")
+    beside.symlink_to(ours)
+    assert run(image).memory_mib == 64
+    os.chown(beside, 65534, 65534, follow_symlinks=False)
+    assert f"{beside}: it belongs to another user" in refused(image)
+    beside.unlink()
+    ours.rename(beside)
+    theirs = image.parent / "theirs.toml"
+    theirs.write_text('volume = ["/etc:/data"]\n')
+    os.chown(theirs, 65534, 65534)
+    lstat = Path.lstat
+
+    def exchanged(path: Path) -> os.stat_result:
+        found = lstat(path)
+        if path == beside:
+            theirs.replace(beside)
+        return found
+
+    monkeypatch.setattr(Path, "lstat", exchanged)
+    assert run(image).shares == ()

@@ -20,7 +20,7 @@ from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
-from ukcc.vm.volumes import check_places, check_shares
+from ukcc.vm.volumes import check_places, check_shares, exposed
 
 MIB = 1 << 20
 
@@ -205,6 +205,40 @@ def test_one_file_is_one_disk(tmp_path: Path) -> None:
     check_places([], [Disk(str(tmp_path / "loop"))])
     both = [Disk(str(tmp_path / "file"), guest, readonly=True) for guest in ("/a", "/b")]
     check_places([], both)
+
+
+@pytest.mark.parametrize(
+    "disk", ["s/d.img", "s/below/d.img", "link", "aside/d.img", "in.img", "through/d.img"]
+)
+def test_a_disk_that_the_guest_could_replace_is_refused(tmp_path: Path, disk: str) -> None:
+    """By a link to any file of the host, which the next run would let it write to."""
+    (tmp_path / "s" / "below").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("s/d.img")
+    (tmp_path / "aside").symlink_to("s/below")
+    (tmp_path / "s" / "d.img").symlink_to("../out/d.img")
+    (tmp_path / "in.img").symlink_to("s/below/d.img")
+    (tmp_path / "s" / "away").symlink_to(tmp_path / "out")
+    (tmp_path / "through").symlink_to(tmp_path / "s" / "below" / ".." / "away")
+    share = Share(str(tmp_path / "s"), "/data")
+    disks = [Disk(str(tmp_path / disk), "/disk")]
+    with pytest.raises(MachineError, match="where the guest could replace it"):
+        check_places([share], disks)
+    check_places([replace(share, readonly=True)], disks)
+    check_places([share], [Disk(str(tmp_path / "out" / "d.img"), "/disk")])
+    check_places([share], [Disk(str(tmp_path / "so.img"), "/disk")])
+
+
+def test_a_share_with_the_image_in_it_is_named(tmp_path: Path) -> None:
+    """The guest can put a uk.toml beside it, which names directories of the host."""
+    (tmp_path / "src").mkdir()
+    image = str(tmp_path / "src" / "app")
+    for place, lines in ((tmp_path, 1), (tmp_path / "src", 1), (tmp_path / "sr", 0)):
+        share = Share(str(place), "/data")
+        assert len(exposed([share], image)) == lines
+        assert exposed([replace(share, readonly=True)], image) == []
+    [line] = exposed([Share(str(tmp_path), "/data")], image)
+    assert f"may write {tmp_path}/src/uk.toml" in line and ":ro" in line
 
 
 def test_shares_refused(tmp_path: Path) -> None:

@@ -108,8 +108,7 @@ class Configured(click.Command):
             return []
         known = self.known()
         try:
-            path = _config(given.get("config"), image)
-            layers = [read_settings(path, known)] if path else []
+            layers = _file(given.get("config"), image, known)
             said = {key for layer in layers for key in layer.values}
             said |= {long_name(option) for option in self.params if option.name in given}
             return [*_carried(image, known, said), *layers]
@@ -152,22 +151,30 @@ def _carried(image: str, known: Mapping[str, Key], said: Container[str]) -> list
     return []
 
 
-def _config(given: "str | None", image: str) -> str:
-    """The file to read; `--config ''` is none, no --config the one beside the image, if any."""
+def _file(given: "str | None", image: str, known: Mapping[str, Key]) -> list[Settings]:
+    """What the file says; `--config ''` is none, no --config the one beside the image, if any."""
     if isinstance(given, str):
-        return given
+        return [read_settings(given, known)] if given else []
     beside = Path(image).parent / NAME
     if not beside.is_file():
-        return ""
-    owner = beside.stat()
-    if owner.st_uid not in (os.geteuid(), 0) or owner.st_mode & stat.S_IWOTH:
-        # It names directories of the host and commands of the machine: in /tmp, anybody's.
-        raise UkccError(
-            f"{beside}: it belongs to another user, or everybody may write to it",
-            f"if you trust it, name it: --config {beside}; --config '' does without",
-            125,
-        )
-    return str(beside)
+        return []
+    return [read_settings(str(beside), known, lambda fd: _check_owner(fd, beside))]
+
+
+def _check_owner(fd: int, beside: Path) -> None:
+    """It names directories of the host and commands of the machine: in /tmp, anybody's.
+
+    Looks at the file that is open, so that it is the one that is read; and at the name, for who
+    makes a link there chooses the file.
+    """
+    for found in (beside.lstat(), os.fstat(fd)):
+        writable = found.st_mode & stat.S_IWOTH and not stat.S_ISLNK(found.st_mode)
+        if found.st_uid not in (os.geteuid(), 0) or writable:
+            raise UkccError(
+                f"{beside}: it belongs to another user, or everybody may write to it",
+                f"if you trust it, name it: --config {beside}; --config '' does without",
+                125,
+            )
 
 
 def shown(ctx: click.Context) -> dict[str, dict[str, Any]]:

@@ -2,16 +2,19 @@
 
 import os
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image.files import lies_in
+from ukcc.settings.document import NAME
 from ukcc.vm.disks import MOST, Disk
 from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
 
 # What init makes itself, and would lose under a mount.
 _OURS = ("/proc", "/sys", "/dev", "/.uk")
+
+_MOST_LINKS = 40  # the kernel follows as many (include/linux/namei.h)
 
 # The settings' keys (sysroot/init/config.c).
 _KEYS = {NINE_P: "mount", VIRTIOFS: "virtiofs"}
@@ -41,6 +44,43 @@ def check_places(shares: Sequence[Share], disks: Sequence[Disk], program: str = 
     if len(places) > MOST or len(disks) > MOST:
         raise MachineError(f"{max(len(places), len(disks))} shares and disks: {MOST} are the most")
     _check_files(disks)
+    _check_apart(shares, disks)
+
+
+def _check_apart(shares: Iterable[Share], disks: Iterable[Disk]) -> None:
+    """What the guest can write to by a share, it can also replace: the disk of the next run would
+    be a link of the guest's, to any file of the host.
+    """
+    places = [(os.path.realpath(share.host), share) for share in shares if not share.readonly]
+    for disk in disks:
+        trail = list(_trail(disk.file))
+        for place, share in places:
+            if any(lies_in(directory, [place]) for directory in trail):
+                raise MachineError(
+                    f"--disk {disk.file}: it lies in -v {share.host}:{share.guest}, where the "
+                    "guest could replace it by a link to another file of the host",
+                    "put it in another directory, or share that one :ro",
+                )
+
+
+def _trail(name: str) -> Iterator[str]:
+    """The directories, by their real names, whose entries decide what file a name leads to."""
+    at, links = "/", 0
+    left = str(Path.cwd() / name).split("/")[::-1]
+    while left:
+        part = left.pop()
+        if part == "..":
+            at = posixpath.dirname(at)
+        elif part not in ("", "."):
+            yield at
+            entry = Path(at, part)
+            if entry.is_symlink() and links < _MOST_LINKS:
+                links += 1
+                target = str(entry.readlink())
+                at = "/" if target.startswith("/") else at
+                left += target.split("/")[::-1]
+            else:
+                at = str(entry)
 
 
 def _check_files(disks: Iterable[Disk]) -> None:
@@ -50,6 +90,17 @@ def _check_files(disks: Iterable[Disk]) -> None:
         before = seen.setdefault(os.path.realpath(disk.file), disk)
         if before is not disk and not (before.readonly and disk.readonly):
             raise MachineError(f"--disk {disk.file}: given twice", "two may only read it, by ,ro")
+
+
+def exposed(shares: Iterable[Share], image: str) -> list[str]:
+    """Lines for the user about shares in which the guest may write what the next run obeys."""
+    directory = os.path.realpath(Path(image).parent)
+    return [
+        f"-v {share.host}:{share.guest}: the guest may write {Path(image).parent / NAME} there, "
+        "which the next run obeys; :ro keeps it from that"
+        for share in shares
+        if not share.readonly and lies_in(directory, [os.path.realpath(share.host)])
+    ]
 
 
 def check_shares(shares: Iterable[Share]) -> None:
