@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ukcc.errors import MachineError
@@ -10,11 +10,10 @@ from ukcc.image.files import lies_in
 from ukcc.settings.document import NAME
 from ukcc.vm.disks import MOST, Disk
 from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
+from ukcc.vm.trail import check_apart
 
 # What init makes itself, and would lose under a mount.
 _OURS = ("/proc", "/sys", "/dev", "/.uk")
-
-_MOST_LINKS = 40  # the kernel follows as many (include/linux/namei.h)
 
 # The settings' keys (sysroot/init/config.c).
 _KEYS = {NINE_P: "mount", VIRTIOFS: "virtiofs"}
@@ -44,43 +43,7 @@ def check_places(shares: Sequence[Share], disks: Sequence[Disk], program: str = 
     if len(places) > MOST or len(disks) > MOST:
         raise MachineError(f"{max(len(places), len(disks))} shares and disks: {MOST} are the most")
     _check_files(disks)
-    _check_apart(shares, disks)
-
-
-def _check_apart(shares: Iterable[Share], disks: Iterable[Disk]) -> None:
-    """What the guest can write to by a share, it can also replace: the disk of the next run would
-    be a link of the guest's, to any file of the host.
-    """
-    places = [(os.path.realpath(share.host), share) for share in shares if not share.readonly]
-    for disk in disks:
-        trail = list(_trail(disk.file))
-        for place, share in places:
-            if any(lies_in(directory, [place]) for directory in trail):
-                raise MachineError(
-                    f"--disk {disk.file}: it lies in -v {share.host}:{share.guest}, where the "
-                    "guest could replace it by a link to another file of the host",
-                    "put it in another directory, or share that one :ro",
-                )
-
-
-def _trail(name: str) -> Iterator[str]:
-    """The directories, by their real names, whose entries decide what file a name leads to."""
-    at, links = "/", 0
-    left = str(Path.cwd() / name).split("/")[::-1]
-    while left:
-        part = left.pop()
-        if part == "..":
-            at = posixpath.dirname(at)
-        elif part not in ("", "."):
-            yield at
-            entry = Path(at, part)
-            if entry.is_symlink() and links < _MOST_LINKS:
-                links += 1
-                target = str(entry.readlink())
-                at = "/" if target.startswith("/") else at
-                left += target.split("/")[::-1]
-            else:
-                at = str(entry)
+    check_apart(shares, disks)
 
 
 def _check_files(disks: Iterable[Disk]) -> None:
