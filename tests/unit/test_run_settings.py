@@ -270,3 +270,27 @@ def test_the_file_that_was_looked_at_is_the_one_that_is_read(
 
     monkeypatch.setattr(Path, "lstat", exchanged)
     assert run(image).shares == ()
+
+
+def test_a_file_that_the_guest_may_have_written_is_not_obeyed(
+    run: Run, refused: Callable[..., str], image: Path
+) -> None:
+    """It names files and disks of the host; the guest of the run before would have chosen them."""
+    place = image.parent
+    beside = place / "uk.toml"
+    (place / "data").mkdir()
+    beside.write_text("memory = 64\n")
+    for share in (f"{place}:/src", f"{place.parent}:/src"):
+        said = refused("-v", share, image)
+        assert f"{beside}: it lies in -v" in said and "the guest may have written it" in said
+        assert run("-v", f"{share}:ro", image).memory_mib == 64
+        assert run("-v", share, "--config", beside, image).memory_mib == 64
+        assert run("-v", share, "--config", "", image).memory_mib is None
+    assert run("-v", f"{place}/data:/data", image).memory_mib == 64
+    # also if it says so itself, or is a link into a share
+    beside.write_text('volume = [".:/src"]\n')
+    assert "the guest may have written it" in refused(image)
+    (place / "data" / "other.toml").write_text("memory = 64\n")
+    beside.unlink()
+    beside.symlink_to("data/other.toml")
+    assert "the guest may have written it" in refused("-v", f"{place}/data:/data", image)

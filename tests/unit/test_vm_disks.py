@@ -22,7 +22,7 @@ from ukcc.vm.plan import plan_machine
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
 from ukcc.vm.trail import check_sources, trail
-from ukcc.vm.volumes import check_places, check_shares, exposed
+from ukcc.vm.volumes import check_places, check_shares
 
 MIB = 1 << 20
 
@@ -261,18 +261,6 @@ def test_files_that_the_guest_could_lead_elsewhere_are_refused(tmp_path: Path) -
 def test_a_name_without_end_is_followed_to_an_end(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop/loop")
     assert len(list(trail(str(tmp_path / "loop")))) < 200
-
-
-def test_a_share_with_the_image_in_it_is_named(tmp_path: Path) -> None:
-    """The guest can put a uk.toml beside it, which names directories of the host."""
-    (tmp_path / "src").mkdir()
-    image = str(tmp_path / "src" / "app")
-    for place, lines in ((tmp_path, 1), (tmp_path / "src", 1), (tmp_path / "sr", 0)):
-        share = Share(str(place), "/data")
-        assert len(exposed([share], image)) == lines
-        assert exposed([replace(share, readonly=True)], image) == []
-    [line] = exposed([Share(str(tmp_path), "/data")], image)
-    assert f"may write {tmp_path}/src/uk.toml" in line and ":ro" in line
 
 
 def test_shares_refused(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from ukcc.vm.settings import Terminal
 from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, vmm_text
-from ukcc.vm.volumes import exposed
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def dry_run(options: RunOptions) -> DryRun:
     daemons = virtiofs.commands(options.shares, path.parent, name)
     say(f"memory: {_memory_reason(machine, options, facts)}")
     say(f"settings: {path} (temporary)")
-    for note in (*serving.notes, *exposed(options.shares, options.image)):
+    for note in serving.notes:
         say(note)
     if options.vmm != QEMU:
         text = vmm_text(options.vmm, machine, path)

@@ -37,7 +37,7 @@ from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
 from ukcc.vm.vmm import check_vsock
-from ukcc.vm.volumes import check_shares, exposed
+from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
@@ -88,9 +88,7 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
         ):
             connected = replace(connected, shares=serving.shares)
             confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
-            # as each run of this kind has it, it is said to a person, and not to a script
-            exposures = exposed(options.shares, options.image) if sys.stderr.isatty() else []
-            for note in (*serving.notes, *exposures):
+            for note in serving.notes:
                 say(note)
             outcome = process.execute(
                 lambda endpoints: filtered_argv(

@@ -1,7 +1,8 @@
 """Names of the host that a guest could lead elsewhere, since a directory on the way is shared.
 
-A guest makes real symbolic links in a share. If the next run finds a disk, another share or a file
-by a name that passes one, it is the guest who chooses the file of the host.
+A guest makes files and real symbolic links in a share. If the next run finds a disk, another share
+or a file by a name that passes such a link, it is the guest who chooses the file of the host; and
+if it finds settings there, who chooses all.
 """
 
 import os
@@ -46,6 +47,17 @@ def check_sources(shares: Iterable[Share], files: Iterable[FileSpec]) -> None:
         share = _passed(str(Path(spec.source).parent), writable)
         if share:
             raise _led(f"--file {spec.source}:{spec.target}", share)
+
+
+def check_settings(shares: Iterable[Share], path: str) -> None:
+    """Raises MachineError for settings that nobody named, in a share that the guest writes to."""
+    share = _passed(path, [share for share in shares if not share.readonly], links_only=False)
+    if share:
+        raise MachineError(
+            f"{path}: it lies in -v {share.host}:{share.guest}, where the guest may have written "
+            "it",
+            f"if you trust it, name it: --config {path}; --config '' does without",
+        )
 
 
 def _led(what: str, share: Share) -> MachineError:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image.files import lies_in
-from ukcc.settings.document import NAME
 from ukcc.vm.disks import MOST, Disk
 from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
 from ukcc.vm.trail import check_apart
@@ -53,17 +52,6 @@ def _check_files(disks: Iterable[Disk]) -> None:
         before = seen.setdefault(os.path.realpath(disk.file), disk)
         if before is not disk and not (before.readonly and disk.readonly):
             raise MachineError(f"--disk {disk.file}: given twice", "two may only read it, by ,ro")
-
-
-def exposed(shares: Iterable[Share], image: str) -> list[str]:
-    """Lines for the user about shares in which the guest may write what the next run obeys."""
-    directory = os.path.realpath(Path(image).parent)
-    return [
-        f"-v {share.host}:{share.guest}: the guest may write {Path(image).parent / NAME} there, "
-        "which the next run obeys; :ro keeps it from that"
-        for share in shares
-        if not share.readonly and lies_in(directory, [os.path.realpath(share.host)])
-    ]
 
 
 def check_shares(shares: Iterable[Share]) -> None:
