@@ -53,6 +53,11 @@ DIFFERENCES = (
     Difference("access_list", "POSIX access lists", {NINE_P: "EOPNOTSUPP"}),
     Difference("lease", "`F_SETLEASE`", {NINE_P: "EINVAL"}),
     Difference("handle", "`name_to_handle_at`", {NINE_P: "EOPNOTSUPP"}),
+    Difference(
+        "map_appending",
+        "writes by a shared mapping of a descriptor with `O_APPEND`",
+        dict.fromkeys(SHARED, "appended"),
+    ),
     Difference("open_without_a_name", "`O_TMPFILE`", dict.fromkeys(SHARED, "EOPNOTSUPP")),
     Difference("birth", "`STATX_BTIME`", dict.fromkeys(SHARED, "no birth time")),
     Difference("set_uid", "the set-uid bit", dict.fromkeys(SHARED, "EPERM")),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
 from ukcc.demo import free_port
 from ukcc.vm import qemu_probe, virtiofs
@@ -255,6 +255,16 @@ def test_a_share_by_9p_keeps_root(waits: Path, tmp_path: Path, boot: Boot) -> No
         assert run.returncode == 7
     why = f"ukcc run: QEMU runs as root: -v {tmp_path} goes by 9p, so it opens root's files\n"
     assert why in boot(waits, options=("--dry-run", *options)).stderr.decode()
+
+
+@as_root
+@needs_mounts
+@pytest.mark.parametrize("how", ["", ":ro"])
+def test_a_share_by_virtiofs_does_not(waits: Path, tmp_path: Path, how: str) -> None:
+    with running(waits, "--share-by", "virtiofs", "-v", f"{tmp_path}:/data{how}") as (run, qemu):
+        assert int(status(qemu)["Uid"][1]) != 0
+        run.communicate(b"\n", timeout=DEADLINE * FACTOR)
+        assert run.returncode == 7
 
 
 @pytest.mark.parametrize("options", [(), ("--net", "user,host=yes"), ("--net", "none")])

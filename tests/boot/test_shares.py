@@ -27,6 +27,7 @@ def _kernel_has_virtiofs() -> bool:
     return config.is_file() and "\nCONFIG_VIRTIO_FS=y\n" in config.read_text()
 
 
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 needs_virtiofs = pytest.mark.skipif(not _kernel_has_virtiofs(), reason="a kernel without virtio-fs")
 
 
@@ -108,12 +109,17 @@ int main(void)
 	told("device", mknod("device", S_IFCHR | 0666, makedev(1, 3)));
 	told("block", mknod("block", S_IFBLK | 0666, makedev(8, 0)));
 	told("capability", setxattr("tool", "security.capability", capability, 20, 0));
+	told("label", setxattr("tool", "security.selinux", "x", 2, 0));
+	told("other", setxattr("tool", "security.ukcc", "x", 1, 0));
+	told("trusted", setxattr("tool", "trusted.overlay.opaque", "y", 1, 0));
+	told("odd", setxattr("tool", "security.", "x", 1, 0));
 	told("again", open("tool", O_RDWR));
 	return 0;
 }
 """
 
 REFUSED = {"chmod", "open", "mknod", "device", "block"}
+ATTRIBUTES = {"label", "other", "trusted"}
 
 
 @pytest.fixture(scope="session")
@@ -146,13 +152,106 @@ def test_what_a_guest_cannot_make_of_the_host(
     found = told(stdout)
     assert (status, lines_on_shares(stderr), found["again"]) == (0, [], "made")
     assert {what for what in REFUSED if found[what] == "Operation not permitted"} == REFUSED
-    assert found["capability"] != "made"
+    assert {found[what] for what in ATTRIBUTES} == {"Operation not supported"}
+    assert "made" not in (found["odd"], found["capability"])
     assert all(_is_harmless(file) for file in tmp_path.iterdir())
     (tmp_path / "tool").unlink()
     # who wants it so
     status, stdout, _ = boot(maker, options=["--share-by", way, "-v", f"{share}:privileged"])
     assert status == 0 and told(stdout)["chmod"] == "made"
     assert (tmp_path / "tool").stat().st_mode & stat.S_ISUID
+
+
+# How the guest mounts it again, to write: sysroot/init/volumes.c.
+AGAIN = {
+    "9p": "trans=virtio,version=9p2000.L,msize=262144,cache=mmap,directio",
+    "virtiofs": "",
+}
+
+
+def state(place: Path) -> dict[str, tuple[object, ...]]:
+    """All that can be changed of a tree: by path, what it is, whose, when, and what is in it."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in (place, *sorted(place.rglob("*"))):
+        is_ = path.lstat()
+        names = os.listxattr(path, follow_symlinks=False)
+        found[str(path)] = (
+            *(is_.st_mode, is_.st_uid, is_.st_gid, is_.st_nlink, is_.st_size, is_.st_blocks),
+            *(is_.st_mtime_ns, is_.st_ctime_ns, is_.st_ino),
+            {name: os.getxattr(path, name, follow_symlinks=False) for name in names},
+            path.read_bytes() if stat.S_ISREG(is_.st_mode) else None,
+            path.readlink() if path.is_symlink() else None,
+        )
+    return found
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    """A directory with one of each kind in it, and below, if that can be, another file system."""
+    place = tmp_path / "kept, as it is"
+    for directory in (place, place / "below", place / "directory"):
+        directory.mkdir()
+        directory.chmod(0o755)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", place / "below"], stderr=-3)
+    for name in ("file", "other", "below/file"):
+        (place / name).write_text("what it had\n")
+    os.setxattr(place / "file", "user.name", b"value")
+    (place / "link").symlink_to("file")
+    os.mkfifo(place / "pipe")
+    try:
+        yield place
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", place / "below"], check=True)
+
+
+@pytest.fixture(scope="session")
+def changer(build_image: Build) -> Path:
+    return build_image((HERE / "readonly_share.c").read_text(), name="changer")
+
+
+@pytest.mark.parametrize(
+    "way", ["9p", pytest.param("virtiofs", marks=[needs_virtiofs, needs_mounts])]
+)
+def test_nothing_that_a_guest_does_changes_what_is_read_only(
+    changer: Path, boot: Boot, kept: Path, way: str
+) -> None:
+    """It is the host that refuses: the guest has mounted it anew, and would write."""
+    before = state(kept)
+    pipe = os.open(kept / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        options = ["--share-by", way, "-v", f"{kept}:/data:ro"]
+        status, stdout, stderr = boot(changer, "/data", way, AGAIN[way], options=options)
+        *lines, last = stdout.decode().splitlines()
+        assert (status, last) == (0, "all, and the file has what it had"), stderr
+        assert os.read(pipe, 100) == b""
+    finally:
+        os.close(pipe)
+    found = dict(line.split(": ") for line in lines)
+    # into a pipe of the guest's own, whatever is on the host
+    assert len(found) > 40 and [what for what in found if found[what] == "made"] == ["pipe"]
+    # the host's word, not that of a guest's read-only mount or of a call that does not exist
+    assert found["create"] == found["unlink"] == found["chmod"] == "EROFS"
+    assert state(kept) == before
+
+
+@needs_virtiofs
+@needs_mounts
+@needs_users
+def test_what_is_read_only_for_an_ordinary_users_guest(changer: Path, users: Path) -> None:
+    share = users / "share"
+    (share / "file").write_text("what it had\n")
+    os.chown(share / "file", 1234, 1234)
+    before = state(share)
+    status, stdout, stderr = run_as_user(
+        users, changer, ["--share-by", "virtiofs"], ["/data", "virtiofs", ""], readonly=True
+    )
+    assert status == 0, stderr
+    found = dict(line.split(": ") for line in stdout.decode().splitlines()[:-1])
+    # which does nothing for anybody but root
+    assert len(found) > 40 and [what for what in found if found[what] == "made"] == ["chown"]
+    assert found["create"] == found["unlink"] == found["chmod"] == "EROFS"
+    assert state(share) == before
 
 
 # Runs ukcc as another user. What is imported late may be where he cannot read.
@@ -183,17 +282,21 @@ def users() -> Iterator[Path]:
         shutil.rmtree(place)
 
 
-def run_as_user(place: Path, image: Path, options: Sequence[str]) -> Result:
+def run_as_user(
+    place: Path,
+    image: Path,
+    options: Sequence[str],
+    arguments: Sequence[str] = (),
+    readonly: bool = False,
+) -> Result:
     home = place / "home"
-    words = [*options, "--accel", "tcg", "--net", "none", "-v", f"{place}/share:/data"]
-    argv = [sys.executable, "-c", AS_USER, "1234", *words, shutil.copy(image, place)]
+    volume = f"{place}/share:/data{':ro' if readonly else ''}"
+    words = [*options, "--accel", "tcg", "--net", "none", "-v", volume]
+    argv = [sys.executable, "-c", AS_USER, "1234", *words, shutil.copy(image, place), *arguments]
     environment = {**os.environ, "HOME": str(home), "UKCC_HOME": str(home / "ukcc")}
     environment.pop("XDG_RUNTIME_DIR", None)
     done = subprocess.run(argv, env=environment, capture_output=True, timeout=DEADLINE * FACTOR)
     return Result(done.returncode, done.stdout, done.stderr)
-
-
-needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @needs_virtiofs

@@ -1,10 +1,13 @@
 """`python -m fuzz`: runs the fuzzers, two at a time, and prints a table; 1 if there is a finding.
 
-python -m fuzz run [--seconds N] [--json] [TARGET…]      each for so long
-python -m fuzz run --total N [TARGET…]                   all together for so long
+python -m fuzz run [--seconds N] [--json] [TARGET…]      until each has so long in the ledger
+python -m fuzz run --total N [TARGET…]                   all together for so long, more in any case
+python -m fuzz status [--markdown | --json] [TARGET…]    the ledger: what each has, as its code is
 python -m fuzz input TARGET FILE…                        one input, to see a finding again
 python -m fuzz minimize [TARGET…]                        the grown corpus into the committed one
 python -m fuzz list
+
+A run may be ended at any time, by Ctrl-C or SIGTERM: what it did counts, and the next one goes on.
 """
 
 import argparse
@@ -12,37 +15,28 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from fuzz import building, checking, engine
-from fuzz.engine import Fuzzer, Result
+from fuzz import building, checking, engine, hours, report
+from fuzz.digest import digest
+from fuzz.engine import Result
+from fuzz.hours import AT_A_TIME, Hours, Place
+from fuzz.ledger import Account, Damaged, Ledger
 from fuzz.table import ROOT, TARGETS, Target, find
 from ukcc import paths
 
-_AT_A_TIME = 2
 _SHORTEST, _START = 5, 1.5  # seconds of a run at least; until it has begun
-_COLUMNS = "{:<14} {:>11} {:>8} {:>9} {:>7} {:>8}  {}"
 
 
 def main(words: "list[str]") -> int:
     """The exit status."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description=(__doc__ or "").strip())
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run")
-    run.add_argument("--seconds", type=int, default=3600, help="for each target")
-    run.add_argument("--total", type=int, help="seconds for all together")
-    run.add_argument("--json", action="store_true")
-    run.add_argument("targets", nargs="*")
-    one = commands.add_parser("input")
-    one.add_argument("target")
-    one.add_argument("files", nargs="+", type=Path)
-    commands.add_parser("minimize").add_argument("targets", nargs="*")
-    commands.add_parser("list")
-    given = parser.parse_args(words)
+    given = _parser().parse_args(words)
     if given.command == "list":
         print("\n".join(f"{target.name:<14} {target.reads}" for target in TARGETS))
         return 0
@@ -54,21 +48,51 @@ def main(words: "list[str]") -> int:
         return 2
     if given.command == "input":
         return _input(targets[0], given.files)
-    began = time.monotonic()
-    argv = {target.name: _argv(target) for target in targets}
+    if given.command == "status":
+        return _status(targets, given)
     if given.command == "minimize":
-        return max(engine.minimize(t, argv[t.name], _state()) for t in targets)
-    seconds = given.seconds
-    if given.total:
-        left = given.total - (time.monotonic() - began)  # building is part of it
-        rounds = -(-len(targets) // _AT_A_TIME)
-        seconds = max(_SHORTEST, int(left / rounds - _START))
-    fuzzers = [Fuzzer(target, argv[target.name], _state()) for target in targets]
-    return _run(fuzzers, seconds, given.json)
+        return max(engine.minimize(t, _argv(t), _state()) for t in targets)
+    place = Place(_state(), _ledger(), _Programs().argv)
+    caught = _stopped_by_signals(place.stop)
+    try:
+        if given.total:
+            status = _run_together(place, targets, given.total, given.json)
+        else:
+            status = _run_hours(place, targets, given.seconds, given.json)
+    except (OSError, SyntaxError, subprocess.CalledProcessError) as error:
+        print(f"fuzz: error: {error}", file=sys.stderr)
+        return 1
+    return status or (128 + caught[0] if caught else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=(__doc__ or "").strip())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("--seconds", type=int, default=3600, help="for each target, in all its runs")
+    run.add_argument("--total", type=int, help="seconds for all together")
+    run.add_argument("--json", action="store_true", help="what this run did, at its end")
+    run.add_argument("targets", nargs="*")
+    status = commands.add_parser("status")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="for docs/testing.md")
+    form.add_argument("--json", action="store_true")
+    status.add_argument("targets", nargs="*")
+    one = commands.add_parser("input")
+    one.add_argument("target")
+    one.add_argument("files", nargs="+", type=Path)
+    commands.add_parser("minimize").add_argument("targets", nargs="*")
+    commands.add_parser("list")
+    return parser
 
 
 def _state() -> Path:
     return Path(paths.store()) / "fuzz"
+
+
+def _ledger() -> Ledger:
+    return Ledger(_state() / "ledger")
 
 
 def _argv(target: Target) -> "list[str]":
@@ -77,40 +101,110 @@ def _argv(target: Target) -> "list[str]":
     return [str(building.fuzzer(target, ROOT / "build" / "fuzz"))]
 
 
-def _run(fuzzers: "list[Fuzzer]", seconds: int, as_json: bool) -> int:
-    """Each in turn, two at a time; a line for each as soon as it is ready."""
+class _Programs:
+    """What targets are started by; those in C are built again when their code has changed."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, tuple[str, list[str]]] = {}
+
+    def argv(self, target: Target) -> "list[str]":
+        """Raises CalledProcessError."""
+        code = digest(target)
+        if self._built.get(target.name, ("", []))[0] != code:
+            self._built[target.name] = code, _argv(target)
+        return self._built[target.name][1]
+
+
+def _stopped_by_signals(stop: threading.Event) -> "list[int]":
+    """Sets it on the signals that ask a program to end; the list then has the signal."""
+    caught: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        caught.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, note)
+    return caught
+
+
+def _run_hours(place: Place, targets: "list[Target]", seconds: int, as_json: bool) -> int:
+    """In slices until each has that much: a row after each slice, with what the target has then."""
+    work = Hours(place, targets, seconds)
+    done, whole, _ = work.progress()
+    if not as_json:
+        print(report.head(), flush=True)
+        if done >= whole:
+            print(f"each has {report.clock(seconds)} or more: SECONDS=N for longer, or --total N")
+
+    def show(result: Result, now: Account) -> None:
+        if not as_json:
+            print(report.line(result.target, now, result.problem), flush=True)
+
+    with report.shown(work.progress):
+        results = work.run(show)
+    return _end(results, as_json)
+
+
+def _run_together(place: Place, targets: "list[Target]", total: int, as_json: bool) -> int:
+    """Each in turn, for its share of the time; a row for each as soon as it is ready."""
+    began = time.monotonic()
+    for target in targets:
+        place.argv(target)
+    left = total - (time.monotonic() - began)  # building is part of it
+    rounds = -(-len(targets) // AT_A_TIME)
+    return _run(place, targets, max(_SHORTEST, int(left / rounds - _START)), as_json)
+
+
+def _run(place: Place, targets: "list[Target]", seconds: int, as_json: bool) -> int:
     results: list[Result] = []
     if not as_json:
-        print(_COLUMNS.format("target", "executions", "coverage", "features", "corpus", "seconds",
-                              "findings"), flush=True)  # fmt: skip
-    with concurrent.futures.ThreadPoolExecutor(_AT_A_TIME) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(f.run, seconds) for f in fuzzers]):
-            results.append(done.result())
-            if not as_json:
-                print(_line(results[-1]), flush=True)
+        print(report.head(), flush=True)
+
+    def one(target: Target) -> "Result | None":
+        return None if place.stop.is_set() else hours.counted(place, target, seconds)[0]
+
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(one, t) for t in targets]):
+            result = done.result()
+            if result:
+                results.append(result)
+                if not as_json:
+                    print(
+                        report.line(result.target, hours.work(result), result.problem), flush=True
+                    )
+    return _end(results, as_json)
+
+
+def _end(results: "list[Result]", as_json: bool) -> int:
+    """1 if one of them found something."""
     if as_json:
         results.sort(key=lambda result: result.target)
         print(json.dumps([dataclasses.asdict(r) for r in results], indent=1, default=str))
     bad = [result for result in results if result.findings or result.problem]
     for result in bad:
-        _tell(result)
+        report.tell(result)
     return int(bool(bad))
 
 
-def _line(result: Result) -> str:
-    said = result.problem or str(len(result.findings))
-    return _COLUMNS.format(result.target, f"{result.executions:,}", result.coverage,
-                           result.features, result.corpus, result.seconds, said)  # fmt: skip
-
-
-def _tell(result: Result) -> None:
-    """What was found, and the line that shows it again."""
-    if result.problem:
-        print(f"fuzz: error: {result.target}: {result.problem}", file=sys.stderr)
-    for finding in result.findings:
-        print(f"fuzz: error: {result.target}: {finding.what}", file=sys.stderr)
-        again = f"make fuzz-input TARGET={result.target} INPUT={finding.input}"
-        print(f"  again: {again}", file=sys.stderr)
+def _status(targets: "list[Target]", given: argparse.Namespace) -> int:
+    """Prints the ledger. 1 if one of its files is damaged, which is then as if it were not."""
+    ledger, damaged, rows = _ledger(), 0, []
+    for target in targets:
+        code = digest(target)
+        try:
+            rows.append((target, code, ledger.account(target.name, code)))
+        except Damaged as error:
+            print(f"fuzz: error: {error}: {target.name} starts from zero", file=sys.stderr)
+            rows.append((target, code, Account()))
+            damaged = 1
+    form: Callable[[list[report.Row]], str] = report.text
+    if given.markdown:
+        form = report.markdown
+    elif given.json:
+        form = report.as_json
+    print(form(rows))
+    return damaged
 
 
 def _input(target: Target, files: "list[Path]") -> int:

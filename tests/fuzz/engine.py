@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ _NICE = ("nice", "-n", "10")
 _MOST_FINDINGS = 8  # of one target, then it is left alone
 _INPUT_SECONDS, _RSS_MIB = 10, 2048
 _GRACE = 60  # seconds for the last input, and for its end
+_ASKED = 5  # seconds from being asked to end until being killed
+_LOOK = 0.2  # seconds between two looks whether it has ended
 
 _STATUS = re.compile(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
 _EXECUTED = re.compile(r"^stat::number_of_executed_units:\s+(\d+)", re.MULTILINE)
@@ -47,7 +50,10 @@ class Finding:
 
 @dataclass
 class Result:
-    """executions, coverage (edges or lines, as the engine counts), features, corpus (inputs)."""
+    """executions, coverage (edges or lines, as the engine counts), features, corpus (inputs).
+
+    ended_early: by findings or a problem, so that a second try would meet the same.
+    """
 
     target: str
     engine: str
@@ -58,13 +64,20 @@ class Result:
     corpus: int = 0
     findings: "list[Finding]" = field(default_factory=list)
     problem: str = ""
+    ended_early: bool = False
 
 
 class Fuzzer:
-    """One target. state: a directory that keeps the grown corpus and the findings."""
+    """One target. state: a directory that keeps the grown corpus and the findings.
 
-    def __init__(self, target: Target, argv: "list[str]", state: Path) -> None:
+    stop: when it is set, a run ends at once, and what it has done up to then counts.
+    """
+
+    def __init__(
+        self, target: Target, argv: "list[str]", state: Path, stop: "threading.Event | None" = None
+    ) -> None:
         self._target, self._argv = target, argv
+        self._stop = stop or threading.Event()
         self._corpus = state / "corpus" / target.name
         self._findings = state / "findings" / target.name
         for directory in (self._corpus, self._findings):
@@ -74,14 +87,17 @@ class Fuzzer:
         """For that long, or until the same finding comes a second time, or there are too many."""
         result = Result(self._target.name, "libFuzzer" if self._target.is_c else "Atheris")
         began = time.monotonic()
+        result.ended_early = True
         while len(result.findings) < _MOST_FINDINGS:
             left = int(seconds - (time.monotonic() - began))
             if left < 1 and result.executions:
+                result.ended_early = False
                 break
             with tempfile.TemporaryDirectory(dir=self._findings) as place:
                 status = self._once(Path(place), max(left, 1), result)
                 new = self._kept(Path(place), result)
-            if status == 0:
+            if status == 0 or self._stop.is_set():
+                result.ended_early = False
                 break
             if not new:
                 # what is met at once would be met at once again
@@ -105,7 +121,7 @@ class Fuzzer:
         ]
         argv = [*_NICE, *self._argv, *options, str(self._corpus), str(self._target.seeds)]
         with (place / _LOG).open("wb") as out:
-            status = _wait(argv, out.fileno(), seconds + _GRACE)
+            status = _wait(argv, out.fileno(), seconds + _GRACE, self._stop)
         _count(result, (place / _LOG).read_text(errors="replace"))
         return status
 
@@ -171,19 +187,45 @@ def minimize(target: Target, argv: "list[str]", state: Path) -> int:
     return 0
 
 
-def _wait(argv: "list[str]", out: int, seconds: "float | None") -> int:
-    """The exit status; a process that outlives its time is killed, with status 124."""
+def _wait(
+    argv: "list[str]", out: int, seconds: "float | None", stop: "threading.Event | None" = None
+) -> int:
+    """The exit status; a process that outlives its time is killed, with status 124.
+
+    It is in a session of its own: Ctrl-C at the terminal comes to us alone, and we ask it to end.
+    """
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment()
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        env=environment(),
+        start_new_session=True,
     )
     try:
-        return process.wait(seconds)
+        if stop is None:
+            return process.wait(seconds)
+        return _wait_or_stop(process, seconds, stop)
     except subprocess.TimeoutExpired:
         return 124
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.wait()
+
+
+def _wait_or_stop(
+    process: "subprocess.Popen[bytes]", seconds: "float | None", stop: threading.Event
+) -> int:
+    """Raises TimeoutExpired."""
+    end = time.monotonic() + (seconds or float("inf"))
+    while (status := process.poll()) is None:
+        if stop.wait(_LOOK):
+            process.terminate()  # libFuzzer then says what it has done
+            return process.wait(_ASKED)
+        if time.monotonic() > end:
+            raise subprocess.TimeoutExpired(process.args, seconds or 0)
+    return status
 
 
 def _count(result: Result, log: str) -> None:

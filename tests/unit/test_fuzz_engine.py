@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from fuzz import __main__ as command
+from fuzz import report
 from fuzz.engine import Fuzzer, Result
+from fuzz.hours import Place
+from fuzz.ledger import Ledger
 from fuzz.table import find
 
 # Writes a finding of the kind that its state says, as libFuzzer would, then is done.
@@ -57,8 +60,9 @@ def test_the_status_and_the_json(
     script = tmp_path / "script"
     script.write_text(SCRIPT.replace("COUNT", f"{tmp_path}/count").replace("LAST", str(last)))
     target = find(["router"])[0]
-    fuzzers = [Fuzzer(target, ["sh", str(script)], tmp_path / "state")]
-    assert command._run(fuzzers, 5, as_json=True) == status
+    argv = ["sh", str(script)]
+    place = Place(tmp_path / "state", Ledger(tmp_path / "ledger"), lambda _: argv)
+    assert command._run(place, [target], 5, as_json=True) == status
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["target"], row["executions"], row["findings"]) == ("router", 100, [])
 
@@ -66,7 +70,7 @@ def test_the_status_and_the_json(
 def test_a_finding_is_told_with_the_line_that_shows_it_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command._tell(run(tmp_path, 0))
+    report.tell(run(tmp_path, 0))
     said = capsys.readouterr().err
     assert f"make fuzz-input TARGET=router INPUT={tmp_path}/state/findings/router/crash-1" in said
 

@@ -5,6 +5,8 @@ import json
 import os
 import random
 import struct
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -474,3 +476,15 @@ def test_errors_are_one_line() -> None:
     line = UkccError("a\nb\x1b[31m: no such file", "try\tagain").line("ukcc")
     assert line == "ukcc: error: a\\nb\\x1b[31m: no such file; try\\tagain"
     assert UkccError("\udcffü.c").line("ukcc") == "ukcc: error: \\xffü.c"
+
+
+@pytest.mark.parametrize(
+    "words", [["inspect"], ["run", "--net", "none"], ["pack", "-o", "/dev/null"]]
+)
+def test_a_pipe_in_place_of_an_image_keeps_nobody(tmp_path: Path, words: list[str]) -> None:
+    """It would not open until somebody writes to it."""
+    os.mkfifo(tmp_path / "image")
+    argv = [Path(sys.executable).with_name("ukcc"), *words, tmp_path / "image"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode in (1, 125) and len(done.stderr.splitlines()) == 1
+    assert f"{tmp_path}/image: a pipe, not a file" in done.stderr

@@ -16,7 +16,15 @@ from ukcc.errors import MachineError
 from ukcc.lifecycle import registry
 from ukcc.lifecycle.entry import End, Facts, parse_end, read_entry, write_end, write_machine
 from ukcc.lifecycle.identity import Identity, is_alive, own_identity
-from ukcc.lifecycle.registry import KEPT, Registry, check_name, generated_name
+from ukcc.lifecycle.registry import (
+    KEPT,
+    Registry,
+    check_name,
+    default_directory,
+    generated_name,
+)
+from ukcc.runtime_dir import runtime_directory
+from ukcc.vm import findings
 
 FACTS = Facts("web", "/img/web", ("-p",), 1000.0, ("127.0.0.1:80:80",), "tcg", 128, 1, True)
 
@@ -43,6 +51,37 @@ def put(machines: Registry, name: str, supervisor: Identity, end: "End | None" =
     if end is not None:
         write_end(path, end)
     return path
+
+
+def test_a_runtime_directory_of_others_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can write there could have the machines' directory lead anywhere, also later."""
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    there, store = tmp_path / "runtime" / "ukcc", tmp_path / "store" / "run"
+    assert runtime_directory() == there and default_directory() == there / "machines"
+    there.mkdir(parents=True)
+    for mode, used in ((0o700, there), (0o755, there), (0o1777, store), (0o775, store)):
+        there.parent.chmod(mode)
+        assert runtime_directory() == used
+        # and nothing that was found out about the host is believed
+        assert findings.file_for("qemu", "sh").parent == used
+    there.parent.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(there.parent, 65534, 65534)
+        assert runtime_directory() == store
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/dev/null")
+    assert runtime_directory() == store
+
+
+def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    """Also above the machines' own: whoever made it chooses what is removed."""
+    (tmp_path / "elsewhere" / "machines").mkdir(parents=True, mode=0o700)
+    (tmp_path / "elsewhere" / "machines").chmod(0o700)
+    (tmp_path / "ukcc").symlink_to("elsewhere")
+    with pytest.raises(MachineError, match="ukcc is not a directory of yours"):
+        Registry(tmp_path / "ukcc" / "machines").prepared()
 
 
 @pytest.mark.parametrize("name", ["web", "a", "Web-1.2_x", "9", "x" * 63])

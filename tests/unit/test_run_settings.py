@@ -242,3 +242,55 @@ def test_a_file_of_another_user_is_not_obeyed(
     os.chown(beside, 0, 0)
     beside.chmod(0o666)
     assert f"--config {beside}" in refused(image)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_file_that_was_looked_at_is_the_one_that_is_read(
+    run: Run, refused: Callable[..., str], image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others can exchange it in between; and who makes a link chooses which of our files it is."""
+    beside, ours = image.parent / "uk.toml", image.parent / "ours.toml"
+    ours.write_text("memory = 64\n")
+    beside.symlink_to(ours)
+    assert run(image).memory_mib == 64
+    os.chown(beside, 65534, 65534, follow_symlinks=False)
+    assert f"{beside}: it belongs to another user" in refused(image)
+    beside.unlink()
+    ours.rename(beside)
+    theirs = image.parent / "theirs.toml"
+    theirs.write_text('volume = ["/etc:/data"]\n')
+    os.chown(theirs, 65534, 65534)
+    lstat = Path.lstat
+
+    def exchanged(path: Path) -> os.stat_result:
+        found = lstat(path)
+        if path == beside:
+            theirs.replace(beside)
+        return found
+
+    monkeypatch.setattr(Path, "lstat", exchanged)
+    assert run(image).shares == ()
+
+
+def test_a_file_that_the_guest_may_have_written_is_not_obeyed(
+    run: Run, refused: Callable[..., str], image: Path
+) -> None:
+    """It names files and disks of the host; the guest of the run before would have chosen them."""
+    place = image.parent
+    beside = place / "uk.toml"
+    (place / "data").mkdir()
+    beside.write_text("memory = 64\n")
+    for share in (f"{place}:/src", f"{place.parent}:/src"):
+        said = refused("-v", share, image)
+        assert f"{beside}: it lies in -v" in said and "the guest may have written it" in said
+        assert run("-v", f"{share}:ro", image).memory_mib == 64
+        assert run("-v", share, "--config", beside, image).memory_mib == 64
+        assert run("-v", share, "--config", "", image).memory_mib is None
+    assert run("-v", f"{place}/data:/data", image).memory_mib == 64
+    # also if it says so itself, or is a link into a share
+    beside.write_text('volume = [".:/src"]\n')
+    assert "the guest may have written it" in refused(image)
+    (place / "data" / "other.toml").write_text("memory = 64\n")
+    beside.unlink()
+    beside.symlink_to("data/other.toml")
+    assert "the guest may have written it" in refused("-v", f"{place}/data:/data", image)

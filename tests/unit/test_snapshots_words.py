@@ -183,3 +183,21 @@ def test_links_to_files_of_the_host(tmp_path: Path) -> None:
     part = Part("crc32 0", check.stamp(Path("/etc/passwd")))
     with pytest.raises(MachineError, match="not a regular file"):
         check._check_part(str(tmp_path), "memory", part)
+
+
+@pytest.mark.parametrize(("size", "said"), [(0, 0), (4096, 4096), (1 << 41, 1 << 41), (100, 99)])
+def test_a_file_that_cannot_be_the_image_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, said: int
+) -> None:
+    """The manifest names it: /proc/kmsg, say, of no size and without an end."""
+    image = tmp_path / "image"
+    image.touch()
+    os.truncate(image, size)
+    read: list[Path] = []
+    monkeypatch.setattr(check, "digest", lambda path: read.append(path) or "sha256 x")
+    manifest = replace(
+        MANIFEST, image_path=str(image), image=Part("sha256 other", Stamp(said, 2, 3))
+    )
+    with pytest.raises(MachineError, match="a snapshot of another image"):
+        check._check_image("snap", manifest, "")
+    assert read == ([image] if size == 4096 else [])

@@ -11,6 +11,7 @@ import pytest
 import qcow2_samples
 
 from ukcc.errors import MachineError
+from ukcc.image.files import FileSpec
 from ukcc.vm import diskfile, superblock
 from ukcc.vm.disk_qemu import descriptors, with_names
 from ukcc.vm.disks import Disk, Layer, parse_disk, parse_size, size_word, with_create
@@ -20,6 +21,7 @@ from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
+from ukcc.vm.trail import check_sources, trail
 from ukcc.vm.volumes import check_places, check_shares
 
 MIB = 1 << 20
@@ -205,6 +207,60 @@ def test_one_file_is_one_disk(tmp_path: Path) -> None:
     check_places([], [Disk(str(tmp_path / "loop"))])
     both = [Disk(str(tmp_path / "file"), guest, readonly=True) for guest in ("/a", "/b")]
     check_places([], both)
+
+
+@pytest.mark.parametrize(
+    "disk", ["s/d.img", "s/below/d.img", "link", "aside/d.img", "in.img", "through/d.img"]
+)
+def test_a_disk_that_the_guest_could_replace_is_refused(tmp_path: Path, disk: str) -> None:
+    """By a link to any file of the host, which the next run would let it write to."""
+    (tmp_path / "s" / "below").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("s/d.img")
+    (tmp_path / "aside").symlink_to("s/below")
+    (tmp_path / "s" / "d.img").symlink_to("../out/d.img")
+    (tmp_path / "in.img").symlink_to("s/below/d.img")
+    (tmp_path / "s" / "away").symlink_to(tmp_path / "out")
+    (tmp_path / "through").symlink_to(tmp_path / "s" / "below" / ".." / "away")
+    share = Share(str(tmp_path / "s"), "/data")
+    disks = [Disk(str(tmp_path / disk), "/disk")]
+    with pytest.raises(MachineError, match="where the guest could replace it"):
+        check_places([share], disks)
+    check_places([replace(share, readonly=True)], disks)
+    check_places([share], [Disk(str(tmp_path / "out" / "d.img"), "/disk")])
+    check_places([share], [Disk(str(tmp_path / "so.img"), "/disk")])
+
+
+def test_a_share_that_the_guest_of_another_could_lead_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s" / "below").mkdir(parents=True)
+    (tmp_path / "s" / "link").symlink_to("/etc")
+    (tmp_path / "ours").symlink_to("s/below")
+    outer = Share(str(tmp_path / "s"), "/data")
+    for name in ("s/link", "s/link/ssl", "s/below/../link"):
+        for readonly in (False, True):
+            inner = Share(f"{tmp_path}/{name}", "/inner", readonly)
+            with pytest.raises(MachineError, match="it is found by a link in -v"):
+                check_places([outer, inner], [])
+            check_places([replace(outer, readonly=True), inner], [])
+    # directories, and a link of ours, are what they are
+    for name in ("s/below", "ours", "s"):
+        check_places([outer, Share(f"{tmp_path}/{name}", "/inner")], [])
+
+
+def test_files_that_the_guest_could_lead_elsewhere_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "link").symlink_to("/etc")
+    (tmp_path / "s" / "file").touch()
+    shares = [Share(str(tmp_path / "s"), "/data")]
+    with pytest.raises(MachineError, match="s/link/shadow:/x: it is found by a link"):
+        check_sources(shares, [FileSpec(f"{tmp_path}/s/link/shadow", "/x")])
+    check_sources(shares, [FileSpec(f"{tmp_path}/s/{name}", "/x") for name in ("file", "link")])
+    check_sources([replace(shares[0], readonly=True)], [FileSpec(f"{tmp_path}/s/link/x", "/x")])
+
+
+def test_a_name_without_end_is_followed_to_an_end(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop/loop")
+    assert len(list(trail(str(tmp_path / "loop")))) < 200
 
 
 def test_shares_refused(tmp_path: Path) -> None:

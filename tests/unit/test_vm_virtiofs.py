@@ -14,6 +14,7 @@ from ukcc.vm.facts import kernel_has_virtiofs
 from ukcc.vm.machine import Machine, Share
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines
+from ukcc.vm.share_readonly import PLACE
 from ukcc.vm.share_rules import daemon_rules, qemu_rules
 
 HERE = Share("/h", "/data")
@@ -31,7 +32,9 @@ def present(monkeypatch: pytest.MonkeyPatch) -> None:
         (HERE, "9p", "9p"),
         (HERE, "virtiofs", "virtiofs"),
         (HERE, "auto", "virtiofs"),
-        (replace(HERE, readonly=True), "auto", "9p"),
+        (replace(HERE, readonly=True), "auto", "virtiofs"),
+        (replace(HERE, readonly=True), "virtiofs", "virtiofs"),
+        (replace(HERE, readonly=True, host="/a,b"), "auto", "virtiofs"),
         (replace(HERE, host="/a,b"), "auto", "9p"),
     ],
 )
@@ -43,10 +46,9 @@ def test_the_way(share: Share, way: str, by: str) -> None:
     assert len(planned.notes) == (0 if asked else 1)
 
 
-@pytest.mark.parametrize("share", [replace(HERE, readonly=True), replace(HERE, host="/a,b")])
-def test_refused_when_asked_for(share: Share) -> None:
+def test_refused_when_asked_for() -> None:
     with pytest.raises(MachineError) as caught:
-        virtiofs.planned([share], "virtiofs")
+        virtiofs.planned([replace(HERE, host="/a,b")], "virtiofs")
     assert "/data" in caught.value.message and "--share-by" in caught.value.hint
 
 
@@ -92,6 +94,36 @@ def test_a_daemon_that_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no way" in caught.value.message
 
 
+def test_a_directory_that_cannot_be_made_read_only(tmp_path: Path) -> None:
+    """It is not served to write, then."""
+    gone = Share(str(tmp_path / "gone"), "/data", readonly=True)
+    with virtiofs.served([gone], "auto") as serving:
+        assert serving.shares == (gone,) and serving.fds == ()
+    with pytest.raises(MachineError) as caught, virtiofs.served([gone], "virtiofs"):
+        pass
+    assert "gone: cannot be made read-only: No such file or directory" in caught.value.message
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_a_daemon_of_what_is_read_only_never_gets_its_name(
+    monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
+    """Only the place where the kernel refuses writes."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    argv = virtiofs.daemon_argv(replace(HERE, host="/a,b\\c", readonly=True), 5)
+    program = argv.index(virtiofs.PROGRAM)
+    assert argv[program - 2 : program] == ["/a,b\\c", "--"]
+    assert f"source={PLACE}," in argv[-1] and not any("/a" in word for word in argv[program:])
+
+
+def test_attributes_that_mean_something_to_the_host_are_refused() -> None:
+    *_, options = virtiofs.daemon_argv(HERE, 5)
+    assert ",xattrmap=:ok:all:user.:user.::ok:all:system.posix_acl_:" in options
+    assert ":unsupported:all:::," in options
+    *_, options = virtiofs.daemon_argv(replace(HERE, privileged=True), 5)
+    assert "xattr," in options and "xattrmap" not in options
+
+
 @pytest.mark.parametrize(("user", "tried"), [(0, "chroot"), (1000, "namespace")])
 def test_root_can_do_without_name_spaces(
     monkeypatch: pytest.MonkeyPatch, user: int, tried: str
@@ -135,7 +167,7 @@ def test_whether_a_kernel_has_it(tmp_path: Path) -> None:
 
 def test_argv_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     options = "source=/h,sandbox=namespace,cache=auto,timeout=0,xattr,log_level=err"
-    less = ",modcaps=-mknod:-setfcap:-fsetid"
+    less = f",xattrmap={virtiofs._ATTRIBUTES},modcaps=-mknod:-setfcap:-fsetid"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     words = ["/bin/sh", "-f", "--fd=7", "-o"]
     assert virtiofs.daemon_argv(HERE, 7) == [*words, options + less]

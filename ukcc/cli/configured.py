@@ -24,13 +24,16 @@ from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 from ukcc.settings.layers import Merged, merge, merge_env
 from ukcc.vm.dry_run import DryRun
 from ukcc.vm.facts import read_metadata
+from ukcc.vm.options import parse_share
+from ukcc.vm.trail import check_settings
 
 _MERGED = "ukcc.settings"
+_BESIDE = "ukcc.settings.beside"  # the path of a file that nobody named
 _COMMAND_LINE = "command line"
 _DEFAULT = "default"
 
 # What of the command's parameters is no option, or joins what files say.
-_ARGUMENTS, _ENV, _FILES = "arguments", "env", "files"
+_ARGUMENTS, _ENV, _FILES, _VOLUME = "arguments", "env", "files", "volume"
 
 
 def keys_of(command: click.Command) -> dict[str, Key]:
@@ -83,7 +86,7 @@ class Configured(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(list(args))
-        merged = merge([] if given.get("help") else self._layers(given))
+        merged = merge([] if given.get("help") else self._layers(ctx, given))
         ctx.meta[_MERGED] = merged
         ctx.default_map = {
             str(option.name): merged.values[long_name(option)]
@@ -92,6 +95,9 @@ class Configured(click.Command):
         }
         with self._blame(ctx, merged):
             rest = super().parse_args(ctx, args)
+            if _BESIDE in ctx.meta:
+                shares = map(parse_share, ctx.params.get(_VOLUME) or ())
+                check_settings(tuple(shares), ctx.meta[_BESIDE])
         if not ctx.params[_ARGUMENTS] and merged.arguments:
             ctx.params[_ARGUMENTS] = merged.arguments
         ctx.params[_ENV] = merge_env(merged.env, ctx.params[_ENV])
@@ -101,15 +107,14 @@ class Configured(click.Command):
         with self._blame(ctx, ctx.meta[_MERGED]):
             return super().invoke(ctx)
 
-    def _layers(self, given: Mapping[str, Any]) -> list[Settings]:
+    def _layers(self, ctx: click.Context, given: Mapping[str, Any]) -> list[Settings]:
         """The image's own settings, then those of the file. Raises MachineError."""
         image = given.get("image")
         if not isinstance(image, str) or given.get("no_config"):
             return []
         known = self.known()
         try:
-            path = _config(given.get("config"), image)
-            layers = [read_settings(path, known)] if path else []
+            layers = _file(ctx, given.get("config"), image, known)
             said = {key for layer in layers for key in layer.values}
             said |= {long_name(option) for option in self.params if option.name in given}
             return [*_carried(image, known, said), *layers]
@@ -152,22 +157,33 @@ def _carried(image: str, known: Mapping[str, Key], said: Container[str]) -> list
     return []
 
 
-def _config(given: "str | None", image: str) -> str:
-    """The file to read; `--config ''` is none, no --config the one beside the image, if any."""
+def _file(
+    ctx: click.Context, given: "str | None", image: str, known: Mapping[str, Key]
+) -> list[Settings]:
+    """What the file says; `--config ''` is none, no --config the one beside the image, if any."""
     if isinstance(given, str):
-        return given
+        return [read_settings(given, known)] if given else []
     beside = Path(image).parent / NAME
     if not beside.is_file():
-        return ""
-    owner = beside.stat()
-    if owner.st_uid not in (os.geteuid(), 0) or owner.st_mode & stat.S_IWOTH:
-        # It names directories of the host and commands of the machine: in /tmp, anybody's.
-        raise UkccError(
-            f"{beside}: it belongs to another user, or everybody may write to it",
-            f"if you trust it, name it: --config {beside}; --config '' does without",
-            125,
-        )
-    return str(beside)
+        return []
+    ctx.meta[_BESIDE] = str(beside)
+    return [read_settings(str(beside), known, lambda fd: _check_owner(fd, beside))]
+
+
+def _check_owner(fd: int, beside: Path) -> None:
+    """It names directories of the host and commands of the machine: in /tmp, anybody's.
+
+    Looks at the file that is open, so that it is the one that is read; and at the name, for who
+    makes a link there chooses the file.
+    """
+    for found in (beside.lstat(), os.fstat(fd)):
+        writable = found.st_mode & stat.S_IWOTH and not stat.S_ISLNK(found.st_mode)
+        if found.st_uid not in (os.geteuid(), 0) or writable:
+            raise UkccError(
+                f"{beside}: it belongs to another user, or everybody may write to it",
+                f"if you trust it, name it: --config {beside}; --config '' does without",
+                125,
+            )
 
 
 def shown(ctx: click.Context) -> dict[str, dict[str, Any]]:

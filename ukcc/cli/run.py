@@ -64,7 +64,7 @@ _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
     type=click.Choice(virtiofs.WAYS),
     default=AUTO,
     show_default=True,
-    help="How -v does it; auto is virtiofs where that works, and 9p for :ro.",
+    help="How -v does it; auto is virtiofs where that works, else 9p.",
 )
 @click.option(
     "--disk",

@@ -4,6 +4,7 @@ Any of them may be a stranger's. `headers` has checked that every table and part
 what is read here beside that has a bound of its own.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from ukcc.image.headers import (
     SHT_SYMTAB,
     Headers,
     Shdr,
+    open_file,
     parse_headers,
 )
 from ukcc.image.libtool import wrapper_mend
@@ -216,7 +218,7 @@ def open_elf(path: Path) -> "Iterator[Elf]":
     Raises NotAnImage for what is no x86-64 ELF file, or a damaged one.
     """
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_file(str(path)), "rb") as stream:
             size = stream.seek(0, 2)
 
             def read(offset: int, count: int) -> bytes:

@@ -7,6 +7,7 @@ costs every link 8 ms (it pulls `inspect`), and these are as frozen.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 
 from ukcc.errors import NotAnImage, UkccError
@@ -158,7 +159,7 @@ def open_headers(path: str, opened: int = -1) -> tuple[int, Headers]:
     fd = opened
     try:
         if fd < 0:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_file(path)
         return fd, read_headers(fd, os.fstat(fd).st_size, path)
     except OSError as error:
         _close(fd, opened)
@@ -166,6 +167,17 @@ def open_headers(path: str, opened: int = -1) -> tuple[int, Headers]:
     except BaseException:
         _close(fd, opened)
         raise
+
+
+def open_file(path: str) -> int:
+    """A descriptor for reading. Raises OSError; UkccError for a pipe: it cannot be read at will,
+    and would not even open until somebody writes.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise UkccError(f"{path}: a pipe, not a file")
+    return fd
 
 
 def _close(fd: int, opened: int) -> None:

@@ -9,6 +9,8 @@ _WORDS = b" - temporary wrapper script for "
 def wrapper_mend(path: Path) -> str:
     """Where the program is, if `path` is libtool's wrapper script of one; else ""."""
     try:
+        if not path.is_file():  # a pipe would not open until somebody writes
+            return ""
         with path.open("rb") as stream:
             start = stream.read(1024)
     except OSError:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.lifecycle.entry import LOST, End, Entry, Facts, read_entry, write_end, write_machine
 from ukcc.lifecycle.identity import own_identity
+from ukcc.runtime_dir import runtime_directory
 
 KEPT = 16  # machines that have ended
 
@@ -48,8 +48,7 @@ def generated_name(image: str) -> str:
 
 def default_directory() -> Path:
     """`$XDG_RUNTIME_DIR/ukcc/machines`, else `run/machines` in the store."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return (Path(runtime) / "ukcc" if runtime else Path(paths.store()) / "run") / "machines"
+    return runtime_directory() / "machines"
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,19 @@ class Registry:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 self.root.mkdir(0o700)
-            found = self.root.lstat()
+            above, found = self.root.parent.lstat(), self.root.lstat()
         except OSError as error:
             raise MachineError(
                 f"{self.root}: {error.strerror}",
                 "machines are noted there; set XDG_RUNTIME_DIR to a directory of your own",
             ) from None
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise MachineError(
-                f"{self.root} is not a directory of yours",
-                "set XDG_RUNTIME_DIR to a directory of your own",
-            )
+        # who owns the directory above can put another one in its place at any time
+        for place, status in ((self.root.parent, above), (self.root, found)):
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                raise MachineError(
+                    f"{place} is not a directory of yours",
+                    "set XDG_RUNTIME_DIR to a directory of your own",
+                )
         if found.st_mode & 0o077:
             raise MachineError(
                 f"{self.root} is open to others; machines are noted there",

@@ -24,7 +24,7 @@ else:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from typing import Any
 
 NAME = "uk.toml"
@@ -59,18 +59,22 @@ class Settings(Record):
     steps: tuple[Step, ...] | None = None
 
 
-def read_settings(path: str, known: Mapping[str, Key] = KEYS) -> Settings:
+def read_settings(
+    path: str, known: Mapping[str, Key] = KEYS, check: Callable[[int], None] = lambda fd: None
+) -> Settings:
     """The settings of a file; relative paths in it become relative to its directory.
 
-    Raises UkccError: one line with file and key for what is no TOML, unknown or of a wrong type.
+    check: looks at the open file before it is read, and may raise. Raises UkccError: one line with
+    file and key for what is no TOML, unknown or of a wrong type.
     """
-    return parse_settings(read_document(path), path, known, os.path.dirname(path))
+    return parse_settings(read_document(path, check), path, known, os.path.dirname(path))
 
 
-def read_document(path: str) -> dict[str, Any]:
+def read_document(path: str, check: Callable[[int], None] = lambda fd: None) -> dict[str, Any]:
     """The decoded file. Raises UkccError."""
     try:
         with open(path, "rb") as file:
+            check(file.fileno())
             return tomllib.loads(file.read().decode())
     except OSError as error:
         raise UkccError(f"{path}: {error.strerror}") from None

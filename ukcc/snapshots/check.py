@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.hashing import sha256
+from ukcc.image.debug import LARGEST
 from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, Part, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
@@ -58,7 +59,7 @@ def _check_counter(snapshot: str, khz: "int | None") -> None:
 def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:
     path = Path(image or manifest.image_path)
     try:
-        same = stamp(path) == manifest.image.stamp or digest(path) == manifest.image.checksum
+        same = _is_same(path, manifest.image)
     except OSError as error:
         if image:
             raise MachineError(f"{image}: {error.strerror}") from None
@@ -69,6 +70,18 @@ def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:
         raise MachineError(
             f"{snapshot}: a snapshot of another image than {path} is now", TAKE_AGAIN
         )
+
+
+def _is_same(path: Path, image: Part) -> bool:
+    """Raises OSError. The manifest may name any file, /proc/kmsg too, which has no end: one that
+    has another size, or cannot be an image, is not read.
+    """
+    now = stamp(path)
+    if now == image.stamp:
+        return True
+    if now.size != image.stamp.size or not 0 < now.size <= LARGEST:
+        return False
+    return digest(path) == image.checksum
 
 
 def _check_part(snapshot: str, name: str, part: Part) -> None:

@@ -12,6 +12,7 @@ from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.options import RunOptions
 from ukcc.vm.program_copy import changed_program
 from ukcc.vm.trace import Tracer
+from ukcc.vm.trail import check_sources
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def user_ids(options: RunOptions, contents: Contents) -> tuple[int, int]:
 
 def read_contents(options: RunOptions, tracer: "Tracer | None" = None) -> Contents:
     """Reads the image, and the host's files that the options name. Raises MachineError."""
+    check_sources(options.shares, options.guest.files)
     image = completed(options.image)
     facts = read_facts(image)
     tools = tracer.entries() if tracer else []

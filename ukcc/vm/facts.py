@@ -9,7 +9,7 @@ from typing import Any
 
 from ukcc import paths
 from ukcc.errors import MachineError, NotAnImage, UkccError
-from ukcc.image.headers import PT_NOTE, SHT_NOBITS, open_headers
+from ukcc.image.headers import PT_NOTE, SHT_NOBITS, open_file, open_headers
 from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.libtool import wrapper_mend
 from ukcc.image.metadata import find_metadata
@@ -101,9 +101,11 @@ def kernel_has_virtiofs(image: str) -> bool:
 def _opened(image: str) -> Iterator[int]:
     """A descriptor of the image; whatever is wrong with it is a MachineError."""
     try:
-        fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(image)
     except OSError as error:
         raise MachineError(f"{image}: {_reason(error)}") from None
+    except UkccError as error:
+        raise MachineError(error.message) from None
     try:
         yield fd
     except OSError as error:

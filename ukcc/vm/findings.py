@@ -6,8 +6,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from ukcc import paths, proc
+from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
+from ukcc.runtime_dir import runtime_directory
 
 
 def file_for(kind: str, program: str, *facts: object) -> Path:
@@ -22,9 +23,7 @@ def file_for(kind: str, program: str, *facts: object) -> Path:
     status = Path(place).stat()
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
     text = repr((boot_id, place, status.st_size, status.st_mtime_ns, *facts))
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    directory = Path(runtime) / "ukcc" if runtime else Path(paths.store()) / "run"
-    return directory / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return runtime_directory() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def read(file: Path) -> str:

@@ -4,6 +4,9 @@ The daemon is QEMU 7.2's own (docs/tools/virtiofsd.rst). Its socket has a name t
 chooses, in no directory; QEMU gets the connected end. The daemon ends when that is closed, so with
 QEMU, and by the kernel when we are gone.
 
+What is to be read only, it is given read-only (share_readonly.py): the kernel of the host refuses
+writes, not the guest's.
+
 It is root's, in name spaces of its own, or an ordinary user's in a user name space that knows him
 only, by his own number: so the guest sees the files as his, as by 9p, and what it makes is his.
 """
@@ -25,6 +28,7 @@ from ukcc.errors import MachineError, ToolFailed
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Share
 from ukcc.vm.process import die_with_parent
 from ukcc.vm.share_filter import LISTENER, filtered_argv, installer
+from ukcc.vm.share_readonly import PLACE, readonly_argv
 from ukcc.vm.share_rules import check_privileged, daemon_rules
 
 WAYS = (AUTO, VIRTIOFS, NINE_P)
@@ -36,6 +40,19 @@ PROGRAM = "/usr/lib/qemu/virtiofsd"
 # asks the host for its size and time first. Extended attributes, as 9p has them. What a guest makes
 # it log is not to fill our memory.
 _OPTIONS = "cache=auto,timeout=0,xattr,log_level=err"
+# Of extended attributes those that QEMU's 9p server has too, and access lists, which say no more
+# than a file's mode does. The others say something to the host: to its kernel (capabilities, labels
+# of SELinux, Smack and IMA) or to programs of root's that trust them (overlays, Samba). For the
+# guest there are none. virtiofsd does not start without a name for security.capability, which it
+# takes away itself from what is written to; to set it, it lacks the right (_LESS_CAPABLE).
+_ATTRIBUTES = "".join(
+    (
+        ":ok:all:user.:user.:",
+        ":ok:all:system.posix_acl_:system.posix_acl_:",
+        ":ok:all:security.capability:security.capability:",
+        ":unsupported:all:::",
+    )
+)
 # It asks for all the capabilities that it knows a use for, and fails without one of them. These are
 # those of set-uid programs and of devices (share_filter.py).
 _LESS_CAPABLE = "modcaps=-mknod:-setfcap:-fsetid"
@@ -160,7 +177,7 @@ def planned(shares: Sequence[Share], way: str) -> Served:
 
 def _planned(share: Share, way: str) -> tuple[Share, str]:
     """With its way; and why that is not virtiofs, if `auto` would have had it so."""
-    if way == NINE_P or (way == AUTO and share.readonly):
+    if way == NINE_P:
         return replace(share, by=NINE_P), ""
     why, mend = _obstacle(share)
     if why and way == VIRTIOFS:
@@ -170,12 +187,9 @@ def _planned(share: Share, way: str) -> tuple[Share, str]:
 
 def _obstacle(share: Share) -> tuple[str, str]:
     """Why a share cannot go by virtiofs here, and what helps; empty if it can."""
-    if share.readonly:
-        # the guest would only have been asked not to write
-        return "virtiofsd cannot refuse writes", "leave --share-by virtiofs out"
     if not os.access(PROGRAM, os.X_OK):
         return f"{PROGRAM}: no such program", "apt-get install qemu-system-common"
-    if "," in share.host:
+    if "," in share.host and not share.readonly:
         return "virtiofsd takes no comma in a path", "leave --share-by virtiofs out"
     return "", ""
 
@@ -187,10 +201,12 @@ def _where(share: Share) -> str:
 def daemon_argv(share: Share, listener: int, sandbox: str = _NAMESPACE) -> list[str]:
     """The command of one daemon. listener: the descriptor of a socket that listens."""
     # fuse_opt(3) reads a backslash as C does: `\\057` would be a slash.
-    source = share.host.replace("\\", "\\\\")
+    source = PLACE if share.readonly else share.host.replace("\\", "\\\\")
     options = [f"source={source}", f"sandbox={sandbox}", _OPTIONS]
-    options += [] if share.privileged else [_LESS_CAPABLE]
+    options += [] if share.privileged else [f"xattrmap={_ATTRIBUTES}", _LESS_CAPABLE]
     argv = [PROGRAM, "-f", f"--fd={listener}", "-o", ",".join(options)]
+    if share.readonly:
+        argv = readonly_argv(share.host, argv)
     if os.geteuid() == 0:
         return argv
     who = [f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}"]

@@ -9,6 +9,7 @@ from ukcc.errors import MachineError
 from ukcc.image.files import lies_in
 from ukcc.vm.disks import MOST, Disk
 from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
+from ukcc.vm.trail import check_apart
 
 # What init makes itself, and would lose under a mount.
 _OURS = ("/proc", "/sys", "/dev", "/.uk")
@@ -41,6 +42,7 @@ def check_places(shares: Sequence[Share], disks: Sequence[Disk], program: str = 
     if len(places) > MOST or len(disks) > MOST:
         raise MachineError(f"{max(len(places), len(disks))} shares and disks: {MOST} are the most")
     _check_files(disks)
+    check_apart(shares, disks)
 
 
 def _check_files(disks: Iterable[Disk]) -> None:

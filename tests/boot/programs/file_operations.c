@@ -397,6 +397,21 @@ static void map_shared_write(void)
 	CHECK(pread(other, map + 100, 4, 0) == 4 && !memcmp(map + 100, "text", 4));
 }
 
+static void map_appending(void)
+{
+	int fd, other = fresh("file");
+	char *map, first;
+
+	CHECK(ftruncate(other, PAGE) == 0);
+	fd = open("file", O_RDWR | O_APPEND);
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(map != MAP_FAILED);
+	map[0] = 'a';
+	CHECK(msync(map, PAGE, MS_SYNC) == 0 && munmap(map, PAGE) == 0);
+	if (size_of(other) != PAGE || pread(other, &first, 1, 0) != 1 || first != 'a')
+		fail("appended");
+}
+
 static int write_to_map(int fd)
 {
 	char *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -850,7 +865,7 @@ static const struct {
 	OPERATION(unlink_then_chmod), OPERATION(unlink_then_map),
 	OPERATION(remove_open_directory), OPERATION(hard_link), OPERATION(symbolic_link),
 	OPERATION(fifo), OPERATION(unix_socket), OPERATION(device_node), OPERATION(map_private),
-	OPERATION(map_shared_read), OPERATION(map_shared_write),
+	OPERATION(map_shared_read), OPERATION(map_shared_write), OPERATION(map_appending),
 	OPERATION(map_shared_by_processes), OPERATION(execute), OPERATION(truncate_both_ways),
 	OPERATION(allocate), OPERATION(allocate_keep_size), OPERATION(posix_allocate),
 	OPERATION(punch_hole), OPERATION(seek_data), OPERATION(sparse), OPERATION(beyond_4_gib),
