@@ -110,9 +110,9 @@ def with_metadata(path: Path, **changed: Any) -> None:
         ({"kernel": []}, "'kernel' is not a table"),
         ({"settings": []}, "'settings' is not a table"),
         ({"thin": []}, "'thin' is not a table"),
-        ({"thin": {"directories": ["lib"]}}, "'thin' is not a table with a list of absolute"),
-        ({"thin": {"directories": ["/a\0b"]}}, "'thin' is not a table with a list of absolute"),
-        ({"thin": {"directories": ["/a"] * 5000}}, "'thin' is not a table with a list of absolute"),
+        ({"thin": {"directories": ["lib"]}}, "'thin' is not a table with lists of absolute"),
+        ({"thin": {"directories": ["/a\0b"]}}, "'thin' is not a table with lists of absolute"),
+        ({"thin": {"directories": ["/a"] * 5000}}, "'thin' is not a table with lists of absolute"),
         ({"inputs": {"a": "\ud800"}}, "damaged metadata"),
     ],
 )

@@ -46,14 +46,14 @@ LISTING = b"""p: \\
 
 
 def test_libraries_of_a_link():
-    used = provenance.used_libraries(LISTING)
+    used = provenance.used_libraries(provenance.opened_files(LISTING))
     assert used == [
         "/usr/lib/x86/libz.a",
         "../own dir/libown.so",
         "/store/id/usr/lib/libc.a",
     ]
     assert provenance.recorded_paths(used, HERE, "/store/id")[-1] == "<sysroot>/usr/lib/libc.a"
-    assert provenance.used_libraries(b"") == []
+    assert provenance.opened_files(b"") == []
 
 
 def test_directories_of_the_builds_own_libraries(tmp_path, monkeypatch):

@@ -11,20 +11,18 @@ otherwise, what the first one made is put back.
 
 import os
 
-from ukcc.cc import child, loader_needs, log, plan
+from ukcc.cc import child, loader_needs, log, plan, process
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.plan import Plan
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.ar import read_index
 from ukcc.image.dynamic import defined_names, read_dynamic
-from ukcc.image.headers import open_headers, reader
-from ukcc.image.loader_tags import read_loader_tags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ukcc.image.dynamic import Dynamic
     from ukcc.settings.link import Carried
@@ -35,17 +33,22 @@ else:
 # The last of -s and -S counts (ld's lexsup.c); debug information is not looked at.
 _WITH_SYMBOLS = ("-Wl,-S",)
 
+# A symbol table does not have a weak reference that a static link leaves 0.
+_TRACE = f"-Wl,--trace-symbol={loader_needs.DYNAMIC_SECTION.decode()}"
+
 
 class Difference(Exception):
     """Why a static program may do something else than the dynamic one."""
 
 
 class Linked(Frozen):
-    """A link that was done: its status, and what it said of the program, for the metadata."""
+    """A link that was done: its status, what it said of the program, for the metadata, and the
+    files that it opened."""
 
-    __slots__ = ("linkage", "status")
+    __slots__ = ("linkage", "opened", "status")
     status: int
     linkage: str
+    opened: "tuple[str, ...]"
 
 
 def run(steps: Plan, environ: "Mapping[str, str]") -> int:
@@ -58,7 +61,7 @@ def run(steps: Plan, environ: "Mapping[str, str]") -> int:
         # Not every link makes something: -Wl,--version, or an output that is /dev/null.
         made = linked.status == 0 and _is_new_program(steps.output, before)
         if made and steps.kind == plan.PROGRAM:
-            _pack(steps, environ, linker.listed(), linked.linkage)
+            _pack(steps, environ, linked)
     except Interrupted as interruption:
         _remove_if_new(steps.output, before)
         return _die_of(interruption.number)
@@ -86,23 +89,25 @@ def _link(
     """The link as gcc does it, and the static one where that makes no difference."""
     environ = linker.environ
     status = linker.link(steps.command, "link", silent=silent)
+    opened = () if status else linker.opened()
     if status or not steps.static or not _is_new_program(steps.output, before):
-        return Linked(status=status, linkage=steps.reason)
+        return Linked(status=status, linkage=steps.reason, opened=opened)
     program = _dynamic_part(steps.output)
     if program is None:
-        return Linked(status=status, linkage="as gcc makes it")
+        return Linked(status=status, linkage="as gcc makes it", opened=opened)
     try:
-        _try_static(linker, steps, program)
+        _try_static(linker, steps, program, opened)
     except Difference as difference:
         reason = str(difference)
     else:
-        return Linked(status=0, linkage="static: it needs nothing of a loader")
+        linkage = "static: it needs nothing of a loader"
+        return Linked(status=0, linkage=linkage, opened=linker.opened())
     log.record(environ, "dynamic", (reason,))
     if linker.replaced:
         if steps.has_map:
             linker.link(steps.command, "again", silent=True)
         linker.put_back()
-    return Linked(status=status, linkage=f"dynamic: {reason}")
+    return Linked(status=status, linkage=f"dynamic: {reason}", opened=opened)
 
 
 def _dynamic_part(path: str) -> "Dynamic | None":
@@ -113,13 +118,12 @@ def _dynamic_part(path: str) -> "Dynamic | None":
         return None  # --oformat, for one
 
 
-def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
+def _try_static(linker: "Linker", steps: Plan, program: "Dynamic", opened: "Sequence[str]") -> None:
     """Puts the static program in the dynamic one's place. Raises Difference.
 
     Of a program that is linked without its symbol table there is a link with one first, to look at.
     """
-    listed = linker.listed()
-    _raise_if(loader_needs.library_reason(program, _foreign_sonames(listed, steps.sysroot)))
+    _raise_if(loader_needs.library_reason(program, _foreign_sonames(opened, steps.sysroot)))
     _raise_if(loader_needs.loader_reason(program))
     linker.keep()
     names = defined_names(steps.output)
@@ -129,12 +133,13 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
     if names is None:
         raise Difference("it has no symbol table")
     _raise_if(loader_needs.name_reason(names, _inner_names(steps.sysroot)))
-    archives = loader_needs.archives(listed)
-    if linker.link((*steps.static, *look), "static", silent=True):
+    archives = loader_needs.archives(opened)
+    trace = () if "-static-pie" in steps.static else (_TRACE,)
+    if linker.link((*steps.static, *look, *trace), "static", silent=True):
         raise Difference("it cannot be linked static")
-    _raise_if(loader_needs.archive_reason(archives, loader_needs.archives(linker.listed())))
+    _raise_if(loader_needs.archive_reason(archives, loader_needs.archives(linker.opened())))
     static_names = defined_names(steps.output) or frozenset()
-    _raise_if(loader_needs.weak_reason(program, static_names))
+    _raise_if(loader_needs.weak_reason(program, static_names, linker.said if trace else b""))
     for path in sorted(archives):
         members = read_index(path)
         if members is None:
@@ -149,23 +154,15 @@ def _raise_if(reason: str) -> None:
         raise Difference(reason)
 
 
-def _foreign_sonames(listed: bytes, sysroot: str) -> "frozenset[bytes]":
+def _foreign_sonames(opened: "Iterable[str]", sysroot: str) -> "frozenset[str]":
     """What the shared libraries are called that the linker opened outside the sysroot."""
-    from ukcc.image.provenance import used_libraries
+    from ukcc.image.shared_object import soname_of
 
-    found = set()
-    for path in used_libraries(listed):
-        if not path.endswith(".a") and not path.startswith(f"{sysroot}/"):
-            try:
-                fd, headers = open_headers(path)
-            except NotAnImage:
-                continue  # a linker script
-            try:
-                soname = read_loader_tags(reader(fd), headers, path).soname
-            finally:
-                os.close(fd)
-            found.add(os.fsencode(soname))
-    return frozenset(found)
+    return frozenset(
+        soname_of(path)
+        for path in opened
+        if not path.endswith(".a") and not path.startswith(f"{sysroot}/")
+    )
 
 
 def _inner_names(sysroot: str) -> "frozenset[bytes]":
@@ -185,6 +182,8 @@ class Linker:
     def __init__(self, steps: Plan, environ: "Mapping[str, str]") -> None:
         self.environ = environ
         self.replaced = False  # whether another link than the first has written the output
+        self.said = b""  # what the last silent link said
+        self._opened: tuple[str, ...] | None = None  # by the last link
         self._kept = self._mode = -1
         self._listing = steps.listing
         self._output = steps.output
@@ -205,6 +204,7 @@ class Linker:
             self.replaced = True
             _empty(self._output)
         os.ftruncate(self._inputs, 0)
+        self._opened = None
         streams = {}
         if self._stdin >= 0:
             os.lseek(self._stdin, 0, os.SEEK_SET)
@@ -215,8 +215,9 @@ class Linker:
         try:
             streams |= {1: said, 2: said}
             status = child.execute(self._with_listing(command), self.environ, streams)
+            self.said = child.contents(said)
             if status:
-                words = child.contents(said).decode("utf-8", "replace").splitlines()
+                words = self.said.decode("utf-8", "replace").splitlines()
                 log.record(self.environ, "it said", words)
             return status
         finally:
@@ -239,12 +240,21 @@ class Linker:
             size, done = os.fstat(self._kept).st_size, 0
             while done < size:
                 done += os.sendfile(file, self._kept, done, size - done)
-            os.fchmod(file, self._mode)
+            if os.fstat(file).st_mode & 0o7777 != self._mode:
+                os.fchmod(file, self._mode)
         finally:
             os.close(file)
 
-    def listed(self) -> bytes:
-        """What the last link opened, in the syntax of make; nothing if the linker cannot say."""
+    def opened(self) -> "tuple[str, ...]":
+        """The files that the last link opened, but for objects; none if the linker cannot say."""
+        if self._opened is None:
+            from ukcc.image.provenance import opened_files
+
+            self._opened = tuple(opened_files(self._listed()))
+        return self._opened
+
+    def _listed(self) -> bytes:
+        """What the last link opened, in the syntax of make."""
         if not self._listing:
             return child.contents(self._inputs)
         try:
@@ -280,7 +290,7 @@ def _spool() -> int:
     return spooled
 
 
-def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str) -> None:
+def _pack(steps: Plan, environ: "Mapping[str, str]", linked: Linked) -> None:
     """Puts the image in the program's place. On failure nothing is left there."""
     from ukcc.image import provenance
     from ukcc.image.pack import pack_program
@@ -288,12 +298,12 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str
     # The linker writes through a link whose target is empty or not there yet.
     output = os.path.realpath(steps.output)
     log.record(environ, "pack", (output,))
-    used = provenance.used_libraries(inputs)
+    used = provenance.used_libraries(linked.opened)
     log.record(environ, "inputs", used)
     name = os.path.basename(steps.output)  # noqa: PTH119
     try:
         carried = _carried(environ, name, steps.thin)
-        pack_program(
+        missing = pack_program(
             output,
             output,
             sysroot=steps.sysroot,
@@ -301,16 +311,25 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str
             name=name,
             files=carried.entries if carried else (),
             libraries=used,
-            directories=provenance.own_directories(used, steps.sysroot) or steps.directories,
+            directories=(
+                *(provenance.own_directories(used, steps.sysroot) or steps.directories),
+                *steps.run_directories,
+            ),
             thin=steps.thin,
             settings=carried.document if carried else None,
-            linkage=linkage,
+            linkage=linked.linkage,
+            opened=linked.opened,
         )
     except BaseException as error:
         _remove(output)
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise
+    program = os.path.basename(steps.words[0])  # noqa: PTH119
+    for warning in carried.warnings if carried else ():
+        process.complain(warning.warning(program))
+    for first in missing[:1]:  # one line; the loader says the rest
+        process.complain(first.warning(program, "the image will not start: "))
 
 
 def _carried(environ: "Mapping[str, str]", name: str, thin: bool) -> "Carried | None":

@@ -41,6 +41,7 @@ class Plan(Frozen):
         "output",
         "reads_stdin",
         "reason",
+        "run_directories",
         "static",
         "sysroot",
         "thin",
@@ -53,6 +54,7 @@ class Plan(Frozen):
     output: str
     sysroot: str
     directories: "tuple[str, ...]"  # of -L
+    run_directories: "tuple[str, ...]"  # of -rpath-link and -rpath
     static: "tuple[str, ...]"
     has_map: bool  # the linker writes a map, which is of the last link
     listing: str  # where the user has the linker list its inputs, or ""
@@ -115,6 +117,7 @@ def _program(
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
         directories=tuple(linkage.directories(invocation)),
+        run_directories=tuple(linkage.run_directories(invocation)),
         static=static if decided.kind == linkage.OPEN and not invocation.dry_run else (),
         has_map=options.MAP in invocation.linker,
         listing=invocation.listing,
@@ -133,6 +136,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         output="",
         sysroot="",
         directories=(),
+        run_directories=(),
         static=(),
         has_map=False,
         listing="",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ukcc.errors import UkccError
+from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.debug import stripped
 from ukcc.image.headers import ET_DYN, parse_headers, reader
 from ukcc.image.loader_tags import LoaderTags, read_loader_tags
@@ -67,6 +67,26 @@ def open_shared(path: str) -> SharedObject | None:
         return SharedObject(
             path, (status.st_dev, status.st_ino), dynamic, stripped(read, headers, path)
         )
+    finally:
+        os.close(fd)
+
+
+def soname_of(path: str) -> str:
+    """The name by which programs ask for a shared library; "" for what is none.
+
+    Without a soname it is the file's own name. Raises UkccError for a damaged file.
+    """
+    fd = _open(path)
+    if fd < 0:
+        return ""
+    try:
+        read = reader(fd)
+        headers = parse_headers(read, os.fstat(fd).st_size, path)
+        if headers.ehdr.type != ET_DYN:
+            return ""
+        return read_loader_tags(read, headers, path).soname or path.rpartition("/")[2]
+    except NotAnImage:
+        return ""  # a linker script, for one
     finally:
         os.close(fd)
 
