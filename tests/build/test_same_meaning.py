@@ -352,7 +352,7 @@ ROWS = {
             'int main(int c, char **v) { return getopt_long(c, v, "", 0, 0) + 2; }\n',
         },
         "$CC -c r.c && ar rcs libr.a r.o && $CC -fuse-ld=lld m.c -L. -lr -o m && ./m",
-        "static",
+        "dynamic",
     ),
     "a weak reference that is filled all the same": (
         {

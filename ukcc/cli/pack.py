@@ -43,8 +43,6 @@ def command(
     carried = read_carried(config, name) if config else None
     files += carried.entries if carried else []
     settings = carried.document if carried else None
-    for warning in carried.warnings if carried else ():
-        click.echo(warning.warning("ukcc"), err=True)
     check_places(files, f"/app/{name}")
     make_image(
         str(program),
@@ -54,3 +52,5 @@ def command(
         files=files,
         settings=settings,
     )
+    for warning in carried.warnings if carried else ():
+        click.echo(warning.warning("ukcc"), err=True)
