@@ -14,6 +14,7 @@ import os
 from ukcc.cc import child, loader_needs, log, plan, process
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
+from ukcc.cc.objects import Kept, with_objects
 from ukcc.cc.plan import Plan
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.ar import read_index
@@ -64,6 +65,7 @@ def run(steps: Plan, environ: "Mapping[str, str]") -> int:
             _pack(steps, environ, linked)
     except Interrupted as interruption:
         _remove_if_new(steps.output, before)
+        linker.close()
         return _die_of(interruption.number)
     finally:
         linker.close()
@@ -89,6 +91,7 @@ def _link(
     """The link as gcc does it, and the static one where that makes no difference."""
     environ = linker.environ
     status = linker.link(steps.command, "link", silent=silent)
+    linker.take_objects([steps.command[place] for place, _ in steps.inputs])
     opened = () if status else linker.opened()
     if status or not steps.static or not _is_new_program(steps.output, before):
         return Linked(status=status, linkage=steps.reason, opened=opened)
@@ -128,14 +131,16 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic", opened: "Sequ
     linker.keep()
     names = defined_names(steps.output)
     look = () if names is not None else _WITH_SYMBOLS
-    if names is None and linker.link((*steps.command, *look), "to look at", silent=True) == 0:
+    again = (*linker.with_objects(steps.command, [place for place, _ in steps.inputs]), *look)
+    if names is None and linker.link(again, "to look at", silent=True) == 0:
         names = defined_names(steps.output)
     if names is None:
         raise Difference("it has no symbol table")
     _raise_if(loader_needs.name_reason(names, _inner_names(steps.sysroot)))
     archives = loader_needs.archives(opened)
     trace = () if "-static-pie" in steps.static else (_TRACE,)
-    if linker.link((*steps.static, *look, *trace), "static", silent=True):
+    static = linker.with_objects(steps.static, [place for _, place in steps.inputs])
+    if linker.link((*static, *look, *trace), "static", silent=True):
         raise Difference("it cannot be linked static")
     _raise_if(loader_needs.archive_reason(archives, loader_needs.archives(linker.opened())))
     static_names = defined_names(steps.output) or frozenset()
@@ -145,7 +150,7 @@ def _try_static(linker: "Linker", steps: Plan, program: "Dynamic", opened: "Sequ
         if members is None:
             raise Difference(f"{path} has no index to look at")
         _raise_if(loader_needs.member_reason(path, members, names, static_names))
-    if look and linker.link(steps.static, "static", silent=True):
+    if look and linker.link(static, "static", silent=True):
         raise Difference("it cannot be linked static")
 
 
@@ -188,14 +193,19 @@ class Linker:
         self._listing = steps.listing
         self._output = steps.output
         self._stdin = _spool() if steps.reads_stdin and steps.static else -1
+        self._keeping = Kept(environ) if steps.inputs and steps.static else None
+        self._objects: list[str] = []  # of the first link's sources
         self._inputs = child.scratch()
         os.set_inheritable(self._inputs, True)
 
     def close(self) -> None:
-        """Gives up what only we have open."""
+        """Gives up what only we have."""
+        if self._keeping:
+            self._keeping.close()
         for fd in (self._inputs, self._stdin, self._kept):
             if fd >= 0:
                 os.close(fd)
+        self._inputs = self._stdin = self._kept = -1
 
     def link(self, command: "tuple[str, ...]", event: str, *, silent: bool = False) -> int:
         """One link; its exit status. silent: nobody hears what it says."""
@@ -209,12 +219,15 @@ class Linker:
         if self._stdin >= 0:
             os.lseek(self._stdin, 0, os.SEEK_SET)
             streams[0] = self._stdin
+        environ = self.environ
+        if self._keeping and event == "link":
+            environ = self._keeping.environ
         if not silent:
-            return child.execute(self._with_listing(command), self.environ, streams)
+            return child.execute(self._with_listing(command), environ, streams)
         said = child.scratch()
         try:
             streams |= {1: said, 2: said}
-            status = child.execute(self._with_listing(command), self.environ, streams)
+            status = child.execute(self._with_listing(command), environ, streams)
             self.said = child.contents(said)
             if status:
                 words = self.said.decode("utf-8", "replace").splitlines()
@@ -222,6 +235,17 @@ class Linker:
             return status
         finally:
             os.close(said)
+
+    def take_objects(self, inputs: "Sequence[str]") -> None:
+        """Takes over the objects of the first link; later ones of them need not compile."""
+        if self._keeping:
+            self._objects = self._keeping.objects_of(inputs)
+
+    def with_objects(
+        self, command: "tuple[str, ...]", places: "Sequence[int]"
+    ) -> "tuple[str, ...]":
+        """The command for a link of what the first one has compiled; as it is, if need be."""
+        return with_objects(command, places, self._objects)
 
     def keep(self) -> None:
         """Keeps the output, which the next links may replace."""
