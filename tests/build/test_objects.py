@@ -89,7 +89,7 @@ def test_what_is_said_and_left(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(b"unused variable") == 1
     assert b"Lines executed:100.00% of 1" in done.stdout and b"stamp mismatch" not in done.stderr
-    assert (place / "w.d").read_text() == "w: w.c\n"
+    assert (place / "w.d").read_text().startswith("w: w.c")
     assert not list((place / "tmp").iterdir())
 
 
