@@ -72,6 +72,14 @@ def test_a_library_by_another_name(link: Link, tmp_path: Path) -> None:
     assert "usr/lib/libx.so.1" in libraries(tmp_path / "m")
 
 
+def test_what_can_be_read_only_once_is_not_read_again(link: Link, tmp_path: Path) -> None:
+    """The linker opened it; it may be a pipe, and it is no library."""
+    script = "-Wl,--version-script=<(echo '{ local: *; };')"
+    done = link(f"uk-gcc m.c -o m -Lone -lx -Wl,-rpath-link,two {script}")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "usr/lib/libx.so.1" in libraries(tmp_path / "m")
+
+
 def test_a_thin_image_takes_the_same(link: Link, tmp_path: Path) -> None:
     done = link("uk-gcc m.c -o m -Lone -lx -Wl,-rpath-link,two", UKCC_IMAGE="thin")
     assert (done.returncode, done.stderr) == (0, b"")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ukcc.errors import NotAnImage, UkccError
+from ukcc.errors import UkccError
 from ukcc.image.debug import stripped
 from ukcc.image.headers import ET_DYN, parse_headers, reader
 from ukcc.image.loader_tags import LoaderTags, read_loader_tags
@@ -72,11 +72,14 @@ def open_shared(path: str) -> SharedObject | None:
 
 
 def soname_of(path: str) -> str:
-    """The name by which programs ask for a shared library; "" for what is none.
+    """The name by which programs ask for a shared library; "" for what is none, or is damaged.
 
-    Without a soname it is the file's own name. Raises UkccError for a damaged file.
+    Without a soname it is the file's own name.
     """
-    fd = _open(path)
+    try:
+        fd = _open(path)
+    except UkccError:
+        return ""  # a pipe, for one
     if fd < 0:
         return ""
     try:
@@ -85,7 +88,7 @@ def soname_of(path: str) -> str:
         if headers.ehdr.type != ET_DYN:
             return ""
         return read_loader_tags(read, headers, path).soname or path.rpartition("/")[2]
-    except NotAnImage:
+    except UkccError:
         return ""  # a linker script, for one
     finally:
         os.close(fd)
