@@ -374,6 +374,15 @@ def test_how_to_mend_a_qcow2_image(tmp_path: Path, head: bytes, command: str) ->
     assert command.format(f"'{image}'") in caught.value.hint
 
 
+def test_a_qcow2_image_that_the_guest_cannot_mount() -> None:
+    disks = [Disk("/d.img", "/raw"), Disk("/my disk.qcow2", "/data")]
+    said = diskfile.why_not_mounted("cannot mount the disk at /data: Invalid argument", disks)
+    assert "--disk /my disk.qcow2: the qcow2 image holds no ext4" in said
+    assert said.endswith("qemu-img convert -O qcow2 RAW '/my disk.qcow2'")
+    for other in ("cannot mount the disk at /raw: Invalid argument", "cannot mount /tmp: x", ""):
+        assert diskfile.why_not_mounted(other, disks) == ""
+
+
 def overlay(directory: Path, backing: bytes, kind: bytes = b"qcow2", name: str = "o.qcow2") -> Path:
     file = directory / name
     file.write_bytes(qcow2_samples.empty(16 * MIB, backing, kind))

@@ -125,6 +125,21 @@ def _check_ext(disk: Disk, ext: Ext, size: int) -> None:
         )
 
 
+def why_not_mounted(note: str, disks: Sequence[Disk]) -> str:
+    """What init does not know of a disk that it could not mount; empty for any other note of it.
+
+    Of a raw disk the contents were looked at before; what a qcow2 image holds only the guest sees.
+    """
+    for disk in disks:
+        if disk.is_qcow2 and note.startswith(f"cannot mount the disk at {disk.guest}: "):
+            file = shlex.quote(disk.file)
+            return (
+                f"; --disk {disk.file}: the qcow2 image holds no ext4, or a broken one; to make one"
+                f" of a raw disk that has been made by create: qemu-img convert -O qcow2 RAW {file}"
+            )
+    return ""
+
+
 def in_use(said: str) -> str:
     """The image that QEMU complains of, which another process has locked; or empty."""
     match = _LOCKED.search(said)
