@@ -56,6 +56,20 @@ def test_libraries_of_a_link():
     assert provenance.opened_files(b"") == []
 
 
+@pytest.mark.parametrize(
+    "listing",
+    [
+        # lld quotes for make, mold writes one line
+        b"p: \\\n /a/x.o \\\n /a\\ b/liba.so \\\n c$$.a \\\n m.module\n\n/a/x.o:\n\nz.a:\n",
+        b"p: /a/x.o /b/liba.so c$.a m.module\n\n/a/x.o:\n",
+    ],
+    ids=["lld", "mold"],
+)
+def test_listings_of_other_linkers(listing):
+    first = "/a b/liba.so" if b"\\" in listing else "/b/liba.so"
+    assert provenance.opened_files(listing) == [first, "c$.a", "m.module"]
+
+
 def test_directories_of_the_builds_own_libraries(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     used = ["/usr/lib/libz.so", "lib/liba.so.1", "lib/libb.so", "x/libc.a", "/store/id/usr/libc.so"]
