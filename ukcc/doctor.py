@@ -1,19 +1,30 @@
 """Checks of the host: what is there, what is missing, and the command that mends it."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ukcc import proc
+from ukcc.cc.toolchain import find_compiler
 from ukcc.errors import UkccError
+from ukcc.image.kernel import read_kernel
 from ukcc.sysroot import inputs, sources, tools
-from ukcc.sysroot.store import Store
-from ukcc.vm.qemu_probe import abilities
+from ukcc.sysroot.store import RECORD, Store, Sysroot
+from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.qemu_probe import Abilities, abilities
 
 # Free disk space, in bytes, below which building large programs gets uncomfortable.
 _COMFORTABLE = 2_000_000_000
+
+# Without one of these no program is linked, or none boots.
+_OF_SYSROOT = (
+    *(RECORD, "kernel/kernel.json", "kernel/kernel.bin", "boot/init", "shims/as", "shims/room.o"),
+    *("usr/lib/crt1.o", "usr/lib/libc.a", "usr/lib/libc.so.6", "usr/lib/inner-names"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,39 +40,51 @@ class Finding:
 
 def examine(store: Store) -> list[Finding]:
     """Looks at everything; changes nothing and downloads nothing."""
-    sysroot = _sysroot(store)
     # Whoever has a finished sysroot can do without the means to build one.
-    must_build = not sysroot.ok
+    must_build = store.current() is None and not os.environ.get("UKCC_SYSROOT")
     return [
         *_compilers(),
         *_builders(needed=must_build),
         *_sources(store, needed=must_build),
-        sysroot,
+        *_sysroots(store),
         *_store(store),
-        _program("QEMU", "qemu-system-x86_64", needed=True),
-        *_confinement(),
-        _kvm(),
+        _program("QEMU", PROGRAM, needed=True),
+        *_machines(),
         _shares(),
         _unwinder(),
     ]
 
 
-def _confinement() -> Iterator[Finding]:
-    """What keeps a machine's QEMU small; nothing where there is no QEMU."""
+def _machines() -> Iterator[Finding]:
+    """How machines run; nothing where there is no QEMU."""
+    if shutil.which(PROGRAM) is None:
+        return
     try:
         able = abilities()
-    except UkccError:
+    except UkccError as error:
+        mend = error.hint or "use the distribution's QEMU"
+        yield Finding("confinement", False, True, error.message, mend)
         return
+    yield _confinement(able)
+    yield _kvm()
+
+
+def _confinement(able: Abilities) -> Finding:
+    """What keeps a machine's QEMU small."""
     lacking = [f"no system call filter ({able.no_sandbox})"] if able.no_sandbox else []
     lacking += [] if able.guarded else ["it ignores LD_PRELOAD, so --net user needs host=yes"]
     found = "; ".join(lacking) or "system call filter, closed loopback"
     mend = "use the distribution's QEMU" if lacking else ""
-    yield Finding("confinement", not lacking, False, found, mend)
+    return Finding("confinement", not lacking, False, found, mend)
 
 
 def _compilers() -> Iterator[Finding]:
-    yield _program("C compiler", os.environ.get("UKCC_CC", "gcc"), needed=True)
-    yield _program("C++ compiler", os.environ.get("UKCC_CXX", "g++"), needed=False)
+    for name, command in (("C compiler", "gcc"), ("C++ compiler", "g++")):
+        needed = command == "gcc"
+        try:
+            yield _program(name, find_compiler(command, os.environ), needed)
+        except UkccError as error:
+            yield Finding(name, False, needed, error.message, error.hint)
     yield _program("assembler", "as", needed=True)
     yield _program("linker", "ld", needed=True)
 
@@ -83,11 +106,56 @@ def _sources(store: Store, needed: bool) -> Iterator[Finding]:
             yield Finding("source", False, needed, found, f"apt-get install {package.name}")
 
 
-def _sysroot(store: Store) -> Finding:
-    current = store.current()
+def _sysroots(store: Store) -> Iterator[Finding]:
+    """What links use: the store's, or the one that UKCC_SYSROOT names in its place."""
     mend = "ukcc sysroot build"
+    named = os.environ.get("UKCC_SYSROOT")
+    if named is not None:
+        yield _named_sysroot(named)
+        return
+    current = store.current()
     if current is None:
-        return Finding("sysroot", False, True, "none has been built", mend)
+        yield Finding("sysroot", False, True, "none has been built", mend)
+        return
+    reason = _damage(current.path)
+    if reason:
+        yield Finding("sysroot", False, True, f"{current.id}: {reason}", mend)
+    else:
+        yield _compared(current, store)
+
+
+def _named_sysroot(named: str) -> Finding:
+    mend = "unset UKCC_SYSROOT, or let it name a directory that `ukcc sysroot list` shows"
+    if not named:
+        found = "UKCC_SYSROOT is empty: programs are linked against none"
+        return Finding("sysroot", False, True, found, "unset UKCC_SYSROOT")
+    place = Path(named).absolute()
+    reason = "no such directory" if not place.is_dir() else _damage(place)
+    if reason:
+        return Finding("sysroot", False, True, f"UKCC_SYSROOT={named}: {reason}", mend)
+    return Finding("sysroot", True, True, f"{place}, as UKCC_SYSROOT says")
+
+
+def _damage(sysroot: Path) -> str:
+    """Why a link cannot use that sysroot; empty if it can."""
+    for name in _OF_SYSROOT:
+        if not (sysroot / name).is_file():
+            return f"not a sysroot of this ukcc: it has no {name}"
+    try:
+        read_kernel(str(sysroot))
+        record = json.loads((sysroot / RECORD).read_text())
+        if not all(isinstance(record["versions"][name], str) for name in ("linux", "glibc")):
+            return f"{RECORD} says no versions"
+    except UkccError as error:
+        return error.message
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{RECORD} cannot be understood ({error!r})"
+    return ""
+
+
+def _compared(current: Sysroot, store: Store) -> Finding:
+    """Whether the sysroot is what its sources make now."""
+    mend = "ukcc sysroot build"
     versions = current.record["versions"]
     found = f"{current.id}: linux {versions['linux']}, glibc {versions['glibc']}"
     if not all(sources.present(p, store) for p in (sources.LINUX, sources.GLIBC)):
@@ -157,7 +225,7 @@ def _unwinder() -> Finding:
 def _program(name: str, command: str, needed: bool) -> Finding:
     """A program, by the first line of what it says to --version."""
     try:
-        said = proc.output([*command.split(), "--version"]).partition("\n")[0]
+        said = proc.output([command, "--version"]).partition("\n")[0]
     except UkccError as error:
         return Finding(name, False, needed, error.message, error.hint)
     return Finding(name, True, needed, said)

@@ -24,13 +24,20 @@ class UkccError(Exception):
 
         One line, safe for a terminal, whatever names are in it.
         """
-        tail = f"; {self.hint}" if self.hint else ""
-        line = f"{program}: error: {self.message}{tail}"
-        if line.isprintable():
-            return line
-        from ukcc.terminal import shown  # hardly ever needed
+        return _line(f"{program}: error: {self.message}", self.hint)
 
-        return shown(line)
+    def warning(self, program: str, before: str = "") -> str:
+        """The same of what is no error here; `before` comes before the message."""
+        return _line(f"{program}: warning: {before}{self.message}", self.hint)
+
+
+def _line(text: str, hint: str) -> str:
+    line = f"{text}; {hint}" if hint else text
+    if line.isprintable():
+        return line
+    from ukcc.terminal import shown  # hardly ever needed
+
+    return shown(line)
 
 
 class ToolFailed(UkccError):

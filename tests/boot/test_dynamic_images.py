@@ -109,6 +109,54 @@ def test_a_library_of_the_build(compile_in, tmp_path, boot):
     assert (status, out) == said
 
 
+def test_a_library_without_the_link_of_its_soname(tmp_path, boot):
+    """The linker found it by `libown.so`; `libown.so.1` is made by `make install`."""
+    (tmp_path / "l.c").write_text(LIBRARY)
+    (tmp_path / "m.c").write_text(USES_LIBRARY)
+    make(
+        "gcc", "-shared", "-fPIC", "l.c", "-o", "libown.so", "-Wl,-soname,libown.so.1", at=tmp_path
+    )
+    make(BIN / "uk-gcc", "m.c", "-o", "m", "-L.", "-lown", at=tmp_path)
+    assert boot(tmp_path / "m")[:2] == (42, b"library says 7\n")
+
+
+def test_a_library_that_is_nowhere(tmp_path, boot):
+    """In the machine as in a process: the loader says which one, and the status is 127."""
+    (tmp_path / "d.c").write_text("int dep(void) { return 1; }\n")
+    (tmp_path / "l.c").write_text("int dep(void); int from_library(void) { return dep(); }\n")
+    (tmp_path / "m.c").write_text(USES_LIBRARY)
+    make(
+        "gcc",
+        "-shared",
+        "-fPIC",
+        "d.c",
+        "-o",
+        "libdep.so.1",
+        "-Wl,-soname,libdep.so.1",
+        at=tmp_path,
+    )
+    make("gcc", "-shared", "-fPIC", "l.c", "libdep.so.1", "-o", "libown.so", at=tmp_path)
+    (tmp_path / "libdep.so.1").rename(tmp_path / "libdep.so.1.gone")
+    allow = "-Wl,--allow-shlib-undefined"
+    said = make(BIN / "uk-gcc", "m.c", "-o", "m", "-L.", "-lown", allow, at=tmp_path)
+    assert "uk-gcc: warning: the image will not start: " in said
+    lacks = b"error while loading shared libraries: libdep.so.1: cannot open shared object file"
+    status, stdout, stderr = boot(tmp_path / "m")
+    assert status == 127 and lacks in stdout + stderr
+    here = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    done = subprocess.run([str(tmp_path / "m")], env=here, capture_output=True)
+    assert done.returncode == 127 and lacks in done.stderr
+    given = ["--file", f"{tmp_path}/libdep.so.1.gone:/usr/lib/libdep.so.1"]
+    assert boot(tmp_path / "m", options=given)[:2] == (42, b"library says 1\n")
+
+
+def make(*words, at):
+    """Runs a compiler; returns what it said."""
+    done = subprocess.run([str(word) for word in words], cwd=at, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
 def test_plugins(compile_in, tmp_path, boot):
     compile_in("-shared", "-fPIC", "plugin.c", "-o", "plugin.so", sources={"plugin.c": PLUGIN})
     compile_in("-rdynamic", "host.c", "-o", "host", sources={"host.c": LOADS_PLUGIN})

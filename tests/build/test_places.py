@@ -96,3 +96,45 @@ def test_a_store_however_it_is_named(tmp_path: Path, sysroot: Path) -> None:
         assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
     assert len(list((home / "cache" / "images").iterdir())) == 1
     assert inspect_image(work / "main").settings == {"memory": 64}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of others")
+@pytest.mark.parametrize("line", ["uk-gcc m.c -o out", "uk-gcc w.c -o out"])
+def test_another_users_file_in_a_directory_like_tmp(tmp_path: Path, line: str) -> None:
+    """ld writes into it where it may; nobody but its owner can replace it."""
+    place = tmp_path / "sticky"
+    place.mkdir()
+    (place / "m.c").write_text("int main(void) { return 7; }\n")
+    (place / "w.c").write_text(
+        "extern char _DYNAMIC[] __attribute__((weak));\n"
+        "int main(void) { return _DYNAMIC ? 7 : 1; }\n"
+    )
+    (place / "out").write_text("old")
+    for path, mode in ((place, 0o1777), (place / "out", 0o777)):
+        os.chown(path, 65534, 65534)
+        path.chmod(mode)
+    before = (place / "out").stat()
+    drop = ["setpriv", "--bounding-set=-fowner,-dac_override", "--"]
+
+    def run_as_another(line: str) -> "subprocess.CompletedProcess[bytes]":
+        environ = {**clean_environment(), "PATH": f"{BIN}:{os.environ['PATH']}"}
+        return subprocess.run(
+            [*drop, "sh", "-c", line], cwd=place, env=environ, capture_output=True, timeout=120
+        )
+
+    assert run_as_another("rm -f out").returncode == 1
+    done = run_as_another(line)
+    assert (done.returncode, done.stderr) == (0, b"")
+    after = (place / "out").stat()
+    assert (after.st_ino, after.st_uid, after.st_mode) == (
+        (before.st_ino, before.st_uid, before.st_mode)
+    )
+    assert inspect_image(place / "out").kernel
+    assert not list(place.glob(".ukcc*"))
+    assert subprocess.run([str(place / "out")]).returncode == 7
+    (place / "out").chmod(0o755)
+    for name in ("gcc", "uk-gcc"):
+        done = run_as_another(f"{name} m.c -o out")
+        assert done.returncode == 1
+        assert b"cannot open output file out: Permission denied" in done.stderr
+    assert inspect_image(place / "out").kernel

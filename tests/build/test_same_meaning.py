@@ -253,7 +253,7 @@ ROWS = {
     "an include that can be read only once": (
         {"m.c": '#include "/dev/stdin"\n', "n.c": "int main(void) { return 12; }\n"},
         "cat n.c | $CC m.c -o m && ./m",
-        "dynamic",
+        "static",  # what the first link has compiled, the second has
     ),
     "an archive of the build's own": (
         {
@@ -304,6 +304,54 @@ ROWS = {
             "int main(void) { return dlsym != 0; }\n"
         },
         "$CC m.c -o m && ./m",
+        "dynamic",
+    ),
+    "a weak reference to the dynamic section": (
+        {
+            "m.c": "extern char _DYNAMIC[] __attribute__((weak));\n"
+            "int main(void) { return _DYNAMIC ? 3 : 4; }\n"
+        },
+        "$CC m.c -o m && ./m",
+        "dynamic",
+    ),
+    "a weak reference to the dynamic section, optimised at the link, without symbols": (
+        {
+            "m.c": "extern char _DYNAMIC[] __attribute__((weak));\n"
+            "int main(void) { return _DYNAMIC ? 3 : 4; }\n"
+        },
+        "$CC -O2 -flto -s m.c -o m && ./m",
+        "dynamic",
+    ),
+    "a weak reference to the dynamic section, which a static PIE has": (
+        {
+            "m.c": "extern char _DYNAMIC[] __attribute__((weak));\n"
+            "int main(void) { return _DYNAMIC ? 3 : 4; }\n"
+        },
+        "$CC -pie -fPIE m.c -o m && ./m",
+        "static",
+    ),
+    "weak references to what only the static libraries have": (
+        {
+            "m.c": "extern char _dl_phdr[] __attribute__((weak));\n"
+            "extern char __register_frame_info[] __attribute__((weak));\n"
+            "int main(void) { return (_dl_phdr ? 2 : 0) | (__register_frame_info ? 1 : 0); }\n"
+        },
+        "$CC m.c -o m && ./m",
+        "dynamic",
+    ),
+    "a weak reference that nothing fills": (
+        {"m.c": "int nowhere(void) __attribute__((weak));int main(void) { return !nowhere; }\n"},
+        "$CC m.c -o m && ./m",
+        "static",
+    ),
+    "another member of an archive, by lld": (
+        {
+            "r.c": "int n; int getopt(int c, char *const *v, const char *s) { return 5; }\n"
+            "__attribute__((constructor)) static void r(void) { n = 4; }\n",
+            "m.c": "#define _GNU_SOURCE\n#include <getopt.h>\n"
+            'int main(int c, char **v) { return getopt_long(c, v, "", 0, 0) + 2; }\n',
+        },
+        "$CC -c r.c && ar rcs libr.a r.o && $CC -fuse-ld=lld m.c -L. -lr -o m && ./m",
         "dynamic",
     ),
     "a weak reference that is filled all the same": (

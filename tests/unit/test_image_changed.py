@@ -6,14 +6,17 @@ import struct
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from image_samples import SAMPLES, TEXT, companions, make_sysroot, program
 
+from ukcc.cli.inspect import command as inspect_command
+from ukcc.errors import MachineError
 from ukcc.image import cpio
-from ukcc.image.headers import SHT_NOBITS, SHT_PROGBITS, Headers, Shdr, open_headers
+from ukcc.image.headers import PT_NOTE, SHT_NOBITS, SHT_PROGBITS, Headers, Shdr, open_headers
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import CHECKSUM, complete_image, pack_image, pack_thin
 from ukcc.image.program_file import appended, elf_end, program_extents
-from ukcc.vm.facts import read_metadata
+from ukcc.vm.facts import read_facts, read_metadata
 from ukcc.vm.guest import archive_of
 from ukcc.vm.program_copy import EXTENTS, changed_program, is_changed
 
@@ -221,3 +224,25 @@ def test_extents_leave_out_overlapping_sections_once(tmp_path: Path, sysroot: Pa
     ends = [offset + size for offset, size in extents]
     assert all(end <= start for end, (start, _) in zip(ends, extents[1:], strict=False))
     assert elf_end(found) == image.stat().st_size
+
+
+def test_notes_of_another_tool_behind_ours(tmp_path: Path, sysroot: Path) -> None:
+    """What patchelf makes of a program that is not position-independent: "no kernel in it" was
+    not true, and neither was `ukcc pack` a way out."""
+    image = pack(tmp_path, sysroot, program(SAMPLES["static at 4 MiB"]))
+    data = bytearray(image.read_bytes())
+    phoff, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+    places = [phoff + 56 * n for n in range(count)]
+    notes = [at for at in places if struct.unpack_from("<I", data, at)[0] == PT_NOTE]
+    first, last = notes[-2], notes[-1]
+    data[first : first + 56], data[last : last + 56] = (
+        data[last : last + 56],
+        data[first : first + 56],
+    )
+    image.write_bytes(data)
+    with pytest.raises(MachineError) as caught:
+        read_facts(str(image))
+    assert "another tool has changed the image" in caught.value.message
+    assert "UKCC_PLAIN=1" in caught.value.hint and "ukcc pack" in caught.value.hint
+    shown = CliRunner().invoke(inspect_command, [str(image)])
+    assert "does not boot: another tool has moved its notes" in shown.output

@@ -71,6 +71,50 @@ def test_order(tmp_path: Path, sysroot: Path) -> None:
     assert found(tmp_path, runpath, sysroot) == {"liba.so": "runpath/liba.so"}
 
 
+def test_the_linkers_own_files(tmp_path: Path, sysroot: Path) -> None:
+    """As if by LD_LIBRARY_PATH, before it: after DT_RPATH, before DT_RUNPATH. Never glibc's."""
+    for place in ("rpath", "runpath", "env"):
+        write(tmp_path / place / "libx.so.1", library(soname="libx.so.1"))
+    linked = [
+        write(tmp_path / "build" / "script.so", b"INPUT(libx.so)"),
+        write(tmp_path / "build" / "libx.so", library(soname="libx.so.1", pad=5)),
+        write(tmp_path / "build" / "libx-old.so", library(soname="libx.so.1")),
+        write(tmp_path / "build" / "libc.so.6", library(soname="libc.so.6")),
+    ]
+
+    def taken(**tags: str) -> "dict[str, str]":
+        path = write(tmp_path / "bin" / "p", program("libx.so.1", "libc.so.6", **tags))
+        env = {"LD_LIBRARY_PATH": f"{tmp_path}/env"}
+        closure = find_closure(
+            str(path), str(sysroot), (f"{tmp_path}/runpath",), env, linked=list(map(str, linked))
+        )
+        return {lib.soname: os.path.relpath(lib.path, tmp_path) for lib in closure.libraries}
+
+    glibc = "sysroot/usr/lib/libc.so.6"
+    assert taken() == {"libx.so.1": "build/libx.so", "libc.so.6": glibc}
+    assert taken(runpath=f"{tmp_path}/runpath")["libx.so.1"] == "build/libx.so"
+    assert taken(rpath=f"{tmp_path}/rpath")["libx.so.1"] == "rpath/libx.so.1"
+
+
+def test_what_is_missing_is_told_and_not_raised(tmp_path: Path, sysroot: Path) -> None:
+    write(tmp_path / "a" / "liba.so", library(["libb.so"]))
+    write(tmp_path / "a" / "libtext.so", b"text")
+    path = write(tmp_path / "p", program("liba.so", "libtext.so", "libc1.so"))
+    closure = find_closure(str(path), str(sysroot), (f"{tmp_path}/a",), {}, partial=True)
+    assert [lib.soname for lib in closure.libraries] == ["liba.so"]
+    said = [error.message.replace(f"{tmp_path}/", "") for error in closure.missing]
+    assert said == [
+        "a/libtext.so: not an ELF file",
+        "p: needs libc1.so, which is not found",
+        "p: needs libb.so for liba.so, which is not found",
+    ]
+    path = write(
+        tmp_path / "p", library(["libc.so.6"], interpreter="relative/ld-linux-x86-64.so.2")
+    )
+    closure = find_closure(str(path), str(sysroot), (), {}, partial=True)
+    assert closure.entries() == [] and "not an absolute path" in closure.missing[0].message
+
+
 def test_tokens(tmp_path: Path, sysroot: Path) -> None:
     write(tmp_path / "own" / "liba.so", library(["libb.so"], runpath="$ORIGIN/more"))
     write(tmp_path / "own" / "more" / "libb.so", library())

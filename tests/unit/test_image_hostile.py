@@ -112,9 +112,11 @@ def with_metadata(path: Path, **changed: Any) -> None:
         ({"kernel": []}, "'kernel' is not a table"),
         ({"settings": []}, "'settings' is not a table"),
         ({"thin": []}, "'thin' is not a table"),
-        ({"thin": {"directories": ["lib"]}}, "'thin' is not a table with a list of absolute"),
-        ({"thin": {"directories": ["/a\0b"]}}, "'thin' is not a table with a list of absolute"),
-        ({"thin": {"directories": ["/a"] * 5000}}, "'thin' is not a table with a list of absolute"),
+        ({"thin": {"directories": ["lib"]}}, "'thin' is not a table with lists of absolute"),
+        ({"thin": {"directories": ["/a\0b"]}}, "'thin' is not a table with lists of absolute"),
+        ({"thin": {"files": ["lib"]}}, "'thin' is not a table with lists of absolute"),
+        ({"thin": {"files": "/a"}}, "'thin' is not a table with lists of absolute"),
+        ({"thin": {"directories": ["/a"] * 5000}}, "'thin' is not a table with lists of absolute"),
         ({"inputs": {"a": "\ud800"}}, "damaged metadata"),
     ],
 )
@@ -159,6 +161,19 @@ def test_directories_give_shared_libraries_only(tmp_path: Path, store: Path) -> 
     asks = with_sections(library(["id_rsa"], interpreter=LOADER, kind=3))
     image = thin(tmp_path / "image", store, asks, thin={"directories": [str(secret.parent)]})
     with pytest.raises(MachineError, match="id_rsa: not an ELF file"):
+        completed(str(image))
+    assert not list((tmp_path / "home" / "cache" / "images").iterdir())
+
+
+def test_files_give_shared_libraries_only(tmp_path: Path, store: Path) -> None:
+    """Nothing else is opened: to open a FIFO would wait."""
+    os.mkfifo(tmp_path / "libx.so")
+    secret = write(tmp_path / "id_rsa", b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    program = write(tmp_path / "program", library(soname="libx.so", kind=2))
+    asks = with_sections(library(["libx.so"], interpreter=LOADER, kind=3))
+    files = [str(tmp_path / "libx.so"), "/dev/zero", str(secret), str(program), "/nonexistent"]
+    image = thin(tmp_path / "image", store, asks, thin={"files": files})
+    with pytest.raises(MachineError, match=r"needs libx.so, which is not found"):
         completed(str(image))
     assert not list((tmp_path / "home" / "cache" / "images").iterdir())
 
@@ -211,9 +226,9 @@ def test_an_image_that_changes_while_it_is_read(
 
     found = complete.find_closure
 
-    def change(*args: Any) -> Any:
+    def change(*args: Any, **named: Any) -> Any:
         image.write_bytes(changed)
-        return found(*args)
+        return found(*args, **named)
 
     monkeypatch.setattr(complete, "find_closure", change)
     whole = completed(str(image))

@@ -68,14 +68,28 @@ LISTING = b"""p: \\
 
 
 def test_libraries_of_a_link():
-    used = provenance.used_libraries(LISTING)
+    used = provenance.used_libraries(provenance.opened_files(LISTING))
     assert used == [
         "/usr/lib/x86/libz.a",
         "../own dir/libown.so",
         "/store/id/usr/lib/libc.a",
     ]
     assert provenance.recorded_paths(used, HERE, "/store/id")[-1] == "<sysroot>/usr/lib/libc.a"
-    assert provenance.used_libraries(b"") == []
+    assert provenance.opened_files(b"") == []
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        # lld quotes for make, mold writes one line
+        b"p: \\\n /a/x.o \\\n /a\\ b/liba.so \\\n c$$.a \\\n m.module\n\n/a/x.o:\n\nz.a:\n",
+        b"p: /a/x.o /b/liba.so c$.a m.module\n\n/a/x.o:\n",
+    ],
+    ids=["lld", "mold"],
+)
+def test_listings_of_other_linkers(listing):
+    first = "/a b/liba.so" if b"\\" in listing else "/b/liba.so"
+    assert provenance.opened_files(listing) == [first, "c$.a", "m.module"]
 
 
 def test_directories_of_the_builds_own_libraries(tmp_path, monkeypatch):

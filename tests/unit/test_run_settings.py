@@ -2,22 +2,29 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from image_samples import SAMPLES, make_sysroot, program
 
 from ukcc import cli
+from ukcc.cli.inspect import command as inspect_command
+from ukcc.cli.run import command as run_command
+from ukcc.cli.snapshot import command as snapshot_command
 from ukcc.image.pack import pack_image
 from ukcc.settings.limits import Limit
 from ukcc.vm import dry_run, launch
 from ukcc.vm.options import RunOptions
 
 Run = Callable[..., RunOptions]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -294,3 +301,55 @@ def test_a_file_that_the_guest_may_have_written_is_not_obeyed(
     beside.unlink()
     beside.symlink_to("data/other.toml")
     assert "the guest may have written it" in refused("-v", f"{place}/data:/data", image)
+
+
+# Of `ukcc run`, what says nothing of the machine itself.
+_VALID = {"workdir": "/x", "ulimit": "core=0", "tz": "UTC", "files": "a:/a"}
+_OF_THE_RUN = {"from_", "publish", "timeout", "detach", "name", "qemu_user", "help"}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [o for o in run_command.params if isinstance(o, click.Option) and o.name not in _OF_THE_RUN],
+    ids=lambda option: option.opts[-1],
+)
+def test_what_a_snapshot_cannot_change_any_more(
+    refused: Callable[..., str], tmp_path: Path, option: click.Option
+) -> None:
+    """The way out is one that exists: `ukcc snapshot` does not take every option of a run."""
+    value = [] if option.is_flag else [_VALID.get(str(option.name), "1")]
+    if isinstance(option.type, click.Choice):
+        value = [str(option.type.choices[-1])]
+    said = refused("--from", tmp_path, option.opts[-1], *value)
+    taken = {o.name for o in snapshot_command.params} - {"publish", "volume", "disk"}
+    assert said.startswith(f"ukcc: error: --from: {option.opts[0]} ")
+    assert ("`ukcc snapshot`" in said) == (option.name in taken)
+    assert "`ukcc snapshot`" in said or "run the image without --from" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "128 MiB, the default, more than twice the "),
+        ({"memory": 64}, "64 MiB, as the image's settings say"),
+    ],
+)
+def test_inspect_says_what_memory_a_run_would_have(
+    tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    image = make_image(tmp_path, **settings)
+    shown = CliRunner().invoke(inspect_command, [str(image)])
+    assert f"MiB; {said}" in shown.output
+
+
+def test_help_has_every_status_and_every_word_of_a_disk() -> None:
+    """It lacked 123, 126 and 127, and format= and backing=."""
+    text = CliRunner().invoke(run_command, ["--help"]).output
+    documented = (ROOT / "docs" / "run.md").read_text().partition("## Exit status")[2]
+    rows = documented.partition("\n## ")[0].splitlines()
+    numbers = {n for row in rows for n in re.findall(r"\b12[3-7]\b", row.partition("| ")[2][:9])}
+    assert numbers == {"123", "124", "125", "126", "127"}
+    for number in numbers:
+        assert re.search(rf"^ +{number}  ", text, re.M), number
+    for word in ("ro", "create=", "cache=", "format=raw|qcow2", "backing="):
+        assert f"[,{word}" in text

@@ -88,8 +88,8 @@ def test_holes_and_checksum(tmp_path: Path) -> None:
     [
         (["run", "--from", "s", "-m", "64"], "--from: -m cannot change"),
         (["run", "--from", "s", "--smp", "1"], "--from: --smp cannot change"),
-        (["run", "--from", "s", "-v", "/a:/b"], "--from: -v cannot change"),
-        (["run", "--from", "s", "--dry-run"], "--from: --dry-run cannot change"),
+        (["run", "--from", "s", "-v", "/a:/b"], "--from: -v is for a machine that boots"),
+        (["run", "--from", "s", "--dry-run"], "--from: --dry-run is for a machine that boots"),
         (["run", "--from", "s", "app", "x"], "the arguments (x) cannot change"),
         (["run", "--from", "/nowhere/s"], "/nowhere/s: no snapshot"),
         (["snapshot", "app", "-o", "s", "--when", ""], "--when ''"),

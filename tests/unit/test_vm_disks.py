@@ -398,8 +398,45 @@ def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
         assert (
             "create makes a raw disk" in caught.value.message
             and "call it .img" in caught.value.hint
+            and f"qemu-img create -f qcow2 {tmp_path / name} 16M" in caught.value.hint
         )
         assert not (tmp_path / name).exists()
+
+
+def test_a_qcow2_image_that_is_not_there(tmp_path: Path) -> None:
+    """create=SIZE, which makes a raw disk, was no help."""
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(tmp_path / "a b.qcow2")))
+    assert caught.value.message == f"--disk {tmp_path}/a b.qcow2: no such file"
+    assert caught.value.hint == f"make it: qemu-img create -f qcow2 '{tmp_path}/a b.qcow2' 1G"
+
+
+@pytest.mark.parametrize(
+    ("head", "command"),
+    [
+        (qcow2_samples.header(MIB, encryption=1), "qemu-img convert -O raw {} NEW.img"),
+        (qcow2_samples.header(MIB, features=2), "qemu-img check -r all {}"),
+        (qcow2_samples.header(MIB, features=1 << 5), "qemu-img convert -O qcow2 {} NEW.qcow2"),
+        (qcow2_samples.header(MIB, b"base", {0xE2792ACA: b"vmdk"}), "add ,backing=FILE"),
+    ],
+)
+def test_how_to_mend_a_qcow2_image(tmp_path: Path, head: bytes, command: str) -> None:
+    """A line to paste, with the name of the image in it."""
+    image = tmp_path / "{0} image.qcow2"
+    image.write_bytes(head.ljust(1 << 16, b"\0"))
+    with pytest.raises(MachineError) as caught:
+        diskfile.prepared(Disk(str(image), backing=("base",) if "vmdk" in command else ()))
+    assert str(image) in caught.value.message
+    assert command.format(f"'{image}'") in caught.value.hint
+
+
+def test_a_qcow2_image_that_the_guest_cannot_mount() -> None:
+    disks = [Disk("/d.img", "/raw"), Disk("/my disk.qcow2", "/data")]
+    said = diskfile.why_not_mounted("cannot mount the disk at /data: Invalid argument", disks)
+    assert "--disk /my disk.qcow2: the qcow2 image holds no ext4" in said
+    assert said.endswith("qemu-img convert -O qcow2 RAW '/my disk.qcow2'")
+    for other in ("cannot mount the disk at /raw: Invalid argument", "cannot mount /tmp: x", ""):
+        assert diskfile.why_not_mounted(other, disks) == ""
 
 
 def overlay(directory: Path, backing: bytes, kind: bytes = b"qcow2", name: str = "o.qcow2") -> Path:

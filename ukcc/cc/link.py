@@ -11,20 +11,19 @@ otherwise, what the first one made is put back.
 
 import os
 
-from ukcc.cc import child, loader_needs, log, plan
+from ukcc.cc import child, loader_needs, log, plan, process
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
+from ukcc.cc.linker import Linker
 from ukcc.cc.plan import Plan
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.ar import read_index
 from ukcc.image.dynamic import defined_names, read_dynamic
-from ukcc.image.headers import open_headers, reader
-from ukcc.image.loader_tags import read_loader_tags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ukcc.image.dynamic import Dynamic
     from ukcc.settings.link import Carried
@@ -35,17 +34,22 @@ else:
 # The last of -s and -S counts (ld's lexsup.c); debug information is not looked at.
 _WITH_SYMBOLS = ("-Wl,-S",)
 
+# A symbol table does not have a weak reference that a static link leaves 0.
+_TRACE = f"-Wl,--trace-symbol={loader_needs.DYNAMIC_SECTION.decode()}"
+
 
 class Difference(Exception):
     """Why a static program may do something else than the dynamic one."""
 
 
 class Linked(Frozen):
-    """A link that was done: its status, and what it said of the program, for the metadata."""
+    """A link that was done: its status, what it said of the program, for the metadata, and the
+    files that it opened."""
 
-    __slots__ = ("linkage", "status")
+    __slots__ = ("linkage", "opened", "status")
     status: int
     linkage: str
+    opened: "tuple[str, ...]"
 
 
 def run(steps: Plan, environ: "Mapping[str, str]") -> int:
@@ -58,9 +62,10 @@ def run(steps: Plan, environ: "Mapping[str, str]") -> int:
         # Not every link makes something: -Wl,--version, or an output that is /dev/null.
         made = linked.status == 0 and _is_new_program(steps.output, before)
         if made and steps.kind == plan.PROGRAM:
-            _pack(steps, environ, linker.listed(), linked.linkage)
+            _pack(steps, environ, linked)
     except Interrupted as interruption:
         _remove_if_new(steps.output, before)
+        linker.close()
         return _die_of(interruption.number)
     finally:
         linker.close()
@@ -77,7 +82,7 @@ def try_link(steps: Plan, environ: "Mapping[str, str]") -> Linked:
 
 
 def _link(
-    linker: "Linker",
+    linker: Linker,
     steps: Plan,
     before: "tuple[int, int, int] | None",
     *,
@@ -86,23 +91,26 @@ def _link(
     """The link as gcc does it, and the static one where that makes no difference."""
     environ = linker.environ
     status = linker.link(steps.command, "link", silent=silent)
+    linker.take_objects([steps.command[place] for place, _ in steps.inputs])
+    opened = () if status else linker.opened()
     if status or not steps.static or not _is_new_program(steps.output, before):
-        return Linked(status=status, linkage=steps.reason)
+        return Linked(status=status, linkage=steps.reason, opened=opened)
     program = _dynamic_part(steps.output)
     if program is None:
-        return Linked(status=status, linkage="as gcc makes it")
+        return Linked(status=status, linkage="as gcc makes it", opened=opened)
     try:
-        _try_static(linker, steps, program)
+        _try_static(linker, steps, program, opened)
     except Difference as difference:
         reason = str(difference)
     else:
-        return Linked(status=0, linkage="static: it needs nothing of a loader")
+        linkage = "static: it needs nothing of a loader"
+        return Linked(status=0, linkage=linkage, opened=linker.opened())
     log.record(environ, "dynamic", (reason,))
     if linker.replaced:
         if steps.has_map:
             linker.link(steps.command, "again", silent=True)
         linker.put_back()
-    return Linked(status=status, linkage=f"dynamic: {reason}")
+    return Linked(status=status, linkage=f"dynamic: {reason}", opened=opened)
 
 
 def _dynamic_part(path: str) -> "Dynamic | None":
@@ -113,34 +121,36 @@ def _dynamic_part(path: str) -> "Dynamic | None":
         return None  # --oformat, for one
 
 
-def _try_static(linker: "Linker", steps: Plan, program: "Dynamic") -> None:
+def _try_static(linker: Linker, steps: Plan, program: "Dynamic", opened: "Sequence[str]") -> None:
     """Puts the static program in the dynamic one's place. Raises Difference.
 
     Of a program that is linked without its symbol table there is a link with one first, to look at.
     """
-    listed = linker.listed()
-    _raise_if(loader_needs.library_reason(program, _foreign_sonames(listed, steps.sysroot)))
+    _raise_if(loader_needs.library_reason(program, _foreign_sonames(opened, steps.sysroot)))
     _raise_if(loader_needs.loader_reason(program))
     linker.keep()
     names = defined_names(steps.output)
     look = () if names is not None else _WITH_SYMBOLS
-    if names is None and linker.link((*steps.command, *look), "to look at", silent=True) == 0:
+    again = (*linker.with_objects(steps.command, [place for place, _ in steps.inputs]), *look)
+    if names is None and linker.link(again, "to look at", silent=True) == 0:
         names = defined_names(steps.output)
     if names is None:
         raise Difference("it has no symbol table")
     _raise_if(loader_needs.name_reason(names, _inner_names(steps.sysroot)))
-    archives = loader_needs.archives(listed)
-    if linker.link((*steps.static, *look), "static", silent=True):
+    archives = loader_needs.archives(opened)
+    trace = () if "-static-pie" in steps.static else (_TRACE,)
+    static = linker.with_objects(steps.static, [place for _, place in steps.inputs])
+    if linker.link((*static, *look, *trace), "static", silent=True):
         raise Difference("it cannot be linked static")
-    _raise_if(loader_needs.archive_reason(archives, loader_needs.archives(linker.listed())))
+    _raise_if(loader_needs.archive_reason(archives, loader_needs.archives(linker.opened())))
     static_names = defined_names(steps.output) or frozenset()
-    _raise_if(loader_needs.weak_reason(program, static_names))
+    _raise_if(loader_needs.weak_reason(program, static_names, linker.said if trace else b""))
     for path in sorted(archives):
         members = read_index(path)
         if members is None:
             raise Difference(f"{path} has no index to look at")
         _raise_if(loader_needs.member_reason(path, members, names, static_names))
-    if look and linker.link(steps.static, "static", silent=True):
+    if look and linker.link(static, "static", silent=True):
         raise Difference("it cannot be linked static")
 
 
@@ -149,23 +159,15 @@ def _raise_if(reason: str) -> None:
         raise Difference(reason)
 
 
-def _foreign_sonames(listed: bytes, sysroot: str) -> "frozenset[bytes]":
+def _foreign_sonames(opened: "Iterable[str]", sysroot: str) -> "frozenset[str]":
     """What the shared libraries are called that the linker opened outside the sysroot."""
-    from ukcc.image.provenance import used_libraries
+    from ukcc.image.shared_object import soname_of
 
-    found = set()
-    for path in used_libraries(listed):
-        if not path.endswith(".a") and not path.startswith(f"{sysroot}/"):
-            try:
-                fd, headers = open_headers(path)
-            except NotAnImage:
-                continue  # a linker script
-            try:
-                soname = read_loader_tags(reader(fd), headers, path).soname
-            finally:
-                os.close(fd)
-            found.add(os.fsencode(soname))
-    return frozenset(found)
+    return frozenset(
+        soname_of(path)
+        for path in opened
+        if not path.endswith(".a") and not path.startswith(f"{sysroot}/")
+    )
 
 
 def _inner_names(sysroot: str) -> "frozenset[bytes]":
@@ -179,108 +181,7 @@ def _inner_names(sysroot: str) -> "frozenset[bytes]":
         ) from None
 
 
-class Linker:
-    """Runs the links of one command line, which read the same standard input."""
-
-    def __init__(self, steps: Plan, environ: "Mapping[str, str]") -> None:
-        self.environ = environ
-        self.replaced = False  # whether another link than the first has written the output
-        self._kept = self._mode = -1
-        self._listing = steps.listing
-        self._output = steps.output
-        self._stdin = _spool() if steps.reads_stdin and steps.static else -1
-        self._inputs = child.scratch()
-        os.set_inheritable(self._inputs, True)
-
-    def close(self) -> None:
-        """Gives up what only we have open."""
-        for fd in (self._inputs, self._stdin, self._kept):
-            if fd >= 0:
-                os.close(fd)
-
-    def link(self, command: "tuple[str, ...]", event: str, *, silent: bool = False) -> int:
-        """One link; its exit status. silent: nobody hears what it says."""
-        log.record(self.environ, event, command)
-        if self._kept >= 0:
-            self.replaced = True
-            _empty(self._output)
-        os.ftruncate(self._inputs, 0)
-        streams = {}
-        if self._stdin >= 0:
-            os.lseek(self._stdin, 0, os.SEEK_SET)
-            streams[0] = self._stdin
-        if not silent:
-            return child.execute(self._with_listing(command), self.environ, streams)
-        said = child.scratch()
-        try:
-            streams |= {1: said, 2: said}
-            status = child.execute(self._with_listing(command), self.environ, streams)
-            if status:
-                words = child.contents(said).decode("utf-8", "replace").splitlines()
-                log.record(self.environ, "it said", words)
-            return status
-        finally:
-            os.close(said)
-
-    def keep(self) -> None:
-        """Keeps the output, which the next links may replace."""
-        self._kept = child.scratch()
-        with open(self._output, "rb") as file:  # noqa: PTH123
-            size = os.fstat(file.fileno()).st_size
-            self._mode = os.fstat(file.fileno()).st_mode & 0o7777
-            done = 0
-            while done < size:
-                done += os.sendfile(self._kept, file.fileno(), done, size - done)
-
-    def put_back(self) -> None:
-        """The kept output in its place again, through a link if there is one."""
-        file = os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            size, done = os.fstat(self._kept).st_size, 0
-            while done < size:
-                done += os.sendfile(file, self._kept, done, size - done)
-            os.fchmod(file, self._mode)
-        finally:
-            os.close(file)
-
-    def listed(self) -> bytes:
-        """What the last link opened, in the syntax of make; nothing if the linker cannot say."""
-        if not self._listing:
-            return child.contents(self._inputs)
-        try:
-            with open(self._listing, "rb") as file:  # noqa: PTH123
-                return file.read()
-        except OSError:
-            return b""
-
-    def _with_listing(self, command: "tuple[str, ...]") -> "tuple[str, ...]":
-        """The command, told to list what it opens. Without a /proc nothing is listed."""
-        if self._listing or not os.access(f"/dev/fd/{self._inputs}", os.W_OK):
-            return command
-        return (command[0], f"-Wl,--dependency-file=/dev/fd/{self._inputs}", *command[1:])
-
-
-def _empty(path: str) -> None:
-    """The linker writes through a symbolic link whose target is empty, as it did at first."""
-    try:
-        os.truncate(path, 0)
-    except OSError:
-        pass  # a failed link has removed it
-
-
-def _spool() -> int:
-    """Standard input, to be read twice."""
-    spooled = child.scratch()
-    try:
-        while data := os.read(0, 1 << 16):
-            os.write(spooled, data)
-    except OSError:
-        pass  # closed: the compiler reads nothing either
-    os.lseek(spooled, 0, os.SEEK_SET)
-    return spooled
-
-
-def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str) -> None:
+def _pack(steps: Plan, environ: "Mapping[str, str]", linked: Linked) -> None:
     """Puts the image in the program's place. On failure nothing is left there."""
     from ukcc.image import provenance
     from ukcc.image.pack import pack_program
@@ -288,12 +189,12 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str
     # The linker writes through a link whose target is empty or not there yet.
     output = os.path.realpath(steps.output)
     log.record(environ, "pack", (output,))
-    used = provenance.used_libraries(inputs)
+    used = provenance.used_libraries(linked.opened)
     log.record(environ, "inputs", used)
     name = os.path.basename(steps.output)  # noqa: PTH119
     try:
         carried = _carried(environ, name, steps.thin)
-        pack_program(
+        missing = pack_program(
             output,
             output,
             sysroot=steps.sysroot,
@@ -301,16 +202,25 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", inputs: bytes, linkage: str
             name=name,
             files=carried.entries if carried else (),
             libraries=used,
-            directories=provenance.own_directories(used, steps.sysroot) or steps.directories,
+            directories=(
+                *(provenance.own_directories(used, steps.sysroot) or steps.directories),
+                *steps.run_directories,
+            ),
             thin=steps.thin,
             settings=carried.document if carried else None,
-            linkage=linkage,
+            linkage=linked.linkage,
+            opened=linked.opened,
         )
     except BaseException as error:
         _remove(output)
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise
+    program = os.path.basename(steps.words[0])  # noqa: PTH119
+    for warning in carried.warnings if carried else ():
+        process.complain(warning.warning(program))
+    for first in missing[:1]:  # one line; the loader says the rest
+        process.complain(first.warning(program, "the image will not start: "))
 
 
 def _carried(environ: "Mapping[str, str]", name: str, thin: bool) -> "Carried | None":

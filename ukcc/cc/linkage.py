@@ -85,6 +85,17 @@ def directories(invocation: Invocation) -> "list[str]":
     return [a.value for a in invocation.arguments if a.name in names]
 
 
+def run_directories(invocation: Invocation) -> "list[str]":
+    """Where a linker finds the libraries that libraries need: -rpath-link, then -rpath (ld(1))."""
+    values = [
+        value
+        for meaning in (options.LINK_PATH, options.RUN_PATH)
+        for value in parse.linker_values(invocation.arguments, meaning)
+    ]
+    directories = (directory for value in values for directory in value.split(":"))
+    return list(dict.fromkeys(d for d in directories if d and "$" not in d))
+
+
 def linker(invocation: Invocation) -> str:
     """The linker that -fuse-ld= chooses, the last one counting; "" for the compiler's own."""
     chosen = [a.value for a in invocation.arguments if a.meaning == options.LINKER_CHOICE]

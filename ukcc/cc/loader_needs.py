@@ -9,7 +9,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from ukcc.image.dynamic import Dynamic
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 # libgomp and libitm, whose constructors run before the program's only where they are shared.
 _OF_GLIBC = frozenset(
     (
-        *(b"ld-linux-x86-64.so.2", b"libc.so.6", b"libm.so.6", b"libmvec.so.1"),
-        *(b"libanl.so.1", b"libdl.so.2", b"libpthread.so.0", b"libresolv.so.2", b"librt.so.1"),
-        b"libutil.so.1",
+        *("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libmvec.so.1"),
+        *("libanl.so.1", "libdl.so.2", "libpthread.so.0", "libresolv.so.2", "librt.so.1"),
+        "libutil.so.1",
     )
 )
 _OF_GCC = frozenset(
     (
-        *(b"libgcc_s.so.1", b"libstdc++.so.6", b"libatomic.so.1", b"libquadmath.so.0"),
-        b"libubsan.so.1",
+        *("libgcc_s.so.1", "libstdc++.so.6", "libatomic.so.1", "libquadmath.so.0"),
+        "libubsan.so.1",
     )
 )
 
@@ -46,18 +46,21 @@ _LOADER_CALLS = {
     b"_rtld_global_ro": "reads the loader's data",
 }
 
+# The name of the dynamic section, by which a program can tell whether it is static.
+DYNAMIC_SECTION = b"_DYNAMIC"
+
 # crtbegin.o asks for it in every position-independent program.
 _ALWAYS_WEAK = frozenset((b"__cxa_finalize",))
 
 
-def library_reason(program: "Dynamic", others: "Collection[bytes]") -> str:
+def library_reason(program: "Dynamic", others: "Collection[str]") -> str:
     """Which library the program loads that is neither glibc's nor gcc's.
 
     others: the sonames of shared libraries that the linker opened and that are not the sysroot's.
     """
     for name in program.needed:
         if name not in _OF_GCC and (name not in _OF_GLIBC or name in others):
-            return f"it uses {_text(name)}"
+            return f"it uses {name}"
     return ""
 
 
@@ -97,23 +100,25 @@ def member_reason(
     return ""
 
 
-def weak_reason(program: "Dynamic", static: "frozenset[bytes]") -> str:
-    """Whether a weak reference that a shared library fills stays 0 in the static program."""
-    missing = sorted(program.bound - _ALWAYS_WEAK - static)
-    return f"its weak reference to {_text(missing[0])} would be 0" if missing else ""
+def weak_reason(program: "Dynamic", static: "frozenset[bytes]", said: bytes) -> str:
+    """Whether a weak reference is 0 in one of the two programs only.
 
-
-def archives(listing: bytes) -> "frozenset[str]":
-    """The archives among the files that a link opened, but for glibc's and gcc's own.
-
-    listing: what `ld --dependency-file` wrote.
+    static: what the static program defines. said: what its linker said when it was told to trace
+    the dynamic section, which a dynamic program has, and no static one but a PIE.
     """
-    from ukcc.image.provenance import used_libraries
+    for name in sorted(program.bound - _ALWAYS_WEAK - static):
+        return f"its weak reference to {_text(name)} would be 0"
+    for name in sorted((program.weak - program.bound) & static):
+        return f"its weak reference to {_text(name)} would not be 0"
+    if DYNAMIC_SECTION in said.split():
+        return f"its weak reference to {_text(DYNAMIC_SECTION)} would be 0"
+    return ""
 
+
+def archives(opened: "Iterable[str]") -> "frozenset[str]":
+    """The archives among the files that a link opened, but for glibc's and gcc's own."""
     return frozenset(
-        os.path.realpath(path)
-        for path in used_libraries(listing)
-        if path.endswith(".a") and not _is_ours(path)
+        os.path.realpath(path) for path in opened if path.endswith(".a") and not _is_ours(path)
     )
 
 

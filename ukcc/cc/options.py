@@ -40,6 +40,7 @@ PLAIN = "passes through"
 
 # Options of the linker, as they come in -Wl, and -Xlinker, that change what an invocation is.
 RUN_PATH = "says where shared libraries are at run time"
+LINK_PATH = "says where the linker finds what libraries need"
 MAP = "has the linker write a map"
 LISTING = "has the linker list its inputs"
 FOR_THE_LOADER = "means something else in a static program"
@@ -269,6 +270,7 @@ LINKER_TABLE: "dict[str, str]" = {
     "z undefs": FOR_THE_LOADER,
     "z global": FOR_THE_LOADER,
     "rpath": RUN_PATH,
+    "rpath-link": LINK_PATH,
     "R": RUN_PATH,
     "T": SCRIPT,
     "script": SCRIPT,

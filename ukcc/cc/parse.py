@@ -74,7 +74,7 @@ def parse(argv: "list[str]") -> Invocation:
     kinds += [m for m in linker if m in _LINK_KINDS]
     outputs = [a.value for a in arguments if a.meaning == options.OUTPUT]
     outputs += _linker_outputs(arguments)  # behind the driver's own on the linker's command line
-    listings = _linker_values(arguments, options.LISTING)
+    listings = linker_values(arguments, options.LISTING)
     makes_link = (INPUT, options.LIBRARY, options.LINKER)
     return Invocation(
         arguments=tuple(arguments),
@@ -126,10 +126,10 @@ def all_linker_words(arguments: "Iterable[Argument]") -> "list[str]":
 
 def _linker_outputs(arguments: "list[Argument]") -> "list[str]":
     """The outputs that the linker is told of directly, in one word or two."""
-    return _linker_values(arguments, options.OUTPUT)
+    return linker_values(arguments, options.OUTPUT)
 
 
-def _linker_values(arguments: "list[Argument]", meaning: str) -> "list[str]":
+def linker_values(arguments: "Iterable[Argument]", meaning: str) -> "list[str]":
     """The values of the linker's options of that meaning, in one word or two."""
     words = all_linker_words(arguments)
     found = []

@@ -7,8 +7,12 @@ from ukcc.cc import linkage, options, parse
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.linkage import Lookup
 from ukcc.cc.parse import Invocation
-from ukcc.cc.static_words import static_words
+from ukcc.cc.static_words import static_words, words_each
 from ukcc.cc.toolchain import Toolchain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What becomes of an invocation.
 UNTOUCHED = "untouched"  # the real compiler, argv as it is
@@ -21,6 +25,12 @@ NO_SYSROOT = "no sysroot"  # a link that has nothing to link against
 # libstdc++ refers to it, too (docs/sysroot.md).
 CHARSETS = "-Wl,-l:libuk_charsets.a"
 
+# What is linked as it is; of other inputs collect2's words say what was made of them.
+_LINKED = (".o", ".a", ".so", ".lo", ".obj")
+
+# They show or keep what gcc does in between, which is to be as gcc does it.
+_SHOWN = ("-v", "--verbose", "-time", "-save-temps", "--save-temps", "-dump", "-fdump", "-wrapper")
+
 # The low 256 MiB of addresses stay free; see docs/image.md.
 TEXT_BASE = 0x10000000
 
@@ -29,18 +39,22 @@ class Plan(Frozen):
     """What to run. The fields after `reason` are of a program's link, else empty.
 
     command: the link as gcc would do it, or the only one there is. static: the static link, which
-    replaces it where both programs do the same (see `needs`); empty where that is settled.
+    replaces it where both programs do the same (see `loader_needs`); empty where that is settled.
+    inputs: where the input files stand in `command`, and in `static` (-1: other words do), if there
+    are sources among them whose objects a second link may have (see `objects`); else empty.
     """
 
     __slots__ = (
         "command",
         "directories",
         "has_map",
+        "inputs",
         "kind",
         "listing",
         "output",
         "reads_stdin",
         "reason",
+        "run_directories",
         "static",
         "sysroot",
         "thin",
@@ -53,7 +67,9 @@ class Plan(Frozen):
     output: str
     sysroot: str
     directories: "tuple[str, ...]"  # of -L
+    run_directories: "tuple[str, ...]"  # of -rpath-link and -rpath
     static: "tuple[str, ...]"
+    inputs: "tuple[tuple[int, int], ...]"
     has_map: bool  # the linker writes a map, which is of the last link
     listing: str  # where the user has the linker list its inputs, or ""
     reads_stdin: bool
@@ -115,12 +131,32 @@ def _program(
         output=invocation.output or "a.out",
         sysroot=toolchain.sysroot,
         directories=tuple(linkage.directories(invocation)),
+        run_directories=tuple(linkage.run_directories(invocation)),
         static=static if decided.kind == linkage.OPEN and not invocation.dry_run else (),
+        inputs=tuple(_inputs(invocation, toolchain, lookup, len(start))),
         has_map=options.MAP in invocation.linker,
         listing=invocation.listing,
         thin=toolchain.thin,
         reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
     )
+
+
+def _inputs(
+    invocation: Invocation, toolchain: Toolchain, lookup: Lookup, first: int
+) -> "Iterator[tuple[int, int]]":
+    """Where the input files stand, behind `first` words: see Plan."""
+    arguments = invocation.arguments
+    names = [a.value for a in arguments if a.meaning == parse.INPUT]
+    if all(name.endswith(_LINKED) for name in names) or _is_clang(toolchain):
+        return
+    if any(a.origin or a.name == "-x" or a.words[0].startswith(_SHOWN) for a in arguments):
+        return
+    here = there = first
+    for argument, words in zip(arguments, words_each(arguments, lookup)):  # noqa: B905
+        if argument.meaning == parse.INPUT:
+            yield here, there if words == argument.words else -1
+        here += len(argument.words)
+        there += len(words)
 
 
 def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Plan:
@@ -133,7 +169,9 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         output="",
         sysroot="",
         directories=(),
+        run_directories=(),
         static=(),
+        inputs=(),
         has_map=False,
         listing="",
         reads_stdin=False,

@@ -18,28 +18,33 @@ def static_words(
     gives a run path, with which glibc's static PIEs crash. An `@file` is passed on as it is unless
     it holds such a word.
     """
-    changed = {}
-    value_follows = False  # the run path's, which may be in a -Wl, of its own
-    for argument in arguments:
-        if argument.meaning == options.LINKER:
-            words, value_follows = _linker_words(argument, value_follows)
-        else:
-            words = _words(argument, lookup)
-        if words != argument.words:
-            changed[id(argument)] = words
-    if not changed:
+    changed = words_each(arguments, lookup)
+    opened = {a.origin for a, words in zip(arguments, changed, strict=True) if words != a.words}
+    if not opened:
         return argv
-    opened = {a.origin for a in arguments if id(a) in changed}
     result: list[str] = []
     passed = ""
-    for argument in arguments:
+    for argument, words in zip(arguments, changed, strict=True):
         if argument.origin and argument.origin not in opened:
             if argument.origin != passed:
                 result.append(argument.origin)
             passed = argument.origin
             continue
         passed = ""
-        result.extend(changed.get(id(argument), argument.words))
+        result.extend(words)
+    return result
+
+
+def words_each(arguments: "tuple[Argument, ...]", lookup: Lookup) -> "list[tuple[str, ...]]":
+    """What becomes of the words of each argument."""
+    result = []
+    value_follows = False  # the run path's, which may be in a -Wl, of its own
+    for argument in arguments:
+        if argument.meaning == options.LINKER:
+            words, value_follows = _linker_words(argument, value_follows)
+        else:
+            words = _words(argument, lookup)
+        result.append(words)
     return result
 
 

@@ -7,6 +7,15 @@ from ukcc.errors import MachineError
 
 # Names of parameters of `ukcc run`: of the host's side alone.
 _CHANGEABLE = frozenset({"from_", "image", "publish", "timeout", "detach", "name", "qemu_user"})
+# Those that `ukcc snapshot` takes, for the machine that it saves.
+_OF_MACHINE = frozenset(
+    (
+        *("memory", "smp", "accel", "env", "net", "ip", "dns", "dns_search", "add_host"),
+        *("read_only", "argv0", "hostname", "user", "workdir", "ulimit", "tz", "files"),
+        *("config", "no_config"),
+    )
+)
+_INSTEAD = "leave it out, or run the image without --from"
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -23,7 +32,10 @@ def refuse_fixed(context: click.Context) -> None:
                     "the application has started already; give them to `ukcc snapshot`",
                 )
             continue
-        raise MachineError(
-            f"--from: {parameter.opts[0]} cannot change",
-            "the machine has started already; give it to `ukcc snapshot`",
-        )
+        option = parameter.opts[0]
+        if name in _OF_MACHINE:
+            raise MachineError(
+                f"--from: {option} cannot change",
+                "the machine has started already; give it to `ukcc snapshot`",
+            )
+        raise MachineError(f"--from: {option} is for a machine that boots", _INSTEAD)

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from ukcc.errors import MachineError
 from ukcc.image.inspect import Report, inspect_image
 from ukcc.terminal import shown
-from ukcc.vm.facts import ImageFacts
+from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.plan import default_memory_mib, default_memory_reason
 
 _SHOWN_FILES = 10
@@ -52,8 +53,7 @@ def _show_sources(image: Path, as_json: bool) -> None:
 
 def _summary(report: Report, raw: bool) -> Iterator[str]:
     kernel, versions, sizes = report.kernel, report.versions, report.sizes
-    how = "thin: `ukcc run` brings the kernel" if report.thin else "boots by PVH"
-    yield f"{report.path}: {report.kind} program, {how}"
+    yield f"{report.path}: {report.kind} program, {_boots(report)}"
     yield _row("program", report.program + (", stripped" if report.stripped else ""))
     if report.changed:
         yield _row("", "changed since it was packed: `ukcc run` takes it as it is now")
@@ -75,9 +75,7 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     for part in ("application", "debug", "kernel", "archive"):
         yield _row("", f"{sizes[part]:>12,} {part}")
     if not report.thin:
-        facts = ImageFacts(memory_min_mib=report.memory_min_mib)
-        default = f"{default_memory_mib(facts)} MiB, {default_memory_reason(facts)}"
-        yield _row("memory", f"at least {report.memory_min_mib} MiB; {default}")
+        yield _row("memory", f"at least {report.memory_min_mib} MiB; {_default_memory(report)}")
     for label, path in _labelled("files", _first(report.files)):
         yield _row(label, path)
     for label, setting in _labelled("settings", tuple(_settings(report.settings))):
@@ -85,6 +83,25 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     if report.linkage:
         yield _row("linked", report.linkage)
     yield _row("linked by", " ".join(report.link_command))
+
+
+def _boots(report: Report) -> str:
+    if report.thin:
+        return "thin: `ukcc run` brings the kernel"
+    try:
+        read_facts(report.path)
+    except MachineError:
+        return "does not boot: another tool has moved its notes (`ukcc run` says more)"
+    return "boots by PVH"
+
+
+def _default_memory(report: Report) -> str:
+    """What a machine has without -m."""
+    own = report.settings.get("memory")
+    if isinstance(own, int):
+        return f"{own} MiB, as the image's settings say"
+    facts = ImageFacts(memory_min_mib=report.memory_min_mib)
+    return f"{default_memory_mib(facts)} MiB, {default_memory_reason(facts)}"
 
 
 def _calls(report: Report, raw: bool) -> Iterator[str]:

@@ -52,3 +52,5 @@ def command(
         files=files,
         settings=settings,
     )
+    for warning in carried.warnings if carried else ():
+        click.echo(warning.warning("ukcc"), err=True)

@@ -69,8 +69,9 @@ _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
 @click.option(
     "--disk",
     multiple=True,
-    metavar="FILE[:GUESTDIR[:ext4]][,ro][,create=SIZE][,cache=MODE]",
-    help="A disk, mounted at GUESTDIR.",
+    metavar="FILE[:GUESTDIR[:ext4]][,ro][,create=SIZE][,cache=MODE][,format=raw|qcow2]"
+    "[,backing=FILE]",
+    help="A disk, mounted at GUESTDIR. backing: what a qcow2 image is based on.",
 )
 @click.option("--create", metavar="SIZE", help="Make the disk on first use, as in 1G.")
 @click.option("--read-only", is_flag=True, help="Nothing in the root file system changes.")
@@ -133,8 +134,14 @@ def command(
 ) -> int:
     """Boot IMAGE with the console on stdio.
 
-    The exit status is the application's, 128 + n when signal n killed it, 124 after --timeout,
-    125 when the machine failed.
+    \b
+    The exit status is the application's, or
+      128 + n  signal n killed the application
+      123      the kernel panicked
+      124      --timeout was over
+      125      the machine failed; one line says why
+      126      the application cannot be run, or a step before it failed
+      127      there is no such program, or it lacks a library
     """
     context = click.get_current_context()
     if from_ is not None:

@@ -1,6 +1,7 @@
-"""ar(5) archives on the link path: which names their index has.
+"""ar(5) archives: member headers and the index, which names each member defines.
 
-`ukcc/image/archives.py` finds the member behind a name, for `ukcc inspect`.
+Part of a link: standard library only. `ukcc/image/archives.py` finds the member behind a function,
+for `ukcc inspect`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ import struct
 
 from ukcc.errors import UkccError
 
-_MAGIC = b"!<arch>\n"
-_HEADER = 60
+MAGIC = b"!<arch>\n"
+HEADER = 60
+
+# The index is a member of one of these names: its numbers have so many bytes.
+INDEX_WIDTHS = {b"/": 4, b"/SYM64/": 8}
+
 _SIZE = slice(48, 58)
 _LIMIT = 64 << 20  # bytes; looking through more would be felt at every link
 
@@ -36,22 +41,38 @@ def read_index(path: str) -> frozenset[bytes] | None:
 
 
 def index_names(data: bytes) -> frozenset[bytes] | None:
-    """The names in an archive's index; None if it has none, or is damaged.
+    """The names in an archive's index, its first member; None if it has none, or is damaged."""
+    start = len(MAGIC) + HEADER
+    found = member_header(data[len(MAGIC) : start])
+    if not data.startswith(MAGIC) or found is None:
+        return None
+    name, size = found
+    width = INDEX_WIDTHS.get(name)
+    table = data[start : start + size]
+    symbols = parse_index(table, width) if width and len(table) == size else None
+    return None if symbols is None else frozenset(symbols[0])
 
-    The index is the first member, `/` (or `/SYM64/` with 8 bytes for 4): a count and as many
-    offsets, big-endian, then the names, each ended by a NUL.
-    """
-    header = data[len(_MAGIC) : len(_MAGIC) + _HEADER]
-    if not data.startswith(_MAGIC) or len(header) < _HEADER:
-        return None
-    width = {b"/": 4, b"/SYM64/": 8}.get(header[:16].rstrip())
+
+def member_header(header: bytes) -> tuple[bytes, int] | None:
+    """A member's name field, without its padding, and the member's size in bytes; or None."""
     digits = header[_SIZE].strip()
-    if width is None or not digits.isdigit():
+    if len(header) < HEADER or not digits.isdigit():
         return None
-    start = len(_MAGIC) + _HEADER
-    index = data[start : start + int(digits)]
-    if len(index) < int(digits) or len(index) < width:
+    return header[:16].rstrip(), int(digits)
+
+
+def parse_index(table: bytes, width: int) -> tuple[list[bytes], tuple[int, ...]] | None:
+    """The names in an index, and of each the offset of its member's header; None if damaged.
+
+    table: a count and as many offsets, big-endian, `width` bytes each, then the names, each ended
+    by a NUL.
+    """
+    if len(table) < width:
         return None
-    (count,) = struct.unpack_from(">I" if width == 4 else ">Q", index)
-    names = index[width * (count + 1) :].split(b"\0")
-    return frozenset(names[:count]) if len(names) >= count else None
+    count = int.from_bytes(table[:width], "big")
+    if len(table) < width * (count + 1):
+        return None
+    names = table[width * (count + 1) :].split(b"\0", count)
+    if len(names) <= count:
+        return None
+    return names[:count], struct.unpack_from(f">{count}{'I' if width == 4 else 'Q'}", table, width)

@@ -2,15 +2,14 @@
 
 import contextlib
 import mmap
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import UkccError
+from ukcc.image.ar import HEADER, INDEX_WIDTHS, MAGIC, member_header, parse_index
 from ukcc.image.elf import elf_in_memory
 
-_MAGIC = (b"!<arch>\n", b"!<thin>\n")
-_HEADER = 60
+_THIN = b"!<thin>\n"
 _LONGEST_NAME = 4096  # of a member: a path, in a thin archive
 
 
@@ -35,9 +34,9 @@ class Archive:
         self.path = path
         with path.open("rb") as file:
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if self._data[:8] not in _MAGIC:
+        if self._data[:8] not in (MAGIC, _THIN):
             raise ValueError(f"{path}: not an archive")
-        self._thin = self._data[:8] == _MAGIC[1]
+        self._thin = self._data[:8] == _THIN
         self._long_names = b""
         self._globals: dict[str, int] = {}
         self._members: list[tuple[int, int, str]] = []  # (start, end of its bytes, name)
@@ -70,18 +69,15 @@ class Archive:
 
     def _read(self) -> None:
         at = 8
-        while at + _HEADER <= len(self._data):
-            name = self._data[at : at + 16].rstrip()
-            digits = self._data[at + 48 : at + 58].rstrip()
-            if not digits.isdigit():
+        while at + HEADER <= len(self._data):
+            header = member_header(self._data[at : at + HEADER])
+            if header is None:
                 raise ValueError(f"{self.path}: damaged: the member at byte {at}")
-            size = int(digits)
-            body = at + _HEADER
-            special = name in (b"/", b"//", b"/SYM64/")
-            if name == b"/":
-                self._read_symbols(self._data[body : body + size], 4)
-            elif name == b"/SYM64/":
-                self._read_symbols(self._data[body : body + size], 8)
+            name, size = header
+            body = at + HEADER
+            special = name in (*INDEX_WIDTHS, b"//")
+            if name in INDEX_WIDTHS:
+                self._read_symbols(self._data[body : body + size], INDEX_WIDTHS[name])
             elif name == b"//":
                 self._long_names = self._data[body : body + size]
             else:
@@ -89,18 +85,14 @@ class Archive:
             at = body if self._thin and not special else body + size + size % 2
 
     def _read_symbols(self, table: bytes, width: int) -> None:
-        """Big-endian count and offsets of member headers, then as many NUL-ended names."""
-        code = "I" if width == 4 else "Q"
-        count = int.from_bytes(table[:width], "big")
-        if len(table) < width * (count + 1):
+        symbols = parse_index(table, width)
+        if symbols is None:
             raise ValueError(f"{self.path}: damaged: its symbol table")
-        offsets = struct.unpack_from(f">{count}{code}", table, width)
-        names = table[width * (count + 1) :].split(b"\0")
-        for name, offset in zip(names, offsets, strict=False):
+        for name, offset in zip(*symbols, strict=True):
             self._globals.setdefault(name.decode("utf-8", "replace"), offset)
 
     def _name(self, header: int) -> str:
-        if header + _HEADER > len(self._data):
+        if header + HEADER > len(self._data):
             return "?"
         raw = self._data[header : header + 16].rstrip()
         if raw[:1] == b"/" and raw[1:].isdigit():

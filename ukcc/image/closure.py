@@ -33,11 +33,13 @@ class Closure(Record):
 
     interpreter: its path in the image; loader: that file's bytes; libraries lie where the loader
     always searches: one that was found by a run path or by ld.so.cache would not be found again.
+    missing: why one that the program needs is not among them.
     """
 
     interpreter: str
     loader: bytes
     libraries: tuple[Library, ...]
+    missing: tuple[UkccError, ...] = ()
 
     def entries(self) -> list[cpio.Entry]:
         """Archive members."""
@@ -65,29 +67,43 @@ def find_closure(
     directories: Sequence[str],
     environ: Mapping[str, str],
     opened: int = -1,
+    *,
+    linked: Sequence[str] = (),
+    partial: bool = False,
 ) -> Closure:
     """What the program needs, of glibc the sysroot's, whose calls enter the kernel by the gate.
 
-    The rest is searched by the loader's own rules (ld.so(8)): `directories` and LD_LIBRARY_PATH of
-    `environ` come before what lies in run paths and in the system's directories. A program for musl
-    takes musl along. opened: a descriptor of the program, which `program` then only names. Raises
-    UkccError if a library, or the loader, is not on this machine.
+    The rest is searched by the loader's own rules (ld.so(8)): `linked`, files that the program's
+    linker opened, then `directories` and LD_LIBRARY_PATH of `environ` come before what lies in run
+    paths and in the system's directories. A program for musl takes musl along. opened: a descriptor
+    of the program, which `program` then only names. Raises UkccError if a library, or the loader,
+    is not on this machine; with `partial` the closure says so instead.
     """
     dynamic, interpreter = _asked(program, opened)
     if not interpreter:
         return STATIC
     # Only now: a static program has no use for all that.
     from ukcc.image.libraries import glibc_closure, musl_closure
+    from ukcc.image.search import Missing
 
     library_path = environ.get("LD_LIBRARY_PATH", "")
-    if os.path.basename(interpreter) == _MUSL_LOADER:
-        return musl_closure(program, dynamic, interpreter, library_path)
-    if os.path.basename(interpreter) != os.path.basename(LOADER):
-        raise UkccError(
+    missing: list[Missing] | None = [] if partial else None
+    name = os.path.basename(interpreter)
+    try:
+        if name == _MUSL_LOADER:
+            return musl_closure(program, dynamic, interpreter, library_path, missing)
+        if name == os.path.basename(LOADER):
+            return glibc_closure(
+                program, dynamic, interpreter, sysroot, directories, library_path, linked, missing
+            )
+        raise Missing(
             f"{program}: its dynamic loader is {interpreter}; only glibc's and musl's are known",
             "link it statically",
         )
-    return glibc_closure(program, dynamic, interpreter, sysroot, directories, library_path)
+    except Missing as error:
+        if partial:
+            return STATIC._replace(missing=(error,))
+        raise
 
 
 def interpreter_of(program: str) -> str:

@@ -1,7 +1,8 @@
 """What a dynamic program says to the loader: which libraries it needs, and which names.
 
-Read from the sections that a linker has just written, with `struct`: part of every link. Sources:
-the gABI ("Dynamic Section", "Symbol Table") and the LSB ("Symbol Versioning").
+The names are read from the sections that a linker has just written, with `struct`: part of every
+link. Sources: the gABI ("Symbol Table") and the LSB ("Symbol Versioning"). The libraries are for
+`loader_tags` to read.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 import os
 import struct
 
-from ukcc.image.headers import Headers, Shdr, open_headers
+from ukcc.image.headers import Headers, Shdr, open_headers, reader
+from ukcc.image.loader_tags import read_loader_tags
 from ukcc.record import Record
 
-SHT_DYNAMIC, SHT_DYNSYM, SHT_SYMTAB, SHT_RELA, SHT_VERSYM = 6, 11, 2, 4, 0x6FFFFFFF
-
-DT_NEEDED = 1
+SHT_DYNSYM, SHT_SYMTAB, SHT_RELA, SHT_VERSYM = 11, 2, 4, 0x6FFFFFFF
 
 _SYMBOL = struct.Struct("<IBBHQQ")
-_DYNAMIC = struct.Struct("<qQ")
 _RELA = struct.Struct("<QQq")
 _IRELATIVE = 37  # R_X86_64_IRELATIVE (psABI)
 _FILE = 4  # STT_FILE
@@ -27,14 +26,14 @@ _FIRST_VERSION = 2  # 0 is local, 1 is global without a version
 
 
 class Dynamic(Record):
-    """The loader's view of one file; names are bytes, as ELF has them.
+    """The loader's view of one file; names of symbols are bytes, as ELF has them.
 
-    needed: DT_NEEDED in order. resolves: it has functions that choose their code (ifunc). imports:
-    names that another file has to define. weak: names that may stay undefined. bound: those of the
-    weak ones that have a version, so the link has seen a definition.
+    needed: the libraries, in order. resolves: it has functions that choose their code (ifunc).
+    imports: names that another file has to define. weak: names that may stay undefined. bound:
+    those of the weak ones that have a version, so the link has seen a definition.
     """
 
-    needed: tuple[bytes, ...]
+    needed: tuple[str, ...]
     resolves: bool
     imports: frozenset[bytes]
     weak: frozenset[bytes]
@@ -42,18 +41,16 @@ class Dynamic(Record):
 
 
 def read_dynamic(path: str) -> Dynamic | None:
-    """The dynamic section and symbols of a file; None if it has none. Raises UkccError."""
+    """The libraries and dynamic symbols of a file; None if it has none. Raises UkccError."""
     fd, headers = open_headers(path)
     try:
-        tags = _section(headers, SHT_DYNAMIC)
         symbols = _section(headers, SHT_DYNSYM)
-        if tags is None or symbols is None:
+        if symbols is None:
             return None
         versions = _section(headers, SHT_VERSYM)
         strings = _strings(fd, headers, symbols)
-        entries = list(_DYNAMIC.iter_unpack(_whole(fd, tags, _DYNAMIC.size)))
         return Dynamic(
-            tuple(_name(strings, value) for tag, value in entries if tag == DT_NEEDED),
+            read_loader_tags(reader(fd), headers, path).needed,
             any(_has_ifunc(fd, shdr) for shdr in headers.shdrs if shdr.type == SHT_RELA),
             *_sorted_symbols(
                 list(_SYMBOL.iter_unpack(_whole(fd, symbols, _SYMBOL.size))),

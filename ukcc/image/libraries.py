@@ -9,9 +9,9 @@ from __future__ import annotations
 # ruff: noqa: PTH100, PTH119, PTH120
 import os
 
-from ukcc.errors import SysrootMissing, UkccError
+from ukcc.errors import SysrootMissing
 from ukcc.image.closure import LOADER, Closure
-from ukcc.image.search import Glibc, Loaded, Musl, expand_in_image, load
+from ukcc.image.search import Glibc, Loaded, Missing, Musl, expand_in_image, load
 from ukcc.image.shared_object import SharedObject, open_shared
 from ukcc.record import Record
 
@@ -52,8 +52,14 @@ def glibc_closure(
     sysroot: str,
     directories: Sequence[str],
     library_path: str,
+    linked: Sequence[str] = (),
+    missing: list[Missing] | None = None,
 ) -> Closure:
-    """With the sysroot's glibc. directories: searched before library_path. Raises UkccError."""
+    """With the sysroot's glibc. Raises UkccError.
+
+    linked: files that a linker opened, which count before `directories`, and these before
+    library_path. missing: see `search.load`.
+    """
     _check_place(interpreter, f"{program}: its dynamic loader")
     home = os.path.abspath(f"{sysroot}{_HOME}")
     path = f"{home}/{os.path.basename(LOADER)}"
@@ -61,22 +67,30 @@ def glibc_closure(
     if loader is None:
         raise SysrootMissing(f"{path}: no such file", "build the sysroot with: ukcc sysroot build")
     started = Loaded(program, _with_unwinder(dynamic), _origin(program))
-    found = load(started, Glibc(home, directories, library_path), _loaded(interpreter, loader))
-    return _closure(interpreter, loader, found, _HOME)
+    rules = Glibc(home, directories, library_path, linked=linked)
+    found = load(started, rules, _loaded(interpreter, loader), missing)
+    return _closure(interpreter, loader, found, _HOME, missing)
 
 
-def musl_closure(program: str, dynamic: LoaderTags, interpreter: str, library_path: str) -> Closure:
+def musl_closure(
+    program: str,
+    dynamic: LoaderTags,
+    interpreter: str,
+    library_path: str,
+    missing: list[Missing] | None = None,
+) -> Closure:
     """With this machine's musl, whose loader is its C library. Raises UkccError."""
     _check_place(interpreter, f"{program}: its dynamic loader")
     loader = open_shared(interpreter)
     if loader is None:
-        raise UkccError(
+        raise Missing(
             f"{program}: its dynamic loader {interpreter} is not on this machine",
             "link it statically, or pack it where it was built",
         )
     started = Loaded(program, dynamic, _origin(program))
-    found = load(started, Musl(interpreter, library_path), _loaded(interpreter, loader))
-    return _closure(interpreter, loader, found, _MUSL_HOME)
+    rules = Musl(interpreter, library_path)
+    found = load(started, rules, _loaded(interpreter, loader), missing)
+    return _closure(interpreter, loader, found, _MUSL_HOME, missing)
 
 
 def _origin(program: str) -> str:
@@ -97,7 +111,13 @@ def _with_unwinder(dynamic: LoaderTags) -> LoaderTags:
     )
 
 
-def _closure(interpreter: str, loader: SharedObject, found: Sequence[Loaded], home: str) -> Closure:
+def _closure(
+    interpreter: str,
+    loader: SharedObject,
+    found: Sequence[Loaded],
+    home: str,
+    missing: list[Missing] | None,
+) -> Closure:
     origins: dict[int, str] = {}  # in the image, of what is placed already
 
     def place(name: str, by: Loaded | None) -> str:
@@ -112,18 +132,24 @@ def _closure(interpreter: str, loader: SharedObject, found: Sequence[Loaded], ho
         file = loaded.file
         if file is None:
             continue
-        first = place(loaded.name, loaded.needed_by)
+        try:
+            first = place(loaded.name, loaded.needed_by)
+            others = [place(name, by) for name, by in loaded.aliases]
+        except Missing as error:
+            if missing is None:
+                raise
+            missing.append(error)
+            continue
         origins[id(loaded)] = os.path.dirname(first)
-        others = [place(name, by) for name, by in loaded.aliases]
         places = tuple(dict.fromkeys((first, *others)))
         libraries.append(Library(loaded.name, file.path, file.data, places))
-    return Closure(interpreter, loader.data, tuple(libraries))
+    return Closure(interpreter, loader.data, tuple(libraries), tuple(missing or ()))
 
 
 def _check_place(path: str, what: str) -> None:
-    """Raises UkccError for a path that a file of the image cannot have."""
+    """Raises Missing for a path that a file of the image cannot have."""
     parts = path.split("/")
     if not path.startswith("/") or not all(parts[1:]) or {".", ".."} & set(parts):
-        raise UkccError(f"{what} is '{path}', not an absolute path in its short form")
+        raise Missing(f"{what} is '{path}', not an absolute path in its short form")
     if parts[1] in _TAKEN:
-        raise UkccError(f"{what} is '{path}', a place that the image needs for itself")
+        raise Missing(f"{what} is '{path}', a place that the image needs for itself")

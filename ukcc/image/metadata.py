@@ -24,7 +24,7 @@ LARGEST = 8 << 20
 _DEEPEST = 16  # lists and objects in each other; `inputs`, the deepest, has four
 _SYSROOT = re.compile(r"[0-9a-f]{16}")
 _MOST_MEMORY = 1 << 24  # MiB
-_MOST_DIRECTORIES = 1024
+_MOST_PATHS = 1024
 _PATH_MAX, _NAME_MAX = 4096, 255
 PROGRAMS = "/app/"
 
@@ -100,11 +100,16 @@ def _is_table(value: Any) -> bool:
 
 
 def _is_thin(value: Any) -> bool:
-    directories = value.get("directories", []) if isinstance(value, dict) else ""
+    return isinstance(value, dict) and all(
+        _is_list_of_paths(value.get(key, [])) for key in ("directories", "files")
+    )
+
+
+def _is_list_of_paths(value: Any) -> bool:
     return (
-        _is_list_of_texts(directories)
-        and len(directories) <= _MOST_DIRECTORIES
-        and all(d.startswith("/") and len(d) < _PATH_MAX and "\0" not in d for d in directories)
+        _is_list_of_texts(value)
+        and len(value) <= _MOST_PATHS
+        and all(p.startswith("/") and len(p) < _PATH_MAX and "\0" not in p for p in value)
     )
 
 
@@ -121,7 +126,7 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "versions": (_is_table_of_texts, "a table of words"),
     "inputs": (_is_table, "a table"),
     "settings": (_is_table, "a table"),
-    "thin": (_is_thin, "a table with a list of absolute paths"),
+    "thin": (_is_thin, "a table with lists of absolute paths"),
 }
 
 

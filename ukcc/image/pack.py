@@ -20,7 +20,7 @@ from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.program_file import checksum
-from ukcc.image.provenance import here, recorded_command, recorded_paths
+from ukcc.image.provenance import here, own_files, recorded_command, recorded_paths
 from ukcc.image.room import is_pinned
 from ukcc.image.write import write_image
 
@@ -50,7 +50,8 @@ def pack_program(
     thin: bool = False,
     settings: Mapping[str, Any] | None = None,
     linkage: str = "",
-) -> None:
+    opened: Sequence[str] | None = None,
+) -> tuple[UkccError, ...]:
     """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
 
     link_command: the user's argv; libraries: paths of what the link used (default: what the
@@ -58,7 +59,8 @@ def pack_program(
     directories: where shared libraries are looked for before all others. thin: carry neither
     kernel nor archive, but name them; `complete_image` adds them. settings: the document that the
     image carries (`ukcc.settings.document`); files: further files of the user's. linkage: how the
-    program was linked, and why.
+    program was linked, and why. opened: the files that its linker opened; then a library that is
+    nowhere is no error, as it was none for the linker: returned is what is missing.
     """
     places = here()
     directories = [paths.absolute(directory) for directory in directories]
@@ -74,9 +76,12 @@ def pack_program(
             directories=directories,
             settings=settings,
             linkage=linkage,
+            opened=opened or (),
         )
-        return
-    closure = find_closure(linked, sysroot, directories, os.environ)
+        return ()
+    closure = find_closure(
+        linked, sysroot, directories, os.environ, linked=opened or (), partial=opened is not None
+    )
     used = libraries or [library.path for library in closure.libraries]
     pack_image(
         linked,
@@ -88,7 +93,9 @@ def pack_program(
         libraries=recorded_paths(used, places, sysroot),
         settings=settings,
         linkage=linkage,
+        complete=not closure.missing,
     )
+    return closure.missing
 
 
 def pack_image(
@@ -103,6 +110,7 @@ def pack_image(
     settings: Mapping[str, Any] | None = None,
     linkage: str = "",
     packed_as: str = "",
+    complete: bool = True,
 ) -> None:
     """Makes the image `output` of the program `linked`.
 
@@ -110,6 +118,7 @@ def pack_image(
     sysroot: directory of a finished sysroot. link_command, libraries: kept in the metadata.
     name: the program's file name inside the image, `/app/<name>`. files: further archive members.
     packed_as: the checksum in a thin image; the machine has one that was changed since as it is.
+    complete: False if a dynamic program's libraries need not all be there.
 
     The output appears whole, by rename, with the permissions of `linked`, or not at all. A
     character device (`-o /dev/null`) is left alone. Raises UkccError.
@@ -122,7 +131,8 @@ def pack_image(
         changed = packed_as and packed_as != checksum(source, app)
         program = _whole(linked) if changed else stripped(reader(source), app, linked)
         members = _members(sysroot, name, program, files)
-        check_complete(app, source, linked, members)
+        if complete:
+            check_complete(app, source, linked, members)
         archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
         unpacked = sum(len(m.data) for m in members)
 
@@ -153,10 +163,12 @@ def pack_thin(
     directories: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     linkage: str = "",
+    opened: Sequence[str] = (),
 ) -> None:
     """Makes a thin image: the program, and a note that names the sysroot whose kernel it wants.
 
-    directories: where its shared libraries are, kept for the time when the image is completed.
+    directories, opened: where its shared libraries are, and those that the linker took, kept for
+    the time when the image is completed.
     """
     kernel = read_kernel(sysroot)
     if _is_device(output):
@@ -164,7 +176,8 @@ def pack_thin(
     source, app = _open_program(linked)
     try:
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
-        metadata["thin"] = {"directories": list(directories)}
+        taken = own_files(opened, sysroot)
+        metadata["thin"] = {"directories": list(directories), **({"files": taken} if taken else {})}
         layout = plan_thin(app, len(metadata_note(metadata)))
         note = _note_of(metadata)
         write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")

@@ -7,8 +7,6 @@ place: paths below the working directory become relative ones, those of the sysr
 
 from __future__ import annotations
 
-# Importing pathlib would cost every link 5 ms:
-# ruff: noqa: PTH120
 import os
 
 from ukcc import paths
@@ -31,30 +29,41 @@ _MARKS = (",/", "=/", ":/", '"/', "'/")
 _PREFIX_MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
 
 
-def used_libraries(listing: bytes) -> list[str]:
-    """The archives and shared libraries of a link, each once, in the order they were opened.
+def opened_files(listing: bytes) -> list[str]:
+    """What a link opened, but for object files: each once, in that order.
 
-    listing: what `ld --dependency-file` wrote: the output's name and a colon, then a path a line,
-    indented, all but the last one with a backslash behind it.
+    listing: what `ld --dependency-file` wrote, a rule of make: BFD and gold write a path a line,
+    indented by two spaces, as it is; lld the same by one, and quoted; mold all on the first line.
     """
-    found: dict[str, None] = {}
-    for line in os.fsdecode(listing).split("\n"):
-        if not line.startswith("  "):
-            continue
-        path = line[2:].removesuffix(" \\")
-        if path.endswith(".a") or is_shared(path):
-            found[os.path.normpath(path)] = None
-    return list(found)
+    first, *lines = os.fsdecode(listing).partition("\n\n")[0].split(" \\\n")
+    if not lines:
+        paths = first.partition(": ")[2].split()
+    elif lines[0].startswith("  "):
+        paths = [line[2:] for line in lines]
+    else:
+        quoted = (("\\ ", " "), ("\\#", "#"), ("$$", "$"))
+        paths = [line.strip() for line in lines]
+        for quote, plain in quoted:
+            paths = [path.replace(quote, plain) for path in paths]
+    paths = [path.rstrip("\n") for path in paths]
+    return list(dict.fromkeys(path for path in paths if not path.endswith(".o")))
 
 
-def own_directories(used: Iterable[str], sysroot: str) -> list[str]:
-    """Where the shared libraries of a link lie that are neither the system's nor the sysroot's."""
-    found: dict[str, None] = {}
-    for path in used:
-        absolute = paths.absolute(path)
-        if is_shared(path) and not absolute.startswith((*_SYSTEM, f"{sysroot}/")):
-            found[os.path.dirname(absolute)] = None
-    return list(found)
+def used_libraries(opened: Iterable[str]) -> list[str]:
+    """The archives and shared libraries among the files that a link opened, in the same order."""
+    found = (path for path in opened if path.endswith(".a") or is_shared(path))
+    return list(dict.fromkeys(map(os.path.normpath, found)))
+
+
+def own_files(opened: Iterable[str], sysroot: str) -> list[str]:
+    """The shared libraries of a link that are neither the system's nor the sysroot's, absolute."""
+    shared = (paths.absolute(path) for path in opened if is_shared(path))
+    return [path for path in shared if not path.startswith((*_SYSTEM, f"{sysroot}/"))]
+
+
+def own_directories(opened: Iterable[str], sysroot: str) -> list[str]:
+    """Where those libraries lie."""
+    return list(dict.fromkeys(map(os.path.dirname, own_files(opened, sysroot))))
 
 
 def here() -> tuple[str, ...]:

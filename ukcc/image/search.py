@@ -18,7 +18,7 @@ from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.image import ldcache
 from ukcc.image.loader_tags import LoaderTags
-from ukcc.image.shared_object import SharedObject, open_shared
+from ukcc.image.shared_object import SharedObject, open_shared, soname_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,12 +83,36 @@ class Loaded:
             at = at.needed_by
 
 
+class Missing(UkccError):
+    """A library that a loader would not find, or not load. gcc links a program all the same."""
+
+
+class LinkedFiles:
+    """The shared libraries among the files that a linker opened, by what programs call them.
+
+    Of two with the same name, a linker binds to the one that it opened first.
+    """
+
+    def __init__(self, opened: Iterable[str]) -> None:
+        self._opened = opened
+        self._paths: dict[str, str] | None = None
+
+    def find(self, name: str) -> SharedObject | None:
+        """The library of that name, wherever it lies."""
+        if self._paths is None:
+            libraries = [_absolute(p) for p in self._opened if not p.endswith(".a")]
+            self._paths = {soname_of(path): path for path in reversed(libraries)}
+        path = self._paths.get(name)
+        return open_shared(path) if path else None
+
+
 class Glibc:
     """The rules of ld-linux-x86-64.so.2.
 
-    home: where its own libraries are: they come from there, whatever else is said. directories:
-    searched next, as if by LD_LIBRARY_PATH; library_path: that variable's value, of which `$ORIGIN`
-    is the program's directory. cache: ld.so.cache's path. defaults: searched last.
+    home: where its own libraries are: they come from there, whatever else is said. linked: files
+    that a linker took for these names, and directories: both searched as if by LD_LIBRARY_PATH,
+    before it; library_path: that variable's value, of which `$ORIGIN` is the program's directory.
+    cache: ld.so.cache's path. defaults: searched last.
     """
 
     soname_counts = True
@@ -100,8 +124,11 @@ class Glibc:
         library_path: str = "",
         cache: str = ldcache.PATH,
         defaults: Sequence[str] = _DEFAULT_DIRECTORIES,
+        *,
+        linked: Iterable[str] = (),
     ) -> None:
         self._home = home
+        self._linked = LinkedFiles(linked)
         self._directories = directories
         self._library_path = library_path.replace(";", ":")
         self._cache_path = cache
@@ -118,6 +145,7 @@ class Glibc:
         return (
             own
             or self._by_rpath(name, by)
+            or self._linked.find(name)
             or _search(self._directories, name)
             or _search(_path(self._library_path, _program(by).origin), name)
             or _search(_path(by.dynamic.runpath or "", by.origin), name)
@@ -132,7 +160,7 @@ class Glibc:
     def by_path(self, path: str) -> SharedObject | None:
         """The library at a path; glibc's own are the sysroot's, whatever path they are named by."""
         own = open_shared(f"{self._home}/{os.path.basename(path)}") if self._home else None  # noqa: PTH119
-        return own or open_shared(_absolute(path))
+        return own or open_shared(_absolute(path)) or self._linked.find(path)
 
     def _by_rpath(self, name: str, by: Loaded) -> SharedObject | None:
         """DT_RPATH of the file and of all that asked for it, unless the file has DT_RUNPATH."""
@@ -207,11 +235,13 @@ def is_musls_own(name: str) -> bool:
     return name.startswith("lib") and name[3:].startswith(_MUSL_OWN)
 
 
-def load(program: Loaded, rules: Glibc | Musl, loader: Loaded) -> list[Loaded]:
+def load(
+    program: Loaded, rules: Glibc | Musl, loader: Loaded, missing: list[Missing] | None = None
+) -> list[Loaded]:
     """The program's libraries, each once, in the order in which its loader loads them.
 
-    loader: the loader itself, which answers to its own names. Raises UkccError for a library that
-    is not there, or is none.
+    loader: the loader itself, which answers to its own names. missing: gets an error for each
+    library that is not there, or is none; without it, the first of them is raised.
     """
     by_name: dict[str, Loaded] = {}
     by_identity: dict[tuple[int, int], Loaded] = {}
@@ -231,11 +261,17 @@ def load(program: Loaded, rules: Glibc | Musl, loader: Loaded) -> list[Loaded]:
                 raise UkccError(f"{by.path}: damaged ELF file: it needs a library without a name")
             if name in by_name or rules.is_own(name):
                 continue
-            file = rules.by_path(name) if "/" in name else rules.find(name, by)
+            try:
+                file = rules.by_path(name) if "/" in name else rules.find(name, by)
+                if file is None and wanted not in by.dynamic.optional:
+                    raise _missing(program, name, by)
+            except UkccError as error:
+                if missing is None:
+                    raise
+                missing.append(Missing(error.message, error.hint))
+                file = None
             if file is None:
-                if wanted in by.dynamic.optional:
-                    continue
-                raise _missing(program, name, by)
+                continue
             same = by_identity.get(file.identity)
             if same is not None:
                 same.aliases.append((wanted, by))
@@ -255,9 +291,9 @@ def expand_in_image(name: str, origin: str) -> str:
     return meaning
 
 
-def _missing(program: Loaded, name: str, by: Loaded) -> UkccError:
+def _missing(program: Loaded, name: str, by: Loaded) -> Missing:
     behind = "" if by is program else f" for {by.name}"
-    return UkccError(
+    return Missing(
         f"{program.name}: needs {name}{behind}, which is not found",
         "name its directory in LD_LIBRARY_PATH",
     )

@@ -71,6 +71,29 @@ def open_shared(path: str) -> SharedObject | None:
         os.close(fd)
 
 
+def soname_of(path: str) -> str:
+    """The name by which programs ask for a shared library; "" for what is none, or is damaged.
+
+    Without a soname it is the file's own name.
+    """
+    try:
+        fd = _open(path)
+    except UkccError:
+        return ""  # a pipe, for one
+    if fd < 0:
+        return ""
+    try:
+        read = reader(fd)
+        headers = parse_headers(read, os.fstat(fd).st_size, path)
+        if headers.ehdr.type != ET_DYN:
+            return ""
+        return read_loader_tags(read, headers, path).soname or path.rpartition("/")[2]
+    except UkccError:
+        return ""  # a linker script, for one
+    finally:
+        os.close(fd)
+
+
 def _open(path: str) -> int:
     """A descriptor of a regular file, or -1 where there is nothing that we may read."""
     try:

@@ -63,18 +63,11 @@ def write_image(
                 _write(target, data, offset)
             made = Headers(layout.ehdr, layout.phdrs, layout.shdrs, layout.names, layout.size)
             _write(target, metadata(checksum(target, made)), layout.metadata_offset)
-            if in_place:
+            os.fchmod(target, mode)
+            if in_place or not _replace(output, temporary, source):
                 _overwrite(output, target, layout.size)
-            else:
-                os.fchmod(target, mode)
         finally:
             os.close(target)
-        if not in_place:
-            if _same_file(source, output):
-                # ext4 writes a file to the disk at once when it replaces another by rename (its
-                # mount option auto_da_alloc), which took longer than the rest of packing.
-                os.unlink(output)
-            os.rename(temporary, output)
     except OSError as error:
         raise UkccError(f"{output}: {error.strerror}") from None
     finally:
@@ -95,6 +88,25 @@ def _create(temporary: str, output: str) -> tuple[int, bool]:
         if not os.access(output, os.W_OK):
             raise
         return os.memfd_create("ukcc"), True
+
+
+def _replace(output: str, temporary: str, source: int) -> bool:
+    """Puts the temporary file in the output's place.
+
+    False where the output can only be written to: another user's, in a directory like /tmp, into
+    which the linker has written as well.
+    """
+    try:
+        if _same_file(source, output):
+            # ext4 writes a file to the disk at once when it replaces another by rename (its mount
+            # option auto_da_alloc), which took longer than the rest of packing.
+            os.unlink(output)
+        os.rename(temporary, output)
+    except PermissionError:
+        if not os.access(output, os.W_OK):
+            raise
+        return False
+    return True
 
 
 def _same_file(fd: int, path: str) -> bool:

@@ -131,6 +131,16 @@ def carried(settings: Settings) -> dict[str, Any]:
     return document
 
 
+def left_out(settings: Settings) -> list[str]:
+    """What `carried` leaves out: keys, and `env` with the names of the variables."""
+    words = [
+        key for key, value in settings.values.items() if foreign.refused(key, value, here=False)
+    ]
+    env = [*settings.env, *(word for step in settings.steps or () for word in step.env)]
+    names = [word for word in env if "=" not in word]
+    return [*words, *([f"{keys.ENVIRONMENT} ({', '.join(names)})"] if names else [])]
+
+
 def parse_carried(
     document: Mapping[str, Any],
     source: str,

@@ -13,21 +13,23 @@ from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.image.files import check_places, file_entries
 from ukcc.record import Record
-from ukcc.settings.document import carried, read_settings
+from ukcc.settings.document import carried, left_out, read_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from ukcc.image import cpio
 
 
 class Carried(Record):
-    """document: for the metadata (docs/image.md); entries: of [files], for the archive."""
+    """document: for the metadata (docs/image.md); entries: of [files], for the archive; warnings:
+    for whoever makes the image."""
 
     document: dict[str, Any]
     entries: Sequence[cpio.Entry]
+    warnings: tuple[UkccError, ...] = ()
 
 
 def find_config(path: str) -> str:
@@ -63,4 +65,12 @@ def read_carried(path: str, name: str, thin: bool = False) -> Carried:
         check_places(entries, f"/app/{name}")
     except UkccError as error:
         raise UkccError(f"{path}: files: {error.message}", error.hint) from None
-    return Carried(carried(settings), entries)
+    return Carried(carried(settings), entries, tuple(_warnings(path, left_out(settings))))
+
+
+def _warnings(path: str, keys: Sequence[str]) -> Iterator[UkccError]:
+    if keys:
+        yield UkccError(
+            f"{path}: the image does not carry {', '.join(keys)}, which only its host may say",
+            "`ukcc run` takes it from its options, or from a uk.toml beside the image",
+        )

@@ -153,8 +153,16 @@ def _sysroot_of(image: str, metadata: Mapping[str, Any]) -> Path:
 def _closure(
     image: str, metadata: Mapping[str, Any], sysroot: Path, opened: int = -1
 ) -> list[cpio.Entry]:
-    directories = metadata["thin"].get("directories", ())
-    return find_closure(image, str(sysroot), directories, os.environ, opened).entries()
+    thin = metadata["thin"]
+    closure = find_closure(
+        image,
+        str(sysroot),
+        thin.get("directories", ()),
+        os.environ,
+        opened,
+        linked=thin.get("files", ()),
+    )
+    return closure.entries()
 
 
 def _forget_old(cache: Path) -> None:

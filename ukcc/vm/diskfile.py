@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ _MKFS_WORDS = ("-q", "-F", "-m", "0", "-e", "remount-ro")
 _LOCKED = re.compile(r"Is another process using the image \[(.*)\]\?")
 
 ROOT = (0, 0)
+_GIB = 1 << 30
 
 
 @contextlib.contextmanager
@@ -75,14 +77,15 @@ def _make_absent(disk: Disk, make: bool, owner: tuple[int, int]) -> None:
     path = Path(disk.file)
     if path.is_symlink():
         raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
+    if disk.is_qcow2:
+        made = f"qemu-img create -f qcow2 {shlex.quote(disk.file)} {size_word(disk.create or _GIB)}"
+        if not disk.create:
+            raise _refused(disk, "no such file", f"make it: {made}")
+        raw = "leave format out, and call it .img" if disk.format else "call it .img"
+        problem = "create makes a raw disk, not a qcow2 image"
+        raise _refused(disk, problem, f"{raw}, or make it: {made}")
     if not disk.create:
         raise _refused(disk, "no such file", "add ,create=SIZE to make it, as in ,create=1G")
-    if disk.is_qcow2:
-        raise _refused(
-            disk,
-            "create makes a raw disk, not a qcow2 image",
-            "leave format out, and call it .img" if disk.format else "call it .img",
-        )
     mkfs = _find_mkfs()
     if make:
         make_disk(path, disk.create, mkfs, owner)
@@ -120,6 +123,21 @@ def _check_ext(disk: Disk, ext: Ext, size: int) -> None:
         raise _refused(
             disk, "its file system has no journal, so a kill breaks it", f"tune2fs -j {disk.file}"
         )
+
+
+def why_not_mounted(note: str, disks: Sequence[Disk]) -> str:
+    """What init does not know of a disk that it could not mount; empty for any other note of it.
+
+    Of a raw disk the contents were looked at before; what a qcow2 image holds only the guest sees.
+    """
+    for disk in disks:
+        if disk.is_qcow2 and note.startswith(f"cannot mount the disk at {disk.guest}: "):
+            file = shlex.quote(disk.file)
+            return (
+                f"; --disk {disk.file}: the qcow2 image holds no ext4, or a broken one; to make one"
+                f" of a raw disk that has been made by create: qemu-img convert -O qcow2 RAW {file}"
+            )
+    return ""
 
 
 def in_use(said: str) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import posixpath
+import shlex
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def check_format(disk: Disk, looked: Looked, said: bool) -> None:
     if looked.layer.format == QCOW2:
         if not is_qcow2(looked.head):
             what = contents(looked.head)
-            mend = "rename it, to .img" if named_qcow2(looked.layer.file) else "leave format out"
+            raw = "rename it, to .img" if named_qcow2(looked.layer.file) else "leave format out"
+            mend = f"if it is a raw disk, {raw}"
             raise _refused(disk, looked, f"it is not a qcow2 image; it holds {what}", mend)
         return
     kind = image_kind(looked.head)
@@ -97,7 +99,7 @@ def check_format(disk: Disk, looked: Looked, said: bool) -> None:
             "add ,format=raw if a machine has had it; ,format=qcow2 only if you have made it so"
             if kind == QCOW2_IMAGE
             else "add ,format=raw if the machine shall have these bytes, or convert it: "
-            "qemu-img convert -O raw",
+            f"{_converted(looked, RAW)}",
         )
 
 
@@ -111,10 +113,12 @@ def open_below(stack: contextlib.ExitStack, disk: Disk, top: Looked) -> tuple[in
     size, above, layers, seen = header.size, top, list[Layer](), {top.identity}
     while header.backing:
         if len(layers) == _MOST_LAYERS:
-            raise _refused(disk, above, f"more than {_MOST_LAYERS} images upon each other", "")
+            problem = f"it is based on more than {_MOST_LAYERS} images, one upon the other"
+            raise _refused(disk, top, problem, f"make them one: {_converted(top, QCOW2)}")
         above = _open_below(stack, disk, above, header, named.pop(0) if named else "")
         if above.identity in seen:
-            raise _refused(disk, above, "an image that is based on itself", "")
+            problem = "an image that is based on itself"
+            raise _refused(disk, above, problem, f"name another: {_backing_word(disk)}")
         seen.add(above.identity)
         layers.append(above.layer)
         if above.layer.format == RAW:
@@ -132,7 +136,8 @@ def _header(disk: Disk, looked: Looked) -> Qcow2:
     try:
         return read_qcow2(looked.head)
     except Unusable as error:
-        raise _refused(disk, looked, error.problem, error.mend) from None
+        file = shlex.quote(looked.layer.file)
+        raise _refused(disk, looked, error.problem, error.mend.format(file=file)) from None
 
 
 def _open_below(
@@ -157,7 +162,7 @@ def _named(disk: Disk, above: Looked, header: Qcow2, file: str) -> tuple[str, st
         return file, QCOW2 if named_qcow2(file) else RAW
     if header.backing_format not in FORMATS:
         problem = f"it is based on a file of format {header.backing_format!r}"
-        raise _refused(disk, above, problem, "convert it: qemu-img convert -O qcow2")
+        raise _refused(disk, above, problem, f"convert it: {_converted(above, QCOW2)}")
     return file, header.backing_format
 
 
@@ -189,6 +194,11 @@ def _unnamed(disk: Disk, above: Looked, header: Qcow2, why: str) -> MachineError
         f"it is based on {header.backing!r}, {why}; an image does not choose files of the host",
         f"if the guest shall read that file: {_backing_word(disk)}",
     )
+
+
+def _converted(looked: Looked, disk_format: str) -> str:
+    """The command that makes another image of one."""
+    return f"qemu-img convert -O {disk_format} {shlex.quote(looked.layer.file)} NEW"
 
 
 def _backing_word(disk: Disk) -> str:

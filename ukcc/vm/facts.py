@@ -52,15 +52,33 @@ def read_facts(image: str) -> ImageFacts:
     """Reads the notes of an image. Raises MachineError for what no VMM could boot."""
     with _opened(image) as fd:
         notes = read_notes(fd, image)
-        # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
-        if not notes or find_note(notes[-1], XEN, XEN_ELFNOTE_PHYS32_ENTRY) is None:
-            raise MachineError(f"{image}: no bootable image: it has no kernel in it", _MEND)
         metadata = find_metadata(notes, image)
+        # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
+        if not notes or not _has_entry(notes[-1]):
+            raise _not_bootable(image, any(map(_has_entry, notes)), bool(metadata))
     return ImageFacts(
         memory_min_mib=metadata.get("memory_min_mib", 0),
         sysroot=metadata.get("sysroot", ""),
         program=metadata.get("program", ""),
     )
+
+
+def _has_entry(note: bytes) -> bool:
+    return find_note(note, XEN, XEN_ELFNOTE_PHYS32_ENTRY) is not None
+
+
+def _not_bootable(image: str, has_entry: bool, is_packed: bool) -> MachineError:
+    if has_entry:
+        return MachineError(
+            f"{image}: another tool has changed the image and put notes of its own last, where a"
+            " hypervisor looks for the kernel's entry point (patchelf does it to a program that is"
+            " not position-independent)",
+            "link it with -pie, or change the program first: link it with UKCC_PLAIN=1, change it,"
+            " and make the image by `ukcc pack`",
+        )
+    if is_packed:
+        return MachineError(f"{image}: an image that has no kernel in it any more", "link it again")
+    return MachineError(f"{image}: not a bootable image: it has no kernel in it", _MEND)
 
 
 def read_metadata(image: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ukcc.vm import backlog, confine, firmware, guest, panics, ports, process, t
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import Contents, read_contents, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
-from ukcc.vm.diskfile import ROOT, in_use, opened
+from ukcc.vm.diskfile import ROOT, in_use, opened, why_not_mounted
 from ukcc.vm.disks import Disk
 from ukcc.vm.facts import kernel_has_virtiofs
 from ukcc.vm.machine import Machine
@@ -273,7 +273,7 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     """What the outcome means; raises MachineError when the application's status is not known."""
     record = parse_record(outcome.record)
     for note in record.notes:
-        say(note)
+        say(note + why_not_mounted(note, options.disks))
     if outcome.unwritten:
         raise MachineError(f"{options.image}: its output cannot be written: {outcome.unwritten}")
     if outcome.stopped_by:

@@ -8,6 +8,9 @@ import os
 import struct
 from dataclasses import dataclass
 
+_TO_RAW = "qemu-img convert -O raw {file} NEW.img"
+_TO_QCOW2 = "qemu-img convert -O qcow2 {file} NEW.qcow2"
+
 MAGIC = b"QFI\xfb"
 # The header, its extensions and the backing file's name are in the first cluster.
 MOST_HEAD = 1 << 21
@@ -36,7 +39,8 @@ class Qcow2:
 
 
 class Unusable(Exception):
-    """An image that is not to be given to a machine. problem: why; mend: what helps, or empty."""
+    """An image that is not to be given to a machine. problem: why; mend: what helps, in which
+    `{file}` stands for the image."""
 
     def __init__(self, problem: str, mend: str = "") -> None:
         super().__init__(problem)
@@ -60,13 +64,13 @@ def read_qcow2(head: bytes) -> Qcow2:
         ">IQIIQI", head, 4
     )
     if version not in (2, 3):
-        raise Unusable(f"a qcow2 image of version {version}", "convert it: qemu-img convert -O raw")
+        raise Unusable(f"a qcow2 image of version {version}", f"convert it: {_TO_RAW}")
     if cluster_bits not in _CLUSTER_BITS:
         raise _damaged(f"clusters of 2^{cluster_bits} bytes")
     if size > _MOST_SIZE:
         raise _damaged(f"a size of {size} bytes")
     if encryption:
-        raise Unusable("an encrypted qcow2 image", "decrypt it: qemu-img convert -O raw")
+        raise Unusable("an encrypted qcow2 image", f"decrypt it: {_TO_RAW}")
     cluster = 1 << cluster_bits
     length = _V2_HEADER
     if version == 3:
@@ -89,11 +93,13 @@ def _check_version_3(head: bytes, cluster: int) -> int:
     if features & _DATA_FILE:
         raise _elsewhere()
     if features & _CORRUPT:
-        raise Unusable("a qcow2 image that is marked as corrupt", "qemu-img check -r all")
+        raise Unusable(
+            "a qcow2 image that is marked as corrupt", "repair it: qemu-img check -r all {file}"
+        )
     if features & ~_KNOWN_FEATURES:
         raise Unusable(
             f"a qcow2 image with unknown features ({features:#x})",
-            "convert it: qemu-img convert -O qcow2",
+            f"convert it: {_TO_QCOW2}",
         )
     if not _V3_HEADER <= length <= min(cluster, len(head)):
         raise _damaged(f"a header of {length} bytes")
@@ -133,5 +139,5 @@ def _damaged(what: str) -> Unusable:
 def _elsewhere() -> Unusable:
     return Unusable(
         "a qcow2 image whose data is in another file",
-        "machines get no such image; convert it: qemu-img convert -O qcow2",
+        f"machines get no such image; convert it: {_TO_QCOW2}",
     )
