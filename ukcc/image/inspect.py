@@ -97,7 +97,7 @@ class Report:
 def inspect_image(path: Path) -> Report:
     """Reads an image. Raises NotAnImage for what is none, UkccError for what cannot be read."""
     with open_elf(path) as elf:
-        metadata = _metadata(elf, path)
+        metadata = metadata_of(elf, path)
         sites = find_sites(elf)
         entry = elf.note(XEN, XEN_ELFNOTE_PHYS32_ENTRY)
         thin = "thin" in metadata
@@ -126,7 +126,7 @@ def inspect_image(path: Path) -> Report:
             files=_files(members, metadata.get("program", ""), modules),
             sites_redirected=len(sites.redirected),
             sites_listed=sites.listed,
-            sites_raw=_raw_calls(sites, list(_archives(used, path.parent, sysroot))),
+            sites_raw=_raw_calls(sites, list(link_archives(used, path.parent, sysroot))),
             sizes=_sizes(elf, path),
             memory_min_mib=metadata.get("memory_min_mib", 0),
             settings=metadata.get("settings", {}),
@@ -135,7 +135,8 @@ def inspect_image(path: Path) -> Report:
         )
 
 
-def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
+def metadata_of(elf: Elf, path: Path) -> dict[str, Any]:
+    """What the packer recorded. Raises NotAnImage for a file without."""
     text = elf.note(UKCC, UKCC_METADATA)
     if text is None:  # a thin image has it in a section only
         text = find_note(elf.section_bytes(METADATA_SECTION), UKCC, UKCC_METADATA)
@@ -201,7 +202,7 @@ def _files(
     )
 
 
-def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
+def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
     """The archives of a link, as far as they are still there (see `provenance`)."""
     own = str(Path(paths.store()) / "sysroots" / sysroot)
     seen = set()
