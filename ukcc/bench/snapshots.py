@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ukcc import debsource, demo, paths, proc
 from ukcc.bench import Figure
-from ukcc.bench.counting import Counter, counter
 from ukcc.bench.host import run
+from ukcc.counting.counter import Counter, counter
 from ukcc.errors import UkccError
 from ukcc.snapshots.manifest import MEMORY
 from ukcc.snapshots.memory import bytes_held

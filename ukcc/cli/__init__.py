@@ -1,5 +1,5 @@
-"""The `ukcc` command. Each subcommand is a module `ukcc.cli.<name>` with an attribute `command`,
-loaded only when it is asked for."""
+"""The `ukcc` command. Each subcommand is a module `ukcc.cli.<name>`, `_` for `-`, with an attribute
+`command`, loaded only when it is asked for."""
 
 import importlib
 import signal
@@ -26,6 +26,8 @@ SUBCOMMANDS = (
     "snapshot",
     "inspect",
     "sbom",
+    "size",
+    "boot-chart",
     "pack",
     "port",
     "explain",
@@ -46,7 +48,7 @@ class Ukcc(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
-        command = importlib.import_module(f"ukcc.cli.{cmd_name}").command
+        command = importlib.import_module(f"ukcc.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -40,7 +40,12 @@ class Archive:
         self._long_names = b""
         self._globals: dict[str, int] = {}
         self._members: list[tuple[int, int, str]] = []  # (start, end of its bytes, name)
+        self._symbols: dict[int, frozenset[tuple[str, int]]] = {}  # start -> (name, size)
         self._read()
+        self._ends = {start: end for start, end, _ in self._members}
+        self._by_stem: dict[str, list[tuple[int, str]]] = {}
+        for start, _, name in self._members:
+            self._by_stem.setdefault(name.rpartition(".")[0], []).append((start, name))
 
     def origin_of(self, function: str, size: int) -> "Origin | None":
         """The member that defines a global of that name, else one with such a function of its own.
@@ -56,6 +61,33 @@ class Archive:
             if self._data.find(wanted, start, end) >= 0 and self._has(start, end, function, size):
                 return Origin(str(self.path), name)
         return None
+
+    def definer_of(self, symbol: str, size: int) -> "Origin | None":
+        """The member that defines a global of that name with so many bytes."""
+        header = self._globals.get(symbol)
+        if header is None or (symbol, size) not in self._symbols_at(header + HEADER):
+            return None
+        return Origin(str(self.path), self._name(header))
+
+    def owner_of(self, stem: str, symbol: str, size: int) -> "Origin | None":
+        """The member `STEM.o` that has a symbol of that name with so many bytes, local or not."""
+        for start, name in self._by_stem.get(stem, ()):
+            if (symbol, size) in self._symbols_at(start):
+                return Origin(str(self.path), name)
+        return None
+
+    def _symbols_at(self, start: int) -> "frozenset[tuple[str, int]]":
+        """Of the member whose bytes begin there; none for what is no object file."""
+        if start not in self._symbols:
+            found: frozenset[tuple[str, int]] = frozenset()
+            end = self._ends.get(start, start)
+            with (
+                contextlib.suppress(UkccError),
+                elf_in_memory(self._data[start:end], self.path) as e,
+            ):
+                found = frozenset((s.name, s.size) for s in e.symbols())
+            self._symbols[start] = found
+        return self._symbols[start]
 
     def _has(self, start: int, end: int, function: str, size: int) -> bool:
         """Whether the member in these bytes has a function of that name and size."""

@@ -44,8 +44,8 @@ _LONGEST_NAME = 65536  # C++ templates have names of some thousand characters
 
 _SHF_COMPRESSED = 0x800
 _SYMBOL = struct.Struct("<IBBHQQ")
-_STT_FUNC, _STT_GNU_IFUNC = 2, 10
-_SHN_UNDEF = 0
+_STT_FUNC, _STT_SECTION, _STT_FILE, _STT_GNU_IFUNC = 2, 3, 4, 10
+_SHN_UNDEF, _SHN_LORESERVE = 0, 0xFF00
 
 
 class Segment(NamedTuple):
@@ -79,6 +79,19 @@ class Function(NamedTuple):
     addr: int
     size: int
     is_global: bool
+
+
+class Symbol(NamedTuple):
+    """Anything with a name: `kind` is STT_OBJECT, …; `section` its number; `unit` the number of
+    the FILE symbol before it, which names the source of a local one; -1 for a global one."""
+
+    name: str
+    addr: int
+    size: int
+    kind: int
+    is_global: bool
+    section: int
+    unit: int
 
 
 class _Symbol(NamedTuple):
@@ -174,6 +187,22 @@ class Elf:
             if s.info & 0xF in (_STT_FUNC, _STT_GNU_IFUNC) and s.shndx != _SHN_UNDEF
         }
         return sorted(found, key=lambda f: (f.addr, -f.size, not f.is_global, f.name))
+
+    def symbols(self) -> "list[Symbol]":
+        """What is defined in sections of this file, in the table's order."""
+        found, unit = [], -1
+        for s in self._symbols():
+            kind, is_global = s.info & 0xF, bool(s.info >> 4)
+            if kind == _STT_FILE:
+                unit += 1
+            elif kind != _STT_SECTION and _SHN_UNDEF < s.shndx < _SHN_LORESERVE:
+                own = -1 if is_global else unit
+                found.append(Symbol(s.name, s.value, s.size, kind, is_global, s.shndx, own))
+        return found
+
+    def units(self) -> "list[str]":
+        """The names of all FILE symbols, in the table's order."""
+        return [s.name for s in self._symbols() if s.info & 0xF == _STT_FILE]
 
     def bytes_at(self, offset: int, size: int) -> bytes:
         """Bytes of the file."""

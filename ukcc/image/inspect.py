@@ -126,7 +126,7 @@ def inspect_image(path: Path) -> Report:
             files=_files(members, metadata.get("program", ""), modules),
             sites_redirected=len(sites.redirected),
             sites_listed=sites.listed,
-            sites_raw=_raw_calls(sites, list(_archives(used, path.parent, sysroot))),
+            sites_raw=_raw_calls(sites, list(link_archives(used, path.parent, sysroot))),
             sizes=_sizes(elf, path),
             memory_min_mib=metadata.get("memory_min_mib", 0),
             settings=metadata.get("settings", {}),
@@ -203,7 +203,7 @@ def _files(
     )
 
 
-def _archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
+def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
     """The archives of a link, as far as they are still there (see `provenance`)."""
     own = str(Path(paths.store()) / "sysroots" / sysroot)
     seen = set()

@@ -1,0 +1,150 @@
+"""`ukcc boot-chart`: what executes from reset to `main`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ukcc.errors import MachineError
+from ukcc.pictures import draw, vega
+from ukcc.pictures.boot import BootChart
+from ukcc.pictures.box import changes, largest_first, pruned
+from ukcc.pictures.measure import boot_chart
+from ukcc.pictures.table import change_lines, tree_lines
+from ukcc.terminal import shown
+
+_SMALLEST = 1000  # in the table: a part of the whole
+_PICTURE = {".svg": (1000, 12), ".html": (20_000, 24)}  # smallest part of the whole, depth
+_MOST_CHANGES, _MOST_BARS = 60, 40
+
+
+@click.command(name="boot-chart", short_help="What an image executes until `main`.")
+@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg|FILE.html",
+    help="Draw a picture.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--depth",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Levels of the table.",
+)
+@click.option("-m", "--memory", type=int, metavar="MIB", help="As for `ukcc run`.")
+@click.option(
+    "--machine",
+    type=click.Choice(["auto", "q35", "microvm"]),
+    metavar="MACHINE",
+    help="As for `ukcc run`.",
+)
+@click.option("--net", multiple=True, metavar="NETWORK", help="As for `ukcc run`.")
+@click.option(
+    "--smp",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Only 1: a count of several CPUs differs from run to run.",
+)
+@click.option("--config", metavar="FILE", help="As for `ukcc run`.")
+@click.option("--no-config", is_flag=True, help="As for `ukcc run`.")
+@click.option(
+    "--vmlinux",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The kernel with its symbols, if it is not that of IMAGE's sysroot.",
+)
+def command(
+    image: Path,
+    other: "Path | None",
+    output: "Path | None",
+    as_json: bool,
+    depth: int,
+    memory: "int | None",
+    machine: "str | None",
+    net: tuple[str, ...],
+    smp: int,
+    config: "str | None",
+    no_config: bool,
+    vmlinux: "Path | None",
+) -> None:
+    """Show what IMAGE executes from reset to `main`, or what has changed from IMAGE to OTHER.
+
+    The machine is that of `ukcc run`, in an emulator that counts instructions; it is ended at
+    `main`. The table and the picture have the phases of the boot, and the functions in each.
+    """
+    if smp != 1:
+        raise MachineError(f"--smp {smp}: a boot is counted on one CPU", "leave --smp out")
+    if output:
+        draw.check_output(output)
+    words = _run_words(memory, machine, net, config, no_config)
+    chart = boot_chart(image, words, vmlinux)
+    if other is None:
+        _show(chart, image.name, output, as_json, depth)
+    else:
+        pair = (image.name, other.name)
+        _compare(chart, boot_chart(other, words, vmlinux), pair, output, as_json, depth)
+
+
+def _run_words(
+    memory: "int | None",
+    machine: "str | None",
+    net: tuple[str, ...],
+    config: "str | None",
+    no_config: bool,
+) -> list[str]:
+    """The options that `ukcc run` gets."""
+    words = [] if memory is None else ["-m", str(memory)]
+    words += [] if machine is None else ["--machine", machine]
+    for one in net:
+        words += ["--net", one]
+    words += [] if config is None else ["--config", config]
+    return [*words, "--no-config"] if no_config else words
+
+
+def _show(chart: BootChart, name: str, output: "Path | None", as_json: bool, depth: int) -> None:
+    where = "main" if chart.until_main else "the program's first instruction"
+    title = f"{name}: {chart.total:,} instructions from reset to {where}"
+    if as_json:
+        document = {"until_main": chart.until_main, "total": chart.total}
+        click.echo(json.dumps({**document, "tree": chart.tree.as_json()}, indent=1))
+    elif not output:
+        click.echo(shown(title))
+        for line in tree_lines(largest_first(chart.tree), depth, chart.total // _SMALLEST):
+            click.echo(line)
+    if output:
+        part, levels = _PICTURE[output.suffix]
+        tree = pruned(chart.tree, chart.total // part, levels)
+        subtitle = "phases in the order in which they begin, below them who calls whom"
+        draw.draw(vega.calls_picture(tree, title, subtitle, "instructions"), title, output)
+
+
+def _compare(
+    before: BootChart,
+    after: BootChart,
+    names: tuple[str, str],
+    output: "Path | None",
+    as_json: bool,
+    depth: int,
+) -> None:
+    found = changes(before.tree, after.tree, depth)
+    title = f"{names[0]} to {names[1]}: {after.total - before.total:+,} instructions to main"
+    if as_json:
+        full = [asdict(change) for change in changes(before.tree, after.tree, 16)]
+        document = {"before": before.total, "after": after.total, "changes": full}
+        click.echo(json.dumps(document, indent=1))
+    elif not output:
+        click.echo(shown(title))
+        for line in change_lines(found, _MOST_CHANGES):
+            click.echo(line)
+    if output:
+        spec = vega.changes_picture(found[:_MOST_BARS], title, "", "instructions")
+        draw.draw(spec, title, output)

@@ -1,0 +1,1 @@
+"""Counts what a guest executes, by a plugin of QEMU."""

@@ -1,0 +1,1 @@
+"""Pictures of an image: what executes until `main`, and what its bytes are."""
