@@ -33,7 +33,7 @@ def problem(machine: Machine) -> str:
     for name, value, least, most in numbers:
         if value is not None and not least <= value <= most:
             return f"its machine has {name} {value}"
-    if machine.firmware not in (firmware.DEFAULT, firmware.QBOOT):
+    if machine.firmware != firmware.DEFAULT:
         return f"its machine has the firmware {machine.firmware!r}"
     if machine.accel not in ("kvm", "tcg") or machine.kind != "q35" or machine.balloon:
         return f"its machine is {machine.kind} by {machine.accel}"

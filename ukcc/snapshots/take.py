@@ -18,7 +18,7 @@ from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
 from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
 from ukcc.terminal import shown
-from ukcc.vm import confine, guest, panics, process
+from ukcc.vm import confine, firmware, guest, panics, process
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents
 from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
@@ -43,7 +43,8 @@ def take(options: RunOptions, target: str, text: str) -> int:
             options, facts, choose(options.accel), stdin_port=True, output_ports=True
         )
         # a balloon would punch its holes into the file of the memory, which is the snapshot
-        machine = replace(with_host(machine, image), balloon=False)
+        # and it has a vmgenid, with which the quickest firmware hangs
+        machine = replace(with_host(machine, image), balloon=False, firmware=firmware.DEFAULT)
         memory = directory / MEMORY
         memory.touch(0o600)
         saving = Saving(text, directory / STATE)

@@ -3,6 +3,9 @@
 QEMU's own choice is SeaBIOS, which looks for devices to boot from: 5.6 million instructions before
 the kernel's first. It also keeps some memory at the end. qboot, which QEMU has for microvm, only
 hands over the tables and the kernel: 0.07 million. Linux then gives PCI devices their addresses.
+
+It hangs in a machine with vmgenid: it does not know the command by which QEMU's tables are told
+where the guest has put the generation's number (WRITE_POINTER, hw/acpi/bios-linker-loader.c).
 """
 
 from pathlib import Path
