@@ -98,11 +98,6 @@ def seed() -> list[cpio.Entry]:
     return [cpio.regular(".uk/seed", os.urandom(_SEED_BYTES), 0o600)]
 
 
-def memory_mib(members: Sequence[cpio.Entry]) -> int:
-    """What they add to the memory that a machine needs to boot: packed and unpacked, in MiB."""
-    return -(-2 * sum(len(member.data) for member in members) // _MIB)
-
-
 def _is_zone(path: Path) -> bool:
     try:
         return path.is_file() and path.read_bytes().startswith(b"TZif")  # tzfile(5)
