@@ -134,7 +134,7 @@ def test_the_stated_memory_is_enough(
     assert (done.status, done.stdout.decode()[: len(wanted)]) == (42, wanted)
     if megabytes <= 10:
         assert done.stdout.decode() == f"{wanted}{total(data)}\n"
-    os.unlink(image)
+    image.unlink()
 
 
 @pytest.mark.parametrize(("count", "size"), [(6000, 100), (1500, 5000)])
