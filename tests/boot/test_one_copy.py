@@ -152,6 +152,16 @@ def test_many_files_fit_into_the_stated_memory(
     assert (status, stdout.decode()) == (42, f"{count} files, {count * size} bytes, 0\n")
 
 
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_the_stated_memory_is_enough_for_each_cpu(reader: Path, boot: Boot, cpus: int) -> None:
+    words = ("--smp", str(cpus))
+    asked = boot(reader, options=["-m", "8", *words])
+    stated = re.search(rb"needs at least (\d+) MiB", asked.stderr)
+    assert stated
+    done = boot(reader, "/app", options=["-m", stated[1].decode(), *words])
+    assert done.status == 42
+
+
 def test_a_changed_image_fits_into_what_it_says(reader: Path, boot: Boot, tmp_path: Path) -> None:
     """Its file is sent along, and put together in the machine."""
     image = tmp_path / "changed"

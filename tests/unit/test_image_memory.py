@@ -9,7 +9,7 @@ from image_samples import KERNEL, SAMPLES, companions, make_sysroot, program
 
 from ukcc.image import cpio
 from ukcc.image.headers import PAGE, align_up
-from ukcc.image.memory import Files, files_of, second_archive_mib, smallest_memory
+from ukcc.image.memory import Files, files_of, more_cpus_mib, second_archive_mib, smallest_memory
 from ukcc.image.pack import pack_image
 from ukcc.vm.facts import read_facts
 
@@ -133,6 +133,10 @@ def test_what_a_run_adds() -> None:
     assert second_archive_mib([cpio.regular("args", b"a" * 4096)]) == 0
     assert second_archive_mib(many(1, 8 * MIB)) == 16
     assert second_archive_mib(many(4096, 1)) >= 2 * 16 - 1
+
+
+def test_two_cpus_are_in_what_the_image_states() -> None:
+    assert [more_cpus_mib(cpus) for cpus in (1, 2, 3, 64)] == [0, 0, 1, 62]
 
 
 @pytest.mark.parametrize("sample", ["static", "dynamic PIE"])

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 # What kernel and init need beside what is counted below, before the application's own demands
-# begin: page tables, slabs, the first struct pages, devices' rings, a second CPU's data.
-ALLOWANCE = 9 * _MIB
+# begin: page tables, slabs, the first struct pages, devices' rings, two CPUs' data.
+ALLOWANCE = 10 * _MIB
 
 # The second archive of `ukcc run`, packed and unpacked: arguments, environment, locale.
 SECOND_ARCHIVE = 1 * _MIB
@@ -34,6 +34,10 @@ _SECTION, _STRUCT_PAGES = 128 * _MIB, 2 * _MIB
 # in the archive, the machine has to be so much larger that it is not.
 _FIRMWARE = 17 * _MIB
 _SMALL_FOR_FIRMWARE = 33 * _MIB
+
+# What each CPU from the third on takes: data, stacks of its threads.
+_CPU_MIB = 1
+_CPUS_COUNTED = 2
 
 _INODE = 1024  # bytes of slabs for a file, a directory or a link: inode, dentry
 _NODES = 256  # one byte for so many of a file: the nodes of its page cache's tree
@@ -98,6 +102,11 @@ def second_archive_mib(members: Sequence[Entry]) -> int:
     # nothing of it is taken as it lies
     needed = _unpacking(size, files._replace(copied=files.pages)) - SECOND_ARCHIVE
     return max(0, -(-needed // _MIB))
+
+
+def more_cpus_mib(cpus: int) -> int:
+    """MiB that a machine of so many CPUs needs besides what the image states."""
+    return max(0, cpus - _CPUS_COUNTED) * _CPU_MIB
 
 
 def _unpacking(archive: int, files: Files) -> int:

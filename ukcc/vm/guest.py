@@ -23,7 +23,6 @@ ZONES = Path("/usr/share/zoneinfo")
 # Since version 2.35 glibc has this locale, but not inside the C library.
 LOCALE = Path("/usr/lib/locale/C.utf8")
 
-_MIB = 1 << 20
 _ACCOUNTS = ("etc/passwd", "etc/group")
 _LARGEST_ACCOUNTS = 16 << 20
 _SEED_BYTES = 64
