@@ -17,7 +17,7 @@ from ukcc.vm.trace import Tracer
 
 @dataclass(frozen=True)
 class Contents:
-    """image: the path of a whole one; facts: of it, the memory for the additions and for many CPUs counted in.
+    """image: the path of a whole one; facts: of it, with the memory that the run needs on top.
 
     additions: what the second archive has besides the settings' own files.
     """
