@@ -190,6 +190,22 @@ def test_files_begin_on_a_page_of_the_archive(name: str, before: int) -> None:
     assert len(archive) < len(cpio.archive(entries)) + 2 * 4096
 
 
+def test_no_name_is_padded_beyond_what_the_kernel_reads() -> None:
+    """The root comes once more instead, which no reader takes for a hard link of the first."""
+    root = cpio.Entry(".", 0o40755)
+    for before in range(4, 4096, 64):
+        entries = [root, cpio.regular("small", bytes(before)), cpio.regular(LONG, bytes(4096))]
+        archive = cpio.archive(entries, pages=True)
+        at = [n for n in range(len(archive)) if archive.startswith(b"070701", n)]
+        fields = [[int(archive[n + 6 + 8 * i : n + 14 + 8 * i], 16) for i in range(13)] for n in at]
+        assert all(member[11] <= 4096 for member in fields)
+        if len(at) == 5:
+            assert archive[at[2] + 110 : at[2] + 112] == b".\0"
+            assert (fields[2][0], fields[2][4]) == (0, 1)
+            return
+    raise AssertionError("the case did not come")
+
+
 def test_only_files_of_a_page_are_aligned() -> None:
     small = [cpio.regular("a", bytes(4095)), cpio.Entry("d", 0o40755), cpio.symlink("l", "a")]
     assert cpio.archive(small, pages=True) == cpio.archive(small)

@@ -138,7 +138,8 @@ def _on_a_page(at: int, member: tuple[bytes, ...], mtime: int) -> tuple[bytes, .
     gap = -(at + len(header) + len(name)) % PAGE
     if len(name) + gap <= _LONGEST_NAME:
         return _with_name(header, name + bytes(gap)), name + bytes(gap), *data
-    root, root_name, root_padding, *_ = _member(Entry(".", stat.S_IFDIR | 0o755), 1, 2, mtime)
+    # one link: of two with the same inode libarchive takes the second for a hard link
+    root, root_name, root_padding, *_ = _member(Entry(".", stat.S_IFDIR | 0o755), 0, 1, mtime)
     root_name += root_padding
     shortest = len(root) + len(root_name)
     root_name += bytes((gap if gap >= shortest else gap + PAGE) - shortest)
