@@ -20,7 +20,18 @@ struct extent {
 	off_t len;
 };
 
-/* Copies towards the end of the file, what lies last first. */
+static int make_hole(int fd, off_t start, off_t end)
+{
+	if (start >= end)
+		return 0;
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 start, end - start);
+}
+
+/*
+ * Moves towards the end of the file, what lies last first.  What has been
+ * moved is given back at once, as the memory may not be enough for both.
+ */
 static int move_up(int fd, off_t from, off_t to, off_t len)
 {
 	static char buffer[1 << 16];
@@ -37,16 +48,12 @@ static int move_up(int fd, off_t from, off_t to, off_t len)
 		if (pread(fd, buffer, part, from + len) != n ||
 		    pwrite(fd, buffer, part, to + len) != n)
 			return -1;
+		if (make_hole(fd, from + len,
+			      from + len + n < to + len ? from + len + n :
+							  to + len))
+			return -1;
 	}
 	return 0;
-}
-
-static int make_hole(int fd, off_t start, off_t end)
-{
-	if (start >= end)
-		return 0;
-	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 start, end - start);
 }
 
 /* `OFFSET LENGTH` behind the end of the one before, within the file. */

@@ -204,6 +204,7 @@ KERNEL = {
     "release": "6.12.0-uk",
     "source": "6.12.0-1",
     "config_sha256": "c0" * 32,
+    "one_copy": True,
     "entry_paddr": 0x1000100,
     "end_paddr": 0x1234567,
     "segments": [

@@ -189,6 +189,14 @@ def test_rust_vmm_gets_kernel_archive_and_entry(image: Image) -> None:
     check_boot(memory, entry)
 
 
+def test_all_that_is_loaded_is_in_the_stated_memory(image: Image) -> None:
+    """QEMU writes what lies behind the memory to nowhere, and says nothing."""
+    smallest = image.metadata()["memory_min_mib"]
+    assert isinstance(smallest, int)
+    memory, _ = qemu_load(image)
+    assert max(start + len(data) for start, data in memory.items()) <= smallest * MIB
+
+
 def check_boot(memory: Memory, entry: int) -> None:
     """The kernel is where it wants to be, and its descriptor describes an intact archive."""
     assert entry == KERNEL["entry_paddr"]

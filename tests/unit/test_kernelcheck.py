@@ -69,7 +69,8 @@ def test_no_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_unpatched_tree_is_not_asked_for_our_options() -> None:
-    text = "CONFIG_UK=y\nCONFIG_UKULELE=y\n# CONFIG_VT is not set\n"
+    ours = "CONFIG_UK=y\nCONFIG_UK_ONE_COPY=y\nCONFIG_CRC32_PCLMUL=y\n"
+    text = f"{ours}CONFIG_UKULELE=y\n# CONFIG_VT is not set\n"
     assert identity.without_ours(text) == "CONFIG_UKULELE=y\n# CONFIG_VT is not set\n"
 
 

@@ -137,9 +137,3 @@ def test_files_that_cannot_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MachineError) as caught:
         guest.entries(told, "image", "", {})
     assert caught.value.message.startswith(f"uk.toml: files: {os.devnull}: neither file,")
-
-
-def test_memory_for_what_is_added() -> None:
-    assert guest.memory_mib([]) == 0
-    # packed and unpacked
-    assert guest.memory_mib([guest.cpio.regular("a", bytes(1 << 20))]) == 2

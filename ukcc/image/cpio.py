@@ -11,6 +11,7 @@ import stat
 import struct
 
 from ukcc.errors import UkccError
+from ukcc.image.headers import PAGE
 from ukcc.record import Record
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ _TRAILER = "TRAILER!!!"
 
 _HEADER = 110  # the magic, and 13 numbers of 8 hexadecimal digits
 _NUMBERS = struct.Struct(">13I")
+_NAME_SIZE = 94  # where in the header the length of the name is
 _LARGEST = 0xFFFFFFFF  # what such a number can say
 _LONGEST_NAME = 4096  # PATH_MAX; the kernel passes over a longer one (init/initramfs.c)
 _MOST_MEMBERS = 1 << 20
@@ -79,16 +81,29 @@ def modification_time() -> int:
     return int(text) & 0xFFFFFFFF if is_number else 0
 
 
-def archive(entries: Iterable[Entry], mtime: int = 0) -> bytes:
-    """The archive's bytes, ended by its trailer and padded to 4 bytes. Raises UkccError."""
+def archive(entries: Iterable[Entry], mtime: int = 0, *, pages: bool = False) -> bytes:
+    """The archive's bytes, ended by its trailer and padded to 4 bytes. Raises UkccError.
+
+    pages: the data of files of at least a page begin on a page of the archive, so that the kernel
+    can make whole pages of it pages of the file (`CONFIG_UK_ONE_COPY`).
+    """
     out: list[bytes] = []
-    inode = 0
+    inode = at = 0
     for inode, entry in enumerate(entries, start=1):
         _check(entry)
         links = 2 if stat.S_ISDIR(entry.mode) else 1
-        out += _member(entry, inode, links, mtime)
+        member = _member(entry, inode, links, mtime)
+        if pages and is_aligned(entry):
+            member = _on_a_page(at, member, mtime)
+        out += member
+        at += sum(map(len, member))
     out += _member(Entry(_TRAILER, 0), inode + 1, 1, 0)
     return b"".join(out)
+
+
+def is_aligned(entry: Entry) -> bool:
+    """Whether the data of a member begin on a page of an archive that is made with `pages`."""
+    return stat.S_ISREG(entry.mode) and len(entry.data) >= PAGE
 
 
 def _check(entry: Entry) -> None:
@@ -111,6 +126,30 @@ def _member(entry: Entry, inode: int, links: int, mtime: int) -> tuple[bytes, ..
     return header, name, b"\0" * (-(len(header) + len(name)) % 4), data, b"\0" * (-len(data) % 4)
 
 
+def _on_a_page(at: int, member: tuple[bytes, ...], mtime: int) -> tuple[bytes, ...]:
+    """A member that begins at byte `at`, with its data on a page.
+
+    NULs lengthen its name, as gen_init_cpio's -a does it: every reader takes a name up to the first
+    one. Where the name would be too long for the kernel, the root directory comes once more before
+    the member, for zeros there would be junk to GNU cpio.
+    """
+    header, name, padding, *data = member
+    name += padding
+    gap = -(at + len(header) + len(name)) % PAGE
+    if len(name) + gap <= _LONGEST_NAME:
+        return _with_name(header, name + bytes(gap)), name + bytes(gap), *data
+    # one link: of two with the same inode libarchive takes the second for a hard link
+    root, root_name, root_padding, *_ = _member(Entry(".", stat.S_IFDIR | 0o755), 0, 1, mtime)
+    root_name += root_padding
+    shortest = len(root) + len(root_name)
+    root_name += bytes((gap if gap >= shortest else gap + PAGE) - shortest)
+    return _with_name(root, root_name), root_name, _with_name(header, name), name, *data
+
+
+def _with_name(header: bytes, name: bytes) -> bytes:
+    return header[:_NAME_SIZE] + b"%08x" % len(name) + header[_NAME_SIZE + 8 :]
+
+
 class Member(Record):
     """A member of an archive that is read: as Entry, with the place of its data in the file."""
 
@@ -124,6 +163,8 @@ class Member(Record):
 
 def walk(read: Read, start: int, size: int) -> Iterator[Member]:
     """The members of the archive of `size` bytes at `start` that `archive` wrote; nothing of none.
+
+    NULs may follow a name, see `_on_a_page`.
 
     It may be a stranger's: raises UkccError for one that is damaged, or that names a path outside
     its own root. What lies behind the trailer is not looked at.
@@ -139,10 +180,10 @@ def walk(read: Read, start: int, size: int) -> Iterator[Member]:
         if not 2 <= name_length <= _LONGEST_NAME or data_at + length > size:
             raise UkccError(f"damaged archive: the member at byte {at} is longer than the archive")
         name = read(start + at + _HEADER, name_length)
-        path = name[:-1].decode("utf-8", "surrogateescape")
+        path = name.rstrip(b"\0").decode("utf-8", "surrogateescape")
         if path == _TRAILER:
             return
-        if name[-1:] != b"\0" or b"\0" in name[:-1] or not _is_inside(path):
+        if name[-1:] != b"\0" or "\0" in path or not _is_inside(path):
             raise UkccError(f"damaged archive: a member is named {path!r}")
         yield Member(path, mode, uid, gid, start + data_at, length)
         at = _aligned(data_at + length)

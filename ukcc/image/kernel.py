@@ -30,7 +30,10 @@ class Segment(Record):
 
 
 class Kernel(Record):
-    """`kernel.json`, checked. Addresses are physical; `end_paddr` is behind BSS and brk."""
+    """`kernel.json`, checked. Addresses are physical; `end_paddr` is behind BSS and brk.
+
+    one_copy: it unpacks the archive without a second copy (`CONFIG_UK_ONE_COPY`).
+    """
 
     release: str
     source: str
@@ -39,6 +42,7 @@ class Kernel(Record):
     end_paddr: int
     segments: tuple[Segment, ...]
     descriptor_offset: int
+    one_copy: bool = False
 
     @property
     def size(self) -> int:
@@ -86,6 +90,7 @@ def parse_kernel(facts: dict[str, Any]) -> Kernel:
         end_paddr=int(facts["end_paddr"]),
         segments=segments,
         descriptor_offset=int(facts["descriptor"]["offset"]),
+        one_copy=facts.get("one_copy") is True,
     )
 
 

@@ -18,6 +18,7 @@ from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY
 
 _DESCRIPTOR_SYMBOL = "uk_archive"
+_ONE_COPY = b"CONFIG_UK_ONE_COPY=y"
 _RELEASE = re.compile(rb"Linux version (\S+)")
 _FILL = b"\xcc" * (64 << 10)  # no code has as many int3 in a row
 _LOWEST_LOAD = 1 << 20  # below lie real-mode memory, the firmware and the VMM's boot structures
@@ -42,6 +43,7 @@ def split_kernel(vmlinux: Path, out_dir: Path, *, config: Path, source_version: 
             "release": _release(data, vmlinux),
             "source": source_version,
             "config_sha256": hashlib.sha256(_read(config)).hexdigest(),
+            "one_copy": _ONE_COPY in _read(config).splitlines(),
             "entry_paddr": _entry(elf, loads, vmlinux),
             "end_paddr": max(s.paddr + s.memsz for s in elf.loads()),
             "segments": segments,

@@ -17,7 +17,8 @@ from ukcc.image.closure import check_complete, find_closure
 from ukcc.image.debug import stripped
 from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
-from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
+from ukcc.image.layout import Sizes, check_program, plan, plan_thin
+from ukcc.image.memory import files_of, smallest_memory
 from ukcc.image.notes import metadata_note, pvh_note
 from ukcc.image.program_file import checksum
 from ukcc.image.provenance import here, own_files, recorded_command, recorded_paths
@@ -28,10 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
-
-# What the kernel and init need beside the archive and the unpacked files before the application's
-# own demands begin: page tables, struct pages, slabs, devices' rings. See docs/image.md, "Memory".
-ALLOWANCE = 10 << 20
 
 # The metadata's key for what `program_file.checksum` says of the finished image.
 CHECKSUM = "program_crc32"
@@ -133,8 +130,8 @@ def pack_image(
         members = _members(sysroot, name, program, files)
         if complete:
             check_complete(app, source, linked, members)
-        archive = cpio.archive(cpio.with_parents(members), cpio.modification_time())
-        unpacked = sum(len(m.data) for m in members)
+        members = cpio.with_parents(members)
+        archive = cpio.archive(members, cpio.modification_time(), pages=True)
 
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
         # The smallest memory depends on the layout, the layout on the length of the metadata, by a
@@ -143,7 +140,13 @@ def pack_image(
         sizes = Sizes(len(archive), len(metadata_note(metadata)), len(pvh))
         pinned = is_pinned(source, app)
         rough = plan(app, kernel, sizes, pinned)
-        metadata["memory_min_mib"] = smallest_memory(rough, sizes, unpacked)
+        metadata["memory_min_mib"] = smallest_memory(
+            len(archive),
+            files_of(members),
+            kernel_end=rough.archive_paddr,
+            loaded_end=rough.end_paddr,
+            one_copy=kernel.one_copy,
+        )
         sizes = sizes._replace(metadata=len(metadata_note(metadata)))
         layout = plan(app, kernel, sizes, pinned)
         note = _note_of(metadata)
@@ -204,13 +207,6 @@ def complete_image(
         linkage=metadata.get("linkage", ""),
         packed_as=metadata.get(CHECKSUM, ""),
     )
-
-
-def smallest_memory(layout: Layout, sizes: Sizes, unpacked: int) -> int:
-    """MiB a machine needs: all that is loaded fits, and the archive beside its unpacked files."""
-    loaded = layout.end_paddr
-    unpacking = layout.archive_paddr + sizes.archive + unpacked
-    return -(-(max(loaded, unpacking) + ALLOWANCE) >> 20)
 
 
 def _open_program(path: str) -> tuple[int, Headers]:

@@ -18,8 +18,8 @@ from ukcc.progress import Progress
 from ukcc.sysroot import linux, tree
 from ukcc.sysroot.sources import Source
 
-# The option that exists in the patched tree only.
-_OURS = "CONFIG_UK="
+# Options that exist in the patched tree only, all of them off without the first.
+_OURS = ("CONFIG_UK=", "CONFIG_UK_ONE_COPY=", "CONFIG_CRC32_PCLMUL=")
 
 # Directories whose programs run while the kernel is built.
 _HOST = ("scripts", "tools")

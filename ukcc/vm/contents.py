@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.accounts import accounts_of, parse_owner
+from ukcc.image.memory import more_cpus_mib, second_archive_mib
 from ukcc.vm import guest
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
@@ -17,7 +18,7 @@ from ukcc.vm.trail import check_sources
 
 @dataclass(frozen=True)
 class Contents:
-    """image: the path of a whole one; facts: of it, the additions' memory counted in.
+    """image: the path of a whole one; facts: of it, with the memory that the run needs on top.
 
     additions: what the second archive has besides the settings' own files.
     """
@@ -54,6 +55,6 @@ def read_contents(options: RunOptions, tracer: "Tracer | None" = None) -> Conten
         *guest.entries(options.guest, image, facts.program, os.environb),
     )
     if facts.memory_min_mib:
-        more = guest.memory_mib(entries)
+        more = second_archive_mib(entries) + more_cpus_mib(options.cpus)
         facts = replace(facts, memory_min_mib=facts.memory_min_mib + more)
     return Contents(image, facts, entries)

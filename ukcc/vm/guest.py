@@ -23,7 +23,6 @@ ZONES = Path("/usr/share/zoneinfo")
 # Since version 2.35 glibc has this locale, but not inside the C library.
 LOCALE = Path("/usr/lib/locale/C.utf8")
 
-_MIB = 1 << 20
 _ACCOUNTS = ("etc/passwd", "etc/group")
 _LARGEST_ACCOUNTS = 16 << 20
 _SEED_BYTES = 64
@@ -96,11 +95,6 @@ def entries(
 def seed() -> list[cpio.Entry]:
     """Randomness for the guest's kernel. Another one for each machine, or two would be alike."""
     return [cpio.regular(".uk/seed", os.urandom(_SEED_BYTES), 0o600)]
-
-
-def memory_mib(members: Sequence[cpio.Entry]) -> int:
-    """What they add to the memory that a machine needs to boot: packed and unpacked, in MiB."""
-    return -(-2 * sum(len(member.data) for member in members) // _MIB)
 
 
 def _is_zone(path: Path) -> bool:

@@ -1,0 +1,120 @@
+"""The smallest memory in which an image boots: the formula of docs/image.md, "Memory".
+
+Part of every link: the standard library only.
+"""
+
+from __future__ import annotations
+
+import stat
+
+from ukcc.image.cpio import is_aligned
+from ukcc.image.headers import PAGE, align_up
+from ukcc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ukcc.image.cpio import Entry
+
+_MIB = 1 << 20
+
+# What kernel and init need beside what is counted below, before the application's own demands
+# begin: page tables, slabs, the first struct pages, devices' rings, two CPUs' data.
+ALLOWANCE = 10 * _MIB
+
+# The second archive of `ukcc run`, packed and unpacked: arguments, environment, locale.
+SECOND_ARCHIVE = 1 * _MIB
+
+# Kernels with SPARSEMEM have the struct pages of a whole section, however little of it is there.
+_SECTION, _STRUCT_PAGES = 128 * _MIB, 2 * _MIB
+
+# SeaBIOS keeps its tables in the last 16 MiB of a memory of 33 MiB and more, and works right below
+# them, in less than another MiB (src/malloc.c: BUILD_MAX_HIGHTABLE, ZoneTmpHigh). Where that can be
+# in the archive, the machine has to be so much larger that it is not.
+_FIRMWARE = 17 * _MIB
+_SMALL_FOR_FIRMWARE = 33 * _MIB
+
+# What each CPU from the third on takes: data, stacks of its threads.
+_CPU_MIB = 1
+_CPUS_COUNTED = 2
+
+_INODE = 1024  # bytes of slabs for a file, a directory or a link: inode, dentry
+_NODES = 256  # one byte for so many of a file: the nodes of its page cache's tree
+
+_SHORT_LINK = 128  # bytes of a link's target that need no page (mm/shmem.c)
+
+
+class Files(Record):
+    """What the members of an archive take when they are unpacked.
+
+    members: how many; pages: bytes of their page cache; copied: of these, what the kernel copies
+    out of the archive instead of taking its pages.
+    """
+
+    members: int
+    pages: int
+    copied: int
+
+
+def files_of(members: Iterable[Entry]) -> Files:
+    """The sums of an archive that `cpio.archive` makes with `pages`."""
+    number = pages = copied = 0
+    for entry in members:
+        number += 1
+        if not stat.S_ISREG(entry.mode) and len(entry.data) < _SHORT_LINK:
+            continue
+        size = align_up(len(entry.data))
+        pages += size
+        copied += size - len(entry.data) // PAGE * PAGE if is_aligned(entry) else size
+    return Files(number, pages, copied)
+
+
+def smallest_memory(
+    archive: int, files: Files, *, kernel_end: int, loaded_end: int, one_copy: bool
+) -> int:
+    """MiB a machine needs to boot an image with `archive` bytes of archive.
+
+    kernel_end: the physical address of the archive, behind the kernel; loaded_end: behind all that
+    a hypervisor loads. one_copy: as Kernel has it; older kernels copy all files, and have room for
+    half of what is left then.
+
+    Everything fits that a hypervisor loads; the kernel has memory for the files that it copies
+    while the archive is there; the root's tmpfs, whose limit is the archive and half of the rest
+    (`uk_archive_limit`), holds all files; and firmware does not write to the archive.
+    """
+    more = _unpacking(archive, files) if one_copy else align_up(archive) + 2 * files.pages
+    unpacking = kernel_end + more + ALLOWANCE + SECOND_ARCHIVE
+    sections = 1
+    while unpacking + (sections - 1) * _STRUCT_PAGES > sections * _SECTION:
+        sections += 1
+    needed = max(loaded_end, unpacking + (sections - 1) * _STRUCT_PAGES)
+    behind = kernel_end + align_up(archive) + _FIRMWARE
+    if behind > _SMALL_FOR_FIRMWARE:
+        needed = max(needed, behind)
+    return -(-needed // _MIB)
+
+
+def second_archive_mib(members: Sequence[Entry]) -> int:
+    """MiB that a second archive of these members adds to what the image itself states."""
+    files = files_of(members)
+    size = sum(len(member.data) for member in members)
+    # nothing of it is taken as it lies
+    needed = _unpacking(size, files._replace(copied=files.pages)) - SECOND_ARCHIVE
+    return max(0, -(-needed // _MIB))
+
+
+def more_cpus_mib(cpus: int) -> int:
+    """MiB that a machine of so many CPUs needs besides what the image states."""
+    return max(0, cpus - _CPUS_COUNTED) * _CPU_MIB
+
+
+def _unpacking(archive: int, files: Files) -> int:
+    """Bytes for an archive and what it becomes, while it is unpacked.
+
+    As the root's tmpfs gets all of the archive but half of the rest only, what the files take more
+    than the archive counts twice.
+    """
+    archive = align_up(archive)
+    more = max(files.copied, 2 * (files.pages - archive))
+    return archive + more + files.members * _INODE + files.pages // _NODES
