@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import Booted, Linked
+from class_kernels import Booted, Linked
 
 # What init needs (sysroot/init), and a static program that prints a line: by their call sites.
 _NEEDED = """
