@@ -23,8 +23,7 @@ Name             Origin             Length             Attributes
 
 Linker script and memory map
 
-LOAD kernel/fork.o
-LOAD kernel/exit.o
+LOAD vmlinux.a
  .text.used     0xffffffff81000000       0x12 kernel/fork.o
 """
 
@@ -47,7 +46,8 @@ def test_a_map() -> None:
 
 
 def test_a_map_without_collection() -> None:
-    assert parse_map("LOAD a.o\n") == LinkerMap(frozenset({"a.o"}), frozenset())
+    text = "Memory Configuration\n\n .text          0x0000000000001000       0x10 a.o\n"
+    assert parse_map(text) == LinkerMap(frozenset({"a.o"}), frozenset())
 
 
 @pytest.mark.parametrize(

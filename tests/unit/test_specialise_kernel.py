@@ -54,9 +54,6 @@ class Make:
         self.configured += 1
         (objects / ".config").write_text(CONFIG)
 
-    def complete(self, source: Path, log: Path, objects: Path) -> None:
-        """olddefconfig has nothing to add."""
-
     def link(self, source: Path, objects: Path, log: Path, jobs: int, step: Step) -> None:
         assert self._busy.acquire(blocking=False), "two makes in one tree"
         try:
@@ -78,7 +75,7 @@ def split(vmlinux: Path, out: Path, *, config: Path, source_version: str) -> Non
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Make:
     made = Make()
-    for name in ("configure", "complete", "link"):
+    for name in ("configure", "link"):
         monkeypatch.setattr(kernel.linux, name, getattr(made, name))
     monkeypatch.setattr(kernel, "split_kernel", split)
     return made
@@ -109,6 +106,15 @@ def test_a_configuration_with_a_list_and_then_without(strict: bool) -> None:
 
     again = fragments.parse(calls.with_calls(limited, None, strict=False))
     assert again == fragments.parse(CONFIG)
+
+
+def test_a_configuration_that_did_not_take_the_list() -> None:
+    taken = calls.with_calls(CONFIG, ("read",), strict=True)
+    calls.check_config(taken, ("read",), strict=True, class_name="hello")
+    calls.check_config(CONFIG, None, strict=False, class_name="hello")
+    for config in (CONFIG, taken.replace("read", "write"), taken.replace("STRICT=y", "STRICT=n")):
+        with pytest.raises(UkccError, match="the class hello cannot have a list"):
+            calls.check_config(config, ("read",), strict=True, class_name="hello")
 
 
 def test_a_class_is_built_once(

@@ -43,9 +43,8 @@ _RUNTIME = "runtime_"  # a table for each runtime constant
 # .smp_locks is filled up to a page.
 _PAGE = 4096
 
-# A line of the map's first part, whose name may have a line of its own.
-_DISCARDED = re.compile(r"^ (\S+)\s+0x[0-9a-f]+\s+0x[0-9a-f]+ (\S+)$", re.MULTILINE)
-_LOADED = re.compile(r"^LOAD (\S+\.o)$", re.MULTILINE)
+# A section of an object: its name, which may have a line of its own, and the object.
+_SECTION = re.compile(r"^ (\S+)\s+0x[0-9a-f]+\s+0x[0-9a-f]+ (\S+\.o)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,13 @@ class LinkerMap:
 
 
 def parse_map(text: str) -> LinkerMap:
-    """A map by ld's -Map: "Discarded input sections" and the LOAD lines."""
+    """A map by ld's -Map: "Discarded input sections", and then those that stay."""
     begin = text.find("Discarded input sections")
     end = text.find("Memory Configuration")
     dropped = text[max(begin, 0) : max(end, 0)]
     return LinkerMap(
-        frozenset(_LOADED.findall(text)),
-        frozenset((name, section) for section, name in _DISCARDED.findall(dropped)),
+        frozenset(name for _, name in _SECTION.findall(text)),
+        frozenset((name, section) for section, name in _SECTION.findall(dropped)),
     )
 
 

@@ -44,7 +44,7 @@ def with_calls(config: str, calls: "Iterable[str] | None", *, strict: bool) -> s
 
     strict: a process that makes another call is killed, and the console says which call.
     """
-    kept = [
+    kept = [  # kbuild asks nothing then: all options that it knows have a value
         line
         for line in config.splitlines()
         if not fragments.parse(line).keys() & {_ONLY, _LIST, _STRICT}
@@ -58,3 +58,16 @@ def with_calls(config: str, calls: "Iterable[str] | None", *, strict: bool) -> s
             f"{_STRICT}=y" if strict else f"# {_STRICT} is not set",
         ]
     return "\n".join(kept) + "\n"
+
+
+def check_config(
+    config: str, calls: "Iterable[str] | None", *, strict: bool, class_name: str
+) -> None:
+    """Raises UkccError if Kconfig did not take what with_calls() asked for."""
+    asked = fragments.parse(with_calls("", calls, strict=strict))
+    found = fragments.parse(config)
+    if any(found.get(option, fragments.OFF) != value for option, value in asked.items()):
+        raise UkccError(
+            f"kernels of the class {class_name} cannot have a list of system calls",
+            "its configuration needs CONFIG_EXPERT=y",
+        )

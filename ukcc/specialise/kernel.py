@@ -64,7 +64,7 @@ def build_class(
         if _record(tree) == record:
             return
         (tree / RECORD).unlink(missing_ok=True)
-        log, objects = tree / "log", tree / "objects"
+        log, objects = tree / "log", _objects(tree)
         objects.mkdir(exist_ok=True)
         linux.configure(source_tree, fragments, log, objects)
         shutil.copy2(objects / ".config", tree / "config")
@@ -97,14 +97,16 @@ def relink(
     if out.exists():
         raise UkccError(f"{out} is there already")
     with _locked(tree, progress), _new_directory(out) as made:
-        objects = tree / "objects"
+        objects = _objects(tree)
         config = (tree / "config").read_text()
         _write_whole(objects / ".config", call_list.with_calls(config, wanted, strict=strict))
         with progress.step(
             f"linking a kernel of the class {tree.name}", _OBJECTS_OF_A_LINK
         ) as step:
-            linux.complete(source_tree, tree / "log", objects)
             linux.link(source_tree, objects, tree / "log", jobs, step)
+        call_list.check_config(
+            (objects / ".config").read_text(), wanted, strict=strict, class_name=tree.name
+        )
         shutil.copy2(objects / "vmlinux", made / "vmlinux")
         shutil.copy2(objects / ".config", made / "config")
         split_kernel(made / "vmlinux", made, config=made / "config", source_version=source_version)
@@ -118,6 +120,11 @@ def class_name(fragments: Sequence[Path], source: str) -> str:
     source: what names the patched source, as the digest of a part of a sysroot does.
     """
     return digest([source, [[path.name, file_digest(path)] for path in fragments]])
+
+
+def _objects(tree: Path) -> Path:
+    """Where kbuild works, by its real name: under another one it would compile everything again."""
+    return (tree / "objects").resolve()
 
 
 def _record(tree: Path) -> "dict[str, Any] | None":
