@@ -11,7 +11,7 @@ _NEEDED = """
 access arch_prctl bind brk chdir chmod chown clock_gettime clock_nanosleep clock_settime clone
 close close_range dup dup2 execve exit exit_group fallocate fchdir fchown fcntl fork ftruncate
 futex getcwd getdents64 getpgid getpid getrandom getsockname gettid ioctl kill lseek madvise mkdir
-mmap mount mprotect mremap munmap newfstatat openat pause pipe2 prctl pread64 prlimit64 ptrace
+mmap mount mprotect mremap munmap newfstatat openat pause pipe2 poll prctl pread64 prlimit64 ptrace
 pwrite64 read readlink reboot recvfrom recvmsg rename rseq rt_sigaction rt_sigprocmask
 rt_sigreturn sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam
 sched_getscheduler sched_setaffinity sched_setattr sched_setscheduler sched_yield sendto
