@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
 DEADLINE = 120.0  # seconds; without a word on the timers' speed the kernel measures it
 
-FRAGMENTS = ("hello", "size", "virtio-console", "dead-code")
+FRAGMENTS = ("hello", "size", "virtio-console", "dead-code", "small")
 
 # QEMU's machine for a kernel without PCI and ACPI; it ends by a triple fault.
 _MACHINE = (

@@ -29,7 +29,8 @@ FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
 # The kernel's patches: a directory for each series, applied in this order. File names differ.
 ONE_RING = "one-ring"
 DEAD_CODE = "dead-code"
-SERIES = (ONE_RING, DEAD_CODE)
+SMALL = "small"
+SERIES = (ONE_RING, DEAD_CODE, SMALL)
 
 # What each part depends on, as keys of Inputs.record.
 _PART_INPUTS = {
