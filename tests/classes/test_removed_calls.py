@@ -2,9 +2,14 @@
 
 import re
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from class_kernels import Booted, Linked
+
+pytest_plugins = ["class_kernels"]
+
+Linked, Booted = Callable[..., Any], Callable[..., Any]
 
 # What init needs (sysroot/init), and a static program that prints a line: by their call sites.
 _NEEDED = """
