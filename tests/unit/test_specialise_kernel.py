@@ -141,6 +141,22 @@ def test_a_class_that_was_not_finished_is_none(
     assert make.linked == 2
 
 
+def test_a_directory_that_is_no_class_stays_as_it_is(make: Make, tmp_path: Path) -> None:
+    for tree in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UkccError, match="not a class of kernels"):
+            kernel.relink(tree, [], tmp_path / "out", Silent(), source_version="6")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_order_of_fragments_counts(make: Make, source: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.config", tmp_path / "b.config"
+    first.write_text("CONFIG_A=y\n")
+    second.write_text("# CONFIG_A is not set\n")
+    kernel.build_class(source, [first, second], tmp_path / "class", Silent())
+    kernel.build_class(source, [second, first], tmp_path / "class", Silent())
+    assert make.configured == 2
+
+
 def test_kernels_of_one_class_differ_by_their_calls_alone(
     make: Make, source: Path, wanted: "list[Path]", tmp_path: Path
 ) -> None:

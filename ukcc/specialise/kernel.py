@@ -55,11 +55,10 @@ def build_class(
     source_tree: patched (linux.prepare), with nothing built in it. fragments: as the sysroot's, of
     two that disagree the later one counts. The log is `tree`/log. Raises UkccError.
     """
-    linux.check_place(tree)
-    record = {
-        "source": str(source_tree),
-        "fragments": {path.name: file_digest(path) for path in fragments},
-    }
+    linux.check_place(tree.resolve())
+    source_tree = source_tree.resolve()
+    fragments = [path.resolve() for path in fragments]
+    record = {"source": str(source_tree), "fragments": _contents(fragments)}
     with _locked(tree, progress):
         if _record(tree) == record:
             return
@@ -89,14 +88,12 @@ def relink(
     the call. source_version: of the source package, for kernel.json. out: must not exist; it
     appears whole, by a rename. Raises UkccError.
     """
-    record = _record(tree)
-    if record is None:
-        raise UkccError(f"{tree} is not a class of kernels that was built to its end")
-    source_tree = Path(record["source"])
-    wanted = None if calls is None else call_list.check(calls, source_tree)
+    _source(tree)  # a lock would make a directory of what is none
     if out.exists():
         raise UkccError(f"{out} is there already")
     with _locked(tree, progress), _new_directory(out) as made:
+        source_tree = _source(tree)
+        wanted = None if calls is None else call_list.check(calls, source_tree)
         objects = _objects(tree)
         config = (tree / "config").read_text()
         _write_whole(objects / ".config", call_list.with_calls(config, wanted, strict=strict))
@@ -119,7 +116,11 @@ def class_name(fragments: Sequence[Path], source: str) -> str:
 
     source: what names the patched source, as the digest of a part of a sysroot does.
     """
-    return digest([source, [[path.name, file_digest(path)] for path in fragments]])
+    return digest([source, _contents(fragments)])
+
+
+def _contents(fragments: Sequence[Path]) -> list[list[str]]:
+    return [[path.name, file_digest(path)] for path in fragments]
 
 
 def _objects(tree: Path) -> Path:
@@ -127,12 +128,20 @@ def _objects(tree: Path) -> Path:
     return (tree / "objects").resolve()
 
 
+def _source(tree: Path) -> Path:
+    """The source of a class. Raises UkccError for a tree that is none, or not finished."""
+    record = _record(tree)
+    if record is None:
+        raise UkccError(f"{tree} is not a class of kernels that was built to its end")
+    return Path(record["source"])
+
+
 def _record(tree: Path) -> "dict[str, Any] | None":
     try:
         found = json.loads((tree / RECORD).read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("source"), str) else None
 
 
 @contextlib.contextmanager
