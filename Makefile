@@ -6,11 +6,12 @@
 # make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
 # make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 # make fuzz    every parser of a guest's or stranger's bytes, an hour each, in pieces (make fuzz-status); make fuzz-ci  ten minutes for all
+# make test-classes  kernels for one program: a class of kernels, and lists of system calls
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
-	conformance conformance-packages kernel-check venv \
+	conformance conformance-packages kernel-check test-classes venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -101,6 +102,10 @@ fuzz-input: fuzz-packages
 # What was learned goes into tests/fuzz/corpus.
 fuzz-minimize: fuzz-packages
 	@$(FUZZ) minimize $(TARGETS)
+
+# A kernel of its own is compiled on first use.
+test-classes: setup
+	$(PYTHON) -m pytest tests/classes
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

@@ -1,4 +1,4 @@
-"""`make kernel-check`: see the package. Takes two builds of the kernel, some ten minutes."""
+"""`make kernel-check`: see the package. Takes three builds of the kernel, some fifteen minutes."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ukcc.errors import UkccError
-from ukcc.kernelcheck import exclusions, identity, revisions, style
+from ukcc.kernelcheck import exclusions, identity, revisions, style, tables
 from ukcc.progress import for_stderr
 from ukcc.sysroot import build, inputs, linux, sources, store, tree
 from ukcc.sysroot.inputs import Inputs
@@ -45,7 +45,7 @@ def _identity(given: Inputs, work: Path, log: Path) -> bool:
         build.cpus(),
         for_stderr(quiet=False),
     )
-    print(f"identity: {count} objects, {len(different)} with other code when CONFIG_UK is off")
+    print(f"identity: {count} objects, {len(different)} with other code when our options are off")
     for name in different:
         print(f"identity:     {name}")
     return count > 0 and not different
@@ -60,11 +60,27 @@ def _exclusions(given: Inputs, work: Path, log: Path) -> bool:
     return not wrong
 
 
+def _tables(given: Inputs, work: Path, log: Path) -> bool:
+    total, wrong = tables.check(
+        given.linux,
+        given.kernel_patches,
+        given.kernel_fragments,
+        work,
+        build.cpus(),
+        for_stderr(quiet=False),
+    )
+    print(f"tables: {total} bytes without dead code, {len(wrong)} complaints", flush=True)
+    for complaint in wrong:
+        print(f"tables:     {complaint}", flush=True)
+    return total > 0 and not wrong
+
+
 _CHECKS = {
     "style": _style,
     "revisions": _revisions,
     "exclusions": _exclusions,
     "identity": _identity,
+    "tables": _tables,
 }
 
 

@@ -28,7 +28,9 @@ FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
 
 # The kernel's patches: a directory for each series, applied in this order. File names differ.
 ONE_RING = "one-ring"
-SERIES = (ONE_RING, "one-copy", "boot")
+DEAD_CODE = "dead-code"
+SMALL = "small"
+SERIES = (ONE_RING, "one-copy", "boot", DEAD_CODE, SMALL)
 
 # What each part depends on, as keys of Inputs.record.
 _PART_INPUTS = {

@@ -61,35 +61,47 @@ def prepare(source: Source, patches: Sequence[Path], work: Path, log: Path) -> P
     return source_tree
 
 
-def configure(source_tree: Path, wanted: Sequence[Path], log: Path) -> None:
-    """tinyconfig, then the fragments on top; raises UkccError unless all they ask for came out."""
-    _make(source_tree, log, ["tinyconfig"], jobs=1)
+def configure(
+    source_tree: Path, wanted: Sequence[Path], log: Path, objects: "Path | None" = None
+) -> None:
+    """tinyconfig, then the fragments on top; raises UkccError unless all they ask for came out.
+
+    objects: where the .config and what is built go, which exists; the source tree by default.
+    """
+    place = objects or source_tree
+    _make(source_tree, log, ["tinyconfig"], jobs=1, objects=objects)
+    merge = ["sh", "scripts/kconfig/merge_config.sh", "-m", "-Q", "-O", str(place)]
     proc.run(
-        proc.isolated(["sh", "scripts/kconfig/merge_config.sh", "-m", "-Q", ".config"])
-        + [str(path) for path in wanted],
+        proc.isolated([*merge, str(place / ".config"), *(str(path) for path in wanted)]),
         cwd=source_tree,
         log=log,
     )
-    complete(source_tree, log)
-    fragments.check(wanted, source_tree / ".config")
+    complete(source_tree, log, objects)
+    fragments.check(wanted, place / ".config")
 
 
-def complete(source_tree: Path, log: Path) -> None:
+def complete(source_tree: Path, log: Path, objects: "Path | None" = None) -> None:
     """Has Kconfig drop what the .config cannot have, and fill in what it lacks."""
-    _make(source_tree, log, ["olddefconfig"], jobs=1)
+    _make(source_tree, log, ["olddefconfig"], jobs=1, objects=objects)
 
 
 def compile_kernel(source_tree: Path, out: Path, log: Path, jobs: int, step: Step) -> None:
     """Builds vmlinux; leaves it, with symbols, and its configuration in `out`/kernel."""
+    link(source_tree, None, log, jobs, step)
+    (out / "kernel").mkdir(parents=True)
+    shutil.copy2(source_tree / "vmlinux", out / "kernel" / "vmlinux")
+    shutil.copy2(source_tree / ".config", out / "kernel" / "config")
+
+
+def link(source_tree: Path, objects: "Path | None", log: Path, jobs: int, step: Step) -> None:
+    """Builds vmlinux in `objects`, or in the source tree; compiles what has changed."""
 
     def count(line: str) -> None:
         if _OBJECT.match(line):
             step.advance()
 
-    proc.run(_command(source_tree, ["vmlinux"], jobs), cwd=source_tree, log=log, on_line=count)
-    (out / "kernel").mkdir(parents=True)
-    shutil.copy2(source_tree / "vmlinux", out / "kernel" / "vmlinux")
-    shutil.copy2(source_tree / ".config", out / "kernel" / "config")
+    command = _command(source_tree, ["vmlinux"], jobs, objects)
+    proc.run(command, cwd=source_tree, log=log, on_line=count)
 
 
 def check_place(work: Path) -> None:
@@ -101,11 +113,15 @@ def check_place(work: Path) -> None:
         )
 
 
-def _make(source_tree: Path, log: Path, goals: Sequence[str], jobs: int) -> None:
-    proc.run(_command(source_tree, goals, jobs), cwd=source_tree, log=log)
+def _make(
+    source_tree: Path, log: Path, goals: Sequence[str], jobs: int, objects: "Path | None" = None
+) -> None:
+    proc.run(_command(source_tree, goals, jobs, objects), cwd=source_tree, log=log)
 
 
-def _command(source_tree: Path, goals: Sequence[str], jobs: int) -> list[str]:
+def _command(
+    source_tree: Path, goals: Sequence[str], jobs: int, objects: "Path | None" = None
+) -> list[str]:
     """A make command whose result depends on the sources alone: not on who, where or when."""
     # The date of the distribution's source, from a file that no patch touches, is the build's.
     stamp = time.gmtime((source_tree / "COPYING").stat().st_mtime)
@@ -120,5 +136,7 @@ def _command(source_tree: Path, goals: Sequence[str], jobs: int) -> list[str]:
         "KCFLAGS": f"-fdebug-prefix-map={source_tree}=/usr/src/linux",
         "KAFLAGS": f"-fdebug-prefix-map={source_tree}=/usr/src/linux",
     }
+    if objects:
+        variables["O"] = str(objects)
     settings = [f"{name}={value}" for name, value in variables.items()]
     return proc.isolated(["make", f"-j{jobs}", *settings, *goals])

@@ -1,0 +1,129 @@
+"""Kernels of the class `hello`, built on first use and kept in the store; `make test-classes`.
+
+Not a part of `make test`: the class is a kernel of its own, some minutes of compiling.
+UKCC_TEST_CLASS names a class tree to use instead.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from ukcc import paths
+from ukcc.progress import for_stderr
+from ukcc.specialise import kernel
+from ukcc.specialise.kernel import Kernel
+from ukcc.sysroot import build, inputs, linux, store
+from ukcc.sysroot.inputs import Inputs
+
+BIN = Path(sys.executable).parent
+FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
+DEADLINE = 120.0  # seconds; without a word on the timers' speed the kernel measures it
+
+FRAGMENTS = ("hello", "size", "virtio-console", "dead-code", "small")
+
+# QEMU's machine for a kernel without PCI and ACPI; it ends by a triple fault.
+_MACHINE = (
+    "qemu-system-x86_64 -M microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off -cpu max"
+    " -m 64 -nodefaults -no-user-config -no-reboot -display none -serial stdio"
+    " -device isa-serial,chardev=record,iobase=0x2f8,irq=3,index=1"
+)
+COMMAND_LINE = "console=ttyS0 loglevel=1 reboot=t tsc_early_khz=1000000"
+
+
+class Run(NamedTuple):
+    """What a machine has left: the console, and the port of the exit record."""
+
+    console: str
+    record: str
+
+
+Linked = Callable[..., Kernel]
+Booted = Callable[..., Run]
+
+
+@pytest.fixture(scope="session")
+def given() -> Inputs:
+    return inputs.gather(store.default_store())
+
+
+@pytest.fixture(scope="session")
+def class_tree(given: Inputs) -> Path:
+    """The class `hello`, with its source beside it."""
+    if named := os.environ.get("UKCC_TEST_CLASS"):
+        return Path(named)
+    here = store.default_store()
+    recipe = Path(paths.data_dir("sysroot")) / "linux" / "classes"
+    fragments = [recipe / f"{name}.config" for name in FRAGMENTS]
+    source = here.root / "classes" / f"source-{given.part_digest('kernel')}"
+    progress = for_stderr(quiet=False)
+    with here.locked(source.name, progress.step("waiting for the kernel's source")):
+        if not (source / "linux").is_dir():
+            made = source.with_suffix(".unfinished")
+            store.discard(made)
+            made.mkdir(parents=True)
+            linux.prepare(given.linux, given.kernel_patches, made, made / "log")
+            here.publish(made, source)
+    tree = here.root / "classes" / kernel.class_name(fragments, source.name)
+    kernel.build_class(source / "linux", fragments, tree, progress, build.cpus())
+    return tree
+
+
+@pytest.fixture(scope="session")
+def linked(class_tree: Path, given: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Linked:
+    """`linked(calls, strict=False)`: the kernel with these calls, linked once."""
+    made: dict[object, Kernel] = {}
+
+    def link(calls: "Sequence[str] | None", *, strict: bool = False) -> Kernel:
+        key = (None if calls is None else tuple(calls), strict)
+        if key not in made:
+            made[key] = kernel.relink(
+                class_tree,
+                calls,
+                tmp_path_factory.mktemp("kernel") / "kernel",
+                for_stderr(quiet=False),
+                source_version=given.linux.version,
+                strict=strict,
+                jobs=build.cpus(),
+            )
+        return made[key]
+
+    return link
+
+
+@pytest.fixture
+def booted(tmp_path: Path) -> Booted:
+    """`booted(kernel, source)`: builds a static C program with that kernel, boots it to its end."""
+
+    def boot(using: Kernel, source: str) -> Run:
+        sysroot = tmp_path / "sysroot"
+        current = paths.current_sysroot()
+        assert current, "there is no sysroot to link against: run `make setup`"
+        store.discard(sysroot)
+        store.link_tree(Path(current), sysroot)
+        store.link_tree(using.directory, sysroot / "kernel")
+        (tmp_path / "app.c").write_text(source)
+        subprocess.run(
+            [BIN / "uk-gcc", "-O2", "-static", "app.c", "-o", "app"],
+            cwd=tmp_path,
+            env={**os.environ, "UKCC_SYSROOT": str(sysroot)},
+            check=True,
+        )
+        record = tmp_path / "record"
+        words = [*_MACHINE.split(), "-chardev", f"file,id=record,path={record}"]
+        done = subprocess.run(
+            [*words, "-kernel", "app", "-append", COMMAND_LINE],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE * FACTOR,
+        )
+        print(done.stdout, done.stderr)
+        return Run(done.stdout, record.read_text())
+
+    return boot

@@ -1,0 +1,125 @@
+"""A kernel with the calls of a list: what is not on it is not there, and says so."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["class_kernels"]
+
+Linked, Booted = Callable[..., Any], Callable[..., Any]
+
+# What init needs (sysroot/init), and a static program that prints a line: by their call sites.
+_NEEDED = """
+access arch_prctl bind brk chdir chmod chown clock_gettime clock_nanosleep clock_settime clone
+close close_range dup dup2 execve exit exit_group fallocate fchdir fchown fcntl fork ftruncate
+futex getcwd getdents64 getpgid getpid getrandom getsockname gettid ioctl kill lseek madvise mkdir
+mmap mount mprotect mremap munmap newfstatat openat pause pipe2 poll prctl pread64 prlimit64 ptrace
+pwrite64 read readlink reboot recvfrom recvmsg rename rseq rt_sigaction rt_sigprocmask
+rt_sigreturn sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam
+sched_getscheduler sched_setaffinity sched_setattr sched_setscheduler sched_yield sendto
+set_robust_list set_tid_address setgid setgroups sethostname setitimer setpgid setsid setsockopt
+setuid signalfd4 socket symlink sync sysinfo tgkill umask umount2 unlink vfork wait4 waitid write
+writev
+"""
+NEEDED = _NEEDED.split()
+
+HELLO = """
+#include <stdio.h>
+int main(void) { puts("hello, world"); return 42; }
+"""
+
+# getppid is a call that every kernel has, and that neither init nor this program needs. glibc's
+# syscall() goes by the gate, the instruction by the trap; each has a table of its own.
+ASKS = """
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static long by_gate(void)
+{
+	return syscall(SYS_getppid) < 0 ? -errno : 0;
+}
+static long by_trap(void)
+{
+	long result = SYS_getppid;
+	__asm__ volatile("syscall" : "+a"(result) : : "rcx", "r11", "memory");
+	return result;
+}
+int main(void)
+{
+	long error = WAY();
+	printf("getppid: %s\\n", error == -ENOSYS ? "ENOSYS" : "another answer");
+	return 43;
+}
+"""
+
+
+def symbols(kernel_directory: object) -> list[str]:
+    done = subprocess.run(
+        ["nm", f"{kernel_directory}/vmlinux"], capture_output=True, text=True, check=True
+    )
+    return [line.split()[-1] for line in done.stdout.splitlines()]
+
+
+def test_a_program_runs_with_the_calls_that_it_needs(linked: Linked, booted: Booted) -> None:
+    run = booted(linked(NEEDED), HELLO)
+    assert "hello, world" in run.console
+    assert "UKCC1 exit 42" in run.record
+
+
+def test_calls_that_are_not_listed_are_not_in_the_kernel(linked: Linked) -> None:
+    few, all_of_them = linked(NEEDED), linked(None)
+    calls = {name for name in symbols(few.directory) if name.startswith("__x64_sys_")}
+    assert "__x64_sys_getppid" not in calls and "__x64_sys_openat" in calls
+    whole = {name for name in symbols(all_of_them.directory) if name.startswith("__x64_sys_")}
+    assert calls < whole and "__x64_sys_getppid" in whole
+    assert few.size < all_of_them.size
+
+
+def test_no_code_of_sockets_is_left(linked: Linked) -> None:
+    found = [n for n in symbols(linked(NEEDED).directory) if re.match(r"sock_|__sock_|sk_|tcp_", n)]
+    assert found == []
+
+
+@pytest.mark.parametrize("way", ["by_gate", "by_trap"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_removed_call(linked: Linked, booted: Booted, *, way: str, strict: bool) -> None:
+    run = booted(linked(NEEDED, strict=strict), ASKS.replace("WAY", way))
+    line = r"app\[\d+\]: system call getppid \(110\) was removed from this kernel"
+    if strict:
+        assert re.search(line, run.console)
+        assert "UKCC1 signal 31" in run.record  # SIGSYS
+    else:
+        assert "getppid: ENOSYS" in run.console
+        assert not re.search(line, run.console)
+        assert "UKCC1 exit 43" in run.record
+
+
+def test_a_call_that_a_program_has_not_made_itself(linked: Linked, booted: Booted) -> None:
+    """restart_syscall: the kernel has it made when a sleep goes on after a stop."""
+    source = """
+    #include <signal.h>
+    #include <stdio.h>
+    #include <sys/wait.h>
+    #include <time.h>
+    #include <unistd.h>
+    int main(void)
+    {
+        struct timespec second = { 1, 0 }, left = { 0, 0 }, moment = { 0, 100000000 };
+        pid_t child = fork();
+        if (child == 0)
+            _exit(nanosleep(&second, &left) == 0 ? 17 : 18);
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+        kill(child, SIGSTOP);
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+        kill(child, SIGCONT);
+        int status;
+        waitpid(child, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    }
+    """
+    run = booted(linked(NEEDED, strict=True), source)
+    assert "UKCC1 exit 17" in run.record

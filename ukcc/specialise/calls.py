@@ -1,0 +1,73 @@
+"""System calls by name: the kernel's table, and the lines of a .config that choose from it.
+
+The names are those of arch/x86/entry/syscalls/syscall_64.tbl, which are also those of __NR_… in
+<asm/unistd_64.h>. The options are those of the series dead-code (docs/kernel.md).
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ukcc.errors import UkccError
+from ukcc.sysroot import fragments
+
+TABLE = Path("arch/x86/entry/syscalls/syscall_64.tbl")
+
+_LINE = re.compile(r"\d+\s+(?:common|64)\s+(\w+)", re.ASCII)
+
+_ONLY, _LIST, _STRICT = (
+    "CONFIG_USED_SYSCALLS_ONLY",
+    "CONFIG_USED_SYSCALLS",
+    "CONFIG_USED_SYSCALLS_STRICT",
+)
+
+
+def known(table: str) -> frozenset[str]:
+    """The names in the text of a call table: 64-bit calls, without those of x32 alone."""
+    return frozenset(match[1] for line in table.splitlines() if (match := _LINE.match(line)))
+
+
+def check(calls: Iterable[str], source_tree: Path) -> tuple[str, ...]:
+    """The calls, each once and sorted. Raises UkccError for one that this kernel never had."""
+    wanted = set(calls)
+    unknown = sorted(wanted - known((source_tree / TABLE).read_text()))
+    if unknown:
+        raise UkccError(
+            f"the kernel has no system call named {', '.join(unknown)}",
+            f"{source_tree / TABLE} has the names",
+        )
+    return tuple(sorted(wanted))
+
+
+def with_calls(config: str, calls: "Iterable[str] | None", *, strict: bool) -> str:
+    """A complete .config, changed to have these calls only; None: all that it can have.
+
+    strict: a process that makes another call is killed, and the console says which call.
+    """
+    kept = [  # kbuild asks nothing then: all options that it knows have a value
+        line
+        for line in config.splitlines()
+        if not fragments.parse(line).keys() & {_ONLY, _LIST, _STRICT}
+    ]
+    if calls is None:
+        kept.append(f"# {_ONLY} is not set")
+    else:
+        kept += [
+            f"{_ONLY}=y",
+            f'{_LIST}="{" ".join(calls)}"',
+            f"{_STRICT}=y" if strict else f"# {_STRICT} is not set",
+        ]
+    return "\n".join(kept) + "\n"
+
+
+def check_config(
+    config: str, calls: "Iterable[str] | None", *, strict: bool, class_name: str
+) -> None:
+    """Raises UkccError if Kconfig did not take what with_calls() asked for."""
+    asked = fragments.parse(with_calls("", calls, strict=strict))
+    found = fragments.parse(config)
+    if any(found.get(option, fragments.OFF) != value for option, value in asked.items()):
+        raise UkccError(
+            f"kernels of the class {class_name} cannot have a list of system calls",
+            "its configuration needs CONFIG_EXPERT=y",
+        )
