@@ -1,0 +1,323 @@
+"""An ELF file as what it is in memory: code, data, symbols, and what points into its code.
+
+It may be a stranger's: `headers` has checked that every part lies in the file, and everything
+counted here has a bound.
+"""
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ukcc.errors import NotAnImage
+from ukcc.image.elf import Elf, elf_in_memory
+from ukcc.image.headers import (
+    ET_EXEC,
+    PF_W,
+    PF_X,
+    PT_DYNAMIC,
+    PT_LOAD,
+    SHT_NOBITS,
+    Headers,
+    parse_headers,
+)
+from ukcc.needs import frames
+
+_OWN_SECTIONS = b".uk."  # kernel, archive and notes of an image: not the program's
+
+# Of code in one file. Chrome's text has 200 MB, and would take an hour.
+LARGEST_CODE = 64 << 20
+_PT_GNU_EH_FRAME = 0x6474E550
+_MOST_SEGMENTS = 128
+_MOST_SYMBOLS = 1 << 20
+_MOST_RELOCATIONS = 1 << 21
+_LONGEST_NAME = 4096
+
+_DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ = 2, 5, 6, 7, 8, 10
+_DT_JMPREL, _DT_RELRSZ, _DT_RELR = 23, 35, 36
+_SYMBOL = struct.Struct("<IBBHQQ")
+_RELA = struct.Struct("<QQq")
+_R_64, _R_GLOB_DAT, _R_JUMP_SLOT, _R_RELATIVE, _R_IRELATIVE = 1, 6, 7, 8, 37
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes of a segment: the virtual address of the first, and the bytes that the file has."""
+
+    addr: int
+    data: bytes
+    executable: bool
+    writable: bool
+
+    @property
+    def end(self) -> int:
+        """The first address behind the bytes."""
+        return self.addr + len(self.data)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A function's symbol; size in bytes, 0 where none is recorded."""
+
+    name: str
+    addr: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """path: names it in messages; is_fixed: linked for one address (not PIE, not a library).
+
+XX the word in memory that
+    the loader fills with the function's address → its name; pointers: addresses in the code that
+    a word of data holds or will hold, by the loader, each with the places of these words.
+    """
+
+    path: str
+    pieces: tuple[Piece, ...]
+    is_fixed: bool
+    entry: int
+    symbols: tuple[Symbol, ...]
+    exports: Mapping[str, tuple[int, ...]]
+    frames: tuple[tuple[int, int], ...]
+    imports: Mapping[int, str]
+    pointers: Mapping[int, tuple[int, ...]]
+    elf: Elf = field(repr=False, compare=False)
+
+    @cached_property
+    def loaded(self) -> Mapping[int, int]:
+        """The words that hold an address of code when the program runs: place -> address."""
+        return {place: addr for addr, places in self.pointers.items() for place in places}
+
+    @cached_property
+    def code(self) -> tuple[Piece, ...]:
+        """The pieces that can be executed, by ascending address."""
+        return tuple(piece for piece in self.pieces if piece.executable)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [piece.addr for piece in self.pieces]
+
+    def piece_at(self, addr: int) -> "Piece | None":
+        """The piece that holds the byte at an address."""
+        index = bisect_right(self._starts, addr) - 1
+        if index >= 0 and addr < self.pieces[index].end:
+            return self.pieces[index]
+        return None
+
+    def read(self, addr: int, size: int) -> bytes:
+        """Bytes of memory; fewer where the file has no more there."""
+        piece = self.piece_at(addr)
+        return piece.data[addr - piece.addr : addr - piece.addr + size] if piece else b""
+
+    def is_code(self, addr: int) -> bool:
+        """Whether an address is in a piece that can be executed."""
+        piece = self.piece_at(addr)
+        return piece is not None and piece.executable
+
+
+def load(data: bytes, path: Path) -> Program:
+    """The program in an ELF file's bytes. Raises NotAnImage for what is none, or damaged."""
+    with elf_in_memory(data, path) as elf:
+        headers = parse_headers(lambda at, count: data[at : at + count], len(data), str(path))
+        pieces = _pieces(data, headers, path)
+        image = _Image(pieces)
+        tags = image.tags(headers)
+        symbols = [Symbol(f.name, f.addr, f.size) for f in elf.functions()[:_MOST_SYMBOLS]]
+        dynamic = list(image.dynamic_symbols(tags, elf))
+        exports: dict[str, list[int]] = {}
+        for name, value, _ in dynamic:
+            if name and image.is_code(value):
+                exports.setdefault(name, []).append(value)
+        symbols += [Symbol(name, value, size) for name, value, size in dynamic if value]
+        is_fixed = headers.ehdr.type == ET_EXEC
+        imports, pointers = image.relocations(tags, dynamic)
+        if is_fixed:
+            image.add_fixed_pointers(pointers)
+        known = sorted({s for s in symbols if image.is_code(s.addr)}, key=lambda s: s.addr)
+        return Program(
+            path=str(path),
+            pieces=pieces,
+            is_fixed=is_fixed,
+            entry=headers.ehdr.entry,
+            symbols=tuple(known),
+            exports={name: tuple(addrs) for name, addrs in exports.items()},
+            frames=tuple(image.frames(headers, elf)),
+            imports=imports,
+            pointers={addr: tuple(places) for addr, places in pointers.items()},
+            elf=elf,
+        )
+
+
+def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[Piece, ...]:
+    """The segments without those of an image that are not the program's."""
+    own = [
+        (s.offset, s.offset + s.size)
+        for s in headers.shdrs
+        if s.type != SHT_NOBITS and headers.name_of(s).startswith(_OWN_SECTIONS)
+    ]
+    found = []
+    for phdr in headers.phdrs:
+        if phdr.type != PT_LOAD or not phdr.filesz:
+            continue
+        if any(start <= phdr.offset < end for start, end in own):
+            continue
+        found.append(
+            Piece(
+                phdr.vaddr,
+                data[phdr.offset : phdr.offset + phdr.filesz],
+                bool(phdr.flags & PF_X),
+                bool(phdr.flags & PF_W),
+            )
+        )
+    found.sort(key=lambda piece: piece.addr)
+    if len(found) > _MOST_SEGMENTS:
+        raise NotAnImage(f"{path}: damaged ELF file: {len(found)} segments")
+    if any(a.end > b.addr for a, b in zip(found, found[1:], strict=False)):
+        raise NotAnImage(f"{path}: damaged ELF file: its segments overlap")
+    size = sum(len(piece.data) for piece in found if piece.executable)
+    if size > LARGEST_CODE:
+        raise NotAnImage(
+            f"{path}: {size >> 20} MiB of code; at most {LARGEST_CODE >> 20} MiB are looked at"
+        )
+    return tuple(found)
+
+
+class _Image:
+    """Pieces, while a Program is made of them."""
+
+    def __init__(self, pieces: tuple[Piece, ...]) -> None:
+        self._pieces = pieces
+        self._code = [(p.addr, p.end) for p in pieces if p.executable]
+
+    def is_code(self, addr: int) -> bool:
+        return any(start <= addr < end for start, end in self._code)
+
+    def read(self, addr: int, size: int) -> bytes:
+        for piece in self._pieces:
+            if piece.addr <= addr < piece.end:
+                return piece.data[addr - piece.addr : addr - piece.addr + size]
+        return b""
+
+    def tags(self, headers: Headers) -> dict[int, int]:
+        """The dynamic section's tags that are used here; empty for a static program."""
+        for phdr in headers.phdrs:
+            if phdr.type == PT_DYNAMIC:
+                data = self.read(phdr.vaddr, min(phdr.filesz, 1 << 16))
+                pairs = struct.iter_unpack("<QQ", data[: len(data) // 16 * 16])
+                return dict(pairs)
+        return {}
+
+    def frames(self, headers: Headers, elf: Elf) -> list[tuple[int, int]]:
+        """What .eh_frame describes; by its header's pointer where sections have no names."""
+        for section in elf.sections():
+            if section.name == ".eh_frame" and section.in_file and section.size < 64 << 20:
+                return frames.function_ranges(elf.bytes_at(section.offset, section.size), section.addr)
+        for phdr in headers.phdrs:
+            if phdr.type == _PT_GNU_EH_FRAME:
+                head = self.read(phdr.vaddr, 8)
+                if len(head) == 8 and head[:2] == b"\x01\x1b":  # version, pc-relative and signed
+                    start = phdr.vaddr + 4 + int.from_bytes(head[4:], "little", signed=True)
+                    return frames.function_ranges(self.read(start, 64 << 20), start)
+        return []
+
+    def dynamic_symbols(self, tags: Mapping[int, int], elf: Elf) -> list[tuple[str, int, int]]:
+        """(name, address or 0, size) of each dynamic symbol, by its number."""
+        table, strings = tags.get(_DT_SYMTAB), tags.get(_DT_STRTAB)
+        if table is None or strings is None:
+            return []
+        size = elf.section_range(".dynsym")[1]
+        if not size:  # no section headers: linkers put the names behind the symbols
+            size = max(strings - table, 0)
+        data = self.read(table, min(size, _MOST_SYMBOLS * _SYMBOL.size))
+        names = self.read(strings, min(tags.get(_DT_STRSZ, 0), 64 << 20))
+        found = []
+        for at, _, _, shndx, value, length in _SYMBOL.iter_unpack(
+            data[: len(data) // _SYMBOL.size * _SYMBOL.size]
+        ):
+            end = names.find(b"\0", at, at + _LONGEST_NAME)
+            name = names[at:end].decode("utf-8", "replace") if end >= 0 else ""
+            found.append((name, value if shndx else 0, length))
+        return found
+
+    def relocations(
+        self, tags: Mapping[int, int], symbols: list[tuple[str, int, int]]
+    ) -> tuple[dict[int, str], dict[int, list[int]]]:
+        """What the loader writes: functions of others by name, and addresses in this code."""
+        imports: dict[int, str] = {}
+        pointers: dict[int, list[int]] = {}
+        for start, length in (
+            (tags.get(_DT_RELA), tags.get(_DT_RELASZ, 0)),
+            (tags.get(_DT_JMPREL), tags.get(_DT_PLTRELSZ, 0)),
+        ):
+            data = self.read(start, min(length, _MOST_RELOCATIONS * _RELA.size)) if start else b""
+            for place, info, addend in _RELA.iter_unpack(
+                data[: len(data) // _RELA.size * _RELA.size]
+            ):
+                kind, number = info & 0xFFFFFFFF, info >> 32
+                if kind in (_R_RELATIVE, _R_IRELATIVE):
+                    target = addend
+                elif kind in (_R_64, _R_GLOB_DAT, _R_JUMP_SLOT) and number < len(symbols):
+                    name, value, _ = symbols[number]
+                    if name:
+                        imports[place] = name
+                    target = value + addend if value else 0
+                else:
+                    continue
+                if self.is_code(target):
+                    pointers.setdefault(target, []).append(place)
+        for place in self._relr(tags):
+            target = int.from_bytes(self.read(place, 8), "little")
+            if self.is_code(target):
+                pointers.setdefault(target, []).append(place)
+        return imports, pointers
+
+    def _relr(self, tags: Mapping[int, int]) -> Iterator[int]:
+        """The places of packed relative relocations (DT_RELR; the gABI's encoding)."""
+        start = tags.get(_DT_RELR)
+        data = self.read(start, min(tags.get(_DT_RELRSZ, 0), 4 << 20)) if start else b""
+        at = 0
+        for (word,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]):
+            if word & 1:
+                yield from (at + 8 * bit for bit in range(63) if word >> (bit + 1) & 1)
+                at += 63 * 8
+            else:
+                yield word
+                at = word + 8
+
+    def add_fixed_pointers(self, pointers: dict[int, list[int]]) -> None:
+        """The words of data with an address of code, wherever they lie, of a program that the
+        loader does not move."""
+        low = min((start for start, _ in self._code), default=0)
+        high = max((end for _, end in self._code), default=0)
+        if high >= 1 << 32:
+            return
+        for piece in self._pieces:
+            if piece.executable:
+                continue
+            for place in _words_between(piece.data, low, high, 8):
+                target = int.from_bytes(piece.data[place : place + 8], "little")
+                if self.is_code(target):
+                    pointers.setdefault(target, []).append(piece.addr + place)
+
+
+def _words_between(data: bytes, low: int, high: int, size: int) -> Iterator[int]:
+    """Offsets, of any alignment, of little-endian words of `size` bytes that may be in a range.
+
+    low, high: below 2^32. The two upper bytes of the lower half are looked for, which is quick.
+    """
+    rest = bytes(size - 4)
+    for top in range(low >> 16, (high >> 16) + 1):
+        wanted = top.to_bytes(2, "little") + rest
+        at = data.find(wanted, 2)
+        while at >= 0:
+            yield at - 2
+            at = data.find(wanted, at + 1)
+
+
+def immediates(piece: Piece, low: int, high: int) -> Iterator[int]:
+    """Addresses of the 4-byte words in code that may hold a number in a range (below 2^31)."""
+    for at in _words_between(piece.data, low, high, 4):
+        yield piece.addr + at
