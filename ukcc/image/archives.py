@@ -68,6 +68,14 @@ class Archive:
         """Whether the function is among the archive's globals."""
         return function in self._globals
 
+    def member_of(self, function: str) -> bytes:
+        """The bytes of the member that defines a global function; empty if there is none."""
+        header = self._globals.get(function)
+        if header is None or self._thin:
+            return b""
+        body = header + _HEADER
+        return next((self._data[start:end] for start, end, _ in self._members if start == body), b"")
+
     def _read(self) -> None:
         at = 8
         while at + _HEADER <= len(self._data):

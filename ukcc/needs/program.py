@@ -4,6 +4,7 @@ It may be a stranger's: `headers` has checked that every part lies in the file, 
 counted here has a bound.
 """
 
+import hashlib
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,7 @@ _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ = 2, 5, 6,
 _DT_JMPREL, _DT_RELRSZ, _DT_RELR = 23, 35, 36
 _SYMBOL = struct.Struct("<IBBHQQ")
 _RELA = struct.Struct("<QQq")
-_R_64, _R_GLOB_DAT, _R_JUMP_SLOT, _R_RELATIVE, _R_IRELATIVE = 1, 6, 7, 8, 37
+_R_GLOB_DAT, _R_JUMP_SLOT, _R_RELATIVE, _R_IRELATIVE = 6, 7, 8, 37
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,12 @@ class Symbol:
 class Program:
     """path: names it in messages; is_fixed: linked for one address (not PIE, not a library).
 
-XX the word in memory that
-    the loader fills with the function's address → its name; pointers: addresses in the code that
-    a word of data holds or will hold, by the loader, each with the places of these words.
+    exports: names by which other files can find its functions (of several versions, several
+    addresses); frames: (start, end) of functions by the unwinding information. imports: the words
+    of memory that the loader fills with the address of a name, for the code to call by; stored:
+    names whose address the loader writes elsewhere. pointers: addresses in the code that a word of
+    data holds, or will hold when the loader has been there, each with the places of these words.
+    names: first and last address of the names that the loader uses.
     """
 
     path: str
@@ -83,7 +87,9 @@ XX the word in memory that
     exports: Mapping[str, tuple[int, ...]]
     frames: tuple[tuple[int, int], ...]
     imports: Mapping[int, str]
+    stored: frozenset[str]
     pointers: Mapping[int, tuple[int, ...]]
+    names: tuple[int, int]
     elf: Elf = field(repr=False, compare=False)
 
     @cached_property
@@ -133,7 +139,7 @@ def load(data: bytes, path: Path) -> Program:
                 exports.setdefault(name, []).append(value)
         symbols += [Symbol(name, value, size) for name, value, size in dynamic if value]
         is_fixed = headers.ehdr.type == ET_EXEC
-        imports, pointers = image.relocations(tags, dynamic)
+        imports, stored, pointers = image.relocations(tags, dynamic)
         if is_fixed:
             image.add_fixed_pointers(pointers)
         known = sorted({s for s in symbols if image.is_code(s.addr)}, key=lambda s: s.addr)
@@ -144,11 +150,22 @@ def load(data: bytes, path: Path) -> Program:
             entry=headers.ehdr.entry,
             symbols=tuple(known),
             exports={name: tuple(addrs) for name, addrs in exports.items()},
+            names=(tags.get(_DT_STRTAB, 0), tags.get(_DT_STRTAB, 0) + tags.get(_DT_STRSZ, 0)),
             frames=tuple(image.frames(headers, elf)),
             imports=imports,
+            stored=frozenset(stored),
             pointers={addr: tuple(places) for addr, places in pointers.items()},
             elf=elf,
         )
+
+
+def code_digest(program: Program) -> str:
+    """Over all code of a program, and where it lies."""
+    state = hashlib.sha256()
+    for piece in program.code:
+        state.update(f"{piece.addr} {len(piece.data)} ".encode())
+        state.update(piece.data)
+    return state.hexdigest()
 
 
 def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[Piece, ...]:
@@ -244,10 +261,27 @@ class _Image:
 
     def relocations(
         self, tags: Mapping[int, int], symbols: list[tuple[str, int, int]]
-    ) -> tuple[dict[int, str], dict[int, list[int]]]:
-        """What the loader writes: functions of others by name, and addresses in this code."""
+    ) -> tuple[dict[int, str], set[str], dict[int, list[int]]]:
+        """What the loader writes: `imports`, `stored` and `pointers` of a Program."""
         imports: dict[int, str] = {}
+        stored: set[str] = set()
         pointers: dict[int, list[int]] = {}
+        for place, kind, number, addend in self._rela(tags):
+            name, value, _ = symbols[number] if 0 < number < len(symbols) else ("", 0, 0)
+            if kind in (_R_GLOB_DAT, _R_JUMP_SLOT):
+                imports[place] = name
+            elif kind in (_R_RELATIVE, _R_IRELATIVE):
+                pointers.setdefault(addend, []).append(place)
+            elif name:
+                stored.add(name)
+                pointers.setdefault(value + addend, []).append(place)
+        for place in self._relr(tags):
+            target = int.from_bytes(self.read(place, 8), "little")
+            pointers.setdefault(target, []).append(place)
+        return imports, stored, {at: places for at, places in pointers.items() if self.is_code(at)}
+
+    def _rela(self, tags: Mapping[int, int]) -> Iterator[tuple[int, int, int, int]]:
+        """(place, kind, number of the symbol, addend) of each relocation."""
         for start, length in (
             (tags.get(_DT_RELA), tags.get(_DT_RELASZ, 0)),
             (tags.get(_DT_JMPREL), tags.get(_DT_PLTRELSZ, 0)),
@@ -256,23 +290,7 @@ class _Image:
             for place, info, addend in _RELA.iter_unpack(
                 data[: len(data) // _RELA.size * _RELA.size]
             ):
-                kind, number = info & 0xFFFFFFFF, info >> 32
-                if kind in (_R_RELATIVE, _R_IRELATIVE):
-                    target = addend
-                elif kind in (_R_64, _R_GLOB_DAT, _R_JUMP_SLOT) and number < len(symbols):
-                    name, value, _ = symbols[number]
-                    if name:
-                        imports[place] = name
-                    target = value + addend if value else 0
-                else:
-                    continue
-                if self.is_code(target):
-                    pointers.setdefault(target, []).append(place)
-        for place in self._relr(tags):
-            target = int.from_bytes(self.read(place, 8), "little")
-            if self.is_code(target):
-                pointers.setdefault(target, []).append(place)
-        return imports, pointers
+                yield place, info & 0xFFFFFFFF, info >> 32, addend
 
     def _relr(self, tags: Mapping[int, int]) -> Iterator[int]:
         """The places of packed relative relocations (DT_RELR; the gABI's encoding)."""

@@ -1,0 +1,80 @@
+"""What a file passes to functions of other files, which it calls through words that the loader
+fills."""
+
+import re
+from bisect import bisect_right
+from functools import cached_property
+
+from ukcc.needs.backward import Found, Unknown, Walker
+from ukcc.needs.code import Code, Insn
+
+# ModRM 00 reg 101: an operand at a distance from rip, which is the instruction's last part
+_OPERANDS = re.compile(rb"(?=[\x05\x0d\x15\x1d\x25\x2d\x35\x3d])")
+_ONLY_LOOK = ("cmp", "test", "nop")
+
+
+class Imports:
+    """The calls of one program to others' functions."""
+
+    def __init__(self, code: Code, walker: Walker) -> None:
+        self._code = code
+        self._walker = walker
+
+    def names(self) -> frozenset[str]:
+        """All functions of others that it may call or pass on."""
+        return frozenset(self._code.program.imports.values()) | self._code.program.stored
+
+    def passed(self, name: str, register: int) -> Found:
+        """What a register holds at all calls of a function; unknown if its address is used."""
+        values: set[int] = set()
+        wanted = set()
+        unknown: list[Unknown] = []
+        if name in self._code.program.stored:
+            unknown.append(Unknown(0, f"the address of {name} is in data"))
+        for slot, imported in self._code.program.imports.items():
+            if imported != name:
+                continue
+            uses = self._uses.get(slot, [])
+            if not uses:
+                unknown.append(Unknown(slot, f"nothing shows how {name} is called"))
+            for place in uses:
+                found = self._passed_at(place, name, register)
+                values |= found.values
+                wanted |= found.wanted
+                unknown += found.unknown
+        return Found(frozenset(values), frozenset(wanted), tuple(dict.fromkeys(unknown)))
+
+    def _passed_at(self, place: int, name: str, register: int) -> Found:
+        insn = self._holding(place)
+        if insn is None:
+            return Found(unknown=(Unknown(place, f"code that cannot be followed uses {name}"),))
+        if insn.addr + insn.size != place + 5 or "rip" not in insn.operands:
+            return Found()  # other bytes that look like it
+        if insn.mnemonic in _ONLY_LOOK:
+            return Found()
+        if insn.mnemonic not in ("call", "jmp"):
+            return Found(unknown=(Unknown(insn.addr, f"the address of {name} is used"),))
+        return self._walker.register(insn.addr, register)
+
+    def _holding(self, place: int) -> "Insn | None":
+        """The instruction that has the byte at an address in it; None in what is not followed."""
+        region = self._code.region_at(place)
+        if region is None or region.opaque:
+            return None
+        index = bisect_right(region.insns, place, key=lambda insn: insn.addr) - 1
+        return region.insns[index] if index >= 0 else None
+
+    @cached_property
+    def _uses(self) -> dict[int, list[int]]:
+        """The word that the loader fills -> places of ModRM bytes that may mean it."""
+        found: dict[int, list[int]] = {}
+        slots = self._code.program.imports
+        for piece in self._code.program.code if slots else ():
+            data = piece.data
+            for match in _OPERANDS.finditer(data):
+                at = match.start()
+                distance = int.from_bytes(data[at + 1 : at + 5], "little")
+                target = piece.addr + at + 5 + distance - ((distance & 0x80000000) << 1)
+                if target in slots:
+                    found.setdefault(target, []).append(piece.addr + at)
+        return found

@@ -1,0 +1,162 @@
+"""What the files of an image pass to each other's functions."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ukcc.errors import UkccError
+from ukcc.needs.backward import Found, Wanted
+from ukcc.needs.cache import Cache
+from ukcc.needs.effects import applied
+from ukcc.needs.member import Analysis, Findings
+from ukcc.needs.members import File
+from ukcc.needs.rules import Rulebook
+
+# A function that passes its argument on to another file's, and so on.
+_DEEPEST = 6
+_LOOKUPS = ("dlsym", "dlvsym")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a value is not told: in which file, at which address (0: none)."""
+
+    object: str
+    addr: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A value with all files of the image looked at; unknown is empty if `values` are all."""
+
+    values: frozenset[int]
+    unknown: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A file of the image with code. `lost`: why nothing is known of it, or empty."""
+
+    file: File
+    findings: "Findings | None"
+    lost: str = ""
+    digest: str = ""
+    analysis: "list[Analysis]" = field(default_factory=list, compare=False)
+
+
+class Linking:
+    """The files of one image, by what they pass to each other."""
+
+    def __init__(
+        self, files: Sequence[File], names: Mapping[int, str], rules: Rulebook, cache: Cache
+    ) -> None:
+        self._files = files
+        self._names = names
+        self._rules = rules
+        self._cache = cache
+        self._resolved: dict[tuple[str, int], Resolved] = {}
+        self.codes = tuple(self._opened(file) for file in files if file.is_elf)
+
+    def resolve(self, code: Code, found: Found) -> Resolved:
+        """A value that was found in one file, with what the others pass."""
+        return self._resolve(code, found, 0)
+
+    def _opened(self, file: File) -> Code:
+        if not file.runs_here:
+            return Code(file, None)
+        digest = hashlib.sha256(file.data).hexdigest()
+        opened: list[Analysis] = []
+
+        def make() -> Findings:
+            opened.append(Analysis(file.data, Path(file.path)))
+            return opened[0].findings(self._names, self._rules)
+
+        try:
+            findings = self._cache.findings(digest, make)
+        except UkccError as error:
+            return Code(file, None, error.message.removeprefix(f"{file.path}: "))
+        return Code(file, findings, "", digest, opened)
+
+    def _resolve(self, code: Code, found: Found, depth: int) -> Resolved:
+        values = set(found.values)
+        unknown = [Reason(code.file.path, u.addr, u.why) for u in found.unknown]
+        for wanted in found.wanted:
+            resolved = self._wanted(wanted, depth)
+            values |= applied(resolved.values, wanted.changes)
+            unknown += resolved.unknown
+        return Resolved(frozenset(values), tuple(dict.fromkeys(unknown)))
+
+    def _wanted(self, wanted: Wanted, depth: int) -> Resolved:
+        values: set[int] = set()
+        unknown: list[Reason] = []
+        for name in wanted.names:
+            resolved = self._passed(name, wanted.register, depth)
+            values |= resolved.values
+            unknown += resolved.unknown
+        return Resolved(frozenset(values), tuple(dict.fromkeys(unknown)))
+
+    def _passed(self, name: str, register: int, depth: int) -> Resolved:
+        """What any file passes to a function of this name."""
+        key = (name, register)
+        if key in self._resolved:
+            return self._resolved[key]
+        if depth > _DEEPEST:
+            return Resolved(frozenset(), (Reason("", 0, f"{name} is called in too many ways"),))
+        self._resolved[key] = Resolved(frozenset(), ())  # for those that pass it to each other
+        values: set[int] = set()
+        unknown = list(self._looked_up(name))
+        for code in self.codes:
+            if code.findings is None or name not in code.findings.imports:
+                continue
+            found = self._passed_by(code, name, register)
+            resolved = self._resolve(code, found, depth + 1)
+            values |= resolved.values
+            unknown += resolved.unknown
+        result = Resolved(frozenset(values), tuple(dict.fromkeys(unknown)))
+        self._resolved[key] = result
+        return result
+
+    def _passed_by(self, code: Code, name: str, register: int) -> Found:
+        def make() -> Found:
+            if not code.analysis:
+                code.analysis.append(Analysis(code.file.data, Path(code.file.path)))
+            return code.analysis[0].passed_to(name, register)
+
+        return self._cache.passed(code.digest, name, register, make)
+
+    def _looked_up(self, name: str) -> Iterable[Reason]:
+        """The files that have a function's name as a text, where any asks for functions by name."""
+        if not self._asks_for_names:
+            return
+        text = name.encode()
+        for file in self._files:
+            if file.is_elf and file.runs_here:
+                has_it = self._has_text(file, text)
+            else:
+                has_it = text in file.data
+            if has_it:
+                yield Reason(file.path, 0, f"it has the name {name}, which dlsym may look up")
+
+    @cached_property
+    def _asks_for_names(self) -> bool:
+        return any(
+            name in code.findings.imports
+            for code in self.codes
+            if code.findings is not None
+            for name in _LOOKUPS
+        )
+
+    def _has_text(self, file: File, text: bytes) -> bool:
+        """Whether a name is in a file's memory beside the tables of the loader."""
+        at = file.data.find(b"\0" + text + b"\0")
+        if at < 0:
+            return False
+        code = next(code for code in self.codes if code.file is file)
+        if not code.analysis:
+            code.analysis.append(Analysis(file.data, Path(file.path)))
+        return code.analysis[0].has_text(text)
+
+
