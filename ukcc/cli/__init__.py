@@ -25,6 +25,7 @@ SUBCOMMANDS = (
     "wait",
     "snapshot",
     "inspect",
+    "needs",
     "pack",
     "port",
     "explain",

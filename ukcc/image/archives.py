@@ -74,7 +74,8 @@ class Archive:
         if header is None or self._thin:
             return b""
         body = header + _HEADER
-        return next((self._data[start:end] for start, end, _ in self._members if start == body), b"")
+        end = next((end for start, end, _ in self._members if start == body), body)
+        return self._data[body:end]
 
     def _read(self) -> None:
         at = 8

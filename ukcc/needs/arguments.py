@@ -15,7 +15,7 @@ IOCTLS = Kind(("asm-generic/ioctls.h", "linux/sockios.h", "linux/fs.h"), r"(?:T|
 PRCTL = Kind(("linux/prctl.h",), "PR_")
 ARCH_PRCTL = Kind(("asm/prctl.h",), "ARCH_")
 FCNTL = Kind(("asm-generic/fcntl.h", "linux/fcntl.h"), "F_")
-LEVELS = Kind(("bits/socket.h",), "SOL_")
+LEVELS = Kind(("asm-generic/socket.h", "bits/socket.h"), "SOL_")
 ADVICE = Kind(("asm-generic/mman-common.h",), "MADV_")
 FUTEX = Kind(("linux/futex.h",), "FUTEX_", is_flags=True, mask=0x7F)
 

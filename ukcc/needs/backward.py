@@ -1,4 +1,4 @@
-"""What a register can hold at a place in the code: a walk backwards over all ways that lead there."""
+"""What a register can hold at a place in the code, by a walk backwards over all ways there."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from ukcc.needs.effects import (
 from ukcc.needs.switches import Switches
 
 # Of one walk: places looked at, values found, changes of one value, calls between functions.
-_MOST_STATES = 20_000
+_MOST_STATES, _MOST_IN_ALL = 20_000, 3_000_000  # of a walk; of all walks in a file
 _MOST_VALUES = 256
 _MOST_CHANGES = 6
 _DEEPEST = 8
@@ -74,10 +74,16 @@ class Walker:
     def __init__(self, code: Code) -> None:
         self._code = code
         self._switches = Switches(code)
+        self._states = 0
 
     def register(self, addr: int, number: int) -> Found:
         """What a register can hold before the instruction at `addr`."""
-        return _Walk(self._code, self._switches).run(_State(addr, Register(number), (), 0))
+        if self._states > _MOST_IN_ALL:
+            return Found(unknown=(Unknown(addr, "the file is too large to be looked at"),))
+        walk = _Walk(self._code, self._switches)
+        found = walk.run(_State(addr, Register(number), (), 0))
+        self._states += walk.states
+        return found
 
 
 class _Walk:
@@ -87,6 +93,7 @@ class _Walk:
         self._values: set[int] = set()
         self._wanted: set[Wanted] = set()
         self._unknown: dict[Unknown, None] = {}
+        self.states = 0
 
     def run(self, start: _State) -> Found:
         seen = {start}
@@ -102,6 +109,7 @@ class _Walk:
                 if before not in seen:
                     seen.add(before)
                     left.append(before)
+        self.states = len(seen)
         return Found(frozenset(self._values), frozenset(self._wanted), tuple(self._unknown))
 
     def _lose(self, addr: int, why: str) -> None:
@@ -141,9 +149,8 @@ class _Walk:
             self._lose(insn.addr, effect.why)
             return []
         changes = state.changes
-        if effect.changes and effect.changes != changes[: len(effect.changes)]:
-            changes = (*effect.changes, *changes)
-        elif effect.changes and any(name != "and" for name, _ in effect.changes):
+        is_cut_already = bool(changes) and changes[0][0] == "and" and effect.changes == changes[:1]
+        if effect.changes and not is_cut_already:
             changes = (*effect.changes, *changes)
         if len(changes) > _MOST_CHANGES:
             self._lose(insn.addr, "it is computed in too many steps")

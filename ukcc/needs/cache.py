@@ -28,11 +28,16 @@ class Cache:
 
     def findings(self, digest: str, make: Callable[[], Findings]) -> Findings:
         """The findings of the file with a digest, made on first use."""
-        return self._get(f"findings {digest}", make, _write_findings, _read_findings)
+        found = self._get(f"findings {digest}", make, _write_findings, _read_findings)
+        assert isinstance(found, Findings)
+        return found
 
     def passed(self, digest: str, name: str, register: int, make: Callable[[], Found]) -> Found:
         """What the file passes to a function of others in a register."""
-        return self._get(f"passed {digest} {register} {name}", make, _write_found, _read_found)
+        key = f"passed {digest} {register} {name}"
+        found = self._get(key, make, _write_found, _read_found)
+        assert isinstance(found, Found)
+        return found
 
     def _get(
         self,

@@ -22,8 +22,9 @@ _MOST_DECODED = 16 << 20
 _MOST_BRANCHES = 4 << 20
 
 _TERMINATORS = frozenset(
-    "jmp ljmp ret retf retfq iret iretd iretq ud0 ud1 ud2 int3 sysret sysretq (bad)".split()
-)
+    ("jmp", "ljmp", "ret", "retf", "retfq", "iret", "iretd", "iretq", "ud0", "ud1", "ud2", "int3",
+     "sysret", "sysretq", "(bad)")
+)  # fmt: skip
 _PADDING = frozenset(("nop", "int3", "fnop"))
 # rel32 branches, and `lea` of an address relative to rip: ModRM 00 reg 101
 _BRANCHES = re.compile(rb"[\xe8\xe9]|\x0f[\x80-\x8f]")
@@ -303,7 +304,7 @@ class Code:
 
     def _from_outside(self, region: Region, addr: int) -> tuple[set[int], str]:
         """Branches of other regions to an address: (those, why they are not all known)."""
-        found = set()
+        found: set[int] = set()
         for source, insn in self._branches_to(addr):
             if region.start <= source < region.end and (insn is None or insn.mnemonic != "call"):
                 continue  # is in `jumps`
@@ -324,9 +325,10 @@ class Code:
                         yield source, None
                     continue
                 insn = region.insn(source) or self._prefixed(region, source)
-                if insn is not None and insn.target == target:
-                    if target == addr or self._is_locked(addr):
-                        yield insn.addr, insn
+                if insn is None or insn.target != target:
+                    continue
+                if target == addr or self._is_locked(addr):
+                    yield insn.addr, insn
 
     def _prefixed(self, region: Region, source: int) -> "Insn | None":
         """The branch whose opcode is at `source`, behind prefixes."""

@@ -1,4 +1,4 @@
-"""What an instruction does to a place that is followed backwards: a register or a word of the stack.
+"""What an instruction does to a place that is followed backwards: a register, or a stack's word.
 
 Values are unsigned 64-bit numbers. A step says what the place holds behind the instruction, in
 terms of what another place held before it.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import capstone
 from capstone import x86
+from capstone.x86 import X86Op
 
 from ukcc.needs.program import Program
 
@@ -128,7 +129,7 @@ def _same(place: Place) -> Moved:
     return Moved((place,))
 
 
-def _operand(op: "capstone.x86.X86Op") -> "Register | Slot | None":
+def _operand(op: "X86Op") -> "Register | Slot | None":
     """A whole register (of 4 bytes or 8), or a word of the stack."""
     if op.type == x86.X86_OP_REG and op.reg in _REGISTERS:
         number, size = _REGISTERS[op.reg]
@@ -159,7 +160,7 @@ def _register(
     if number != place.number or (insn.mnemonic.startswith("lock")):
         return _exchanged(ops, place) if mnemonic == "xchg" else lost
     if size < 4:
-        return _partial(mnemonic, ops, size, low) or lost
+        return _partial(mnemonic, ops, size, low, place) or lost
     found = _whole(program, insn, mnemonic, ops, place) or lost
     return _cut(found) if size == 4 else found
 
@@ -173,18 +174,26 @@ def _cut(found: Step) -> Step:
     return found
 
 
-def _partial(mnemonic: str, ops: "list[capstone.x86.X86Op]", size: int, low: "int | None") -> "Step | None":
-    """A write of the lowest bytes of a register, where nothing but these matters."""
-    if size not in (1, 2) or low is None or low >> (8 * size):
+def _partial(
+    mnemonic: str, ops: "list[X86Op]", size: int, low: "int | None", place: Register
+) -> "Step | None":
+    """A write of the lowest bytes of a register; others than these stay as they are."""
+    if not size:
+        return None
+    mask = (1 << 8 * size) - 1
+    if len(ops) == 2 and ops[1].type == x86.X86_OP_IMM and mnemonic in ("and", "or", "xor"):
+        number = ops[1].imm & mask
+        return Moved((place,), ((mnemonic, number | ~mask if mnemonic == "and" else number),))
+    if low is None or low & ~mask:
         return None
     if mnemonic.startswith("set"):
         return Constant((0, 1))
     if mnemonic == "mov" and ops[1].type == x86.X86_OP_IMM:
-        return Constant((ops[1].imm & low,))
+        return Constant((ops[1].imm & mask,))
     return None
 
 
-def _exchanged(ops: "list[capstone.x86.X86Op]", place: Register) -> Step:
+def _exchanged(ops: "list[X86Op]", place: Register) -> Step:
     sides = [_operand(op) for op in ops]
     if len(sides) == 2 and all(isinstance(side, Register) for side in sides) and place in sides:
         other = sides[1] if sides[0] == place else sides[0]
@@ -194,7 +203,7 @@ def _exchanged(ops: "list[capstone.x86.X86Op]", place: Register) -> Step:
 
 
 def _whole(
-    program: Program, insn: capstone.CsInsn, mnemonic: str, ops: "list[capstone.x86.X86Op]",
+    program: Program, insn: capstone.CsInsn, mnemonic: str, ops: "list[X86Op]",
     place: Register,
 ) -> "Step | None":  # fmt: skip
     """A write of a whole register, or of its lower half."""
@@ -241,7 +250,7 @@ def _arithmetic(mnemonic: str, number: int, place: Register) -> "Step | None":
 
 
 def _moved(
-    program: Program, insn: capstone.CsInsn, mnemonic: str, source: "capstone.x86.X86Op"
+    program: Program, insn: capstone.CsInsn, mnemonic: str, source: "X86Op"
 ) -> "Step | None":
     if source.type == x86.X86_OP_IMM:
         return Constant((source.imm & _ALL,))
@@ -262,7 +271,7 @@ def _constant_word(program: Program, addr: int, size: int) -> "Step | None":
     return Constant((int.from_bytes(data, "little"),))
 
 
-def _address(insn: capstone.CsInsn, source: "capstone.x86.X86Op") -> "Step | None":
+def _address(insn: capstone.CsInsn, source: "X86Op") -> "Step | None":
     """What `lea` computes from at most one register."""
     memory = source.mem
     if memory.base == x86.X86_REG_RIP:
@@ -314,7 +323,7 @@ def _slot(insn: capstone.CsInsn, mnemonic: str, place: Slot) -> Step:
     return _same(before)
 
 
-def _stack_move(insn: capstone.CsInsn, mnemonic: str, ops: "list[capstone.x86.X86Op]") -> "int | None":
+def _stack_move(insn: capstone.CsInsn, mnemonic: str, ops: "list[X86Op]") -> "int | None":
     """By how much rsp is higher before the instruction than behind it, negated; None: unknown."""
     if mnemonic == "push":
         return -8
@@ -323,13 +332,13 @@ def _stack_move(insn: capstone.CsInsn, mnemonic: str, ops: "list[capstone.x86.X8
     if RSP not in written(insn) or mnemonic == "call":
         return 0
     if mnemonic in ("sub", "add") and ops[1].type == x86.X86_OP_IMM:
-        return -ops[1].imm if mnemonic == "sub" else ops[1].imm
+        return int(-ops[1].imm if mnemonic == "sub" else ops[1].imm)
     if mnemonic == "lea" and _operand(ops[1]) and ops[1].mem.base == x86.X86_REG_RSP:
         return int(ops[1].mem.disp)
     return None
 
 
-def _stored(source: "capstone.x86.X86Op") -> "Step | None":
+def _stored(source: "X86Op") -> "Step | None":
     if source.type == x86.X86_OP_IMM:
         return Constant((source.imm & _ALL,))
     other = _operand(source)

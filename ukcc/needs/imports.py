@@ -5,7 +5,7 @@ import re
 from bisect import bisect_right
 from functools import cached_property
 
-from ukcc.needs.backward import Found, Unknown, Walker
+from ukcc.needs.backward import Found, Unknown, Walker, Wanted
 from ukcc.needs.code import Code, Insn
 
 # ModRM 00 reg 101: an operand at a distance from rip, which is the instruction's last part
@@ -27,7 +27,7 @@ class Imports:
     def passed(self, name: str, register: int) -> Found:
         """What a register holds at all calls of a function; unknown if its address is used."""
         values: set[int] = set()
-        wanted = set()
+        wanted: set[Wanted] = set()
         unknown: list[Unknown] = []
         if name in self._code.program.stored:
             unknown.append(Unknown(0, f"the address of {name} is in data"))

@@ -158,5 +158,3 @@ class Linking:
         if not code.analysis:
             code.analysis.append(Analysis(file.data, Path(file.path)))
         return code.analysis[0].has_text(text)
-
-

@@ -79,7 +79,8 @@ class Analysis:
         wanted: dict[str, list[Argument]] = {}
         for row in TABLE:
             wanted.setdefault(row.call, []).append(row)
-        sites, passed = [], []
+        sites: list[Site] = []
+        passed: list[Passed] = []
         for addr in self._sites():
             if len(sites) == _MOST_SITES:
                 late = Found(unknown=(Unknown(addr, f"more than {_MOST_SITES} system calls"),))

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from ukcc.errors import NotAnImage
@@ -192,7 +193,7 @@ def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[Piece, ...]:
     found.sort(key=lambda piece: piece.addr)
     if len(found) > _MOST_SEGMENTS:
         raise NotAnImage(f"{path}: damaged ELF file: {len(found)} segments")
-    if any(a.end > b.addr for a, b in zip(found, found[1:], strict=False)):
+    if any(a.end > b.addr for a, b in pairwise(found)):
         raise NotAnImage(f"{path}: damaged ELF file: its segments overlap")
     size = sum(len(piece.data) for piece in found if piece.executable)
     if size > LARGEST_CODE:
@@ -231,7 +232,9 @@ class _Image:
         """What .eh_frame describes; by its header's pointer where sections have no names."""
         for section in elf.sections():
             if section.name == ".eh_frame" and section.in_file and section.size < 64 << 20:
-                return frames.function_ranges(elf.bytes_at(section.offset, section.size), section.addr)
+                return frames.function_ranges(
+                    elf.bytes_at(section.offset, section.size), section.addr
+                )
         for phdr in headers.phdrs:
             if phdr.type == _PT_GNU_EH_FRAME:
                 head = self.read(phdr.vaddr, 8)

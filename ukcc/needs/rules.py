@@ -1,4 +1,4 @@
-"""Rules: what a person has looked up of code that cannot be told, and the check that it is that code.
+"""Rules: what a person has looked up of code that cannot be told, and whether it is that code.
 
 The function at hand must be the one of the sysroot's glibc: in libc.so.6, all code of which is the
 same, or in a static program, where its bytes are those of libc.a but for what the linker fills in.

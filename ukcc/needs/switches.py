@@ -5,16 +5,15 @@ indirect jump that is neither through such a table nor to a function's address t
 is makes the function opaque: nothing in it is told.
 """
 
-from collections.abc import Iterator
-
-import capstone
 from capstone import x86
+from capstone.x86 import X86Op
 
 from ukcc.needs.code import Code, Insn, Region
-from ukcc.needs.effects import Register, Moved, Constant, RAX, step, written
+from ukcc.needs.effects import CALLEE_SAVED, Constant, Moved, Register, step, written
 
 _MOST_ENTRIES = 1 << 14
-_MOST_LOOKED_AT = 4000  # instructions, on the way to what sets a register
+# Instructions on the way to what sets a register: for one jump, and for all of a file.
+_MOST_LOOKED_AT, _MOST_IN_ALL = 60_000, 2_000_000
 _RIP = x86.X86_REG_RIP
 
 
@@ -24,6 +23,7 @@ class Switches:
     def __init__(self, code: Code) -> None:
         self._code = code
         self._done: set[int] = set()
+        self._looked_at = 0
 
     def resolve(self, region: Region) -> None:
         """Adds the edges of a region's jump tables, and of those that may lead into it."""
@@ -34,10 +34,12 @@ class Switches:
             return
         jumps = [insn for insn in region.insns if _is_indirect(insn)]
         for insn in jumps:
-            if not self._resolve(region, insn):
+            if not self._resolve(insn):
                 region.opaque = f"the jump at {insn.addr:#x} may go anywhere"
         # the cold part of a function is reached by jumps of the other part
-        parents = {insn.addr for insn in self._code.callers(region.start) if insn.mnemonic != "call"}
+        parents = {
+            insn.addr for insn in self._code.callers(region.start) if insn.mnemonic != "call"
+        }
         for addr in parents:
             parent = self._code.region_at(addr)
             if parent is not None:
@@ -45,26 +47,28 @@ class Switches:
         if jumps:
             self._code.forget_edges()
 
-    def _resolve(self, region: Region, jump: Insn) -> bool:
+    def _resolve(self, jump: Insn) -> bool:
         """Whether it is known where an indirect jump goes."""
         (target,) = self._code.detail(jump).operands
         if target.type == x86.X86_OP_MEM:
             if target.mem.index:
-                return self._absolute(region, jump, jump, target)
+                return self._absolute(jump, jump, target)
             return True  # a function's pointer, or the loader's
         number = _number(target.reg)
         if number is None:
             return False
-        return all(self._by_register(region, jump, setter) for setter in self._setters(jump, number))
+        return all(
+            self._by_register(region, jump, setter) for setter in self._setters(jump, number)
+        )
 
-    def _by_register(self, region: Region, jump: Insn, setter: "Insn | None") -> bool:
+    def _by_register(self, jump: Insn, setter: "Insn | None") -> bool:
         """Whether what sets the jump's register is a table's word, or a pointer as it was found."""
         if setter is None or setter.mnemonic in ("call", "pop", "xor", "ror", "rol"):
             return True  # passed or returned, or a pointer that glibc had mangled
         operands = self._code.detail(setter).operands
         if setter.mnemonic == "mov" and operands[1].type == x86.X86_OP_MEM:
             if operands[1].mem.index:
-                return self._absolute(region, jump, setter, operands[1])
+                return self._absolute(jump, setter, operands[1])
             return True
         if setter.mnemonic == "lea" and operands[1].mem.base == _RIP:
             return True  # a function's address; of a label, `Code.taken` knows
@@ -72,21 +76,20 @@ class Switches:
             left, right = _number(operands[0].reg), _number(operands[1].reg)
             if left is None or right is None:
                 return False
-            return self._relative(region, jump, setter, left, right) or self._relative(
-                region, jump, setter, right, left
+            return self._relative(jump, setter, left, right) or self._relative(
+                jump, setter, right, left
             )
         return setter.mnemonic.startswith("cmov")
 
-    def _absolute(
-        self, region: Region, jump: Insn, at: Insn, memory: "capstone.x86.X86Op"
-    ) -> bool:
+    def _absolute(self, jump: Insn, at: Insn, memory: "X86Op") -> bool:
         """An array of addresses."""
         if memory.mem.scale != 8:
             return False
         base = _number(memory.mem.base) if memory.mem.base else None
         bases = {0} if not memory.mem.base else self._constants(at, base)
-        for start in bases or ():
-            for place in range(start + memory.mem.disp, start + memory.mem.disp + 8 * _MOST_ENTRIES, 8):
+        for start in bases:
+            first = start + memory.mem.disp
+            for place in range(first, first + 8 * _MOST_ENTRIES, 8):
                 target = self._address_at(place)
                 if target is None:
                     break
@@ -102,7 +105,7 @@ class Switches:
         # of a program that is moved, the loader writes it
         return self._code.program.loaded.get(place)
 
-    def _relative(self, region: Region, jump: Insn, add: Insn, offset: int, base: int) -> bool:
+    def _relative(self, jump: Insn, add: Insn, offset: int, base: int) -> bool:
         """An array of 32-bit distances from a base, of which register `offset` holds one."""
         bases = self._constants(add, base)
         tables: set[int] = set()
@@ -135,7 +138,7 @@ class Switches:
             self._code.table_edges.setdefault(target, set()).add(jump.addr)
 
     def _constants(self, at: Insn, number: "int | None") -> set[int]:
-        """The addresses that a register may hold before an instruction; empty if not all are told."""
+        """The addresses that a register may hold before an instruction; {} if not all are told."""
         found: set[int] = set()
         if number is None:
             return found
@@ -156,7 +159,9 @@ class Switches:
         What nothing shows the way to is reached by the jump in question, or by unwinding, and adds
         nothing: on the way to that jump the register was set before.
         """
-        left, seen, found = [(at.addr, number)], set(), []
+        left = [(at.addr, number)]
+        seen: set[tuple[int, int]] = set()
+        found: list[Insn | None] = []
         while left:
             addr, wanted = left.pop()
             before = self._code.before(addr)
@@ -166,7 +171,8 @@ class Switches:
                 if (source, wanted) in seen:
                     continue
                 seen.add((source, wanted))
-                if len(seen) > _MOST_LOOKED_AT:
+                self._looked_at += 1
+                if len(seen) > _MOST_LOOKED_AT or self._looked_at > _MOST_IN_ALL:
                     return [None]
                 region = self._code.region_at(source)
                 insn = region.insn(source) if region else None
@@ -175,24 +181,22 @@ class Switches:
                     if insn.target == addr:
                         found.append(None)
                         continue
-                    if wanted not in (3, 4, 5, 12, 13, 14, 15):
+                    if wanted in CALLEE_SAVED:
+                        left.append((source, wanted))
+                    else:
                         found.append(insn)
-                        continue
-                    left.append((source, wanted))
                     continue
                 detail = self._code.detail(insn)
                 if wanted not in written(detail):
                     left.append((source, wanted))
                     continue
                 effect = step(self._code.program, detail, insn.mnemonic, Register(wanted), None)
-                if (
-                    isinstance(effect, Moved)
-                    and not effect.changes
-                    and all(isinstance(place, Register) for place in effect.places)
-                ):
-                    left += [(source, place.number) for place in effect.places]
-                    continue
-                found.append(insn)
+                copied = effect.places if isinstance(effect, Moved) and not effect.changes else ()
+                registers = [place.number for place in copied if isinstance(place, Register)]
+                if copied and len(registers) == len(copied):
+                    left += [(source, register) for register in registers]
+                else:
+                    found.append(insn)
         return found
 
 
@@ -201,9 +205,9 @@ def _is_indirect(insn: Insn) -> bool:
 
 
 _NUMBERS = {
-    getattr(x86, f"X86_REG_{name.upper()}"): number
+    getattr(x86, f"X86_REG_{name}"): number
     for number, name in enumerate(
-        "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
+        ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{n}" for n in range(8, 16)))
     )
 }
 
