@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ukcc.needs.code import Code, Insn, Region
+from ukcc.needs.code import Code
 from ukcc.needs.effects import (
     CALLEE_SAVED,
     RAX,
@@ -19,6 +19,7 @@ from ukcc.needs.effects import (
     applied,
     step,
 )
+from ukcc.needs.regions import Insn, Region
 from ukcc.needs.switches import Switches
 
 # Of one walk: places looked at, values found, changes of one value, calls between functions.

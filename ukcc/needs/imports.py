@@ -2,11 +2,11 @@
 fills."""
 
 import re
-from bisect import bisect_right
 from functools import cached_property
 
 from ukcc.needs.backward import Found, Unknown, Walker, Wanted
-from ukcc.needs.code import Code, Insn
+from ukcc.needs.code import Code
+from ukcc.needs.regions import Insn
 
 # ModRM 00 reg 101: an operand at a distance from rip, which is the instruction's last part
 _OPERANDS = re.compile(rb"(?=[\x05\x0d\x15\x1d\x25\x2d\x35\x3d])")
@@ -45,10 +45,10 @@ class Imports:
         return Found(frozenset(values), frozenset(wanted), tuple(dict.fromkeys(unknown)))
 
     def _passed_at(self, place: int, name: str, register: int) -> Found:
-        insn = self._holding(place)
-        if insn is None:
+        insn, is_told = self._holding(place)
+        if not is_told:
             return Found(unknown=(Unknown(place, f"code that cannot be followed uses {name}"),))
-        if insn.addr + insn.size != place + 5 or "rip" not in insn.operands:
+        if insn is None or insn.end != place + 5 or "rip" not in insn.operands:
             return Found()  # other bytes that look like it
         if insn.mnemonic in _ONLY_LOOK:
             return Found()
@@ -56,13 +56,12 @@ class Imports:
             return Found(unknown=(Unknown(insn.addr, f"the address of {name} is used"),))
         return self._walker.register(insn.addr, register)
 
-    def _holding(self, place: int) -> "Insn | None":
-        """The instruction that has the byte at an address in it; None in what is not followed."""
+    def _holding(self, place: int) -> "tuple[Insn | None, bool]":
+        """The instruction that has the byte at an address, and whether that can be told."""
         region = self._code.region_at(place)
         if region is None or region.opaque:
-            return None
-        index = bisect_right(region.insns, place, key=lambda insn: insn.addr) - 1
-        return region.insns[index] if index >= 0 else None
+            return None, False
+        return region.holding(place), True
 
     @cached_property
     def _uses(self) -> dict[int, list[int]]:

@@ -146,9 +146,11 @@ class Analysis:
                 addr = piece.addr + (start if is_gate else at)
                 region = self._code.region_at(addr)
                 assert region is not None
-                if region.insn(addr) is not None or (
-                    region.opaque and looks_like_a_call(piece.data, at, piece.addr + at)
-                ):
+                if region.opaque:
+                    is_site = looks_like_a_call(piece.data, at, piece.addr + at)
+                else:
+                    is_site = region.insn(addr) is not None
+                if is_site:
                     yield addr
                 at = piece.data.find(_SYSCALL, at + 1)
 

@@ -1,20 +1,36 @@
 """Jump tables: where the indirect jumps of a function go.
 
-A compiler's jump table is an array of addresses, or of distances from the table's own address. An
-indirect jump that is neither through such a table nor to a function's address that was loaded as it
-is makes the function opaque: nothing in it is told.
+A compiler's jump table is an array of addresses, or of distances from an address, most often the
+table's own. An indirect jump that is neither through such a table nor to a function's address that
+was loaded as it is makes the function opaque: nothing in it is told.
 """
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from capstone import x86
 from capstone.x86 import X86Op
 
-from ukcc.needs.code import Code, Insn, Region
+from ukcc.needs.code import Code
 from ukcc.needs.effects import CALLEE_SAVED, Constant, Moved, Register, step, written
+from ukcc.needs.regions import Insn, Region
 
 _MOST_ENTRIES = 1 << 14
+# Tables found by one round may show the way to others' addresses.
+_MOST_ROUNDS = 4
 # Instructions on the way to what sets a register: for one jump, and for all of a file.
 _MOST_LOOKED_AT, _MOST_IN_ALL = 60_000, 2_000_000
 _RIP = x86.X86_REG_RIP
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table that begins at `start`, for the jump at `jump`: of 32-bit distances from `origin`, or
+    (None) of addresses."""
+
+    jump: int
+    start: int
+    origin: "int | None"
 
 
 class Switches:
@@ -32,110 +48,126 @@ class Switches:
         self._done.add(region.start)
         if region.opaque:
             return
-        jumps = [insn for insn in region.insns if _is_indirect(insn)]
-        for insn in jumps:
-            if not self._resolve(insn):
-                region.opaque = f"the jump at {insn.addr:#x} may go anywhere"
+        self._resolve_own(region, [insn for insn in region.insns if _is_indirect(insn)])
         # the cold part of a function is reached by jumps of the other part
-        parents = {
-            insn.addr for insn in self._code.callers(region.start) if insn.mnemonic != "call"
-        }
-        for addr in parents:
-            parent = self._code.region_at(addr)
-            if parent is not None:
+        for insn in self._code.callers(region.start):
+            parent = self._code.region_at(insn.addr)
+            if insn.mnemonic != "call" and parent is not None:
                 self.resolve(parent)
-        if jumps:
-            self._code.forget_edges()
 
-    def _resolve(self, jump: Insn) -> bool:
-        """Whether it is known where an indirect jump goes."""
+    def _resolve_own(self, region: Region, jumps: "list[Insn]") -> None:
+        """In rounds: a table ends where the next one begins, which may have to be found first."""
+        known: set[_Table] = set()
+        for _ in range(_MOST_ROUNDS if jumps else 0):
+            found: set[_Table] = set()
+            for jump in jumps:
+                tables = self._tables(jump)
+                if tables is None:
+                    region.opaque = f"the jump at {jump.addr:#x} may go anywhere"
+                    return
+                found |= tables
+            if found <= known:
+                return
+            known |= found
+            self._install(jumps, known)
+        if jumps:
+            region.opaque = f"the jump at {jumps[0].addr:#x} has too many tables"
+
+    def _install(self, jumps: "list[Insn]", tables: "set[_Table]") -> None:
+        """Makes these the tables of these jumps."""
+        edges = self._code.table_edges
+        sources = {jump.addr for jump in jumps}
+        for target in [target for target, jumps_there in edges.items() if jumps_there & sources]:
+            edges[target] -= sources
+        starts = {table.start for table in tables}
+        for table in tables:
+            for target in self._targets(table, starts):
+                edges.setdefault(target, set()).add(table.jump)
+        self._code.forget_edges()
+
+    def _targets(self, table: _Table, starts: "set[int]") -> Iterable[int]:
+        """Where a table's entries lead; it ends where an entry is none, or another table begins."""
+        size = 8 if table.origin is None else 4
+        for place in range(table.start, table.start + size * _MOST_ENTRIES, size):
+            if place != table.start and place in starts:
+                return
+            word = self._code.program.read(place, size)
+            if table.origin is None:
+                target = self._code.program.loaded.get(place, int.from_bytes(word, "little"))
+            else:
+                target = table.origin + int.from_bytes(word, "little", signed=True)
+            if len(word) < size or not self._code.program.is_code(target):
+                return
+            if table.origin is None:
+                self._code.table_places.add(place)
+            yield target
+
+    # -- what a jump goes by
+
+    def _tables(self, jump: Insn) -> "set[_Table] | None":
+        """The tables of an indirect jump; none if it is to a pointer; None if it is not known."""
         (target,) = self._code.detail(jump).operands
         if target.type == x86.X86_OP_MEM:
-            if target.mem.index:
-                return self._absolute(jump, jump, target)
-            return True  # a function's pointer, or the loader's
+            return self._absolute(jump, jump, target) if target.mem.index else set()
         number = _number(target.reg)
         if number is None:
-            return False
-        return all(
-            self._by_register(region, jump, setter) for setter in self._setters(jump, number)
-        )
+            return None
+        found: set[_Table] = set()
+        for setter in self._setters(jump, number):
+            tables = self._by_register(jump, setter)
+            if tables is None:
+                return None
+            found |= tables
+        return found
 
-    def _by_register(self, jump: Insn, setter: "Insn | None") -> bool:
-        """Whether what sets the jump's register is a table's word, or a pointer as it was found."""
+    def _by_register(self, jump: Insn, setter: "Insn | None") -> "set[_Table] | None":
+        """By what sets the jump's register: a table's word, or a pointer as it was found."""
         if setter is None or setter.mnemonic in ("call", "pop", "xor", "ror", "rol"):
-            return True  # passed or returned, or a pointer that glibc had mangled
+            return set()  # passed or returned, or a pointer that glibc had mangled
         operands = self._code.detail(setter).operands
+        if setter.mnemonic in ("mov", "movabs") and operands[1].type == x86.X86_OP_IMM:
+            return set()  # a function's address; of a label, `Code.taken` knows
         if setter.mnemonic == "mov" and operands[1].type == x86.X86_OP_MEM:
-            if operands[1].mem.index:
-                return self._absolute(jump, setter, operands[1])
-            return True
+            return self._absolute(jump, setter, operands[1]) if operands[1].mem.index else set()
         if setter.mnemonic == "lea" and operands[1].mem.base == _RIP:
-            return True  # a function's address; of a label, `Code.taken` knows
+            return set()  # a function's address
         if setter.mnemonic == "add" and operands[1].type == x86.X86_OP_REG:
             left, right = _number(operands[0].reg), _number(operands[1].reg)
             if left is None or right is None:
-                return False
+                return None
             return self._relative(jump, setter, left, right) or self._relative(
                 jump, setter, right, left
             )
-        return setter.mnemonic.startswith("cmov")
+        return set() if setter.mnemonic.startswith("cmov") else None
 
-    def _absolute(self, jump: Insn, at: Insn, memory: "X86Op") -> bool:
+    def _absolute(self, jump: Insn, at: Insn, memory: X86Op) -> "set[_Table] | None":
         """An array of addresses."""
         if memory.mem.scale != 8:
-            return False
-        base = _number(memory.mem.base) if memory.mem.base else None
-        bases = {0} if not memory.mem.base else self._constants(at, base)
-        for start in bases:
-            first = start + memory.mem.disp
-            for place in range(first, first + 8 * _MOST_ENTRIES, 8):
-                target = self._address_at(place)
-                if target is None:
-                    break
-                self._code.table_places.add(place)
-                self._code.table_edges.setdefault(target, set()).add(jump.addr)
-        return bool(bases)
+            return None
+        bases = {0}
+        if memory.mem.base:
+            bases = self._constants(at, _number(memory.mem.base))
+        return {_Table(jump.addr, base + memory.mem.disp, None) for base in bases} or None
 
-    def _address_at(self, place: int) -> "int | None":
-        word = self._code.program.read(place, 8)
-        target = int.from_bytes(word, "little")
-        if len(word) == 8 and self._code.program.is_code(target):
-            return target
-        # of a program that is moved, the loader writes it
-        return self._code.program.loaded.get(place)
-
-    def _relative(self, jump: Insn, add: Insn, offset: int, base: int) -> bool:
+    def _relative(self, jump: Insn, add: Insn, offset: int, base: int) -> "set[_Table] | None":
         """An array of 32-bit distances from a base, of which register `offset` holds one."""
         bases = self._constants(add, base)
-        tables: set[int] = set()
+        starts: set[int] = set()
         for setter in self._setters(add, offset):
             if setter is None or setter.mnemonic not in ("movsxd", "mov"):
-                return False
+                return None
             memory = self._code.detail(setter).operands[1]
             if memory.type != x86.X86_OP_MEM or memory.size != 4 or memory.mem.scale != 4:
-                return False
-            starts = self._constants(setter, _number(memory.mem.base))
-            if not starts:
-                return False
-            tables |= {start + memory.mem.disp for start in starts}
-        if not bases or not tables:
-            return False
-        for start in tables:
-            base_here = start if start in bases else None
-            for origin in (base_here,) if base_here is not None else bases:
-                self._add_relative(jump, start, origin, tables)
-        return True
-
-    def _add_relative(self, jump: Insn, start: int, origin: int, tables: set[int]) -> None:
-        for place in range(start, start + 4 * _MOST_ENTRIES, 4):
-            word = self._code.program.read(place, 4)
-            target = origin + int.from_bytes(word, "little", signed=True)
-            if len(word) < 4 or not self._code.program.is_code(target):
-                return
-            if place != start and place in tables:
-                return
-            self._code.table_edges.setdefault(target, set()).add(jump.addr)
+                return None
+            found = self._constants(setter, _number(memory.mem.base))
+            if not found:
+                return None
+            starts |= {start + memory.mem.disp for start in found}
+        return {
+            _Table(jump.addr, start, origin)
+            for start in starts
+            for origin in ({start} if start in bases else bases)
+        } or None
 
     def _constants(self, at: Insn, number: "int | None") -> set[int]:
         """The addresses that a register may hold before an instruction; {} if not all are told."""
@@ -173,31 +205,32 @@ class Switches:
                 seen.add((source, wanted))
                 self._looked_at += 1
                 if len(seen) > _MOST_LOOKED_AT or self._looked_at > _MOST_IN_ALL:
-                    return [None]
-                region = self._code.region_at(source)
-                insn = region.insn(source) if region else None
-                assert insn is not None
-                if insn.mnemonic == "call":
-                    if insn.target == addr:
-                        found.append(None)
-                        continue
-                    if wanted in CALLEE_SAVED:
-                        left.append((source, wanted))
-                    else:
-                        found.append(insn)
-                    continue
-                detail = self._code.detail(insn)
-                if wanted not in written(detail):
-                    left.append((source, wanted))
-                    continue
-                effect = step(self._code.program, detail, insn.mnemonic, Register(wanted), None)
-                copied = effect.places if isinstance(effect, Moved) and not effect.changes else ()
-                registers = [place.number for place in copied if isinstance(place, Register)]
-                if copied and len(registers) == len(copied):
-                    left += [(source, register) for register in registers]
-                else:
-                    found.append(insn)
+                    return [at]  # which sets no register: not known
+                onward, setter = self._set_by(source, addr, wanted)
+                left += onward
+                found += setter
         return found
+
+    def _set_by(
+        self, source: int, addr: int, wanted: int
+    ) -> "tuple[list[tuple[int, int]], list[Insn | None]]":
+        """Where to look on behind an instruction, and what was found there."""
+        region = self._code.region_at(source)
+        insn = region.insn(source) if region else None
+        assert insn is not None
+        if insn.mnemonic == "call":
+            if insn.target == addr:
+                return [], [None]
+            return ([(source, wanted)], []) if wanted in CALLEE_SAVED else ([], [insn])
+        detail = self._code.detail(insn)
+        if wanted not in written(detail):
+            return [(source, wanted)], []
+        effect = step(self._code.program, detail, insn.mnemonic, Register(wanted), None)
+        copied = effect.places if isinstance(effect, Moved) and not effect.changes else ()
+        registers = [place.number for place in copied if isinstance(place, Register)]
+        if copied and len(registers) == len(copied):
+            return [(source, register) for register in registers], []
+        return [], [insn]
 
 
 def _is_indirect(insn: Insn) -> bool:
