@@ -45,7 +45,8 @@ def _summary(needs: Needs) -> Iterator[str]:
         yield from _row("no such calls", needs.absent)
     for member in needs.members:
         lost = f", {member.unknown} unknown" if member.unknown else ""
-        yield f"  {member.object}: {member.calls} calls at {member.sites} sites{lost}"
+        left = f" ({member.left_out} more that nothing leads to)" if member.left_out else ""
+        yield f"  {member.object}: {member.calls} calls at {member.sites} sites{lost}{left}"
     for group, values in needs.arguments.items():
         if values.names or values.any:
             yield from _row(group.replace("_", " "), _values(values))

@@ -72,9 +72,9 @@ class _State:
 class Walker:
     """Walks over the code of one program."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, switches: Switches) -> None:
         self._code = code
-        self._switches = Switches(code)
+        self._switches = switches
         self._states = 0
 
     def register(self, addr: int, number: int) -> Found:

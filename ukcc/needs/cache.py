@@ -14,6 +14,7 @@ from typing import Any
 from ukcc import paths
 from ukcc.needs.backward import Found, Unknown, Wanted
 from ukcc.needs.member import Findings, Passed, Site
+from ukcc.needs.reach import Graph
 
 _KEPT = 256
 
@@ -116,23 +117,51 @@ def _read_found(table: Any) -> Found:
 
 def _write_findings(findings: Findings) -> dict[str, Any]:
     return {
-        "sites": [[s.addr, s.function, _write_found(s.number), s.rule] for s in findings.sites],
+        "sites": [
+            [s.addr, s.region, s.function, _write_found(s.number), s.rule] for s in findings.sites
+        ],
         "passed": [
-            [p.addr, p.function, p.number, p.position, _write_found(p.value), list(p.texts)]
+            [
+                p.addr,
+                p.region,
+                p.function,
+                p.number,
+                p.position,
+                _write_found(p.value),
+                list(p.texts),
+            ]
             for p in findings.passed
         ],
         "imports": sorted(findings.imports),
         "paths": sorted(findings.paths),
+        "graph": findings.graph and _write_graph(findings.graph),
     }
 
 
 def _read_findings(table: Any) -> Findings:
     return Findings(
-        tuple(Site(addr, name, _read_found(n), rule) for addr, name, n, rule in table["sites"]),
         tuple(
-            Passed(addr, name, number, position, _read_found(value), tuple(texts))
-            for addr, name, number, position, value, texts in table["passed"]
+            Site(addr, region, name, _read_found(number), rule)
+            for addr, region, name, number, rule in table["sites"]
+        ),
+        tuple(
+            Passed(addr, region, name, number, position, _read_found(value), tuple(texts))
+            for addr, region, name, number, position, value, texts in table["passed"]
         ),
         frozenset(table["imports"]),
         frozenset(table["paths"]),
+        table["graph"] and _read_graph(table["graph"]),
+    )
+
+
+def _write_graph(graph: Graph) -> list[Any]:
+    return [list(graph.edges.items()), graph.always, list(graph.names.items())]
+
+
+def _read_graph(table: Any) -> Graph:
+    edges, always, names = table
+    return Graph(
+        {int(start): tuple(targets) for start, targets in edges},
+        tuple(always),
+        {str(name): tuple(starts) for name, starts in names},
     )

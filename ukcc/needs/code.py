@@ -11,7 +11,7 @@ import capstone
 
 from ukcc.needs.program import Program
 from ukcc.needs.references import References
-from ukcc.needs.regions import Insn, Region, Regions
+from ukcc.needs.regions import Insn, Region, Regions, named_by_lea
 from ukcc.needs.returns import Returns
 
 _PADDING = frozenset(("nop", "int3", "fnop", "data16"))
@@ -87,6 +87,20 @@ class Code:
         """The direct calls and jumps to an address, from wherever code can be followed."""
         return [insn for _, insn in self._branches_to(addr) if insn is not None]
 
+    def used_by(self, region: Region) -> set[int]:
+        """The addresses of code in other regions that a region's instructions name."""
+        if region.opaque:
+            return self._references.used_between(region.start, region.end)
+        found = {insn.target for insn in region.insns if insn.target is not None}
+        for insn in region.insns:
+            if insn.mnemonic == "lea":
+                found.update(named_by_lea(insn))
+        last = region.insns[-1] if region.insns else None
+        if last is not None and not last.ends_flow:
+            found.add(last.end)
+        inside = range(region.start, region.end)
+        return {addr for addr in found if addr not in inside and self.program.is_code(addr)}
+
     def taken(self, addr: int) -> str:
         """By what an address may be reached indirectly; empty if its address is used nowhere."""
         places = self.program.pointers.get(addr, ())
@@ -98,6 +112,8 @@ class Code:
                 return "its address is used"
         if addr in self._references.immediates:
             return "its address is used"
+        if addr in self.program.hooks:
+            return "the loader calls it"
         return "the program begins there" if addr == self.program.entry else ""
 
     def _find_before(self, addr: int) -> Before:
@@ -175,9 +191,9 @@ class Code:
         if bounds is None:
             return
         # a jump over a `lock` prefix names the byte behind it
+        near = self._references.short_branches(bounds[0], bounds[1])
         for target in (addr, addr + 1):
-            near = self._references.short_branches(target, bounds[0], bounds[1])
-            for source in (*self._references.branches.get(target, ()), *near):
+            for source in (*self._references.branches.get(target, ()), *near.get(target, ())):
                 region = self.region_at(source)
                 if region is None or region.opaque:
                     if target == addr:

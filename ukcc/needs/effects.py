@@ -184,12 +184,10 @@ def _partial(
     if len(ops) == 2 and ops[1].type == x86.X86_OP_IMM and mnemonic in ("and", "or", "xor"):
         number = ops[1].imm & mask
         return Moved((place,), ((mnemonic, number | ~mask if mnemonic == "and" else number),))
-    if low is None or low & ~mask:
-        return None
-    if mnemonic.startswith("set"):
-        return Constant((0, 1))
     if mnemonic == "mov" and ops[1].type == x86.X86_OP_IMM:
-        return Constant((ops[1].imm & mask,))
+        return Moved((place,), (("and", ~mask), ("or", ops[1].imm & mask)))
+    if mnemonic.startswith("set") and low is not None and not low & ~mask:
+        return Constant((0, 1))
     return None
 
 

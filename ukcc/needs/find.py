@@ -58,6 +58,7 @@ class _Union:
         self.absent: dict[int, list[Place]] = {}
         self.unknown: list[Unknown] = []
         self.members: list[Member] = []
+        self._reached: dict[str, frozenset[int]] = {}
         for code in self.codes:
             self._add(code)
 
@@ -68,7 +69,8 @@ class _Union:
                 self.unknown.append(Unknown(path, "", 0, code.lost))
             return
         lost, calls = len(self.unknown), set()
-        for site in code.findings.sites:
+        sites = [site for site in code.findings.sites if self._counts(code, site.region)]
+        for site in sites:
             resolved = self._linking.resolve(code, site.number)
             origin = f"rule {site.rule}" if site.rule else "code"
             for number in {value & 0xFFFFFFFF for value in resolved.values}:
@@ -83,7 +85,19 @@ class _Union:
                 why = _why(path, resolved)
                 self.unknown.append(Unknown(path, site.function, site.addr, why))
         lost = len(self.unknown) - lost
-        self.members.append(Member(path, len(code.findings.sites), lost, len(calls)))
+        left_out = len(code.findings.sites) - len(sites)
+        self.members.append(Member(path, len(sites), left_out, lost, len(calls)))
+
+    def _counts(self, code: Code, region: int) -> bool:
+        """Whether something leads to a function: of all but the sysroot's libc.so.6, supposed."""
+        assert code.findings is not None
+        if code.findings.graph is None:
+            return True
+        if code.file.path not in self._reached:
+            graph = code.findings.graph
+            names = self._linking.asked_for(graph.names.keys())
+            self._reached[code.file.path] = graph.reached(names)
+        return region in self._reached[code.file.path]
 
     def arguments(self) -> dict[str, Values]:
         """What the arguments can be, by group."""
@@ -118,7 +132,7 @@ class _Union:
         for code in self.codes:
             for passed in code.findings.passed if code.findings else ():
                 row = rows.get((self._names.get(passed.number, ""), passed.position))
-                if row is not None:
+                if row is not None and self._counts(code, passed.region):
                     yield code, passed, row
 
 

@@ -1,7 +1,8 @@
 """What the files of an image pass to each other's functions."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from ukcc.needs.rules import Rulebook
 # A function that passes its argument on to another file's, and so on.
 _DEEPEST = 6
 _LOOKUPS = ("dlsym", "dlvsym")
+_LOADERS = ("ld-linux", "ld-musl")
+_WORDS = re.compile(rb"[A-Za-z0-9_]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -121,40 +124,50 @@ class Linking:
 
     def _passed_by(self, code: Code, name: str, register: int) -> Found:
         def make() -> Found:
-            if not code.analysis:
-                code.analysis.append(Analysis(code.file.data, Path(code.file.path)))
-            return code.analysis[0].passed_to(name, register)
+            return self._analysis(code).passed_to(name, register)
 
         return self._cache.passed(code.digest, name, register, make)
 
+    def asked_for(self, names: Collection[str]) -> frozenset[str]:
+        """Those of a library's functions that any file may ask for: as an import, or, where files
+        ask for functions by a text, as a text. The dynamic loader always does."""
+        found: set[str] = set()
+        for code in self.codes:
+            if code.findings is not None:
+                found |= code.findings.imports & set(names)
+                if self._asks_for_texts or Path(code.file.path).name.startswith(_LOADERS):
+                    found |= self._analysis(code).names_in_texts(names)
+        for file in self._files if self._asks_for_texts else ():
+            if not (file.is_elf and file.runs_here):
+                words = {word.decode("ascii") for word in _WORDS.findall(file.data)}
+                found |= words & set(names)
+        return frozenset(found)
+
     def _looked_up(self, name: str) -> Iterable[Reason]:
         """The files that have a function's name as a text, where any asks for functions by name."""
-        if not self._asks_for_names:
+        if not self._asks_for_texts:
             return
-        text = name.encode()
         for file in self._files:
             if file.is_elf and file.runs_here:
-                has_it = self._has_text(file, text)
+                code = next(code for code in self.codes if code.file is file)
+                has_it = code.findings is not None and bool(
+                    self._analysis(code).names_in_texts((name,))
+                )
             else:
-                has_it = text in file.data
+                has_it = name.encode() in file.data
             if has_it:
                 yield Reason(file.path, 0, f"it has the name {name}, which dlsym may look up")
 
+    def _analysis(self, code: Code) -> Analysis:
+        if not code.analysis:
+            code.analysis.append(Analysis(code.file.data, Path(code.file.path)))
+        return code.analysis[0]
+
     @cached_property
-    def _asks_for_names(self) -> bool:
+    def _asks_for_texts(self) -> bool:
         return any(
             name in code.findings.imports
             for code in self.codes
             if code.findings is not None
             for name in _LOOKUPS
         )
-
-    def _has_text(self, file: File, text: bytes) -> bool:
-        """Whether a name is in a file's memory beside the tables of the loader."""
-        at = file.data.find(b"\0" + text + b"\0")
-        if at < 0:
-            return False
-        code = next(code for code in self.codes if code.file is file)
-        if not code.analysis:
-            code.analysis.append(Analysis(file.data, Path(file.path)))
-        return code.analysis[0].has_text(text)

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,17 @@ from ukcc.needs.code import Code
 from ukcc.needs.effects import RAX
 from ukcc.needs.imports import Imports
 from ukcc.needs.program import Program, Symbol, load
+from ukcc.needs.reach import Graph, graph_of
 from ukcc.needs.rules import Rulebook
+from ukcc.needs.switches import Switches
 from ukcc.needs.texts import paths_in
 
 _SYSCALL = b"\x0f\x05"
 # toolchain-shims/prelude.s: what is before the literal `syscall` of a redirected site
 _GATE = re.compile(rb"\x4c\x8b\x1d....\x48\x8d\x0d\x05\x00\x00\x00\x41\xff\xe3\x0f\x05", re.DOTALL)
 _GATE_SIZE = 17
+# names of functions, at the end of texts: linkers let a text be the end of another one
+_WORDS = re.compile(rb"([A-Za-z0-9_]{1,64})\x00")
 
 # Honest files have less: libc.so.6 526 sites. A call's argument is looked at, at so many sites.
 _MOST_SITES = 20_000
@@ -30,10 +34,12 @@ _LONGEST_TEXT = 64
 class Site:
     """A system call at `addr`, its first byte: the numbers it can have (`number.values`, 32 bits).
 
-    rule: the name of the rule that told them, or empty.
+    region: the first address of its function, `function` the name. rule: the name of the rule that
+    told the numbers, or empty.
     """
 
     addr: int
+    region: int
     function: str
     number: Found
     rule: str = ""
@@ -44,6 +50,7 @@ class Passed:
     """An argument of the call `number` at a site; texts: what the values are the addresses of."""
 
     addr: int
+    region: int
     function: str
     number: int
     position: int
@@ -55,13 +62,15 @@ class Passed:
 class Findings:
     """What one file's code does by itself; `wanted` in it is what other files decide.
 
-    imports: names of others' functions that it uses; paths: see texts.py.
+    imports: names of others' functions that it uses; paths: see texts.py. graph: of the sysroot's
+    libc.so.6, whose functions count only where something leads to them.
     """
 
     sites: tuple[Site, ...]
     passed: tuple[Passed, ...]
     imports: frozenset[str]
     paths: frozenset[str]
+    graph: "Graph | None" = None
 
 
 class Analysis:
@@ -70,7 +79,8 @@ class Analysis:
     def __init__(self, data: bytes, path: Path) -> None:
         self.program = load(data, path)
         self._code = Code(self.program)
-        self._walker = Walker(self._code)
+        self._switches = Switches(self._code)
+        self._walker = Walker(self._code, self._switches)
         self._imports = Imports(self._code, self._walker)
 
     def findings(self, names: Mapping[int, str], rules: Rulebook) -> Findings:
@@ -84,7 +94,7 @@ class Analysis:
         for addr in self._sites():
             if len(sites) == _MOST_SITES:
                 late = Found(unknown=(Unknown(addr, f"more than {_MOST_SITES} system calls"),))
-                sites.append(Site(addr, "", late))
+                sites.append(Site(addr, 0, "", late))
                 break
             site = self._site(addr, naming.of(addr), rules)
             sites.append(site)
@@ -92,30 +102,34 @@ class Analysis:
                 for row in wanted.get(names.get(number, ""), ()) if not site.rule else ():
                     passed.append(self._passed(site, number, row))
         paths = paths_in(b"\0".join(piece.data for piece in self.program.pieces))
-        return Findings(tuple(sites), tuple(passed), self._imports.names(), paths)
+        graph = graph_of(self._code, self._switches) if rules.is_libc(self.program) else None
+        return Findings(tuple(sites), tuple(passed), self._imports.names(), paths, graph)
 
     def passed_to(self, name: str, register: int) -> Found:
         """What a register holds where the file calls a function of another."""
         return self._imports.passed(name, register)
 
-    def has_text(self, text: bytes) -> bool:
-        """Whether a text of its own is in memory, beside the loader's names."""
+    def names_in_texts(self, names: "Collection[str]") -> frozenset[str]:
+        """Those of some names that are a text, or the end of one, beside the loader's own names."""
         start, end = self.program.names
+        found: set[str] = set()
         for piece in self.program.pieces:
-            at = piece.data.find(b"\0" + text + b"\0")
-            while at >= 0:
-                if not start <= piece.addr + at < end:
-                    return True
-                at = piece.data.find(b"\0" + text + b"\0", at + 1)
-        return False
+            for match in _WORDS.finditer(piece.data):
+                if start <= piece.addr + match.start() < end:
+                    continue
+                word = match[1].decode("ascii")
+                found.update(word[at:] for at in range(len(word)) if word[at:] in names)
+        return frozenset(found)
 
     def _site(self, addr: int, function: str, rules: Rulebook) -> Site:
         found = self._walker.register(addr, RAX)
+        region = self._code.region_at(addr)
+        start = region.start if region else 0
         if found.unknown:
             rule = rules.find(self.program, addr)
             if rule is not None:
-                return Site(addr, function, Found(frozenset(rule.numbers)), rule.name)
-        return Site(addr, function, found)
+                return Site(addr, start, function, Found(frozenset(rule.numbers)), rule.name)
+        return Site(addr, start, function, found)
 
     def _passed(self, site: Site, number: int, row: Argument) -> Passed:
         found = self._walker.register(site.addr, REGISTERS[row.position])
@@ -126,7 +140,7 @@ class Analysis:
             if len(texts) != len(read):
                 why = Unknown(site.addr, "its text is not in the file")
                 found = Found(found.values, found.wanted, (*found.unknown, why))
-        return Passed(site.addr, site.function, number, row.position, found, texts)
+        return Passed(site.addr, site.region, site.function, number, row.position, found, texts)
 
     def _text(self, addr: int) -> "str | None":
         """The text at an address that is never written."""

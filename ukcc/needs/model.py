@@ -46,11 +46,13 @@ class Values:
 
 @dataclass(frozen=True)
 class Member:
-    """A file with code: its path in the image, how many sites it has, how many of these are not
-    told, and how many calls they make."""
+    """A file with code: its path in the image, how many sites count, how many are left out because
+    nothing leads to them, how many of those that count are not told, and how many calls they make.
+    """
 
     object: str
     sites: int
+    left_out: int
     unknown: int
     calls: int
 

@@ -37,6 +37,7 @@ _MOST_SYMBOLS = 1 << 20
 _MOST_RELOCATIONS = 1 << 21
 _LONGEST_NAME = 4096
 
+_DT_INIT, _DT_FINI = 12, 13
 _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ = 2, 5, 6, 7, 8, 10
 _DT_JMPREL, _DT_RELRSZ, _DT_RELR = 23, 35, 36
 _SYMBOL = struct.Struct("<IBBHQQ")
@@ -77,7 +78,8 @@ class Program:
     of memory that the loader fills with the address of a name, for the code to call by; stored:
     names whose address the loader writes elsewhere. pointers: addresses in the code that a word of
     data holds, or will hold when the loader has been there, each with the places of these words.
-    names: first and last address of the names that the loader uses.
+    names: first and last address of the names that the loader uses. hooks: code that the loader
+    calls, beside what `pointers` has.
     """
 
     path: str
@@ -91,6 +93,7 @@ class Program:
     stored: frozenset[str]
     pointers: Mapping[int, tuple[int, ...]]
     names: tuple[int, int]
+    hooks: frozenset[int]
     elf: Elf = field(repr=False, compare=False)
 
     @cached_property
@@ -152,6 +155,7 @@ def load(data: bytes, path: Path) -> Program:
             symbols=tuple(known),
             exports={name: tuple(addrs) for name, addrs in exports.items()},
             names=(tags.get(_DT_STRTAB, 0), tags.get(_DT_STRTAB, 0) + tags.get(_DT_STRSZ, 0)),
+            hooks=frozenset(tags[tag] for tag in (_DT_INIT, _DT_FINI) if tag in tags),
             frames=tuple(image.frames(headers, elf)),
             imports=imports,
             stored=frozenset(stored),

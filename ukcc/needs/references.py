@@ -4,6 +4,7 @@ Bytes that only look like it are among them: who uses them checks that an instru
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
@@ -26,6 +27,7 @@ class References:
 
     def __init__(self, program: Program) -> None:
         self._program = program
+        self._short: dict[int, dict[int, list[int]]] = {}
         self.overflow = ""
 
     @cached_property
@@ -59,16 +61,54 @@ class References:
                 found[addr] = (*found.get(addr, ()), name)
         return found
 
-    def short_branches(self, target: int, start: int, end: int) -> Iterator[int]:
-        """Places of bytes like a short branch to `target` near it, but outside start to end."""
-        piece = self._program.piece_at(target)
-        if piece is None:
-            return
-        for low, high in ((target - _SHORT_REACH, start), (end, target + _SHORT_REACH)):
-            for addr in range(max(low, piece.addr), min(high, piece.end - 1)):
-                opcode, distance = piece.data[addr - piece.addr : addr - piece.addr + 2]
-                if opcode in _SHORT and addr + 2 + (distance ^ 0x80) - 0x80 == target:
-                    yield addr
+    def marked_between(self, start: int, end: int) -> set[int]:
+        """Addresses in a range that a symbol, data or an instruction's number names for certain."""
+        marks = self._marks
+        return set(marks[bisect_left(marks, start) : bisect_left(marks, end)])
+
+    def named_between(self, start: int, end: int) -> Iterator[tuple[int, list[int]]]:
+        """Addresses in a range that branches or `lea` may name, with the places of the opcodes."""
+        targets = self._targets
+        for index in range(bisect_left(targets, start), bisect_left(targets, end)):
+            addr = targets[index]
+            yield addr, [*self.branches.get(addr, ()), *self.leas.get(addr, ())]
+
+    @cached_property
+    def _marks(self) -> list[int]:
+        program = self._program
+        found = {symbol.addr for symbol in program.symbols} | set(program.pointers)
+        return sorted(found | self.immediates | program.hooks | {program.entry})
+
+    @cached_property
+    def _targets(self) -> list[int]:
+        return sorted({*self.branches, *self.leas})
+
+    def used_between(self, start: int, end: int) -> set[int]:
+        """All addresses of code that bytes in a range may name."""
+        table = self._by_place
+        low, high = bisect_left(table, (start, 0)), bisect_left(table, (end, 0))
+        return {target for _, target in table[low:high]} | {start - 1, end}
+
+    @cached_property
+    def _by_place(self) -> list[tuple[int, int]]:
+        tables = (self.branches, self.leas)
+        return sorted((at, to) for table in tables for to, places in table.items() for at in places)
+
+    def short_branches(self, start: int, end: int) -> Mapping[int, list[int]]:
+        """Bytes like a short branch into a region from near it: target -> places of opcodes."""
+        found = self._short.get(start)
+        if found is None:
+            found = self._short[start] = {}
+            piece = self._program.piece_at(start)
+            if piece is None:
+                return found
+            for low, high in ((start - _SHORT_REACH, start), (end, end + _SHORT_REACH)):
+                for addr in range(max(low, piece.addr), min(high, piece.end - 1)):
+                    opcode, distance = piece.data[addr - piece.addr : addr - piece.addr + 2]
+                    target = addr + 2 + (distance ^ 0x80) - 0x80
+                    if opcode in _SHORT and start <= target < end:
+                        found.setdefault(target, []).append(addr)
+        return found
 
     def _relative(self, pattern: "re.Pattern[bytes]") -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}

@@ -4,6 +4,7 @@ Bounds are those of symbols and of the unwinding information. What lies between 
 gap: code without either, padding, or data; of that only what something leads to is code.
 """
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ _TERMINATORS = frozenset(
 # toolchain-shims/prelude.s: what jumps to the gate comes back behind the literal `syscall`.
 _GATE_JUMP = b"\x41\xff\xe3\x0f\x05"
 _LONGEST = 15
+_RIP = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|[0-9]+)\]")
 
 
 @dataclass(frozen=True)
@@ -182,33 +184,22 @@ class Regions:
                 left.append(insn.target)
             elif insn.mnemonic == "jmp" and insn.ends_flow and "rip" not in insn.operands:
                 gap.opaque = "code without a function's bounds jumps anywhere"
-            elif insn.mnemonic == "lea" and "rip + " in insn.operands:
-                left += self._named_by(insn)
+            elif insn.mnemonic == "lea":
+                left += named_by_lea(insn)
             if not insn.ends_flow:
                 left.append(insn.end)
         gap.insns = [found[addr] for addr in sorted(found)]
         gap.index = {insn.addr: number for number, insn in enumerate(gap.insns)}
 
-    @staticmethod
-    def _named_by(lea: Insn) -> list[int]:
-        sign = -1 if "rip - " in lea.operands else 1
-        distance = lea.operands.partition("rip ")[2][2:].rstrip("]")
-        return [lea.end + sign * int(distance, 16)] if distance.startswith("0x") else []
-
     def _entries(self, gap: Region) -> set[int]:
         """The addresses in a gap that something outside it may lead to."""
         start, end = gap.start, gap.end
-        program, references = self._program, self._references
-        found = {s.addr for s in program.symbols if start <= s.addr < end}
-        found |= {addr for addr in (program.entry, *program.pointers) if start <= addr < end}
-        found |= {addr for addr in references.immediates if start <= addr < end}
-        for table in (references.branches, references.leas):
-            for addr, places in table.items():
-                if start <= addr < end and any(self._is_code(place, gap) for place in places):
-                    found.add(addr)
-        for addr in range(start, min(start + 130, end)):
-            if any(True for _ in references.short_branches(addr, start, end)):
+        references = self._references
+        found = references.marked_between(start, end)
+        for addr, places in references.named_between(start, end):
+            if any(self._is_code(place, gap) for place in places):
                 found.add(addr)
+        found.update(references.short_branches(start, end))
         above = self.at(start - 1)
         if above is not None and (above.opaque or (above.insns and not above.insns[-1].ends_flow)):
             found.add(start)
@@ -223,6 +214,15 @@ class Regions:
             return True
         holding = region.holding(place)
         return holding is not None and place - holding.addr < 4
+
+
+def named_by_lea(insn: Insn) -> list[int]:
+    """The address that a `lea` makes from rip; of another one, none."""
+    match = _RIP.search(insn.operands)
+    if match is None:
+        return []
+    distance = int(match[2], 0)
+    return [insn.end - distance if match[1] == "-" else insn.end + distance]
 
 
 def _merged(program: Program) -> list[tuple[int, int]]:

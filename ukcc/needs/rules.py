@@ -99,9 +99,13 @@ class Rulebook:
                 return Told(rule.name, numbers)
         return None
 
+    def is_libc(self, program: Program) -> bool:
+        """Whether a file's code is that of the sysroot's libc.so.6."""
+        return self._shared is not None and code_digest(program) == self._shared_digest
+
     def _is(self, program: Program, addr: int, function: str) -> bool:
         shared = self._shared
-        if shared is not None and code_digest(program) == self._shared_digest:
+        if shared is not None and self.is_libc(program):
             return any(
                 symbol.addr <= addr < symbol.addr + symbol.size
                 for symbol in shared.symbols
