@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from ukcc.errors import UkccError
+from ukcc.needs.arguments import REGISTERS
 from ukcc.needs.backward import Found, Wanted
 from ukcc.needs.cache import Cache
 from ukcc.needs.effects import applied
@@ -129,34 +130,38 @@ class Linking:
         return self._cache.passed(code.digest, name, register, make)
 
     def asked_for(self, names: Collection[str]) -> frozenset[str]:
-        """Those of a library's functions that any file may ask for: as an import, or, where files
-        ask for functions by a text, as a text. The dynamic loader always does."""
-        found: set[str] = set()
+        """Those of a library's functions that any file may ask for: as an import, or by a text."""
+        found: set[str] = set(self._asked.exact)
         for code in self.codes:
             if code.findings is not None:
-                found |= code.findings.imports & set(names)
-                if self._asks_for_texts or Path(code.file.path).name.startswith(_LOADERS):
+                found |= code.findings.imports
+                if Path(code.file.path).name.startswith(_LOADERS):  # it asks by itself
                     found |= self._analysis(code).names_in_texts(names)
-        for file in self._files if self._asks_for_texts else ():
-            if not (file.is_elf and file.runs_here):
-                words = {word.decode("ascii") for word in _WORDS.findall(file.data)}
-                found |= words & set(names)
-        return frozenset(found)
+        if self._asked.any:
+            for _, words in self._texts(names):
+                found |= words
+        return frozenset(found & set(names))
 
     def _looked_up(self, name: str) -> Iterable[Reason]:
-        """The files that have a function's name as a text, where any asks for functions by name."""
-        if not self._asks_for_texts:
-            return
+        """The files that have a function's name as a text, where any asks for functions by text."""
+        if name in self._asked.exact:
+            yield Reason("", 0, f"dlsym is asked for {name}")
+        for path, words in self._texts((name,)) if self._asked.any else ():
+            if name in words:
+                yield Reason(path, 0, f"it has the name {name}, which dlsym may look up")
+
+    def _texts(self, names: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
+        """The files, each with those of some names that are a text in it.
+
+        A static program's texts are not those of a process that has dlsym.
+        """
+        for code in self.codes:
+            if code.findings is not None and code.findings.imports:
+                yield code.file.path, self._analysis(code).names_in_texts(names)
         for file in self._files:
-            if file.is_elf and file.runs_here:
-                code = next(code for code in self.codes if code.file is file)
-                has_it = code.findings is not None and bool(
-                    self._analysis(code).names_in_texts((name,))
-                )
-            else:
-                has_it = name.encode() in file.data
-            if has_it:
-                yield Reason(file.path, 0, f"it has the name {name}, which dlsym may look up")
+            if not (file.is_elf and file.runs_here):
+                words = {word.decode("ascii") for word in _WORDS.findall(file.data)}
+                yield file.path, frozenset(words & set(names))
 
     def _analysis(self, code: Code) -> Analysis:
         if not code.analysis:
@@ -164,10 +169,24 @@ class Linking:
         return code.analysis[0]
 
     @cached_property
-    def _asks_for_texts(self) -> bool:
-        return any(
-            name in code.findings.imports
-            for code in self.codes
-            if code.findings is not None
-            for name in _LOOKUPS
-        )
+    def _asked(self) -> "_Asked":
+        """What is looked up by text."""
+        exact: set[str] = set()
+        is_any = False
+        for code in self.codes:
+            for name in _LOOKUPS if code.findings is not None else ():
+                if name not in code.findings.imports:  # type: ignore[union-attr]
+                    continue
+                found = self._passed_by(code, name, REGISTERS[1])
+                texts = [self._analysis(code).text_at(value) for value in found.values]
+                exact.update(text for text in texts if text is not None)
+                is_any = is_any or bool(found.unknown or found.wanted or None in texts)
+        return _Asked(frozenset(exact), is_any)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The names that dlsym is asked for; any: there may be others."""
+
+    exact: frozenset[str]
+    any: bool

@@ -135,14 +135,14 @@ class Analysis:
         found = self._walker.register(site.addr, REGISTERS[row.position])
         texts: tuple[str, ...] = ()
         if row.kind is None:
-            read = [self._text(value) for value in sorted(found.values) if value]
+            read = [self.text_at(value) for value in sorted(found.values) if value]
             texts = tuple(text for text in read if text is not None)
             if len(texts) != len(read):
                 why = Unknown(site.addr, "its text is not in the file")
                 found = Found(found.values, found.wanted, (*found.unknown, why))
         return Passed(site.addr, site.region, site.function, number, row.position, found, texts)
 
-    def _text(self, addr: int) -> "str | None":
+    def text_at(self, addr: int) -> "str | None":
         """The text at an address that is never written."""
         piece = self.program.piece_at(addr)
         if piece is None or piece.writable:
