@@ -7,6 +7,7 @@ gap: code without either, padding, or data; of that only what something leads to
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import capstone
 
@@ -23,14 +24,15 @@ _TERMINATORS = frozenset(
      "sysret", "sysretq", "(bad)")
 )  # fmt: skip
 
+_BRANCHES = frozenset(("call", "loop", "loope", "loopne", "xbegin"))
+
 # toolchain-shims/prelude.s: what jumps to the gate comes back behind the literal `syscall`.
 _GATE_JUMP = b"\x41\xff\xe3\x0f\x05"
 _LONGEST = 15
 _RIP = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|[0-9]+)\]")
 
 
-@dataclass(frozen=True)
-class Insn:
+class Insn(NamedTuple):
     """One instruction: `mnemonic` without prefixes; target: of a direct branch, else None.
 
     is_locked: it has a `lock` prefix; ends_flow: the one behind it is not the next.
@@ -160,12 +162,14 @@ class Regions:
                 region.jumps.setdefault(reached.addr, []).append(insn.addr)
 
     def _insn(self, addr: int, size: int, mnemonic: str, operands: str) -> Insn:
-        *prefixes, name = mnemonic.split()
-        name = "(bad)" if name == ".byte" else name
-        is_branch = name[0] == "j" or name in ("call", "loop", "loope", "loopne", "xbegin")
-        target = int(operands, 16) if is_branch and operands.startswith("0x") else None
+        prefixes, _, name = mnemonic.rpartition(" ")
+        target = None
+        if name[0] == "j" or name in _BRANCHES:
+            target = int(operands, 16) if operands.startswith("0x") else None
+        elif name == ".byte":
+            name = "(bad)"
         ends = name in _TERMINATORS
-        if name == "jmp" and operands == "r11" and self._program.read(addr, 5) == _GATE_JUMP:
+        if ends and operands == "r11" and self._program.read(addr, 5) == _GATE_JUMP:
             ends = False
         return Insn(addr, size, name, operands, target, "lock" in prefixes, ends)
 
