@@ -8,7 +8,7 @@ import hashlib
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -94,7 +94,6 @@ class Program:
     pointers: Mapping[int, tuple[int, ...]]
     names: tuple[int, int]
     hooks: frozenset[int]
-    elf: Elf = field(repr=False, compare=False)
 
     @cached_property
     def loaded(self) -> Mapping[int, int]:
@@ -160,7 +159,6 @@ def load(data: bytes, path: Path) -> Program:
             imports=imports,
             stored=frozenset(stored),
             pointers={addr: tuple(places) for addr, places in pointers.items()},
-            elf=elf,
         )
 
 

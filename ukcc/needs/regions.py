@@ -135,7 +135,8 @@ class Regions:
         size = region.end - region.start
         self._decoded += size
         if size > _LARGEST:
-            region.opaque = f"{size:,} bytes of code without the bounds of functions"
+            what = "code without the bounds of functions" if region.is_gap else "one function"
+            region.opaque = f"{size:,} bytes of {what}: too many to be looked at"
         elif self._decoded > _MOST_DECODED:
             region.opaque = "too much code to be looked at"
         elif region.is_gap:
