@@ -33,6 +33,10 @@ TOLD = {
     "a conditional move": ("b827000000ba6e00000085ff0f45c20f05c3", {39, 110}),
     # cmp 1,edi; sbb eax,eax; and 71,eax; add 39,eax
     "a borrow": ("83ff0119c083e04783c0270f05c3", {39, 110}),
+    # xor eax,eax; test edi,edi; sete al; add 39,eax
+    "a comparison": ("31c085ff0f94c083c0270f05c3", {39, 40}),
+    # cmp 1,edi; mov 110,eax; adc 0,rax
+    "a carry": ("83ff01b86e0000004883d0000f05c3", {110, 111}),
     "al over zero": ("31c0b0270f05c3", {39}),  # xor eax,eax; mov 39,al
     # push rbx; mov 39,ebx; call 1f; mov ebx,eax; syscall; pop rbx; ret; 1: ret
     "kept over a call": ("53bb27000000e80600000089d80f055bc3c3", {39}),
@@ -44,7 +48,8 @@ LOST = {
     "memory": ("8b070f05c3", "mov eax"),  # mov (rdi),eax
     "al over what is not known": ("8b07b0270f05c3", "mov eax"),  # mov (rdi),eax; mov 39,al
     "ax over an argument": ("89f866b827000f05c3", "nothing shows how"),  # mov edi,eax; mov 39,ax
-    "a comparison": ("31c085ff0f94c083c0270f05c3", "sete"),  # xor; test; sete al; add 39,eax
+    "the second byte": ("b827000000b4010f05c3", "mov ah"),  # mov 39,eax; mov 1,ah
+    "a product of two": ("b827000000f7e70f05c3", "mul edi"),
     "what a call returns": ("b827000000e8030000000f05c3c3", "call returns"),
     "what a system call returns": ("b8270000000f050f05c3", "system call returns"),
     # sub 24,rsp; movl 39,8(rsp); lea 8(rsp),rdi; call 1f; mov 8(rsp),eax; syscall; …

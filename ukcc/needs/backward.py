@@ -10,6 +10,7 @@ from ukcc.needs.effects import (
     RSP,
     Change,
     Constant,
+    Either,
     Lost,
     Moved,
     Place,
@@ -146,6 +147,8 @@ class _Walk:
         if isinstance(effect, Constant):
             self._values |= applied(frozenset(effect.values), state.changes)
             return []
+        if isinstance(effect, Either):
+            return [s for one in effect.steps for s in self._continued(insn, one, state, depth)]
         if isinstance(effect, Lost):
             self._lose(insn.addr, effect.why)
             return []
@@ -171,9 +174,7 @@ class _Walk:
             if isinstance(place, Register) and place.number in _CLOBBERED:
                 return Lost("it is what a system call returns")
             return Moved((place,))
-        low = state.changes[0][1] if state.changes and state.changes[0][0] == "and" else None
-        detail = self._code.detail(insn)
-        return step(self._code.program, detail, insn.mnemonic, place, low)
+        return step(self._code.program, self._code.detail(insn), insn.mnemonic, place)
 
     def _after_call(self, region: Region, insn: Insn, place: Place) -> Step:
         """What is left behind a call: by the psABI, where the code follows it."""

@@ -65,7 +65,14 @@ class Lost:
     why: str
 
 
-Step = Constant | Moved | Lost
+@dataclass(frozen=True)
+class Either:
+    """One of these."""
+
+    steps: "tuple[Step, ...]"
+
+
+Step = Constant | Moved | Lost | Either
 
 _CHANGES: dict[str, Callable[[int, int], int]] = {
     "add": lambda value, n: value + n,
@@ -106,23 +113,63 @@ def _registers() -> dict[int, tuple[int, int]]:
 
 _REGISTERS = _registers()
 
+# Registers that instructions write without naming them: the SDM's list, as capstone's has gaps
+# (5.0.9: cmpxchg on memory). tests/unit/test_needs_effects.py has the encodings.
+_IMPLICIT = {
+    **dict.fromkeys(
+        ("cmpxchg", "xlatb", "lahf", "cbw", "cwde", "cdqe", "xbegin", "in", "salc", "encls", "enclu",
+         "enclv", "vmcall", "vmmcall"), (RAX,)
+    ),
+    **dict.fromkeys(
+        ("cmpxchg8b", "cmpxchg16b", "mul", "div", "idiv", "rdtsc", "rdpmc", "rdmsr", "xgetbv",
+         "rdpkru", "rdpru"), (RAX, RDX)
+    ),
+    **dict.fromkeys(("cwd", "cdq", "cqo"), (RDX,)),
+    "cpuid": (RAX, RBX, RCX, RDX),
+    "rdtscp": (RAX, RCX, RDX),
+    **dict.fromkeys(
+        ("pcmpestri", "pcmpistri", "vpcmpestri", "vpcmpistri", "loop", "loope", "loopne"), (RCX,)
+    ),
+    **dict.fromkeys(("lodsb", "lodsw", "lodsd", "lodsq"), (RAX, RCX, RSI)),
+    **dict.fromkeys(("stosb", "stosw", "stosd", "stosq", "scasb", "scasw", "scasd", "scasq", "insb",
+                     "insw", "insd"), (RCX, RDI)),
+    **dict.fromkeys(("movsb", "movsw", "movsd", "movsq", "cmpsb", "cmpsw", "cmpsd", "cmpsq"),
+                    (RCX, RSI, RDI)),
+    **dict.fromkeys(("outsb", "outsw", "outsd"), (RCX, RSI)),
+    **dict.fromkeys(("enter", "leave"), (RSP, RBP)),
+    "imul": (RAX, RDX),  # with one operand; with more, see `written`
+}  # fmt: skip
+
+# Instructions that only read their first operand.
+_ONLY_READ = frozenset(
+    ("cmp", "test", "bt", "push", "call", "jmp", "nop", "mul", "div", "imul", "idiv", "prefetcht0",
+     "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw", "comiss", "comisd", "ucomiss", "ucomisd",
+     "ptest", "clflush", "clflushopt", "fld", "fild")
+)  # fmt: skip
+_READ = capstone.CS_AC_READ
+
 
 def written(insn: capstone.CsInsn) -> "frozenset[int]":
     """The general registers that an instruction writes, wholly or in part."""
-    return frozenset(_REGISTERS[reg][0] for reg in insn.regs_access()[1] if reg in _REGISTERS)
+    name = insn.mnemonic.rpartition(" ")[2]
+    operands = insn.operands
+    found = {_REGISTERS[reg][0] for reg in insn.regs_access()[1] if reg in _REGISTERS}
+    for op in operands:
+        if op.type == x86.X86_OP_REG and op.reg in _REGISTERS and op.access != _READ:
+            found.add(_REGISTERS[op.reg][0])
+    if name != "imul" or len(operands) == 1:
+        found.update(_IMPLICIT.get(name, ()))
+    return frozenset(found)
 
 
-def step(
-    program: Program, insn: capstone.CsInsn, mnemonic: str, place: Place, low: "int | None"
-) -> Step:
-    """What a place holds behind an instruction.
+def step(program: Program, insn: capstone.CsInsn, mnemonic: str, place: Place) -> Step:
+    """What a place holds behind an instruction; mnemonic: without prefixes.
 
-    mnemonic: without prefixes. low: only these bits of it matter (a mask), or None for all.
     Calls and system calls are not known here.
     """
     if isinstance(place, Slot):
         return _slot(insn, mnemonic, place)
-    return _register(program, insn, mnemonic, place, low)
+    return _register(program, insn, mnemonic, place)
 
 
 def _same(place: Place) -> Moved:
@@ -141,9 +188,7 @@ def _operand(op: "X86Op") -> "Register | Slot | None":
     return None
 
 
-def _register(
-    program: Program, insn: capstone.CsInsn, mnemonic: str, place: Register, low: "int | None"
-) -> Step:
+def _register(program: Program, insn: capstone.CsInsn, mnemonic: str, place: Register) -> Step:
     if place.number not in written(insn):
         return _same(place)
     ops = insn.operands
@@ -160,7 +205,7 @@ def _register(
     if number != place.number or (insn.mnemonic.startswith("lock")):
         return _exchanged(ops, place) if mnemonic == "xchg" else lost
     if size < 4:
-        return _partial(mnemonic, ops, size, low, place) or lost
+        return _partial(mnemonic, ops, size, place) or lost
     found = _whole(program, insn, mnemonic, ops, place) or lost
     return _cut(found) if size == 4 else found
 
@@ -171,12 +216,12 @@ def _cut(found: Step) -> Step:
         return Constant(tuple(value & 0xFFFFFFFF for value in found.values))
     if isinstance(found, Moved):
         return Moved(found.places, (*found.changes, _LOWER_HALF))
+    if isinstance(found, Either):
+        return Either(tuple(_cut(step) for step in found.steps))
     return found
 
 
-def _partial(
-    mnemonic: str, ops: "list[X86Op]", size: int, low: "int | None", place: Register
-) -> "Step | None":
+def _partial(mnemonic: str, ops: "list[X86Op]", size: int, place: Register) -> "Step | None":
     """A write of the lowest bytes of a register; others than these stay as they are."""
     if not size:
         return None
@@ -186,8 +231,8 @@ def _partial(
         return Moved((place,), ((mnemonic, number | ~mask if mnemonic == "and" else number),))
     if mnemonic == "mov" and ops[1].type == x86.X86_OP_IMM:
         return Moved((place,), (("and", ~mask), ("or", ops[1].imm & mask)))
-    if mnemonic.startswith("set") and low is not None and not low & ~mask:
-        return Constant((0, 1))
+    if mnemonic.startswith("set"):
+        return Either(tuple(Moved((place,), (("and", ~mask), ("or", n))) for n in (0, 1)))
     return None
 
 
@@ -242,6 +287,10 @@ def _arithmetic(mnemonic: str, number: int, place: Register) -> "Step | None":
         return Moved((place,), (("add", -number),))
     if mnemonic in ("add", "and", "or", "xor", "shl"):
         return Moved((place,), ((mnemonic, number),))
+    if mnemonic in ("adc", "sbb"):  # with a carry, or without
+        sum_of = number if mnemonic == "adc" else -number
+        carry = 1 if mnemonic == "adc" else -1
+        return Either(tuple(Moved((place,), (("add", sum_of + n),)) for n in (0, carry)))
     if mnemonic == "sal":
         return Moved((place,), (("shl", number),))
     return None
@@ -304,8 +353,10 @@ def _slot(insn: capstone.CsInsn, mnemonic: str, place: Slot) -> Step:
                 return Moved((Slot(RSP, place.offset, place.size),))
             return lost
         before = place
-    for op in ops if mnemonic not in ("push", "pop", "lea", "nop") else ():
-        if op.type != x86.X86_OP_MEM or not op.access & capstone.CS_AC_WRITE:
+    for index, op in enumerate(ops if mnemonic not in ("push", "lea") else ()):
+        if op.type != x86.X86_OP_MEM:
+            continue
+        if mnemonic in _ONLY_READ or (index and mnemonic not in ("xchg", "xadd")):
             continue
         if op.mem.segment:
             continue

@@ -178,7 +178,7 @@ class Switches:
             if setter is None:
                 return set()
             detail = self._code.detail(setter)
-            effect = step(self._code.program, detail, setter.mnemonic, Register(number), None)
+            effect = step(self._code.program, detail, setter.mnemonic, Register(number))
             if not isinstance(effect, Constant):
                 return set()
             found |= set(effect.values)
@@ -225,7 +225,7 @@ class Switches:
         detail = self._code.detail(insn)
         if wanted not in written(detail):
             return [(source, wanted)], []
-        effect = step(self._code.program, detail, insn.mnemonic, Register(wanted), None)
+        effect = step(self._code.program, detail, insn.mnemonic, Register(wanted))
         copied = effect.places if isinstance(effect, Moved) and not effect.changes else ()
         registers = [place.number for place in copied if isinstance(place, Register)]
         if copied and len(registers) == len(copied):
