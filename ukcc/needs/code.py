@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import capstone
+from capstone import x86
 
 from ukcc.needs.program import Program
 from ukcc.needs.references import References
@@ -110,11 +111,26 @@ class Code:
             region = self.region_at(place)
             if region is None or region.opaque or _opcode_at(region, place) is not None:
                 return "its address is used"
-        if addr in self._references.immediates:
-            return "its address is used"
+        for place in self._references.immediates.get(addr, ()):
+            if self._is_number(place, addr):
+                return "its address is used"
         if addr in self.program.hooks:
             return "the loader calls it"
         return "the program begins there" if addr == self.program.entry else ""
+
+    def _is_number(self, place: int, number: int) -> bool:
+        """Whether the bytes at a place are a number in an instruction, or may be one."""
+        region = self.region_at(place)
+        if region is None or region.opaque or region.is_gap:
+            return True
+        insn = region.holding(place)
+        if insn is None:
+            return False
+        return any(
+            (op.type == x86.X86_OP_IMM and op.imm & 0xFFFFFFFF == number)
+            or (op.type == x86.X86_OP_MEM and op.mem.disp & 0xFFFFFFFF == number)
+            for op in self.detail(insn).operands
+        )
 
     def _find_before(self, addr: int) -> Before:
         region = self.region_at(addr)

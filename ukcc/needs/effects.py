@@ -117,7 +117,7 @@ _REGISTERS = _registers()
 # (5.0.9: cmpxchg on memory). tests/unit/test_needs_effects.py has the encodings.
 _IMPLICIT = {
     **dict.fromkeys(
-        ("cmpxchg", "xlatb", "lahf", "cbw", "cwde", "cdqe", "xbegin", "in", "salc", "encls", "enclu",
+        ("cmpxchg", "xlatb", "lahf", "cbw", "cwde", "cdqe", "xbegin", "in", "encls", "enclu",
          "enclv", "vmcall", "vmmcall"), (RAX,)
     ),
     **dict.fromkeys(
@@ -142,9 +142,9 @@ _IMPLICIT = {
 
 # Instructions that only read their first operand.
 _ONLY_READ = frozenset(
-    ("cmp", "test", "bt", "push", "call", "jmp", "nop", "mul", "div", "imul", "idiv", "prefetcht0",
-     "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw", "comiss", "comisd", "ucomiss", "ucomisd",
-     "ptest", "clflush", "clflushopt", "fld", "fild")
+    ("cmp", "test", "bt", "push", "call", "jmp", "nop", "mul", "div", "imul", "idiv", "fld", "fild",
+     "prefetcht0", "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw", "comiss", "comisd",
+     "ucomiss", "ucomisd", "ptest", "clflush", "clflushopt")
 )  # fmt: skip
 _READ = capstone.CS_AC_READ
 

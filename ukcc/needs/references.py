@@ -41,16 +41,18 @@ class References:
         return self._relative(_LEAS)
 
     @cached_property
-    def immediates(self) -> frozenset[int]:
-        """Addresses of code that are in instructions of a program that is not moved."""
+    def immediates(self) -> Mapping[int, list[int]]:
+        """Bytes that look like an address of code in an instruction, in a program that is not
+        moved: address -> places."""
         code = self._program.code
+        found: dict[int, list[int]] = {}
         if not self._program.is_fixed or not code or code[-1].end >= 1 << 31:
-            return frozenset()
-        return frozenset(
-            int.from_bytes(self._program.read(place, 4), "little")
-            for piece in code
-            for place in immediates(piece, code[0].addr, code[-1].end)
-        )
+            return found
+        for piece in code:
+            for place in immediates(piece, code[0].addr, code[-1].end):
+                addr = int.from_bytes(self._program.read(place, 4), "little")
+                found.setdefault(addr, []).append(place)
+        return found
 
     @cached_property
     def exported(self) -> Mapping[int, tuple[str, ...]]:
@@ -77,7 +79,7 @@ class References:
     def _marks(self) -> list[int]:
         program = self._program
         found = {symbol.addr for symbol in program.symbols} | set(program.pointers)
-        return sorted(found | self.immediates | program.hooks | {program.entry})
+        return sorted(found | set(self.immediates) | program.hooks | {program.entry})
 
     @cached_property
     def _targets(self) -> list[int]:
