@@ -76,8 +76,11 @@ def _why(needs: Needs, call: str) -> Iterator[str]:
         rest = f", unless at one of {len(needs.unknown)} unknown sites" if needs.unknown else ""
         raise UkccError(f"{needs.path}: no site makes the call {call}{rest}")
     for place in places:
-        how = "" if place.origin == "code" else f" ({place.origin})"
-        yield f"{_where(place)}{how}"
+        if place.origin == "kernel":
+            yield "the kernel itself, to continue an interrupted call"
+        else:
+            how = "" if place.origin == "code" else f" ({place.origin})"
+            yield f"{_where(place)}{how}"
     yield from _unknown(needs.unknown)
 
 
@@ -98,5 +101,8 @@ def _row(label: str, words: Iterable[str]) -> Iterator[str]:
     """A label and its words, in as many lines as they take."""
     text = " ".join(words)
     lines = textwrap.wrap(text, _WIDTH - _LABEL, break_long_words=False, break_on_hyphens=False)
+    if lines and len(label) >= _LABEL:
+        yield f"  {label}"
+        label = ""
     for index, line in enumerate(lines):
         yield f"  {'' if index else label:<{_LABEL}}{line}"

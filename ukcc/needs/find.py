@@ -16,6 +16,9 @@ from ukcc.needs.texts import paths_in
 
 _MOST_REASONS = 20  # of one argument
 
+# The kernel makes a process call this one, to go on with a call that a signal interrupted.
+_BY_THE_KERNEL = ("restart_syscall",)
+
 
 def find(path: Path, rules: "str | None" = None) -> Needs:
     """What an image, or a plain program, needs of a kernel.
@@ -59,6 +62,8 @@ class _Union:
         self.unknown: list[Unknown] = []
         self.members: list[Member] = []
         self._reached: dict[str, frozenset[int]] = {}
+        for call in _BY_THE_KERNEL if self.codes else ():
+            self.by[call] = [Place("", "", 0, "kernel")]
         for code in self.codes:
             self._add(code)
 

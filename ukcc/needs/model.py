@@ -11,7 +11,8 @@ class Place:
     """A place in a file of the image.
 
     object: the file's path in the image; function: empty if nothing names it; addr: virtual.
-    origin: how it is known: `code` (proved by the code), or `rule NAME` (ukcc/needs/rules.toml).
+    origin: how it is known: `code` (proved by the code), `rule NAME` (ukcc/needs/rules.toml), or
+    `kernel` (the kernel itself causes it, wherever).
     """
 
     object: str
