@@ -114,6 +114,8 @@ class Code:
         for place in self._references.immediates.get(addr, ()):
             if self._is_number(place, addr):
                 return "its address is used"
+        if addr in self.program.pads:
+            return "an exception goes on there"
         if addr in self.program.hooks:
             return "the loader calls it"
         return "the program begins there" if addr == self.program.entry else ""

@@ -25,7 +25,7 @@ from ukcc.image.headers import (
     Headers,
     parse_headers,
 )
-from ukcc.needs import frames
+from ukcc.needs.frames import Frame, frames_of, landing_pads
 
 _OWN_SECTIONS = b".uk."  # kernel, archive and notes of an image: not the program's
 
@@ -36,6 +36,7 @@ _MOST_SEGMENTS = 128
 _MOST_SYMBOLS = 1 << 20
 _MOST_RELOCATIONS = 1 << 21
 _LONGEST_NAME = 4096
+_LARGEST_TABLES = 65536  # of the exceptions of one function
 
 _DT_INIT, _DT_FINI = 12, 13
 _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ = 2, 5, 6, 7, 8, 10
@@ -79,7 +80,7 @@ class Program:
     names whose address the loader writes elsewhere. pointers: addresses in the code that a word of
     data holds, or will hold when the loader has been there, each with the places of these words.
     names: first and last address of the names that the loader uses. hooks: code that the loader
-    calls, beside what `pointers` has.
+    calls, beside what `pointers` has. pads: where exceptions go on.
     """
 
     path: str
@@ -94,6 +95,7 @@ class Program:
     pointers: Mapping[int, tuple[int, ...]]
     names: tuple[int, int]
     hooks: frozenset[int]
+    pads: frozenset[int] = frozenset()
 
     @cached_property
     def loaded(self) -> Mapping[int, int]:
@@ -142,6 +144,7 @@ def load(data: bytes, path: Path) -> Program:
                 exports.setdefault(name, []).append(value)
         symbols += [Symbol(name, value, size) for name, value, size in dynamic if value]
         is_fixed = headers.ehdr.type == ET_EXEC
+        framed = image.frames(headers, elf)
         imports, stored, pointers = image.relocations(tags, dynamic)
         if is_fixed:
             image.add_fixed_pointers(pointers)
@@ -155,7 +158,8 @@ def load(data: bytes, path: Path) -> Program:
             exports={name: tuple(addrs) for name, addrs in exports.items()},
             names=(tags.get(_DT_STRTAB, 0), tags.get(_DT_STRTAB, 0) + tags.get(_DT_STRSZ, 0)),
             hooks=frozenset(tags[tag] for tag in (_DT_INIT, _DT_FINI) if tag in tags),
-            frames=tuple(image.frames(headers, elf)),
+            frames=tuple((frame.start, frame.end) for frame in framed),
+            pads=frozenset(image.pads(framed)),
             imports=imports,
             stored=frozenset(stored),
             pointers={addr: tuple(places) for addr, places in pointers.items()},
@@ -230,20 +234,25 @@ class _Image:
                 return dict(pairs)
         return {}
 
-    def frames(self, headers: Headers, elf: Elf) -> list[tuple[int, int]]:
+    def frames(self, headers: Headers, elf: Elf) -> list[Frame]:
         """What .eh_frame describes; by its header's pointer where sections have no names."""
         for section in elf.sections():
             if section.name == ".eh_frame" and section.in_file and section.size < 64 << 20:
-                return frames.function_ranges(
-                    elf.bytes_at(section.offset, section.size), section.addr
-                )
+                return frames_of(elf.bytes_at(section.offset, section.size), section.addr)
         for phdr in headers.phdrs:
             if phdr.type == _PT_GNU_EH_FRAME:
                 head = self.read(phdr.vaddr, 8)
                 if len(head) == 8 and head[:2] == b"\x01\x1b":  # version, pc-relative and signed
                     start = phdr.vaddr + 4 + int.from_bytes(head[4:], "little", signed=True)
-                    return frames.function_ranges(self.read(start, 64 << 20), start)
+                    return frames_of(self.read(start, 64 << 20), start)
         return []
+
+    def pads(self, framed: "list[Frame]") -> Iterator[int]:
+        """The landing pads of all functions."""
+        for frame in framed:
+            if frame.tables:
+                data = self.read(frame.tables, _LARGEST_TABLES)
+                yield from landing_pads(data, frame.start)
 
     def dynamic_symbols(self, tags: Mapping[int, int], elf: Elf) -> list[tuple[str, int, int]]:
         """(name, address or 0, size) of each dynamic symbol, by its number."""

@@ -2,7 +2,9 @@
 
 import re
 
-_PATHS = re.compile(rb"(?<![A-Za-z0-9_./~-])/(?:proc|sys|dev)(?:/[\x21\x23-\x26\x28-\x7e]*)?")
+_PATHS = re.compile(
+    rb"(?<![A-Za-z0-9_./~-])/(?:proc|sys|dev)(?![A-Za-z0-9_-])(?:/[\x21\x23-\x26\x28-\x7e]*)?"
+)
 _LONGEST = 255
 _MOST = 4096
 
