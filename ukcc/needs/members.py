@@ -21,7 +21,7 @@ from ukcc.needs.program import code_digest, load
 _ARCHIVE_SECTION = ".uk.archive"
 # Of a file that is looked at, in bytes; a file of the archive with data of any size is no matter.
 LARGEST = 1 << 30
-_MOST_WITH_CODE = 2048
+_MOST_WITH_CODE = 512
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from ukcc.needs.regions import Insn, Region
 _MOST_ENTRIES = 1 << 14
 # Tables found by one round may show the way to others' addresses.
 _MOST_ROUNDS = 4
-# Instructions on the way to what sets a register: for one jump, and for all of a file.
-_MOST_LOOKED_AT, _MOST_IN_ALL = 60_000, 2_000_000
+# Instructions on the way to what sets a register: for one jump, and for all of a file (of all of
+# libc.so.6: 10,000).
+_MOST_LOOKED_AT, _MOST_IN_ALL = 60_000, 500_000
+_MOST_JUMPS = 2048  # of one function
 _RIP = x86.X86_REG_RIP
 
 
@@ -58,6 +60,9 @@ class Switches:
     def _resolve_own(self, region: Region, jumps: "list[Insn]") -> None:
         """In rounds: a table ends where the next one begins, which may have to be found first."""
         known: set[_Table] = set()
+        if len(jumps) > _MOST_JUMPS:
+            region.opaque = "it has too many jumps to be looked at"
+            return
         for _ in range(_MOST_ROUNDS if jumps else 0):
             found: set[_Table] = set()
             for jump in jumps:
