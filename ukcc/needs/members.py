@@ -2,13 +2,13 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ukcc import paths
-from ukcc.errors import NotAnImage, SysrootMissing, UkccError
+from ukcc.errors import MachineError, SysrootMissing, UkccError
 from ukcc.image import cpio
 from ukcc.image.closure import find_closure, interpreter_of
 from ukcc.image.elf import Elf, open_elf
@@ -70,7 +70,7 @@ def read_image(path: Path) -> Image:
             raise UkccError(f"{path}: {size >> 20} MiB; files up to {LARGEST >> 20} MiB are read")
         program = metadata.get("program", "") or f"/{path.name}"
         own = File(program, elf.read(0, size))
-        members = list(_members(elf))
+        members = _members(elf, path)
     copies = [file for file in members if file.path == program]
     others = [file for file in members if file.path != program]
     if not members:
@@ -84,7 +84,10 @@ def _completed(thin: Path) -> Path:
     """The whole image of a thin one, as `ukcc run` takes it."""
     from ukcc.vm.complete import completed
 
-    return Path(completed(str(thin)))
+    try:
+        return Path(completed(str(thin)))
+    except MachineError as error:  # no machine was to be started
+        raise UkccError(error.message, error.hint) from None
 
 
 def _libraries(program: Path) -> tuple[File, ...]:
@@ -105,13 +108,17 @@ def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
     return parse_metadata(text, str(path)) if text is not None else {}
 
 
-def _members(elf: Elf) -> Iterator[File]:
-    with_code = 0
-    for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION)):
-        if not stat.S_ISREG(member.mode):
-            continue
-        file = File(f"/{member.path}", elf.bytes_at(member.offset, member.size))
-        with_code += file.is_elf
-        if with_code > _MOST_WITH_CODE:
-            raise NotAnImage(f"more than {_MOST_WITH_CODE} programs and libraries in the archive")
-        yield file
+def _members(elf: Elf, image: Path) -> list[File]:
+    """The regular files of the archive. Raises UkccError for one that is damaged."""
+    found = []
+    try:
+        for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION)):
+            if stat.S_ISREG(member.mode):
+                data = elf.bytes_at(member.offset, member.size)
+                found.append(File(f"/{member.path}", data))
+    except UkccError as error:
+        where = "" if str(image) in error.message else f"{image}: "
+        raise UkccError(f"{where}{error.message}", error.hint) from None
+    if sum(file.is_elf for file in found) > _MOST_WITH_CODE:
+        raise UkccError(f"{image}: more than {_MOST_WITH_CODE} programs and libraries in it")
+    return found

@@ -50,7 +50,10 @@ class Switches:
         self._done.add(region.start)
         if region.opaque:
             return
-        self._resolve_own(region, [insn for insn in region.insns if _is_indirect(insn)])
+        jumps = [insn for insn in region.insns if _is_indirect(insn)]
+        if jumps:
+            self._resolve_own(region, jumps)
+            self._code.forget_edges()  # of a function that is opaque now, too
         # the cold part of a function is reached by jumps of the other part
         for insn in self._code.callers(region.start):
             parent = self._code.region_at(insn.addr)
@@ -63,7 +66,7 @@ class Switches:
         if len(jumps) > _MOST_JUMPS:
             region.opaque = "it has too many jumps to be looked at"
             return
-        for _ in range(_MOST_ROUNDS if jumps else 0):
+        for _ in range(_MOST_ROUNDS):
             found: set[_Table] = set()
             for jump in jumps:
                 tables = self._tables(jump)
@@ -75,8 +78,7 @@ class Switches:
                 return
             known |= found
             self._install(jumps, known)
-        if jumps:
-            region.opaque = f"the jump at {jumps[0].addr:#x} has too many tables"
+        region.opaque = f"the jump at {jumps[0].addr:#x} has too many tables"
 
     def _install(self, jumps: "list[Insn]", tables: "set[_Table]") -> None:
         """Makes these the tables of these jumps."""
@@ -222,11 +224,12 @@ class Switches:
         """Where to look on behind an instruction, and what was found there."""
         region = self._code.region_at(source)
         insn = region.insn(source) if region else None
-        assert insn is not None
+        assert region is not None and insn is not None
         if insn.mnemonic == "call":
             if insn.target == addr:
                 return [], [None]
-            return ([(source, wanted)], []) if wanted in CALLEE_SAVED else ([], [insn])
+            is_kept = wanted in CALLEE_SAVED and self._code.follows_abi(region)
+            return ([(source, wanted)], []) if is_kept else ([], [insn])
         detail = self._code.detail(insn)
         if wanted not in written(detail):
             return [(source, wanted)], []
