@@ -135,7 +135,20 @@ def test_what_a_call_of_an_import_passes() -> None:
     code = bytes.fromhex("bf27000000ff15") + (slot - BASE - 11).to_bytes(4, "little") + b"\xc3"
     made = program(code, data=bytes(16), imports={slot: "syscall"})
     assert passed(made).values == {39} and not passed(made).unknown
-    # mov slot(rip),rax: what is done with it is not known
+    # push rbx; mov slot(rip),rbx; mov 39,edi; call *rbx; mov 110,edi; call *rbx; pop rbx; ret
+    load = b"\x53\x48\x8b\x1d" + (slot - BASE - 8).to_bytes(4, "little")
+    calls = load + bytes.fromhex("bf27000000ffd3bf6e000000ffd35bc3")
+    made = program(calls, data=bytes(16), imports={slot: "syscall"})
+    assert passed(made).values == {39, 110} and not passed(made).unknown
+    # the same, but it is stored, passed on, or of a function that nothing is known of
+    for end in ("48891e5bc3", "4889df5bc3", "ffe1", "eb10"):
+        made = program(load + bytes.fromhex(end), data=bytes(16), imports={slot: "syscall"})
+        assert "address of syscall is used" in passed(made).unknown[0].why
+    # mov slot(rip),rdi; call f: it is an argument
+    code = b"\x48\x8b\x3d" + (slot - BASE - 7).to_bytes(4, "little") + b"\xe8\1\0\0\0\xc3\xc3"
+    made = program(code, data=bytes(16), imports={slot: "syscall"})
+    assert "address of syscall is used" in passed(made).unknown[0].why
+    # mov slot(rip),rax; ret: it is returned
     code = b"\x48\x8b\x05" + (slot - BASE - 7).to_bytes(4, "little") + b"\xc3"
     made = program(code, data=bytes(16), imports={slot: "syscall"})
     assert "address of syscall is used" in passed(made).unknown[0].why

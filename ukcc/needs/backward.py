@@ -1,5 +1,6 @@
 """What a register can hold at a place in the code, by a walk backwards over all ways there."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ukcc.needs.code import Code
@@ -59,6 +60,18 @@ class Found:
     values: frozenset[int] = frozenset()
     wanted: frozenset[Wanted] = frozenset()
     unknown: tuple[Unknown, ...] = ()
+
+
+def union(parts: Iterable[Found]) -> Found:
+    """All that any of them says."""
+    values: set[int] = set()
+    wanted: set[Wanted] = set()
+    unknown: dict[Unknown, None] = {}
+    for part in parts:
+        values |= part.values
+        wanted |= part.wanted
+        unknown.update(dict.fromkeys(part.unknown))
+    return Found(frozenset(values), frozenset(wanted), tuple(unknown))
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,26 @@ def written(insn: capstone.CsInsn) -> "frozenset[int]":
     return frozenset(found)
 
 
+def read(insn: capstone.CsInsn) -> "frozenset[int]":
+    """The general registers that an instruction may read, in a memory operand's address, too."""
+    found = {_REGISTERS[reg][0] for reg in insn.regs_access()[0] if reg in _REGISTERS}
+    for op in insn.operands:
+        if op.type == x86.X86_OP_MEM:
+            found.update(_REGISTERS[r][0] for r in (op.mem.base, op.mem.index) if r in _REGISTERS)
+        elif op.type == x86.X86_OP_REG and op.reg in _REGISTERS:
+            # a half or a byte that is written leaves, or is said to leave, the rest as it was
+            number, size = _REGISTERS[op.reg]
+            if op.access != capstone.CS_AC_WRITE or size < 4:
+                found.add(number)
+    return frozenset(found)
+
+
+def register_of(op: X86Op) -> "int | None":
+    """The number of a whole register of 8 bytes; None for another operand."""
+    number, size = _REGISTERS.get(op.reg, (0, 0)) if op.type == x86.X86_OP_REG else (0, 0)
+    return number if size == 8 else None
+
+
 def step(program: Program, insn: capstone.CsInsn, mnemonic: str, place: Place) -> Step:
     """What a place holds behind an instruction; mnemonic: without prefixes.
 

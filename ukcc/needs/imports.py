@@ -4,9 +4,10 @@ fills."""
 import re
 from functools import cached_property
 
-from ukcc.needs.backward import Found, Unknown, Walker, Wanted
+from ukcc.needs.backward import Found, Unknown, Walker, union
 from ukcc.needs.code import Code
 from ukcc.needs.regions import Insn
+from ukcc.needs.uses import calls_by_register
 
 # ModRM 00 reg 101: an operand at a distance from rip, which is the instruction's last part
 _OPERANDS = re.compile(rb"(?=[\x05\x0d\x15\x1d\x25\x2d\x35\x3d])")
@@ -26,35 +27,31 @@ class Imports:
 
     def passed(self, name: str, register: int) -> Found:
         """What a register holds at all calls of a function; unknown if its address is used."""
-        values: set[int] = set()
-        wanted: set[Wanted] = set()
-        unknown: list[Unknown] = []
+        found = []
         if name in self._code.program.stored:
-            unknown.append(Unknown(0, f"the address of {name} is in data"))
+            found.append(_lost(0, f"the address of {name} is in data"))
         for slot, imported in self._code.program.imports.items():
-            if imported != name:
-                continue
-            uses = self._uses.get(slot, [])
-            if not uses:
-                unknown.append(Unknown(slot, f"nothing shows how {name} is called"))
-            for place in uses:
-                found = self._passed_at(place, name, register)
-                values |= found.values
-                wanted |= found.wanted
-                unknown += found.unknown
-        return Found(frozenset(values), frozenset(wanted), tuple(dict.fromkeys(unknown)))
+            if imported == name:
+                uses = self._uses.get(slot, [])
+                found += [self._passed_at(place, name, register) for place in uses]
+                if not uses:
+                    found.append(_lost(slot, f"nothing shows how {name} is called"))
+        return union(found)
 
     def _passed_at(self, place: int, name: str, register: int) -> Found:
         insn, is_told = self._holding(place)
         if not is_told:
-            return Found(unknown=(Unknown(place, f"code that cannot be followed uses {name}"),))
+            return _lost(place, f"code that cannot be followed uses {name}")
         if insn is None or insn.end != place + 5 or "rip" not in insn.operands:
             return Found()  # other bytes that look like it
         if insn.mnemonic in _ONLY_LOOK:
             return Found()
-        if insn.mnemonic not in ("call", "jmp"):
-            return Found(unknown=(Unknown(insn.addr, f"the address of {name} is used"),))
-        return self._walker.register(insn.addr, register)
+        calls: list[Insn] | None = [insn] if insn.mnemonic in ("call", "jmp") else None
+        if insn.mnemonic == "mov":
+            calls = calls_by_register(self._code, insn)
+        if calls is None:
+            return _lost(insn.addr, f"the address of {name} is used")
+        return union(self._walker.register(call.addr, register) for call in calls)
 
     def _holding(self, place: int) -> "tuple[Insn | None, bool]":
         """The instruction that has the byte at an address, and whether that can be told."""
@@ -77,3 +74,7 @@ class Imports:
                 if target in slots:
                     found.setdefault(target, []).append(piece.addr + at)
         return found
+
+
+def _lost(addr: int, why: str) -> Found:
+    return Found(unknown=(Unknown(addr, why),))
