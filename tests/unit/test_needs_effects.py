@@ -4,7 +4,7 @@ would be a number that is told wrongly."""
 import capstone
 import pytest
 
-from ukcc.needs import effects
+from ukcc.needs import registers
 
 A, C, D, B, SP, BP, SI, DI = range(8)
 
@@ -79,7 +79,7 @@ def test_what_is_written(name: str) -> None:
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
     (insn,) = decoder.disasm(bytes.fromhex(text), 0)
-    found = effects.written(insn)
+    found = registers.written(insn)
     assert expected <= found
     # more may be said to be written: rcx, which counts with `rep`, and what capstone says of cdq
     assert found - expected <= {"lods": {C}, "cmps": {C}, "cdq": {A}}.get(name, set())

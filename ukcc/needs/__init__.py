@@ -1,6 +1,6 @@
 """What a program needs of a kernel, found by proof (docs/needs.md).
 
-program.py, frames.py: the file; code.py, switches.py, returns.py: its code as a graph; effects.py,
+program.py, frames.py: the file; code.py, switches.py, returns.py: its code as a graph; registers.py, effects.py,
 backward.py: values, by a walk backwards; imports.py, linking.py: from file to file; member.py: one
 file's sites; members.py: the image's files; rules.py: what a person looked up; find.py: the union.
 """

@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 from ukcc.needs.code import Code
 from ukcc.needs.effects import (
-    CALLEE_SAVED,
-    RAX,
-    RCX,
-    RSP,
     Change,
     Constant,
     Either,
@@ -22,6 +18,7 @@ from ukcc.needs.effects import (
     step,
 )
 from ukcc.needs.regions import Insn, Region
+from ukcc.needs.registers import CALLEE_SAVED, RAX, RCX, RSP
 from ukcc.needs.switches import Switches
 
 # Of one walk: places looked at, values found, changes of one value, calls between functions.

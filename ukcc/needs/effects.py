@@ -12,12 +12,9 @@ from capstone import x86
 from capstone.x86 import X86Op
 
 from ukcc.needs.program import Program
+from ukcc.needs.registers import RBP, REGISTERS, RSP, written
 
 _ALL = (1 << 64) - 1
-
-RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI = range(8)
-# Of the psABI: what a called function gives back as it found it.
-CALLEE_SAVED = frozenset((RBX, RBP, RSP, 12, 13, 14, 15))
 
 
 @dataclass(frozen=True)
@@ -94,92 +91,12 @@ def applied(values: "frozenset[int]", changes: "tuple[Change, ...]") -> "frozens
     return values
 
 
-def _registers() -> dict[int, tuple[int, int]]:
-    """capstone's number of a register -> (number in x86's encoding, size in bytes)."""
-    found = {}
-    for number, names in enumerate(
-        (
-            "rax eax ax al", "rcx ecx cx cl", "rdx edx dx dl", "rbx ebx bx bl",
-            "rsp esp sp spl", "rbp ebp bp bpl", "rsi esi si sil", "rdi edi di dil",
-            *(f"r{n} r{n}d r{n}w r{n}b" for n in range(8, 16)),
-        )
-    ):  # fmt: skip
-        for name, size in zip(names.split(), (8, 4, 2, 1), strict=True):
-            found[getattr(x86, f"X86_REG_{name.upper()}")] = (number, size)
-    for number, name in enumerate(("AH", "CH", "DH", "BH")):
-        found[getattr(x86, f"X86_REG_{name}")] = (number, 0)  # 0: the second byte
-    return found
-
-
-_REGISTERS = _registers()
-
-# Registers that instructions write without naming them: the SDM's list, as capstone's has gaps
-# (5.0.9: cmpxchg on memory). tests/unit/test_needs_effects.py has the encodings.
-_IMPLICIT = {
-    **dict.fromkeys(
-        ("cmpxchg", "xlatb", "lahf", "cbw", "cwde", "cdqe", "xbegin", "in", "encls", "enclu",
-         "enclv", "vmcall", "vmmcall"), (RAX,)
-    ),
-    **dict.fromkeys(
-        ("cmpxchg8b", "cmpxchg16b", "mul", "div", "idiv", "rdtsc", "rdpmc", "rdmsr", "xgetbv",
-         "rdpkru", "rdpru"), (RAX, RDX)
-    ),
-    **dict.fromkeys(("cwd", "cdq", "cqo"), (RDX,)),
-    "cpuid": (RAX, RBX, RCX, RDX),
-    "rdtscp": (RAX, RCX, RDX),
-    **dict.fromkeys(
-        ("pcmpestri", "pcmpistri", "vpcmpestri", "vpcmpistri", "loop", "loope", "loopne"), (RCX,)
-    ),
-    **dict.fromkeys(("lodsb", "lodsw", "lodsd", "lodsq"), (RAX, RCX, RSI)),
-    **dict.fromkeys(("stosb", "stosw", "stosd", "stosq", "scasb", "scasw", "scasd", "scasq", "insb",
-                     "insw", "insd"), (RCX, RDI)),
-    **dict.fromkeys(("movsb", "movsw", "movsd", "movsq", "cmpsb", "cmpsw", "cmpsd", "cmpsq"),
-                    (RCX, RSI, RDI)),
-    **dict.fromkeys(("outsb", "outsw", "outsd"), (RCX, RSI)),
-    **dict.fromkeys(("enter", "leave"), (RSP, RBP)),
-    "imul": (RAX, RDX),  # with one operand; with more, see `written`
-}  # fmt: skip
-
 # Instructions that only read their first operand.
 _ONLY_READ = frozenset(
     ("cmp", "test", "bt", "push", "call", "jmp", "nop", "mul", "div", "imul", "idiv", "fld", "fild",
      "prefetcht0", "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw", "comiss", "comisd",
      "ucomiss", "ucomisd", "ptest", "clflush", "clflushopt")
 )  # fmt: skip
-_READ = capstone.CS_AC_READ
-
-
-def written(insn: capstone.CsInsn) -> "frozenset[int]":
-    """The general registers that an instruction writes, wholly or in part."""
-    name = insn.mnemonic.rpartition(" ")[2]
-    operands = insn.operands
-    found = {_REGISTERS[reg][0] for reg in insn.regs_access()[1] if reg in _REGISTERS}
-    for op in operands:
-        if op.type == x86.X86_OP_REG and op.reg in _REGISTERS and op.access != _READ:
-            found.add(_REGISTERS[op.reg][0])
-    if name != "imul" or len(operands) == 1:
-        found.update(_IMPLICIT.get(name, ()))
-    return frozenset(found)
-
-
-def read(insn: capstone.CsInsn) -> "frozenset[int]":
-    """The general registers that an instruction may read, in a memory operand's address, too."""
-    found = {_REGISTERS[reg][0] for reg in insn.regs_access()[0] if reg in _REGISTERS}
-    for op in insn.operands:
-        if op.type == x86.X86_OP_MEM:
-            found.update(_REGISTERS[r][0] for r in (op.mem.base, op.mem.index) if r in _REGISTERS)
-        elif op.type == x86.X86_OP_REG and op.reg in _REGISTERS:
-            # a half or a byte that is written leaves, or is said to leave, the rest as it was
-            number, size = _REGISTERS[op.reg]
-            if op.access != capstone.CS_AC_WRITE or size < 4:
-                found.add(number)
-    return frozenset(found)
-
-
-def register_of(op: X86Op) -> "int | None":
-    """The number of a whole register of 8 bytes; None for another operand."""
-    number, size = _REGISTERS.get(op.reg, (0, 0)) if op.type == x86.X86_OP_REG else (0, 0)
-    return number if size == 8 else None
 
 
 def step(program: Program, insn: capstone.CsInsn, mnemonic: str, place: Place) -> Step:
@@ -198,11 +115,11 @@ def _same(place: Place) -> Moved:
 
 def _operand(op: "X86Op") -> "Register | Slot | None":
     """A whole register (of 4 bytes or 8), or a word of the stack."""
-    if op.type == x86.X86_OP_REG and op.reg in _REGISTERS:
-        number, size = _REGISTERS[op.reg]
+    if op.type == x86.X86_OP_REG and op.reg in REGISTERS:
+        number, size = REGISTERS[op.reg]
         return Register(number) if size >= 4 else None
     if op.type == x86.X86_OP_MEM and not op.mem.index and not op.mem.segment and op.size >= 4:
-        base = _REGISTERS.get(op.mem.base)
+        base = REGISTERS.get(op.mem.base)
         if base and base[1] == 8 and base[0] in (RSP, RBP):
             return Slot(base[0], op.mem.disp, op.size)
     return None
@@ -219,9 +136,9 @@ def _register(program: Program, insn: capstone.CsInsn, mnemonic: str, place: Reg
         return lost
     if mnemonic == "cdqe":
         return Moved((place,), (("signed", 0),))
-    if not ops or ops[0].type != x86.X86_OP_REG or ops[0].reg not in _REGISTERS:
+    if not ops or ops[0].type != x86.X86_OP_REG or ops[0].reg not in REGISTERS:
         return lost
-    number, size = _REGISTERS[ops[0].reg]
+    number, size = REGISTERS[ops[0].reg]
     if number != place.number or (insn.mnemonic.startswith("lock")):
         return _exchanged(ops, place) if mnemonic == "xchg" else lost
     if size < 4:
@@ -281,8 +198,8 @@ def _whole(
         return _moved(program, insn, mnemonic, source)
     if mnemonic == "lea":
         return _address(insn, source)
-    if mnemonic == "movzx" and source.type == x86.X86_OP_REG and source.reg in _REGISTERS:
-        number, size = _REGISTERS[source.reg]
+    if mnemonic == "movzx" and source.type == x86.X86_OP_REG and source.reg in REGISTERS:
+        number, size = REGISTERS[source.reg]
         return Moved((Register(number),), (("and", (1 << 8 * size) - 1),)) if size else None
     if mnemonic.startswith("cmov"):
         other = _operand(source)
@@ -343,7 +260,7 @@ def _address(insn: capstone.CsInsn, source: "X86Op") -> "Step | None":
     memory = source.mem
     if memory.base == x86.X86_REG_RIP:
         return Constant(((insn.address + insn.size + memory.disp) & _ALL,))
-    base, index = _REGISTERS.get(memory.base), _REGISTERS.get(memory.index)
+    base, index = REGISTERS.get(memory.base), REGISTERS.get(memory.index)
     if memory.base and memory.index:
         if base == index and base and base[1] >= 4 and not memory.disp:
             return Moved((Register(base[0]),), (("mul", memory.scale + 1),))
@@ -380,7 +297,7 @@ def _slot(insn: capstone.CsInsn, mnemonic: str, place: Slot) -> Step:
             continue
         if op.mem.segment:
             continue
-        base = _REGISTERS.get(op.mem.base, (-1, 8))[0]
+        base = REGISTERS.get(op.mem.base, (-1, 8))[0]
         if base not in (RSP, RBP):
             continue  # the stack's address is nowhere else: `Walk` has looked
         if base != place.base or op.mem.index:

@@ -10,10 +10,10 @@ from ukcc.image.sites import looks_like_a_call
 from ukcc.needs.arguments import REGISTERS, TABLE, Argument
 from ukcc.needs.backward import Found, Unknown, Walker
 from ukcc.needs.code import Code
-from ukcc.needs.effects import RAX
 from ukcc.needs.imports import Imports
 from ukcc.needs.program import Program, Symbol, load
 from ukcc.needs.reach import Graph, graph_of
+from ukcc.needs.registers import RAX
 from ukcc.needs.rules import Rulebook
 from ukcc.needs.switches import Switches
 from ukcc.needs.texts import paths_in

@@ -12,8 +12,9 @@ from capstone import x86
 from capstone.x86 import X86Op
 
 from ukcc.needs.code import Code
-from ukcc.needs.effects import CALLEE_SAVED, Constant, Moved, Register, step, written
+from ukcc.needs.effects import Constant, Moved, Register, step
 from ukcc.needs.regions import Insn, Region
+from ukcc.needs.registers import CALLEE_SAVED, written
 
 _MOST_ENTRIES = 1 << 14
 # Tables found by one round may show the way to others' addresses.
@@ -242,7 +243,9 @@ class Switches:
 
 
 def _is_indirect(insn: Insn) -> bool:
-    return insn.mnemonic == "jmp" and insn.target is None and insn.ends_flow
+    """Whether it may be by a table: of a word at a fixed place (a PLT's) it is not."""
+    is_jump = insn.mnemonic == "jmp" and insn.target is None and insn.ends_flow
+    return is_jump and "[rip " not in insn.operands
 
 
 _NUMBERS = {

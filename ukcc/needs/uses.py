@@ -5,8 +5,8 @@ are known; in any other use it is lost.
 """
 
 from ukcc.needs.code import Code
-from ukcc.needs.effects import CALLEE_SAVED, RAX, RDX, RSP, read, register_of, written
 from ukcc.needs.regions import Insn, Region
+from ukcc.needs.registers import CALLEE_SAVED, RAX, RDX, RSP, read, register_of, written
 
 _MOST = 4000
 
