@@ -17,6 +17,7 @@ COMMANDS = (
     ["run", "--accel", "tcg", "--net", "none", "--timeout", "20"],
     ["pack", "-o", "made"],
     ["inspect"],
+    ["needs"],
 )
 
 

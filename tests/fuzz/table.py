@@ -43,6 +43,7 @@ TARGETS = (
     Target("shared", "shared libraries, and programs as a machine gets them", 16384),
     Target("elf", "ELF sections, symbols and notes, of anybody's image", 16384),
     Target("sites", "system calls in a program's code", 16384),
+    Target("needs", "system calls in a program's code, and their numbers", 16384),
     Target("image", "an image before it runs: notes, metadata, archive", 16384),
     Target("inspect", "an image, by `ukcc inspect`", 16384),
     Target("modules", "files that a crashed process had mapped", 8192),

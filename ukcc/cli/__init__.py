@@ -28,6 +28,7 @@ SUBCOMMANDS = (
     "sbom",
     "size",
     "boot-chart",
+    "needs",
     "pack",
     "port",
     "explain",

@@ -99,6 +99,15 @@ class Archive:
         """Whether the function is among the archive's globals."""
         return function in self._globals
 
+    def member_of(self, function: str) -> bytes:
+        """The bytes of the member that defines a global function; empty if there is none."""
+        header = self._globals.get(function)
+        if header is None or self._thin:
+            return b""
+        body = header + HEADER
+        end = next((end for start, end, _ in self._members if start == body), body)
+        return self._data[body:end]
+
     def _read(self) -> None:
         at = 8
         while at + HEADER <= len(self._data):

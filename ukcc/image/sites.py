@@ -129,11 +129,15 @@ def _raw_site(
         if not decoding.arrives(function, section, code, addr):
             return None
         return RawSite(addr, function.name, function.size, True)
+    return RawSite(addr, "", 0, False) if looks_like_a_call(code, at, addr) else None
+
+
+def looks_like_a_call(code: bytes, at: int, addr: int) -> bool:
+    """Whether the `syscall` at `code[at]`, which lies at `addr`, is one where nothing says where
+    instructions begin: most ways to decode what is before it arrive there."""
     starts = [at - back for back in _STARTS if at >= back]
-    agree = sum(_decodes(code[s : at + _LONGEST], section.addr + s, addr) for s in starts)
-    if starts and agree * 2 < len(starts):
-        return None
-    return RawSite(addr, "", 0, False)
+    agree = sum(_decodes(code[s : at + _LONGEST], addr - (at - s), addr) for s in starts)
+    return agree * 2 >= len(starts)
 
 
 @cache

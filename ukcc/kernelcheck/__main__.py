@@ -39,7 +39,8 @@ def _revisions(given: Inputs, work: Path, log: Path) -> bool:
 def _identity(given: Inputs, work: Path, log: Path) -> bool:
     count, different = identity.check(
         given.linux,
-        given.kernel_patches,
+        inputs.series(inputs.BOOT),
+        [patch for name in inputs.SERIES if name != inputs.BOOT for patch in inputs.series(name)],
         given.kernel_fragments,
         work,
         build.cpus(),

@@ -1,7 +1,7 @@
 """Without CONFIG_UK the series changes no instruction: every object's code is the unpatched tree's.
 
-The pristine tree and the patched one are built in the same directory, one after the other, from the
-same configuration, and the executable sections of all objects are compared with their relocations.
+The tree without it and the patched one are built in the same directory, one after the other, from
+the same configuration, and the executable sections of all objects are compared with their relocations.
 The date of the build is fixed and DEBUG_BUGVERBOSE is off, or line numbers would be in the code.
 """
 
@@ -38,29 +38,33 @@ def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 def check(
     source: Source,
+    before: Sequence[Path],
     patches: Sequence[Path],
     fragments: Sequence[Path],
     work: Path,
     jobs: int,
     progress: Progress,
 ) -> tuple[int, list[str]]:
-    """Builds both trees in `work`. Returns (objects compared, those that differ)."""
+    """Builds both trees in `work`. Returns (objects compared, those that differ).
+
+    before: patches that both have; patches: what the second one has besides.
+    """
     log = work / "identity.log"
     wanted = []
     for fragment in fragments:
         wanted.append(work / fragment.name)
         wanted[-1].write_text(without_ours(fragment.read_text()))
     with progress.step("unpatched kernel", linux.USUAL_OBJECTS) as step:
-        built = linux.prepare(source, (), work, log)
+        built = linux.prepare(source, before, work, log)
         linux.configure(built, wanted, log)
         linux.compile_kernel(built, work / "unpatched", log, jobs, step)
-        before = code_digests(built)
+        without = code_digests(built)
     with progress.step("patched kernel, CONFIG_UK off", linux.USUAL_OBJECTS) as step:
         tree.patch(built, patches, log)
         linux.configure(built, wanted, log)
         linux.compile_kernel(built, work / "patched", log, jobs, step)
         after = code_digests(built)
-    return len(after), differing(before, after)
+    return len(after), differing(without, after)
 
 
 def code_digests(built: Path) -> dict[str, str]:

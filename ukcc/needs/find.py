@@ -1,0 +1,160 @@
+"""From an image to what it needs: the union over its files, with what they pass to each other."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, Argument
+from ukcc.needs.cache import Cache
+from ukcc.needs.linking import Code, Linking, Resolved
+from ukcc.needs.member import Passed
+from ukcc.needs.members import Image, read_image
+from ukcc.needs.model import Member, Needs, Place, Unknown, Values
+from ukcc.needs.names import call_names, named, sysroot_for
+from ukcc.needs.rules import Rulebook
+from ukcc.needs.texts import paths_in
+
+_MOST_REASONS = 20  # of one argument
+
+# The kernel makes a process call this one, to go on with a call that a signal interrupted.
+_BY_THE_KERNEL = ("restart_syscall",)
+
+
+def find(path: Path, rules: "str | None" = None) -> Needs:
+    """What an image, or a plain program, needs of a kernel.
+
+    rules: the text of another rules.toml. Raises NotAnImage for what is not an x86-64 ELF file or
+    is damaged, SysrootMissing without one, UkccError for what cannot be read.
+    """
+    image = read_image(path)
+    sysroot = sysroot_for(image.metadata.get("sysroot", ""))
+    names = call_names(sysroot)
+    rulebook = Rulebook(sysroot, names, rules)
+    table = hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()
+    cache = Cache(f"{rulebook.digest} {table}")
+    union = _Union(Linking(image.files, names, rulebook, cache), names, sysroot)
+    return Needs(
+        path=str(path),
+        program=image.program,
+        sysroot=sysroot.name,
+        keeps_everything=bool(union.unknown),
+        calls=tuple(sorted(union.by)),
+        by={name: tuple(union.by[name]) for name in sorted(union.by)},
+        unknown=tuple(union.unknown),
+        absent={str(number): tuple(places) for number, places in sorted(union.absent.items())},
+        arguments=union.arguments(),
+        paths=_paths(image, union.codes),
+        settings=image.metadata.get("settings", {}),
+        members=tuple(union.members),
+    )
+
+
+class _Union:
+    """What all files with code need together."""
+
+    def __init__(self, linking: Linking, names: Mapping[int, str], sysroot: Path) -> None:
+        self._linking = linking
+        self._names = names
+        self._sysroot = sysroot
+        self.codes = linking.codes
+        self.by: dict[str, list[Place]] = {}
+        self.absent: dict[int, list[Place]] = {}
+        self.unknown: list[Unknown] = []
+        self.members: list[Member] = []
+        self._reached: dict[str, frozenset[int]] = {}
+        for call in _BY_THE_KERNEL if self.codes else ():
+            self.by[call] = [Place("", "", 0, "kernel")]
+        for code in self.codes:
+            self._add(code)
+
+    def _add(self, code: Code) -> None:
+        path = code.file.path
+        if code.findings is None:
+            if code.lost:
+                self.unknown.append(Unknown(path, "", 0, code.lost))
+            return
+        lost, calls = len(self.unknown), set()
+        sites = [site for site in code.findings.sites if self._counts(code, site.region)]
+        for site in sites:
+            resolved = self._linking.resolve(code, site.number)
+            origin = f"rule {site.rule}" if site.rule else "code"
+            for number in {value & 0xFFFFFFFF for value in resolved.values}:
+                calls.add(number)
+                place = Place(path, site.function, site.addr, origin)
+                name = self._names.get(number)
+                if name is None:
+                    self.absent.setdefault(number, []).append(place)
+                else:
+                    self.by.setdefault(name, []).append(place)
+            if resolved.unknown:
+                why = _why(path, resolved)
+                self.unknown.append(Unknown(path, site.function, site.addr, why))
+        lost = len(self.unknown) - lost
+        left_out = len(code.findings.sites) - len(sites)
+        self.members.append(Member(path, len(sites), left_out, lost, len(calls)))
+
+    def _counts(self, code: Code, region: int) -> bool:
+        """Whether something leads to a function: of all but the sysroot's libc.so.6, supposed."""
+        assert code.findings is not None
+        if code.findings.graph is None:
+            return True
+        if code.file.path not in self._reached:
+            graph = code.findings.graph
+            names = self._linking.asked_for(graph.names.keys())
+            self._reached[code.file.path] = graph.reached(names)
+        return region in self._reached[code.file.path]
+
+    def arguments(self) -> dict[str, Values]:
+        """What the arguments can be, by group."""
+        return {group: self._values(group) for group in GROUPS}
+
+    def _values(self, group: str) -> Values:
+        found: dict[str, None] = {}
+        numbers: set[int] = set()
+        unknown = [
+            Unknown(place.object, place.function, place.addr, f"{call} has it in memory")
+            for call, its in IN_MEMORY.items()
+            if its == group
+            for place in self.by.get(call, ())
+        ]
+        for code, passed, row in self._passed(group):
+            resolved = self._linking.resolve(code, passed.value)
+            if row.kind is None:
+                found.update(dict.fromkeys(passed.texts))
+            for value in resolved.values if row.kind else ():
+                numbers.add(value & 0xFFFFFFFF)
+                assert row.kind is not None
+                found.update(dict.fromkeys(named(self._sysroot, row.kind, value & 0xFFFFFFFF)))
+            if resolved.unknown or (row.kind is None and passed.value.wanted):
+                path, why = code.file.path, _why(code.file.path, resolved)
+                unknown.append(Unknown(path, passed.function, passed.addr, why))
+        is_any = bool(unknown) or bool(self.unknown)
+        names = tuple(sorted(found))
+        return Values(names, tuple(sorted(numbers)), is_any, tuple(unknown[:_MOST_REASONS]))
+
+    def _passed(self, group: str) -> Iterator[tuple[Code, Passed, Argument]]:
+        rows = {(row.call, row.position): row for row in TABLE if row.group == group}
+        for code in self.codes:
+            for passed in code.findings.passed if code.findings else ():
+                row = rows.get((self._names.get(passed.number, ""), passed.position))
+                if row is not None and self._counts(code, passed.region):
+                    yield code, passed, row
+
+
+def _why(path: str, resolved: Resolved) -> str:
+    """The first reason; others are most often of the same kind."""
+    if not resolved.unknown:
+        return "another file passes it"
+    first = resolved.unknown[0]
+    elsewhere = f" in {first.object}" if first.object not in ("", path) else ""
+    return f"{first.why}{f' ({first.addr:#x}{elsewhere})' if first.addr else elsewhere}"
+
+
+def _paths(image: Image, codes: "tuple[Code, ...]") -> dict[str, tuple[str, ...]]:
+    """The paths, each with the files that have it."""
+    found: dict[str, list[str]] = {}
+    known = {code.file.path: code.findings.paths for code in codes if code.findings}
+    for file in image.files:
+        for text in known.get(file.path) or paths_in(file.data):
+            found.setdefault(text, []).append(file.path)
+    return {text: tuple(found[text]) for text in sorted(found)}
