@@ -1,7 +1,7 @@
 """Without CONFIG_UK the series changes no instruction: every object's code is the unpatched tree's.
 
 The tree without it and the patched one are built in the same directory, one after the other, from
-the same configuration, and the executable sections of all objects are compared with their relocations.
+the same configuration. The executable sections of all objects are compared, with relocations.
 The date of the build is fixed and DEBUG_BUGVERBOSE is off, or line numbers would be in the code.
 """
 
