@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import re
 import struct
 import subprocess
@@ -9,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, Boot, Build
+from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 
+from ukcc.image.headers import open_headers
+from ukcc.vm.accel import MACHINE
 from ukcc.vm.facts import read_facts
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -162,15 +165,60 @@ def test_the_stated_memory_is_enough_for_each_cpu(reader: Path, boot: Boot, cpus
     assert done.status == 42
 
 
-def test_a_changed_image_fits_into_what_it_says(reader: Path, boot: Boot, tmp_path: Path) -> None:
-    """Its file is sent along, and put together in the machine."""
-    image = tmp_path / "changed"
-    image.write_bytes(reader.read_bytes() + content(20_000_000))
-    image.chmod(0o755)
+def test_a_changed_image_fits_into_what_it_says(
+    plain: dict[str, Path], boot: Boot, tmp_path: Path
+) -> None:
+    """Its file is sent along and put together in the machine, around a large hole: the archive."""
+    (tmp_path / "data").write_bytes(content(60_000_000))
+    files = [f"{tmp_path / 'data'}:/data/file"]
+    image = packed(plain["reader"], tmp_path / "image", files, tmp_path)
+    with image.open("ab") as file:
+        file.write(content(50_000_000))
     asked = boot(image, options=["-m", "8"])
-    assert asked.status == 125
     stated = re.search(rb"needs at least (\d+) MiB", asked.stderr)
     assert stated
-    done = boot(image, "/app", options=["-m", stated[1].decode()])
+    done = boot(image, "/app", options=["-m", stated[1].decode()], timeout=2 * DEADLINE)
     wanted = f"1 files, {image.stat().st_size} bytes, "
     assert (done.status, done.stdout.decode()[: len(wanted)]) == (42, wanted)
+
+
+def by_hand(image: Path, cpu: str, more: str = "") -> bytes:
+    """What the console shows of a machine with that CPU; the kernel's command line has `more`."""
+    argv: list[str | Path] = ["qemu-system-x86_64", "-machine", MACHINE, "-cpu", cpu, "-m", "128"]
+    argv += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", image]
+    argv += ["-append", f"console=ttyS0 loglevel=1 panic=-1 {more}"]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE * FACTOR
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("cpu", ["max", "max,-pclmulqdq"])
+def test_each_byte_of_the_archive_is_checked(
+    plain: dict[str, Path], tmp_path: Path, cpu: str
+) -> None:
+    """By the CPU's multiplication and by tables, from the first byte to the last."""
+    (tmp_path / "data").write_bytes(content(3_000_001))
+    files = [f"{tmp_path / 'data'}:/data/file"]
+    image = packed(plain["reader"], tmp_path / "image", files, tmp_path)
+    assert b"1 files, 3000001 bytes, " in by_hand(image, cpu, "-- /data")
+    descriptor, headers = open_headers(str(image))
+    os.close(descriptor)
+    archive = headers.section(".uk.archive")
+    assert archive
+    intact = image.read_bytes()
+    last = intact.rindex(b"TRAILER!!!", archive.offset, archive.offset + archive.size)
+    middle = random.Random(cpu).randrange(archive.offset, last)
+    for place in (archive.offset, middle, last + 10):
+        changed = bytearray(intact)
+        changed[place] ^= 1
+        image.write_bytes(changed)
+        assert b"does not fit into this machine's memory" in by_hand(image, cpu, "-- /data"), place
+
+
+def test_a_ramfs_takes_the_pages_as_well(plain: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(content(3_000_001))
+    files = [f"{tmp_path / 'data'}:/data/file"]
+    image = packed(plain["reader"], tmp_path / "image", files, tmp_path)
+    shown = by_hand(image, "max", "rootfstype=ramfs -- /data")
+    assert f"1 files, 3000001 bytes, {total(content(3_000_001))}".encode() in shown

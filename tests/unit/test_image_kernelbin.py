@@ -117,6 +117,19 @@ def test_split(tmp_path: Path) -> None:
     assert parse_kernel(facts).size == len(data)
 
 
+def test_what_the_kernel_does_with_the_archive_is_told(tmp_path: Path) -> None:
+    facts = json.loads((split(vmlinux(), tmp_path) / "kernel.json").read_text())
+    assert facts["one_copy"] is False
+    (tmp_path / "config").write_text("CONFIG_UK=y\nCONFIG_UK_ONE_COPY=y\n")
+    out = tmp_path / "out"
+    split_kernel(tmp_path / "vmlinux", out, config=tmp_path / "config", source_version="1")
+    facts = json.loads((out / "kernel.json").read_text())
+    assert facts["one_copy"] is True
+    assert parse_kernel(facts).one_copy
+    del facts["one_copy"]  # of a sysroot from before
+    assert not parse_kernel(facts).one_copy
+
+
 def test_fill_stays_out(tmp_path: Path) -> None:
     fill = 0x30000
     out = split(vmlinux(fill=fill), tmp_path)
