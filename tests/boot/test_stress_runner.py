@@ -67,7 +67,8 @@ def test_a_machine_that_dies_is_replaced(image: Path, tmp_path: Path) -> None:
     assert [job.how for job in jobs] == ["exit 0", "died", "exit 0"]
     assert jobs[2].said == ("uid 0 in /tmp/job",)
     assert judge(jobs[1], stress_list.load())[0] == "fail"
-    assert len(list(tmp_path.glob("*.log"))) == 2
+    # the line that it starts can be lost with the machine; then it is started once more
+    assert len(list(tmp_path.glob("*.log"))) in (2, 3)
 
 
 def test_a_machine_that_hangs_is_replaced(
