@@ -102,12 +102,11 @@ def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
     """
     top = -(-(sp + 1) // KERNEL_STACK) * KERNEL_STACK
     words = [memory.word(at) for at in range(top - _FRAME_SIZE, top, 8)]
-    registers = {
-        name: word for name, word in zip(REGISTERS, words, strict=False) if word is not None
-    }
-    if registers.get("cs") != USER_CS or registers["rsp"] >= LOW_END:
+    known = [word for word in words if word is not None]
+    if len(known) != len(words):  # the core has not all of it
         return None
-    return registers
+    registers = dict(zip(REGISTERS, known, strict=False))
+    return registers if registers["cs"] == USER_CS and registers["rsp"] < LOW_END else None
 
 
 def address_lines(
