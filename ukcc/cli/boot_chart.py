@@ -1,43 +1,25 @@
 """`ukcc boot-chart`: what executes from reset to `main`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from ukcc.cli.pictured import picture_options, show_changes, vmlinux_option
 from ukcc.errors import MachineError
 from ukcc.pictures import draw, vega
 from ukcc.pictures.boot import BootChart
-from ukcc.pictures.box import changes, largest_first, pruned
+from ukcc.pictures.box import largest_first, pruned
 from ukcc.pictures.measure import boot_chart
-from ukcc.pictures.table import change_lines, tree_lines
+from ukcc.pictures.table import tree_lines
 from ukcc.terminal import shown
 
 _SMALLEST = 1000  # in the table: a part of the whole
 _PICTURE = {".svg": (1000, 12), ".html": (20_000, 24)}  # smallest part of the whole, depth
-_MOST_CHANGES, _MOST_BARS = 60, 40
 
 
 @click.command(name="boot-chart", short_help="What an image executes until `main`.")
-@click.argument("image", type=click.Path(path_type=Path))
-@click.argument("other", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE.svg|FILE.html",
-    help="Draw a picture.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option(
-    "--depth",
-    type=click.IntRange(1, 64),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Levels of the table.",
-)
+@picture_options(64)
 @click.option("-m", "--memory", type=int, metavar="MIB", help="As for `ukcc run`.")
 @click.option(
     "--machine",
@@ -56,12 +38,7 @@ _MOST_CHANGES, _MOST_BARS = 60, 40
 )
 @click.option("--config", metavar="FILE", help="As for `ukcc run`.")
 @click.option("--no-config", is_flag=True, help="As for `ukcc run`.")
-@click.option(
-    "--vmlinux",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The kernel with its symbols, if it is not that of IMAGE's sysroot.",
-)
+@vmlinux_option
 def command(
     image: Path,
     other: "Path | None",
@@ -135,16 +112,5 @@ def _compare(
     as_json: bool,
     depth: int,
 ) -> None:
-    found = changes(before.tree, after.tree, depth)
     title = f"{names[0]} to {names[1]}: {after.total - before.total:+,} instructions to main"
-    if as_json:
-        full = [asdict(change) for change in changes(before.tree, after.tree, 16)]
-        document = {"before": before.total, "after": after.total, "changes": full}
-        click.echo(json.dumps(document, indent=1))
-    elif not output:
-        click.echo(shown(title))
-        for line in change_lines(found, _MOST_CHANGES):
-            click.echo(line)
-    if output:
-        spec = vega.changes_picture(found[:_MOST_BARS], title, "", "instructions")
-        draw.draw(spec, title, output)
+    show_changes(before.tree, after.tree, title, "instructions", output, as_json, depth)
