@@ -105,8 +105,7 @@ class Archive:
         if header is None or self._thin:
             return b""
         body = header + HEADER
-        end = next((end for start, end, _ in self._members if start == body), body)
-        return self._data[body:end]
+        return self._data[body : self._ends.get(body, body)]
 
     def _read(self) -> None:
         at = 8

@@ -137,14 +137,20 @@ def inspect_image(path: Path) -> Report:
 
 def read_image_metadata(elf: Elf, path: Path) -> dict[str, Any]:
     """The metadata of an image that is open. Raises NotAnImage for a file without."""
-    text = elf.note(UKCC, UKCC_METADATA)
-    if text is None:  # a thin image has it in a section only
-        text = find_note(elf.section_bytes(METADATA_SECTION), UKCC, UKCC_METADATA)
-    if text is None:
+    metadata = metadata_if_image(elf, path)
+    if metadata is None:
         raise NotAnImage(
             f"{path}: an ELF file, but no image", "link it with uk-gcc, or use ukcc pack"
         )
-    return parse_metadata(text, str(path))
+    return metadata
+
+
+def metadata_if_image(elf: Elf, path: Path) -> "dict[str, Any] | None":
+    """The same, but None for a file without."""
+    text = elf.note(UKCC, UKCC_METADATA)
+    if text is None:  # a thin image has it in a section only
+        text = find_note(elf.section_bytes(METADATA_SECTION), UKCC, UKCC_METADATA)
+    return None if text is None else parse_metadata(text, str(path))
 
 
 def is_changed(path: Path, metadata: Mapping[str, Any]) -> bool:

@@ -13,9 +13,7 @@ from ukcc.image import cpio
 from ukcc.image.closure import find_closure, interpreter_of
 from ukcc.image.elf import Elf, open_elf
 from ukcc.image.headers import EM_X86_64, ET_DYN, ET_EXEC
-from ukcc.image.layout import METADATA_SECTION
-from ukcc.image.metadata import parse_metadata
-from ukcc.image.notes import UKCC, UKCC_METADATA, find_note
+from ukcc.image.inspect import metadata_if_image
 from ukcc.needs.program import code_digest, load
 
 _ARCHIVE_SECTION = ".uk.archive"
@@ -62,7 +60,7 @@ class Image:
 def read_image(path: Path) -> Image:
     """Raises NotAnImage for what is not an ELF file, UkccError for what cannot be read."""
     with open_elf(path) as elf:
-        metadata = _metadata(elf, path)
+        metadata = metadata_if_image(elf, path) or {}
         if "thin" in metadata:
             return replace(read_image(_completed(path)), metadata=metadata)
         size = path.stat().st_size
@@ -99,13 +97,6 @@ def _libraries(program: Path) -> tuple[File, ...]:
         raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
     entries = find_closure(str(program), sysroot, (), os.environ).entries()
     return tuple(File(f"/{e.path}", e.data) for e in entries if stat.S_ISREG(e.mode))
-
-
-def _metadata(elf: Elf, path: Path) -> dict[str, Any]:
-    text = elf.note(UKCC, UKCC_METADATA)
-    if text is None:
-        text = find_note(elf.section_bytes(METADATA_SECTION), UKCC, UKCC_METADATA)
-    return parse_metadata(text, str(path)) if text is not None else {}
 
 
 def _members(elf: Elf, image: Path) -> list[File]:

@@ -23,7 +23,7 @@ from ukcc.progress import Progress
 from ukcc.specialise import calls as call_list
 from ukcc.sysroot import linux
 from ukcc.sysroot.inputs import digest, file_digest
-from ukcc.sysroot.store import discard
+from ukcc.sysroot.store import discard, held
 
 RECORD = "class.json"
 
@@ -148,16 +148,9 @@ def _record(tree: Path) -> "dict[str, Any] | None":
 def _locked(tree: Path, progress: Progress) -> Iterator[None]:
     """Holds the class tree's lock, and shows that it waits while another process has it."""
     tree.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(tree / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        with progress.step(f"waiting for another build of the class {tree.name}"):
-            lock.acquire()
-    try:
+    waiting = progress.step(f"waiting for another build of the class {tree.name}")
+    with held(filelock.FileLock(tree / "lock"), waiting):
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -124,16 +124,8 @@ class Store:
         self, name: str, waiting: "contextlib.AbstractContextManager[object]"
     ) -> Iterator[None]:
         """Holds the lock `name`. `waiting` is entered only while another process holds it."""
-        lock = self._lock(name)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            with waiting:
-                lock.acquire()
-        try:
+        with held(self._lock(name), waiting):
             yield
-        finally:
-            lock.release()
 
     @contextlib.contextmanager
     def locked_or_refuse(self, name: str) -> Iterator[None]:
@@ -172,6 +164,22 @@ def unwritable(path: Path, error: OSError) -> UkccError:
     return UkccError(
         f"cannot write to the store {path}: {reason}", "set UKCC_HOME to another place"
     )
+
+
+@contextlib.contextmanager
+def held(
+    lock: filelock.BaseFileLock, waiting: "contextlib.AbstractContextManager[object]"
+) -> Iterator[None]:
+    """Holds a lock. `waiting` is entered only while another process holds it."""
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        with waiting:
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def discard(path: Path) -> None:
