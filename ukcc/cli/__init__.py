@@ -29,6 +29,7 @@ SUBCOMMANDS = (
     "size",
     "boot-chart",
     "needs",
+    "specialise",
     "pack",
     "port",
     "explain",

@@ -114,7 +114,7 @@ class Configured(click.Command):
             return []
         known = self.known()
         try:
-            layers = _file(ctx, given.get("config"), image, known)
+            layers = _file(ctx.meta, given.get("config"), image, known)
             said = {key for layer in layers for key in layer.values}
             said |= {long_name(option) for option in self.params if option.name in given}
             return [*_carried(image, known, said), *layers]
@@ -157,8 +157,16 @@ def _carried(image: str, known: Mapping[str, Key], said: Container[str]) -> list
     return []
 
 
+def settings_of(image: str, given: "str | None") -> Merged:
+    """What an image and its file say, for a command that is not a run of it.
+
+    given: of --config: `""` is no file, None the one beside the image, if any. Raises UkccError.
+    """
+    return merge([*_carried(image, keys.KEYS, ()), *_file({}, given, image, keys.KEYS)])
+
+
 def _file(
-    ctx: click.Context, given: "str | None", image: str, known: Mapping[str, Key]
+    meta: dict[str, Any], given: "str | None", image: str, known: Mapping[str, Key]
 ) -> list[Settings]:
     """What the file says; `--config ''` is none, no --config the one beside the image, if any."""
     if isinstance(given, str):
@@ -166,7 +174,7 @@ def _file(
     beside = Path(image).parent / NAME
     if not beside.is_file():
         return []
-    ctx.meta[_BESIDE] = str(beside)
+    meta[_BESIDE] = str(beside)
     return [read_settings(str(beside), known, lambda fd: _check_owner(fd, beside))]
 
 

@@ -28,6 +28,10 @@ class Before:
     exported: tuple[str, ...] = ()
 
 
+# Why nothing can be told of a place that no code and no address leads to.
+NOT_REACHED = "nothing shows how it is reached"
+
+
 class Code:
     """The code of one program, decoded as far as it was asked for.
 
@@ -150,7 +154,7 @@ class Code:
         unknown = unknown or self._references.overflow or self.taken(addr)
         exported = self._references.exported.get(addr, ())
         if not (sources or unknown or exported or self._is_dead(region, addr)):
-            unknown = "nothing shows how it is reached"
+            unknown = NOT_REACHED
         return Before(tuple(sorted(sources)), unknown, exported)
 
     def _falls_into(self, region: Region, addr: int) -> "Insn | None":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, Argument
 from ukcc.needs.cache import Cache
+from ukcc.needs.code import NOT_REACHED
 from ukcc.needs.linking import Code, Linking, Resolved
 from ukcc.needs.member import Passed
 from ukcc.needs.members import Image, read_image
@@ -15,6 +16,8 @@ from ukcc.needs.rules import Rulebook
 from ukcc.needs.texts import paths_in
 
 _MOST_REASONS = 20  # of one argument
+
+INIT = "/init"  # PID 1, by its path in every image
 
 # The kernel makes a process call this one, to go on with a call that a signal interrupted.
 _BY_THE_KERNEL = ("restart_syscall",)
@@ -43,6 +46,8 @@ def find(path: Path, rules: "str | None" = None) -> Needs:
         unknown=tuple(union.unknown),
         absent={str(number): tuple(places) for number, places in sorted(union.absent.items())},
         arguments=union.arguments(),
+        own_arguments=union.arguments(beside=INIT),
+        asked=union.asked(),
         paths=_paths(image, union.codes),
         settings=image.metadata.get("settings", {}),
         members=tuple(union.members),
@@ -104,11 +109,19 @@ class _Union:
             self._reached[code.file.path] = graph.reached(names)
         return region in self._reached[code.file.path]
 
-    def arguments(self) -> dict[str, Values]:
-        """What the arguments can be, by group."""
-        return {group: self._values(group) for group in GROUPS}
+    def asked(self) -> tuple[str, ...]:
+        """The names of the sysroot's libc.so.6 that other files may ask for."""
+        found: set[str] = set()
+        for code in self.codes:
+            if code.findings is not None and code.findings.graph is not None:
+                found |= set(self._linking.asked_for(code.findings.graph.names.keys()))
+        return tuple(sorted(found))
 
-    def _values(self, group: str) -> Values:
+    def arguments(self, beside: str = "") -> dict[str, Values]:
+        """What the arguments can be, by group; of all files but `beside`."""
+        return {group: self._values(group, beside) for group in GROUPS}
+
+    def _values(self, group: str, beside: str) -> Values:
         found: dict[str, None] = {}
         numbers: set[int] = set()
         unknown = [
@@ -116,8 +129,11 @@ class _Union:
             for call, its in IN_MEMORY.items()
             if its == group
             for place in self.by.get(call, ())
+            if place.object != beside
         ]
         for code, passed, row in self._passed(group):
+            if code.file.path == beside:
+                continue
             resolved = self._linking.resolve(code, passed.value)
             if row.kind is None:
                 found.update(dict.fromkeys(passed.texts))
@@ -125,7 +141,9 @@ class _Union:
                 numbers.add(value & 0xFFFFFFFF)
                 assert row.kind is not None
                 found.update(dict.fromkeys(named(self._sysroot, row.kind, value & 0xFFFFFFFF)))
-            if resolved.unknown or (row.kind is None and passed.value.wanted):
+            # nobody passes an argument to a function that nothing reaches
+            reached = [reason for reason in resolved.unknown if reason.why != NOT_REACHED]
+            if reached or (row.kind is None and passed.value.wanted):
                 path, why = code.file.path, _why(code.file.path, resolved)
                 unknown.append(Unknown(path, passed.function, passed.addr, why))
         is_any = bool(unknown) or bool(self.unknown)

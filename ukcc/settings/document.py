@@ -14,7 +14,7 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.image.files import FileSpec
 from ukcc.record import Record
 from ukcc.settings import foreign, keys, shapes
-from ukcc.settings.keys import FLAG, KEYS, Key
+from ukcc.settings.keys import FLAG, KEYS, TEXT, Key
 from ukcc.settings.words import PARSERS
 
 if sys.version_info >= (3, 11):
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 NAME = "uk.toml"
 _BACKING = ",backing="
+
+# Of [kernel]. An image carries no options: some name files of the host, to be put into the kernel.
+_KERNEL_LISTS = ("require", "forbid", "options")
+_CARRIED_LISTS = ("require", "forbid")
 
 
 class Step(Record):
@@ -45,8 +49,20 @@ class Step(Record):
     optional: bool = False
 
 
+class KernelWish(Record):
+    """What the kernel is to be: features that it has to have or not to have, further options as
+    lines of a .config, and its class, one of `keys.KERNEL_CLASSES` or empty. None: not said.
+    """
+
+    require: tuple[str, ...] | None = None
+    forbid: tuple[str, ...] | None = None
+    options: tuple[str, ...] | None = None
+    kind: str = ""
+
+
 class Settings(Record):
-    """What one place says. values: of the options, by key; arguments, steps: None if not said.
+    """What one place says. values: of the options, by key; arguments, steps, kernel: None if not
+    said.
 
     source: the place as an error names it; env: `NAME=VALUE` or `NAME`, the last counts.
     """
@@ -57,6 +73,7 @@ class Settings(Record):
     env: tuple[str, ...] = ()
     files: tuple[FileSpec, ...] = ()
     steps: tuple[Step, ...] | None = None
+    kernel: KernelWish | None = None
 
 
 def read_settings(
@@ -101,6 +118,7 @@ def parse_settings(
         _check_words(key, value, f"{source}: {key}")
     arguments = document.get(keys.ARGUMENTS)
     steps = document.get(keys.STEPS)
+    kernel = document.get(keys.KERNEL)
     return Settings(
         source=source,
         values=values,
@@ -108,6 +126,7 @@ def parse_settings(
         env=shapes.environment(document.get(keys.ENVIRONMENT, []), f"{source}: env"),
         files=_files(document.get(keys.FILES, {}), f"{source}: files", directory),
         steps=None if steps is None else _steps(steps, f"{source}: init"),
+        kernel=None if kernel is None else _kernel(kernel, f"{source}: kernel"),
     )
 
 
@@ -128,6 +147,8 @@ def carried(settings: Settings) -> dict[str, Any]:
         document[keys.ENVIRONMENT] = env
     if settings.steps is not None:
         document[keys.STEPS] = [_carried_step(step) for step in settings.steps]
+    if settings.kernel is not None:
+        document[keys.KERNEL] = _carried_kernel(settings.kernel)
     return document
 
 
@@ -136,6 +157,8 @@ def left_out(settings: Settings) -> list[str]:
     words = [
         key for key, value in settings.values.items() if foreign.refused(key, value, here=False)
     ]
+    if settings.kernel and settings.kernel.options:
+        words.append(f"{keys.KERNEL}.options")
     env = [*settings.env, *(word for step in settings.steps or () for word in step.env)]
     names = [word for word in env if "=" not in word]
     return [*words, *([f"{keys.ENVIRONMENT} ({', '.join(names)})"] if names else [])]
@@ -156,6 +179,8 @@ def parse_carried(
             raise UkccError(f"{source}: {key}: an image cannot ask for files of the host")
     own = {key: value for key, value in document.items() if key not in said or key not in known}
     settings = parse_settings(own, source, known)
+    if settings.kernel and settings.kernel.options:
+        raise UkccError(f"{source}: kernel: an image cannot choose options of its kernel")
     for key, value in settings.values.items():
         problem = foreign.refused(key, value)
         if problem:
@@ -181,6 +206,13 @@ def _carried_step(step: Step) -> dict[str, Any]:
     if step.optional:
         fields["optional"] = True
     return fields
+
+
+def _carried_kernel(wish: KernelWish) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        key: list(words) for key in _CARRIED_LISTS if (words := getattr(wish, key)) is not None
+    }
+    return {**fields, "class": wish.kind} if wish.kind else fields
 
 
 def _given(env: Sequence[str]) -> list[str]:
@@ -244,6 +276,19 @@ def _file(target: str, value: Any, where: str, directory: str) -> FileSpec:
         mode=shapes.mode(entry["mode"], f"{where}: mode") if "mode" in entry else -1,
         owner=shapes.text(entry.get("owner", ""), f"{where}: owner"),
     )
+
+
+def _kernel(value: Any, where: str) -> KernelWish:
+    """`[kernel]`: which words are features is for who makes the kernel to say."""
+    entry = shapes.table(value, where)
+    shapes.check_known(entry, (*_KERNEL_LISTS, "class"), where)
+    words = {
+        key: shapes.texts(entry[key], f"{where}: {key}") for key in _KERNEL_LISTS if key in entry
+    }
+    kind = ""
+    if "class" in entry:
+        kind = shapes.value(entry["class"], Key(TEXT, keys.KERNEL_CLASSES), f"{where}: class")
+    return KernelWish(**words, kind=kind)
 
 
 def _steps(value: Any, where: str) -> tuple[Step, ...]:

@@ -77,4 +77,9 @@ ARGUMENTS = "args"
 ENVIRONMENT = "env"
 FILES = "files"
 STEPS = "init"
-FURTHER = (ARGUMENTS, ENVIRONMENT, FILES, STEPS)
+KERNEL = "kernel"
+FURTHER = (ARGUMENTS, ENVIRONMENT, FILES, STEPS, KERNEL)
+
+# What [kernel] class can be: the sysroot's kernel, or one for the program: as `ukcc specialise`
+# chooses, for few bytes, or for few instructions.
+KERNEL_CLASSES = ("general", "auto", "size", "speed")

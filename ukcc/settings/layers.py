@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ukcc.image.files import FileSpec
-from ukcc.settings.document import Settings, Step
-from ukcc.settings.keys import ARGUMENTS, ENVIRONMENT, FILES, STEPS
+from ukcc.settings.document import KernelWish, Settings, Step
+from ukcc.settings.keys import ARGUMENTS, ENVIRONMENT, FILES, KERNEL, STEPS
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Merged:
     env: tuple[str, ...] = ()
     files: tuple[FileSpec, ...] = ()
     steps: "tuple[Step, ...] | None" = None
+    kernel: KernelWish = field(default_factory=KernelWish)
 
 
 def merge(layers: Sequence[Settings]) -> Merged:
@@ -31,6 +32,7 @@ def merge(layers: Sequence[Settings]) -> Merged:
     arguments = steps = None
     env: tuple[str, ...] = ()
     files: dict[str, FileSpec] = {}
+    kernel = KernelWish()
     for layer in layers:
         values |= layer.values
         said = list(layer.values)
@@ -42,9 +44,22 @@ def merge(layers: Sequence[Settings]) -> Merged:
         if layer.steps is not None:
             steps = layer.steps
             said.append(STEPS)
+        if layer.kernel is not None:
+            kernel = _later(kernel, layer.kernel)
+            said.append(KERNEL)
         said += [key for key, told in ((ENVIRONMENT, layer.env), (FILES, layer.files)) if told]
         sources |= dict.fromkeys(said, layer.source)
-    return Merged(values, sources, arguments, env, tuple(files.values()), steps)
+    return Merged(values, sources, arguments, env, tuple(files.values()), steps, kernel)
+
+
+def _later(lower: KernelWish, higher: KernelWish) -> KernelWish:
+    """Each list, and the class, as the later place has it, if it has it."""
+    return KernelWish(
+        lower.require if higher.require is None else higher.require,
+        lower.forbid if higher.forbid is None else higher.forbid,
+        lower.options if higher.options is None else higher.options,
+        higher.kind or lower.kind,
+    )
 
 
 def merge_env(lower: Sequence[str], higher: Sequence[str]) -> tuple[str, ...]:

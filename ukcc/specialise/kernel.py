@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def build_class(
         shutil.copy2(objects / ".config", tree / "config")
         with progress.step(f"kernels of the class {tree.name}", _USUAL_OBJECTS) as step:
             linux.link(source_tree, objects, log, jobs, step)
-        _write_whole(tree / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
+        write_whole(tree / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
 def relink(
@@ -81,12 +81,13 @@ def relink(
     source_version: str,
     strict: bool = False,
     jobs: int = 1,
+    finish: Callable[[Path], None] = lambda made: None,
 ) -> Kernel:
     """The kernel of a class with these system calls only, by name (None: with all) in `out`.
 
     A removed call fails with ENOSYS; strict: its caller is killed by SIGSYS, and the console names
     the call. source_version: of the source package, for kernel.json. out: must not exist; it
-    appears whole, by a rename. Raises UkccError.
+    appears whole, by a rename. finish: looks at what was made before that. Raises UkccError.
     """
     _source(tree)  # a lock would make a directory of what is none
     if out.exists():
@@ -96,7 +97,7 @@ def relink(
         wanted = None if calls is None else call_list.check(calls, source_tree)
         objects = _objects(tree)
         config = (tree / "config").read_text()
-        _write_whole(objects / ".config", call_list.with_calls(config, wanted, strict=strict))
+        write_whole(objects / ".config", call_list.with_calls(config, wanted, strict=strict))
         with progress.step(
             f"linking a kernel of the class {tree.name}", _OBJECTS_OF_A_LINK
         ) as step:
@@ -107,6 +108,7 @@ def relink(
         shutil.copy2(objects / "vmlinux", made / "vmlinux")
         shutil.copy2(objects / ".config", made / "config")
         split_kernel(made / "vmlinux", made, config=made / "config", source_version=source_version)
+        finish(made)
     facts = json.loads((out / "kernel.json").read_text())
     return Kernel(out, (out / "kernel.bin").stat().st_size, facts)
 
@@ -167,7 +169,8 @@ def _new_directory(out: Path) -> Iterator[Path]:
         discard(work)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that others may read meanwhile: they see the old one or the new one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.write_text(text)
     fresh.replace(path)

@@ -1,0 +1,260 @@
+"""From what a program needs to the features of its kernel, by the table features.toml.
+
+A pure function of the needs, of what a run was announced to need, and of the user's own words.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import tomli
+
+from ukcc import tables
+from ukcc.errors import UkccError
+from ukcc.needs import Needs, Place, Values
+from ukcc.needs.arguments import GROUPS
+from ukcc.needs.find import INIT
+from ukcc.specialise.told import WORDS
+from ukcc.sysroot import fragments
+
+_TABLE = Path(__file__).with_name("features.toml")
+
+# What kernels are made for: few bytes, or few instructions for each call.
+SIZE, SPEED = "size", "speed"
+GOALS = (SIZE, SPEED)
+
+# A kernel that has every call can be traced: strace makes many.
+TRACE = "trace"
+
+NETWORK = "net"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A row of features.toml, whose head says what the keys mean."""
+
+    name: str
+    what: str
+    why: str
+    calls: tuple[str, ...] = ()
+    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    any: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GlibcPath:
+    """A path that glibc itself opens, and does without. shared: only as a text of libc.so.6, which
+    has it whether a program uses it or not."""
+
+    path: str
+    why: str
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """features.toml."""
+
+    feature: tuple[Feature, ...]
+    glibc: tuple[GlibcPath, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(row.name for row in self.feature)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says: features to have and not to have, lines of a .config, and the goal (""
+    for the usual one)."""
+
+    require: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    goal: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a kernel is to have. reasons: of each feature, in the order of the table; forbidden:
+    features that the program asks for and the user does not want, with the reason for them;
+    options: the user's own lines of the configuration, which count last.
+    """
+
+    goal: str
+    reasons: Mapping[str, str]
+    forbidden: Mapping[str, str]
+    options: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(self.reasons)
+
+
+@cache
+def table() -> Table:
+    """The table of this ukcc."""
+    return parse(_TABLE.read_text())
+
+
+def parse(text: str) -> Table:
+    """A table, checked. Raises UkccError."""
+    try:
+        found = tables.record(Table, tomli.loads(text))
+    except tomli.TOMLDecodeError as error:
+        raise UkccError(f"features.toml: {error}") from None
+    names = found.names
+    for row in found.feature:
+        where = f"features.toml: {row.name}"
+        if names.count(row.name) > 1:
+            raise UkccError(f"{where}: is there twice")
+        _check(row.brings, names, f"{where}: brings")
+        _check([*row.arguments, *row.any], GROUPS, f"{where}: arguments")
+        _check(row.told, WORDS, f"{where}: told")
+        _check(row.goals, GOALS, f"{where}: goals")
+    return found
+
+
+def choose(
+    needs: Needs, told: Mapping[str, str], wish: Wish, rows: "Table | None" = None
+) -> Choice:
+    """The features for a program. told: words of `told.WORDS`, each with who said it.
+
+    Raises UkccError for a feature that is not known, or is both wanted and not.
+    """
+    rows = rows or table()
+    _check_wish(wish, rows.names)
+    found = {
+        row.name: why for row in rows.feature if (why := _reason(row, needs, told, rows.glibc))
+    }
+    wanted = dict.fromkeys(wish.require, "it was asked for")
+    found = _brought(rows, {**found, **wanted})
+    goal = wish.goal or (SPEED if NETWORK in found else SIZE)
+    for row in rows.feature:
+        if goal in row.goals:
+            found.setdefault(row.name, f"a kernel for {goal} has it")
+    found = _brought(rows, found)
+    _check_brought(wish, rows, wanted)
+    forbidden = {name: why for name, why in found.items() if name in wish.forbid}
+    reasons = {name: found[name] for name in rows.names if name in found and name not in forbidden}
+    return Choice(goal, reasons, forbidden, wish.options)
+
+
+def _check_wish(wish: Wish, names: Sequence[str]) -> None:
+    _check(wish.require, names, "kernel.require")
+    _check(wish.forbid, names, "kernel.forbid")
+    for line in wish.options:
+        if "\n" in line or len(fragments.parse(line)) != 1:
+            raise UkccError(
+                f"kernel.options: '{line}' is no option of a kernel",
+                "it takes CONFIG_NAME=y, or '# CONFIG_NAME is not set'",
+            )
+    both = sorted(set(wish.require) & set(wish.forbid))
+    if both:
+        raise UkccError(f"the feature {both[0]} is both required and forbidden")
+
+
+def _check_brought(wish: Wish, rows: Table, wanted: Mapping[str, str]) -> None:
+    """Raises UkccError for a required feature that cannot be without a forbidden one."""
+    for name in wanted:
+        missing = sorted(set(_brought(rows, {name: ""})) & set(wish.forbid))
+        if missing:
+            raise UkccError(f"the feature {name} needs {missing[0]}, which is forbidden")
+
+
+def _check(words: Iterable[str], known: Collection[str], where: str) -> None:
+    for word in words:
+        if word not in known:
+            near = difflib.get_close_matches(word, known, 1, 0.5)
+            mend = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise UkccError(f"{where}: unknown word '{word}'", mend)
+
+
+def _brought(rows: Table, found: Mapping[str, str]) -> dict[str, str]:
+    """With what the features bring along, and that in turn."""
+    whole = dict(found)
+    by_name = {row.name: row for row in rows.feature}
+    queue = list(whole)
+    while queue:
+        name = queue.pop()
+        for other in by_name[name].brings:
+            if other not in whole:
+                whole[other] = f"{name} brings it"
+                queue.append(other)
+    return whole
+
+
+def _reason(row: Feature, needs: Needs, told: Mapping[str, str], glibc: Sequence[GlibcPath]) -> str:
+    """Why the program has the feature; empty if it does not need it."""
+    return next(
+        (
+            why
+            for why in (
+                *_by_told(row, told),
+                *_by_calls(row, needs),
+                *_by_arguments(row, needs),
+                *_by_imports(row, needs),
+                *_by_paths(row, needs, glibc),
+                *_by_doubt(row, needs),
+            )
+        ),
+        "",
+    )
+
+
+def _by_told(row: Feature, told: Mapping[str, str]) -> Iterator[str]:
+    return (told[word] for word in row.told if word in told)
+
+
+def _by_calls(row: Feature, needs: Needs) -> Iterator[str]:
+    for call in row.calls:
+        place = own_place(needs, call)
+        if place is not None:
+            yield f"{call} in {_where(place)}"
+
+
+def own_place(needs: Needs, call: str) -> "Place | None":
+    """Where the image makes a call, init left aside."""
+    return next((place for place in needs.by.get(call, ()) if place.object not in ("", INIT)), None)
+
+
+def _where(place: Place) -> str:
+    return f"{place.object} {place.function}".strip()
+
+
+def _by_arguments(row: Feature, needs: Needs) -> Iterator[str]:
+    for group, words in row.arguments.items():
+        values = needs.own_arguments.get(group, Values())
+        yield from (word for word in words if word in values.names)
+        if group in row.any and values.any and values.unknown:
+            first = values.unknown[0]
+            place = f"{first.object} {first.function}".strip()
+            yield f"one of the {group.replace('_', ' ')} cannot be told ({place})"
+
+
+def _by_imports(row: Feature, needs: Needs) -> Iterator[str]:
+    return (f"{name} of libc" for name in row.imports if name in needs.asked)
+
+
+def _by_paths(row: Feature, needs: Needs, glibc: Sequence[GlibcPath]) -> Iterator[str]:
+    for path, objects in needs.paths.items():
+        if not path.startswith(row.paths or ("\0",)):
+            continue
+        for name in objects:
+            is_libc = name.endswith("/libc.so.6")
+            harmless = any(path.startswith(g.path) and (is_libc or not g.shared) for g in glibc)
+            if name != INIT and not harmless:
+                yield f"{path} in {name}"
+
+
+def _by_doubt(row: Feature, needs: Needs) -> Iterator[str]:
+    if needs.keeps_everything and (row.calls or row.arguments or row.paths or row.imports):
+        first = needs.unknown[0]
+        yield f"a call cannot be told ({first.object} {first.function} {first.addr:#x})"

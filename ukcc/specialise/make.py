@@ -1,0 +1,184 @@
+"""A choice of features and a list of calls -> a kernel in the store, made once.
+
+kernels/source-<digest>/   the patched source, of which all classes are built
+kernels/classes/<class>/   a class: its objects, its configuration
+kernels/made/<id>/         a linked kernel: vmlinux, kernel.bin, kernel.json, config, made.json
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ukcc import paths
+from ukcc.errors import SysrootMissing, UkccError
+from ukcc.progress import Progress
+from ukcc.specialise import kernel, present
+from ukcc.specialise.calls import TABLE
+from ukcc.specialise.features import TRACE, Choice
+from ukcc.sysroot import build, inputs, linux
+from ukcc.sysroot.inputs import Inputs, digest
+from ukcc.sysroot.store import Store, discard
+
+RECORD = "made.json"
+
+# Of every class: one program on one CPU of a microvm, and the ports of `ukcc run`.
+_EVERY = ("hello", "virtio-console", "dead-code", "small")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a kernel is to be: features, the goal, and the calls it keeps (None: all).
+
+    own_calls: those that something else than init makes, which must be there, as far as the
+    general kernel has them.
+    """
+
+    choice: Choice
+    calls: "tuple[str, ...] | None"
+    own_calls: tuple[str, ...]
+    strict: bool = False
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The features by which `ukcc run` knows what the kernel can do."""
+        more = (TRACE,) if self.calls is None else ()
+        return tuple(sorted({*self.choice.features, *more}))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A kernel of the store. fresh: it was linked now; size: of kernel.bin, in bytes."""
+
+    id: str
+    directory: Path
+    class_name: str
+    size: int
+    fresh: bool
+
+
+def made_directory(store: Store, made: str = "") -> Path:
+    """Where linked kernels are; with an id, where that one is or would be."""
+    return store.root / "kernels" / "made" / made
+
+
+def class_fragments(choice: Choice, store: Store) -> list[Path]:
+    """The configuration of a class, in the order in which it is merged."""
+    directory = Path(paths.data_dir("sysroot")) / "linux" / "classes"
+    names = [*_EVERY[:1], choice.goal, *_EVERY[1:], *choice.features]
+    fragments = [directory / f"{name}.config" for name in names]
+    return [*fragments, *_own_options(choice, store)]
+
+
+def _own_options(choice: Choice, store: Store) -> list[Path]:
+    """The user's own lines, as a file of the store that is named by what is in it."""
+    if not choice.options:
+        return []
+    text = "".join(f"{line}\n" for line in choice.options)
+    path = store.root / "kernels" / "options" / f"{digest(text)}.config"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kernel.write_whole(path, text)
+    return [path]
+
+
+def make(request: Request, general: Path, store: Store, progress: Progress, jobs: int = 0) -> Made:
+    """The kernel of a request. general: the general kernel's vmlinux, which a call is expected of.
+
+    Raises UkccError.
+    """
+    given = inputs.gather(store)
+    fragments = class_fragments(request.choice, store)
+    name = kernel.class_name(fragments, given.part_digest("kernel"))
+    calls = None if request.calls is None else sorted(request.calls)
+    made = digest([name, calls, request.strict, given.linux.version])
+    out = made_directory(store, made)
+    fresh = not out.is_dir()
+    if fresh:
+        jobs = jobs or build.cpus()
+        tree = store.root / "kernels" / "classes" / name
+        source = _source(given, store, progress)
+        kernel.build_class(source, fragments, tree, progress, jobs)
+        with store.locked(f"kernel-{made}", progress.step("waiting for another link of the same")):
+            if not out.is_dir():
+                _link(request, tree, source, general, out, name, given, progress, jobs)
+    return Made(made, out, name, (out / "kernel.bin").stat().st_size, fresh)
+
+
+def _link(
+    request: Request,
+    tree: Path,
+    source: Path,
+    general: Path,
+    out: Path,
+    name: str,
+    given: Inputs,
+    progress: Progress,
+    jobs: int,
+) -> None:
+    def finish(made: Path) -> None:
+        _check_calls(request, source, made / "vmlinux", general)
+        facts = json.loads((made / "kernel.json").read_text())
+        facts |= {"offers": list(request.offers), "made": out.name}
+        _write(made / "kernel.json", facts)
+        record = {
+            "class": name,
+            "source": given.part_digest("kernel"),
+            "options": list(request.choice.options),
+            "goal": request.choice.goal,
+            "features": list(request.choice.features),
+            "calls": None if request.calls is None else list(request.calls),
+            "strict": request.strict,
+            "bytes": (made / "kernel.bin").stat().st_size,
+        }
+        _write(made / RECORD, record)
+
+    kernel.relink(
+        tree,
+        request.calls,
+        out,
+        progress,
+        source_version=given.linux.version,
+        strict=request.strict,
+        jobs=jobs,
+        finish=finish,
+    )
+
+
+def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -> None:
+    """Raises UkccError if the program would miss a call that the general kernel has.
+
+    This is what holds features.toml against the kernel: a row that lacks a call is found here.
+    """
+    if request.choice.forbidden:
+        return  # the user has taken it upon himself
+    if not general.is_file():
+        raise SysrootMissing(f"{general} is not there", "build it with: ukcc sysroot build")
+    table = present.entries((source / TABLE).read_text())
+    missing = present.lacking(request.own_calls, table, present.functions(vmlinux))
+    never = present.lacking(missing, table, present.functions(general)) if missing else ()
+    lost = sorted(set(missing) - set(never))
+    if lost:
+        raise UkccError(
+            f"the kernel would lack {', '.join(lost)}, which the program makes",
+            "no row of ukcc/specialise/features.toml gives it, which is a bug of ukcc;"
+            " UKCC_KERNEL=general does without",
+        )
+
+
+def _source(given: Inputs, store: Store, progress: Progress) -> Path:
+    """The patched source of the kernel, unpacked once."""
+    place = store.root / "kernels" / f"source-{given.part_digest('kernel')}"
+    waiting = progress.step("waiting for the kernel's source")
+    with store.locked(place.name, waiting):
+        if not (place / "linux").is_dir():
+            unfinished = place.with_suffix(".unfinished")
+            discard(unfinished)
+            unfinished.mkdir(parents=True)
+            with progress.step("the kernel's source"):
+                linux.prepare(given.linux, given.kernel_patches, unfinished, unfinished / "log")
+            store.publish(unfinished, place)
+    return place / "linux"
+
+
+def _write(path: Path, record: object) -> None:
+    path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")

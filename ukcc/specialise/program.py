@@ -1,0 +1,101 @@
+"""An image -> what its kernel is to be, by its code, its settings and the user's words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ukcc.errors import SysrootMissing, UkccError
+from ukcc.needs import Needs, find
+from ukcc.settings.layers import Merged
+from ukcc.specialise import features
+from ukcc.specialise.features import GOALS, Choice, Wish, own_place
+from ukcc.specialise.make import Made, Request
+from ukcc.specialise.ready import smallest
+from ukcc.specialise.told import told_by
+from ukcc.sysroot.inputs import gather
+from ukcc.sysroot.store import Store
+
+_MOST_UNKNOWN = 20
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as `ukcc specialise` sees it."""
+
+    needs: Needs
+    choice: Choice
+    request: Request
+
+    def report(self) -> dict[str, Any]:
+        """What the kernel is to be, for the JSON of `ukcc specialise` (docs/specialise.md)."""
+        calls = self.request.calls
+        return {
+            "image": self.needs.path,
+            "goal": self.choice.goal,
+            "features": dict(self.choice.reasons),
+            "forbidden": dict(self.choice.forbidden),
+            "options": list(self.choice.options),
+            "calls": None if calls is None else list(calls),
+            "strict": self.request.strict,
+            "unknown": [
+                f"{place.object} {place.function} {place.addr:#x}: {place.why}"
+                for place in self.needs.unknown[:_MOST_UNKNOWN]
+            ],
+        }
+
+
+def read_program(image: Path, settings: Merged, given: Wish, *, strict: bool = False) -> Program:
+    """What the kernel of an image is to be.
+
+    settings: of the image and the uk.toml beside it; given: of the command line, which counts on
+    top. strict refuses a program of which a call cannot be told. Raises UkccError.
+    """
+    needs = find(image)
+    if strict and needs.keeps_everything:
+        first = needs.unknown[0]
+        raise UkccError(
+            f"{image}: a call cannot be told, so that every call is kept and there is nothing"
+            f" for --strict to watch: {first.object} {first.function} {first.addr:#x}: {first.why}",
+            "`ukcc needs` shows all such places; leave --strict out",
+        )
+    told = told_by(settings.values, len(settings.steps or ()), settings.sources)
+    choice = features.choose(needs, told, _wish(settings, given))
+    request = Request(
+        choice=choice,
+        calls=None if needs.keeps_everything else needs.calls,
+        own_calls=tuple(call for call in needs.by if own_place(needs, call)),
+        strict=strict,
+    )
+    return Program(needs, choice, request)
+
+
+def general_kernel(store: Store, needs: Needs) -> Path:
+    """The vmlinux of the sysroot that an image was linked against. Raises SysrootMissing."""
+    vmlinux = store.sysroots / needs.sysroot / "kernel" / "vmlinux"
+    if not vmlinux.is_file():
+        raise SysrootMissing(
+            f"{needs.path}: its sysroot {needs.sysroot} is not here",
+            "link it again, or build that sysroot by the ukcc that linked it",
+        )
+    return vmlinux
+
+
+def ready_kernel(program: Program, store: Store) -> Made:
+    """The smallest linked kernel of the store that has what a program needs. Raises UkccError."""
+    made = smallest(program.request, gather(store).part_digest("kernel"), store)
+    if made is None:
+        raise UkccError(
+            f"{program.needs.path}: no kernel of the store has what it needs",
+            "`ukcc specialise` without --ready makes one",
+        )
+    return made
+
+
+def _wish(settings: Merged, given: Wish) -> Wish:
+    """Features that are asked for anywhere; a word of the command line against the other list."""
+    kernel = settings.kernel
+    require = [f for f in kernel.require or () if f not in given.forbid]
+    forbid = [f for f in kernel.forbid or () if f not in given.require]
+    goal = given.goal or (kernel.kind if kernel.kind in GOALS else "")
+    options = (*(kernel.options or ()), *given.options)
+    return Wish((*require, *given.require), (*forbid, *given.forbid), options, goal)

@@ -1,0 +1,47 @@
+"""Kernels that are linked already: the smallest of the store that has what a program needs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ukcc.specialise.make import RECORD, Made, Request, made_directory
+from ukcc.sysroot.store import Store
+
+
+def smallest(request: Request, source: str, store: Store) -> "Made | None":
+    """The kernel of the fewest bytes that serves a request, of those that were made of the present
+    source (the digest of the kernel's part of a sysroot). None where there is none.
+    """
+    fitting = [
+        (record["bytes"], directory)
+        for directory, record in _records(store)
+        if record.get("source") == source and _serves(record, request)
+    ]
+    if not fitting:
+        return None
+    size, directory = min(fitting)
+    record = dict(_records(store))[directory]
+    return Made(directory.name, directory, record["class"], size, fresh=False)
+
+
+def _serves(record: dict[str, Any], request: Request) -> bool:
+    """Whether a kernel has all features and calls, and is what the user wants beside that."""
+    choice = request.choice
+    has, calls = set(record["features"]), record["calls"]
+    return (
+        has.issuperset(choice.features)
+        and not has.intersection(choice.forbidden)
+        and record["goal"] == choice.goal
+        and record["strict"] is request.strict
+        and record["options"] == list(choice.options)
+        and (calls is None or (request.calls is not None and set(calls) >= set(request.calls)))
+    )
+
+
+def _records(store: Store) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in made_directory(store).glob(f"*/{RECORD}"):
+        try:
+            yield path.parent, json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue  # it is being removed
