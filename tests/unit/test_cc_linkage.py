@@ -71,6 +71,7 @@ def plan_of(line, lookup=BUILT, chosen=""):
         plain=False,
         thin=False,
         linkage=chosen,
+        kernel="",
     )
     return plan.make_plan(line.split(), parse(line.split()), toolchain, lookup)
 

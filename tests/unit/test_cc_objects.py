@@ -74,7 +74,13 @@ def test_who_else_is_looked_for(tmp_path: Path) -> None:
 
 def planned(line: str, compiler: str = "/usr/bin/gcc") -> plan.Plan:
     toolchain = Toolchain(
-        name="uk-gcc", compiler=compiler, sysroot="/root", plain=False, thin=False, linkage=""
+        name="uk-gcc",
+        compiler=compiler,
+        sysroot="/root",
+        plain=False,
+        thin=False,
+        linkage="",
+        kernel="",
     )
     known = linkage.Lookup(
         stand_in=lambda path: ("liba.a",),

@@ -16,7 +16,13 @@ STATIC = f"-static -no-pie {CHARSETS} -Wl,--eh-frame-hdr -Wl,-Ttext-segment=0x10
 
 def toolchain(*, sysroot="/root", plain=False, thin=False, compiler="/bin/gcc"):
     return Toolchain(
-        name="uk-gcc", compiler=compiler, sysroot=sysroot, plain=plain, thin=False, linkage=""
+        name="uk-gcc",
+        compiler=compiler,
+        sysroot=sysroot,
+        plain=plain,
+        thin=False,
+        linkage="",
+        kernel="",
     )
 
 

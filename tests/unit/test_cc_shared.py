@@ -57,6 +57,7 @@ def test_its_place_among_the_words_is_kept() -> None:
         plain=False,
         thin=False,
         linkage="",
+        kernel="",
     )
     argv = ["a.o", "x/libb.so.1", "-lc", "-o", "p"]
     made = plan.make_plan(

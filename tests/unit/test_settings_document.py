@@ -10,9 +10,11 @@ from ukcc.errors import UkccError
 from ukcc.image.files import FileSpec
 from ukcc.settings import foreign
 from ukcc.settings.document import (
+    KernelWish,
     Settings,
     Step,
     carried,
+    left_out,
     parse_carried,
     parse_settings,
     read_settings,
@@ -80,10 +82,10 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "uk.toml").write_text("")
     settings = read_settings(str(tmp_path / "uk.toml"))
-    assert settings[1:] == ({}, None, (), (), None)
+    assert settings[1:] == ({}, None, (), (), None, None)
 
 
-KNOWN = f"known are {', '.join(sorted([*KEYS, 'args', 'env', 'files', 'init']))}"
+KNOWN = f"known are {', '.join(sorted([*KEYS, 'args', 'env', 'files', 'init', 'kernel']))}"
 WHY_NO_GDB = "it is for one run, which waits for a debugger"
 NO_PROGRAM = "run: it takes the absolute path of a program, then its words"
 OCTAL = 'it takes octal digits, like "0640"'
@@ -303,3 +305,40 @@ def test_what_fits_another_host_is_carried() -> None:
     """Memory and CPUs are compared with what the host has that runs the image."""
     wanted = {"memory": 1 << 40, "smp": 100_000}
     assert carried(parse_settings(wanted, "file")) == wanted
+
+
+KERNEL_TABLE = {"require": ["disk"], "forbid": ["inet6"], "class": "speed"}
+
+
+def test_the_kernel_of_a_file() -> None:
+    options = ["CONFIG_HZ_1000=y"]
+    found = parse_settings({"kernel": {**KERNEL_TABLE, "options": options}}, "f.toml").kernel
+    assert found == KernelWish(("disk",), ("inet6",), ("CONFIG_HZ_1000=y",), "speed")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([], "kernel: it takes a table, not an array"),
+        ({"class": "tiny"}, "kernel: class: 'tiny' is none of general, auto, size, speed"),
+        ({"require": "disk"}, "kernel: require: it takes an array of strings, not a string"),
+        ({"reqire": []}, "kernel: unknown key 'reqire'"),
+    ],
+)
+def test_a_kernel_that_is_refused(table: Any, message: str) -> None:
+    with pytest.raises(UkccError) as caught:
+        parse_settings({"kernel": table}, "f.toml")
+    assert caught.value.message == f"f.toml: {message}"
+
+
+def test_an_image_carries_features_of_its_kernel_but_no_options() -> None:
+    """Options like CONFIG_INITRAMFS_SOURCE put files of the host into a kernel."""
+    options = ['CONFIG_INITRAMFS_SOURCE="/etc/shadow"']
+    settings = parse_settings({"kernel": {**KERNEL_TABLE, "options": options}}, "f.toml")
+    assert carried(settings) == {"kernel": KERNEL_TABLE}
+    assert left_out(settings) == ["kernel.options"]
+    assert parse_carried(carried(settings), "image", KEYS).kernel == settings.kernel._replace(
+        options=None
+    )
+    with pytest.raises(UkccError, match="an image cannot choose options of its kernel"):
+        parse_carried({"kernel": {"options": options}}, "image", KEYS)

@@ -11,7 +11,7 @@ otherwise, what the first one made is put back.
 
 import os
 
-from ukcc.cc import child, loader_needs, log, plan, process
+from ukcc.cc import child, loader_needs, log, own_kernel, plan, process
 from ukcc.cc.child import Interrupted
 from ukcc.cc.frozen import Frozen
 from ukcc.cc.linker import Linker
@@ -216,6 +216,8 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", linked: Linked) -> None:
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise
+    if not steps.thin and own_kernel.is_wanted(steps.kernel, carried.document if carried else None):
+        own_kernel.take(output, environ)
     program = os.path.basename(steps.words[0])  # noqa: PTH119
     for warning in carried.warnings if carried else ():
         process.complain(warning.warning(program))

@@ -49,6 +49,7 @@ class Plan(Frozen):
         "directories",
         "has_map",
         "inputs",
+        "kernel",
         "kind",
         "listing",
         "output",
@@ -74,6 +75,7 @@ class Plan(Frozen):
     listing: str  # where the user has the linker list its inputs, or ""
     reads_stdin: bool
     thin: bool
+    kernel: str  # general or auto, "" where the settings say it
 
 
 def make_plan(
@@ -137,6 +139,7 @@ def _program(
         has_map=options.MAP in invocation.linker,
         listing=invocation.listing,
         thin=toolchain.thin,
+        kernel=toolchain.kernel,
         reads_stdin=any(a.meaning == parse.INPUT and a.value == "-" for a in invocation.arguments),
     )
 
@@ -176,6 +179,7 @@ def _run(toolchain: Toolchain, kind: str, words: "list[str]", reason: str) -> Pl
         listing="",
         reads_stdin=False,
         thin=False,
+        kernel="",
     )
 
 

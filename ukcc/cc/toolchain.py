@@ -36,13 +36,14 @@ _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "linkage", "name", "plain", "sysroot", "thin")
+    __slots__ = ("compiler", "kernel", "linkage", "name", "plain", "sysroot", "thin")
     name: str  # of ours: uk-gcc
     compiler: str
     sysroot: str  # "" when there is none
     plain: bool  # UKCC_PLAIN: an ordinary executable, no kernel appended
     thin: bool  # UKCC_IMAGE=thin: the kernel is named, not carried
     linkage: str  # UKCC_LINK: static or dynamic, "" when the program decides
+    kernel: str  # UKCC_KERNEL: general or auto, "" when the settings decide
 
 
 def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
@@ -57,6 +58,7 @@ def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
         plain=environ.get("UKCC_PLAIN", "") not in ("", "0"),
         thin=_wants_thin(environ),
         linkage=_wanted_linkage(environ),
+        kernel=_wanted_kernel(environ),
     )
 
 
@@ -71,6 +73,13 @@ def _wanted_linkage(environ: "Mapping[str, str]") -> str:
     wanted = environ.get("UKCC_LINK", "")
     if wanted not in ("", "static", "dynamic"):
         raise UkccError(f"UKCC_LINK is '{wanted}'", "say static or dynamic, or unset it")
+    return wanted
+
+
+def _wanted_kernel(environ: "Mapping[str, str]") -> str:
+    wanted = environ.get("UKCC_KERNEL", "")
+    if wanted not in ("", "general", "auto"):
+        raise UkccError(f"UKCC_KERNEL is '{wanted}'", "say general or auto, or unset it")
     return wanted
 
 

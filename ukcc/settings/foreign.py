@@ -77,6 +77,7 @@ RULES: Mapping[str, Rule] = {
     "hostname": _INSIDE,
     "init": _INSIDE,
     "ip": _INSIDE,
+    "kernel": _INSIDE,  # its features; options, which name files, are refused by parse_carried
     "machine": _INSIDE,
     "read-only": _INSIDE,
     "share-by": _INSIDE,  # only how; what is shared, the user says

@@ -1,0 +1,199 @@
+"""From needs to features: the table's meaning, its checks, and what the user says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ukcc import paths
+from ukcc.errors import UkccError
+from ukcc.needs import Needs, Place, Unknown, Values
+from ukcc.specialise import features, told
+from ukcc.specialise.features import SIZE, SPEED, Choice, Wish, choose, parse
+
+NEEDS = Needs(
+    path="app",
+    program="/app/app",
+    sysroot="0" * 16,
+    keeps_everything=False,
+    calls=(),
+    by={},
+    unknown=(),
+    absent={},
+    arguments={},
+    own_arguments={},
+    asked=(),
+    paths={},
+    settings={},
+    members=(),
+)
+NOTHING = Wish()
+
+
+def calling(*calls: str, file: str = "/app/app") -> Needs:
+    return replace(NEEDS, calls=calls, by={c: (Place(file, "main", 16),) for c in calls})
+
+
+def reading(path: str, file: str = "/app/app") -> Needs:
+    return replace(NEEDS, paths={path: (file,)})
+
+
+def chosen(needs: Needs, wish: Wish = NOTHING, **said: str) -> Choice:
+    return choose(needs, said, wish)
+
+
+def test_a_program_without_needs_gets_none() -> None:
+    assert chosen(NEEDS) == Choice(SIZE, {}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("needs", "feature", "why"),
+    [
+        (calling("epoll_create1"), "events", "epoll_create1 in /app/app main"),
+        (calling("flock"), "locks", "flock in /app/app main"),
+        (calling("semop"), "ipc", "semop in /app/app main"),
+        (
+            replace(NEEDS, paths={"/proc/sys/net": ("/app/app",)}),
+            "sysctl",
+            "/proc/sys/net in /app/app",
+        ),
+        (replace(NEEDS, paths={"/dev/ptmx": ("/app/app",)}), "ptys", "/dev/ptmx in /app/app"),
+        (replace(NEEDS, asked=("openpty",)), "ptys", "openpty of libc"),
+        (
+            replace(NEEDS, own_arguments={"fcntls": Values(("F_SETLK",), (6,))}),
+            "locks",
+            "F_SETLK",
+        ),
+    ],
+)
+def test_what_a_program_does_gives_the_feature(needs: Needs, feature: str, why: str) -> None:
+    assert chosen(needs).reasons[feature] == why
+
+
+def test_inits_needs_are_no_features() -> None:
+    assert chosen(calling("epoll_create1", "socket", file="/init")).features == ()
+    assert chosen(reading("/sys/class/net", "/init")).features == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "found"),
+    [
+        ("/proc/sys/vm/overcommit_memory", "/app/app", ()),
+        ("/proc/sys/vm/swappiness", "/app/app", ("sysctl",)),
+        ("/dev/ptmx", "/usr/lib/libc.so.6", ()),
+        ("/sys/devices/system/cpu/online", "/usr/lib/libc.so.6", ()),
+        ("/sys/block", "/usr/lib/libblk.so", ("sysfs",)),
+    ],
+)
+def test_paths_of_glibc_that_it_does_without(path: str, file: str, found: tuple[str, ...]) -> None:
+    assert chosen(reading(path, file)).features == found
+
+
+def families(*names: str, any: bool = False) -> Needs:
+    unknown = (Unknown("/app/app", "dial", 32, "it is what a call returns"),) if any else ()
+    values = Values(names, (), any, unknown)
+    return replace(calling("socket"), own_arguments={"socket_families": values})
+
+
+def test_families_of_sockets() -> None:
+    assert chosen(families("AF_LOCAL")).features == ("sockets", "unix")
+    net = chosen(families("AF_INET"))
+    assert net.goal == SPEED and {"sockets", "net", "rng"} <= set(net.features)
+    assert not {"inet6", "unix", "packet"} & set(net.features)
+    assert {"net", "inet6"} <= set(chosen(families("AF_INET6")).features)
+
+
+def test_a_family_that_cannot_be_told_is_one_of_three() -> None:
+    found = chosen(families("AF_LOCAL", any=True))
+    assert {"net", "inet6", "unix"} <= set(found.features)
+    assert not {"packet", "vsock"} & set(found.features)
+    assert found.reasons["net"] == "one of the socket families cannot be told (/app/app dial)"
+
+
+def test_a_call_that_cannot_be_told_gives_all_that_code_can_ask_for() -> None:
+    unknown = (Unknown("/app/app", "syscall", 48, "it is what a call returns"),)
+    found = chosen(replace(NEEDS, keeps_everything=True, unknown=unknown))
+    rows = features.table().feature
+    by_code = {r.name for r in rows if r.calls or r.arguments or r.paths or r.imports}
+    assert by_code <= set(found.features)
+    assert not {"disk", "smp", "pci", "balloon"} & set(found.features)
+    assert found.reasons["ipc"] == "a call cannot be told (/app/app syscall 0x30)"
+
+
+def test_what_runs_need_is_said_by_the_settings() -> None:
+    settings = {"smp": 2, "disk": ["d.img:/data"], "volume": ["a:/a"], "user": "www"}
+    said = told.told_by(settings, 0, dict.fromkeys(settings, "uk.toml"))
+    found = choose(NEEDS, said, NOTHING)
+    assert {"smp", "disk", "9p", "virtiofs", "users"} <= set(found.features)
+    assert found.reasons["disk"] == "disk in uk.toml"
+    assert told.told_by({"smp": 1, "user": "root", "net": ["none"]}, 0, {}) == {}
+    assert "user" in told.told_by({}, 1, {})
+
+
+def test_the_users_words() -> None:
+    program = families("AF_INET6")
+    assert "inet6" not in chosen(program, Wish(forbid=("inet6",))).features
+    assert chosen(program, Wish(forbid=("inet6",))).forbidden == {"inet6": "AF_INET6"}
+    assert "balloon" in chosen(NEEDS, Wish(require=("balloon",))).features
+    assert chosen(program, Wish(goal=SIZE)).goal == SIZE
+    assert chosen(NEEDS, Wish(options=("CONFIG_HZ_1000=y",))).options == ("CONFIG_HZ_1000=y",)
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (Wish(require=("disks",)), "kernel.require: unknown word 'disks'"),
+        (Wish(forbid=("",)), "kernel.forbid: unknown word ''"),
+        (Wish(require=("net",), forbid=("net",)), "the feature net is both required and forbidden"),
+        (
+            Wish(require=("inet6",), forbid=("sockets",)),
+            "the feature inet6 needs sockets, which is forbidden",
+        ),
+        (Wish(options=("HZ=3",)), "kernel.options: 'HZ=3' is no option of a kernel"),
+        (
+            Wish(options=("CONFIG_A=y\nx",)),
+            "kernel.options: 'CONFIG_A=y\nx' is no option of a kernel",
+        ),
+    ],
+)
+def test_words_that_are_refused(wish: Wish, message: str) -> None:
+    with pytest.raises(UkccError) as caught:
+        chosen(NEEDS, wish)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('brings = ["y"]', "features.toml: x: brings: unknown word 'y'"),
+        (
+            'arguments = { fctnls = ["F_SETLK"] }',
+            "features.toml: x: arguments: unknown word 'fctnls'",
+        ),
+        ('told = ["rain"]', "features.toml: x: told: unknown word 'rain'"),
+        ('goals = ["fast"]', "features.toml: x: goals: unknown word 'fast'"),
+        ('cals = ["read"]', "feature[0].cals: no such key; the nearest is calls"),
+    ],
+)
+def test_a_table_that_is_wrong(row: str, message: str) -> None:
+    with pytest.raises(UkccError) as caught:
+        parse(f'[[feature]]\nname = "x"\nwhat = "x"\nwhy = "x"\n{row}\n')
+    assert caught.value.message == message
+
+
+def test_each_feature_has_its_fragment_and_its_reason() -> None:
+    directory = Path(paths.data_dir("sysroot")) / "linux" / "classes"
+    for row in features.table().feature:
+        assert (directory / f"{row.name}.config").is_file(), row.name
+        assert row.why.strip() and row.what
+
+
+def test_every_call_of_the_table_is_one_of_the_kernels() -> None:
+    from ukcc.needs.names import call_names
+
+    current = paths.current_sysroot()
+    if current is None:
+        pytest.skip("no sysroot has been built")
+    known = set(call_names(Path(current)).values())
+    for row in features.table().feature:
+        assert set(row.calls) <= known, row.name
