@@ -22,6 +22,7 @@ NEEDS = Needs(
     absent={},
     arguments={},
     own_arguments={},
+    program_arguments={},
     asked=(),
     paths={},
     settings={},

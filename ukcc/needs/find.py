@@ -1,7 +1,7 @@
 """From an image to what it needs: the union over its files, with what they pass to each other."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, Argument
@@ -46,7 +46,8 @@ def find(path: Path, rules: "str | None" = None) -> Needs:
         unknown=tuple(union.unknown),
         absent={str(number): tuple(places) for number, places in sorted(union.absent.items())},
         arguments=union.arguments(),
-        own_arguments=union.arguments(beside=INIT),
+        own_arguments=union.arguments(beside=(INIT,)),
+        program_arguments=union.arguments(beside=(INIT, *union.libc())),
         asked=union.asked(),
         paths=_paths(image, union.codes),
         settings=image.metadata.get("settings", {}),
@@ -117,11 +118,15 @@ class _Union:
                 found |= set(self._linking.asked_for(code.findings.graph.names.keys()))
         return tuple(sorted(found))
 
-    def arguments(self, beside: str = "") -> dict[str, Values]:
+    def libc(self) -> tuple[str, ...]:
+        """The sysroot's libc.so.6, by its path in the image."""
+        return tuple(code.file.path for code in self.codes if code.findings and code.findings.graph)
+
+    def arguments(self, beside: Collection[str] = ()) -> dict[str, Values]:
         """What the arguments can be, by group; of all files but `beside`."""
         return {group: self._values(group, beside) for group in GROUPS}
 
-    def _values(self, group: str, beside: str) -> Values:
+    def _values(self, group: str, beside: Collection[str]) -> Values:
         found: dict[str, None] = {}
         numbers: set[int] = set()
         unknown = [
@@ -129,10 +134,10 @@ class _Union:
             for call, its in IN_MEMORY.items()
             if its == group
             for place in self.by.get(call, ())
-            if place.object != beside
+            if place.object not in beside
         ]
         for code, passed, row in self._passed(group):
-            if code.file.path == beside:
+            if code.file.path in beside:
                 continue
             resolved = self._linking.resolve(code, passed.value)
             if row.kind is None:

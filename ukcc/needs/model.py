@@ -65,7 +65,8 @@ class Needs:
     keeps_everything: a site is in `unknown`, so that a kernel must have every call. calls: names,
     sorted; by: each with the places that make it. absent: numbers that the kernel's table does not
     have, which any kernel answers with ENOSYS. arguments: by group (ukcc/needs/arguments.py);
-    own_arguments: the same without init's. asked: names of libc.so.6 that other files may ask for.
+    own_arguments: the same without init's; program_arguments: without those of the sysroot's
+    libc.so.6 as well. asked: names of libc.so.6 that other files may ask for.
     paths: in /proc, /sys and /dev that are in a file, with the files. settings: what the image
     carries of a uk.toml. sysroot: whose table and headers gave the names.
     """
@@ -80,6 +81,7 @@ class Needs:
     absent: Mapping[str, tuple[Place, ...]]
     arguments: Mapping[str, Values]
     own_arguments: Mapping[str, Values]
+    program_arguments: Mapping[str, Values]
     asked: tuple[str, ...]
     paths: Mapping[str, tuple[str, ...]]
     settings: Mapping[str, Any]

@@ -41,6 +41,7 @@ class Feature:
     calls: tuple[str, ...] = ()
     arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     any: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
@@ -215,14 +216,40 @@ def _by_told(row: Feature, told: Mapping[str, str]) -> Iterator[str]:
 
 def _by_calls(row: Feature, needs: Needs) -> Iterator[str]:
     for call in row.calls:
-        place = own_place(needs, call)
-        if place is not None:
-            yield f"{call} in {_where(place)}"
+        for place in own_places(needs, call):
+            if not _is_libc(place.object) or _counts_libc(row, needs):
+                yield f"{call} in {_where(place)}"
 
 
-def own_place(needs: Needs, call: str) -> "Place | None":
+def own_places(needs: Needs, call: str) -> Iterator[Place]:
     """Where the image makes a call, init left aside."""
-    return next((place for place in needs.by.get(call, ()) if place.object not in ("", INIT)), None)
+    return (place for place in needs.by.get(call, ()) if place.object not in ("", INIT))
+
+
+def own_calls(needs: Needs, rows: "Table | None" = None) -> tuple[str, ...]:
+    """The calls that something else than init makes, as the table sees it: without those that are
+    only in libc.so.6, in functions that a row says nothing asks for."""
+    unasked = {
+        call
+        for row in (rows or table()).feature
+        if not _counts_libc(row, needs)
+        for call in row.calls
+    }
+    return tuple(
+        call
+        for call in needs.by
+        if any(not (call in unasked and _is_libc(p.object)) for p in own_places(needs, call))
+    )
+
+
+def _counts_libc(row: Feature, needs: Needs) -> bool:
+    """Whether what is in libc.so.6 counts for a row, as some of it only serves who asks for it."""
+    return not row.asked or not set(row.asked).isdisjoint(needs.asked)
+
+
+def _is_libc(file: str) -> bool:
+    """Whether a file is the sysroot's C library or loader, by its path in the image."""
+    return file.rpartition("/")[2] in ("libc.so.6", "ld-linux-x86-64.so.2")
 
 
 def _where(place: Place) -> str:
@@ -231,7 +258,9 @@ def _where(place: Place) -> str:
 
 def _by_arguments(row: Feature, needs: Needs) -> Iterator[str]:
     for group, words in row.arguments.items():
-        values = needs.own_arguments.get(group, Values())
+        all_files = _counts_libc(row, needs)
+        groups = needs.own_arguments if all_files else needs.program_arguments
+        values = groups.get(group, Values())
         yield from (word for word in words if word in values.names)
         if group in row.any and values.any and values.unknown:
             first = values.unknown[0]
@@ -248,8 +277,9 @@ def _by_paths(row: Feature, needs: Needs, glibc: Sequence[GlibcPath]) -> Iterato
         if not path.startswith(row.paths or ("\0",)):
             continue
         for name in objects:
-            is_libc = name.endswith("/libc.so.6")
-            harmless = any(path.startswith(g.path) and (is_libc or not g.shared) for g in glibc)
+            harmless = any(
+                path.startswith(g.path) and (_is_libc(name) or not g.shared) for g in glibc
+            )
             if name != INIT and not harmless:
                 yield f"{path} in {name}"
 

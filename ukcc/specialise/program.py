@@ -8,7 +8,7 @@ from ukcc.errors import SysrootMissing, UkccError
 from ukcc.needs import Needs, find
 from ukcc.settings.layers import Merged
 from ukcc.specialise import features
-from ukcc.specialise.features import GOALS, Choice, Wish, own_place
+from ukcc.specialise.features import GOALS, Choice, Wish
 from ukcc.specialise.make import Made, Request
 from ukcc.specialise.ready import smallest
 from ukcc.specialise.told import told_by
@@ -63,7 +63,7 @@ def read_program(image: Path, settings: Merged, given: Wish, *, strict: bool = F
     request = Request(
         choice=choice,
         calls=None if needs.keeps_everything else needs.calls,
-        own_calls=tuple(call for call in needs.by if own_place(needs, call)),
+        own_calls=features.own_calls(needs),
         strict=strict,
     )
     return Program(needs, choice, request)
