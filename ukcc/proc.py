@@ -160,6 +160,14 @@ def run(
         raise _failure(argv, additions, cwd, log, process.returncode, tail)
 
 
+def attended(argv: Sequence[str], cwd: Path) -> None:
+    """Runs a program that talks to a person: our terminal is its own. Raises ProgramFailed."""
+    find(_program(argv))
+    done = subprocess.run(list(argv), cwd=cwd)
+    if done.returncode != 0:
+        raise _failure(argv, {}, cwd, None, done.returncode, ())
+
+
 def output(
     argv: Sequence[str],
     *,

@@ -30,6 +30,7 @@ SUBCOMMANDS = (
     "boot-chart",
     "needs",
     "specialise",
+    "menuconfig",
     "pack",
     "port",
     "explain",

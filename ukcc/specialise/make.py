@@ -96,7 +96,7 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
     if fresh:
         jobs = jobs or build.cpus()
         tree = store.root / "kernels" / "classes" / name
-        source = _source(given, store, progress)
+        source = patched_source(given, store, progress)
         kernel.build_class(source, fragments, tree, progress, jobs)
         with store.locked(f"kernel-{made}", progress.step("waiting for another link of the same")):
             if not out.is_dir():
@@ -165,7 +165,7 @@ def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -
         )
 
 
-def _source(given: Inputs, store: Store, progress: Progress) -> Path:
+def patched_source(given: Inputs, store: Store, progress: Progress) -> Path:
     """The patched source of the kernel, unpacked once."""
     place = store.root / "kernels" / f"source-{given.part_digest('kernel')}"
     waiting = progress.step("waiting for the kernel's source")

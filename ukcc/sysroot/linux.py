@@ -104,6 +104,11 @@ def link(source_tree: Path, objects: "Path | None", log: Path, jobs: int, step: 
     proc.run(command, cwd=source_tree, log=log, on_line=count)
 
 
+def menu(source_tree: Path, objects: Path, terminal: str) -> None:
+    """The kernel's own menu of its options, on our terminal; it writes `objects`/.config."""
+    proc.attended(_command(source_tree, ["menuconfig"], 1, objects, TERM=terminal), source_tree)
+
+
 def check_place(work: Path) -> None:
     """Raises UkccError if kbuild would refuse the directory."""
     if re.search(r"[\s:]", str(work)):
@@ -120,7 +125,11 @@ def _make(
 
 
 def _command(
-    source_tree: Path, goals: Sequence[str], jobs: int, objects: "Path | None" = None
+    source_tree: Path,
+    goals: Sequence[str],
+    jobs: int,
+    objects: "Path | None" = None,
+    **environment: str,
 ) -> list[str]:
     """A make command whose result depends on the sources alone: not on who, where or when."""
     # The date of the distribution's source, from a file that no patch touches, is the build's.
@@ -139,4 +148,4 @@ def _command(
     if objects:
         variables["O"] = str(objects)
     settings = [f"{name}={value}" for name, value in variables.items()]
-    return proc.isolated(["make", f"-j{jobs}", *settings, *goals])
+    return proc.isolated(["make", f"-j{jobs}", *settings, *goals], **environment)

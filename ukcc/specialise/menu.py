@@ -1,0 +1,61 @@
+"""The kernel's own menu on the configuration of a program's kernel, and what was changed in it."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ukcc.errors import UkccError
+from ukcc.progress import Progress
+from ukcc.specialise.features import Choice
+from ukcc.specialise.make import class_fragments, patched_source
+from ukcc.sysroot import fragments, linux, tools
+from ukcc.sysroot.inputs import gather
+from ukcc.sysroot.store import Store
+
+# It is compiled on first use, against these.
+_CURSES = Path("/usr/include/ncurses.h")
+
+
+def edit(choice: Choice, store: Store, progress: Progress, terminal: str) -> tuple[str, ...]:
+    """Opens the menu; returns the lines that were changed, as `kernel.options` of a uk.toml takes
+    them, with the user's earlier ones. terminal: its kind, of TERM. Raises UkccError.
+    """
+    tools.check()
+    if not _CURSES.exists():
+        raise UkccError(
+            f"not found, but needed for the menu: {_CURSES.name}",
+            "as root: apt-get install libncurses-dev",
+        )
+    source = patched_source(gather(store), store, progress)
+    with tempfile.TemporaryDirectory(prefix="ukcc-menu-") as work:
+        objects = Path(work) / "objects"
+        objects.mkdir()
+        with progress.step("the configuration"):
+            linux.configure(source, class_fragments(choice, store), Path(work) / "log", objects)
+        before = Path(work) / "before"
+        shutil.copy2(objects / ".config", before)
+        linux.menu(source, objects, terminal)
+        changed = _changed(
+            fragments.parse(before.read_text()), fragments.parse((objects / ".config").read_text())
+        )
+    earlier = {line: None for line in choice.options if not _names(line) & _names(*changed)}
+    return (*earlier, *changed)
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """A line for each option with another value."""
+    names = sorted({*before, *after})
+    return [
+        _line(name, after.get(name, fragments.OFF))
+        for name in names
+        if before.get(name, fragments.OFF) != after.get(name, fragments.OFF)
+    ]
+
+
+def _line(name: str, value: str) -> str:
+    return f"# {name} is not set" if value == fragments.OFF else f"{name}={value}"
+
+
+def _names(*lines: str) -> set[str]:
+    return {name for line in lines for name in fragments.parse(line)}
