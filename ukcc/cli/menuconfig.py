@@ -19,15 +19,15 @@ from ukcc.specialise.features import SIZE, SPEED, Wish
 def command(image: Path, goal: "str | None", config: "str | None") -> None:
     """Look at the options that IMAGE's own kernel would have, and change them.
 
-    Printed is what was changed, as lines for a uk.toml, which `ukcc specialise` reads. Nothing else is
-    written.
+    It prints what was changed as lines for a uk.toml, which `ukcc specialise` reads, and writes
+    nothing else.
     """
     from ukcc.progress import for_stderr
     from ukcc.specialise.menu import edit
     from ukcc.specialise.program import read_program
     from ukcc.sysroot.store import default_store
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UkccError("the menu needs a terminal", "call it from one")
     wish = Wish(goal=goal or "")
     program = read_program(image, settings_of(str(image), config), wish)
