@@ -9,6 +9,7 @@ import stat
 
 from ukcc.image.cpio import is_aligned
 from ukcc.image.headers import PAGE, align_up
+from ukcc.image.kernel import ALLOWANCE
 from ukcc.record import Record
 
 TYPE_CHECKING = False
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from ukcc.image.cpio import Entry
 
 _MIB = 1 << 20
-
-# What kernel and init need beside what is counted below, before the application's own demands
-# begin: page tables, slabs, the first struct pages, devices' rings, two CPUs' data.
-ALLOWANCE = 10 * _MIB
 
 # The second archive of `ukcc run`, packed and unpacked: arguments, environment, locale.
 SECOND_ARCHIVE = 1 * _MIB
@@ -71,20 +68,26 @@ def files_of(members: Iterable[Entry]) -> Files:
 
 
 def smallest_memory(
-    archive: int, files: Files, *, kernel_end: int, loaded_end: int, one_copy: bool
+    archive: int,
+    files: Files,
+    *,
+    kernel_end: int,
+    loaded_end: int,
+    one_copy: bool,
+    allowance: int = ALLOWANCE,
 ) -> int:
     """MiB a machine needs to boot an image with `archive` bytes of archive.
 
     kernel_end: the physical address of the archive, behind the kernel; loaded_end: behind all that
-    a hypervisor loads. one_copy: as Kernel has it; older kernels copy all files, and have room for
-    half of what is left then.
+    a hypervisor loads. one_copy, allowance: as Kernel has them; a kernel without the first copies
+    all files, and has room for half of what is left then.
 
     Everything fits that a hypervisor loads; the kernel has memory for the files that it copies
     while the archive is there; the root's tmpfs, whose limit is the archive and half of the rest
     (`uk_archive_limit`), holds all files; and firmware does not write to the archive.
     """
     more = _unpacking(archive, files) if one_copy else align_up(archive) + 2 * files.pages
-    unpacking = kernel_end + more + ALLOWANCE + SECOND_ARCHIVE
+    unpacking = kernel_end + more + allowance + SECOND_ARCHIVE
     sections = 1
     while unpacking + (sections - 1) * _STRUCT_PAGES > sections * _SECTION:
         sections += 1
