@@ -1,4 +1,4 @@
-"""The kernel's half of an image: `kernel.json` beside `kernel.bin`, in a sysroot or in the store."""
+"""The kernel's half of an image: `kernel.json` beside `kernel.bin`, in a sysroot or the store."""
 
 from __future__ import annotations
 

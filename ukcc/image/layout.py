@@ -200,11 +200,11 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     phdrs = [*_with_head(moved, head), *jump, *boot, cpio, *notes]
 
     added = [
-        (METADATA_SECTION, _covering(notes[0])),
-        (".uk.pvh", _covering(notes[1])),
-        *((".uk.entry", _covering(p)) for p in jump),
-        *((s.name, _covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
-        (".uk.archive", _covering(cpio)),
+        (METADATA_SECTION, covering(notes[0])),
+        (".uk.pvh", covering(notes[1])),
+        *((".uk.entry", covering(p)) for p in jump),
+        *((s.name, covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
+        (".uk.archive", covering(cpio)),
     ]
     ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
     ehdr = ehdr._replace(
@@ -352,7 +352,7 @@ def _note(head: Phdr, offset: int, size: int) -> Phdr:
     return Phdr(PT_NOTE, PF_R, offset, head.vaddr + into, head.paddr + into, size, size, 4)
 
 
-def _covering(phdr: Phdr) -> Shdr:
+def covering(phdr: Phdr) -> Shdr:
     """The header of a section that covers a segment, its name still to be given.
 
     Allocatable: GNU strip and objcopy keep a segment's bytes only where such a section claims them.

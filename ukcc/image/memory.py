@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ukcc.image.cpio import Entry
+    from ukcc.image.cpio import Entry, Member
 
 _MIB = 1 << 20
 
@@ -54,16 +54,16 @@ class Files(Record):
     copied: int
 
 
-def files_of(members: Iterable[Entry]) -> Files:
+def files_of(members: Iterable[Entry | Member]) -> Files:
     """The sums of an archive that `cpio.archive` makes with `pages`."""
     number = pages = copied = 0
     for entry in members:
         number += 1
-        if not stat.S_ISREG(entry.mode) and len(entry.data) < _SHORT_LINK:
+        if not stat.S_ISREG(entry.mode) and entry.size < _SHORT_LINK:
             continue
-        size = align_up(len(entry.data))
+        size = align_up(entry.size)
         pages += size
-        copied += size - len(entry.data) // PAGE * PAGE if is_aligned(entry) else size
+        copied += size - entry.size // PAGE * PAGE if is_aligned(entry) else size
     return Files(number, pages, copied)
 
 

@@ -151,11 +151,9 @@ def pack_image(
             one_copy=kernel.one_copy,
             allowance=kernel.allowance,
         )
-        note = note_of(metadata, sizes.metadata)
+        note = _note_of(metadata, sizes.metadata)
         where = directory_of(sysroot, kernel_directory)
-        write_image(
-            output, source, app, layout, kernel, archive, note, pvh, kernel_directory=where
-        )
+        write_image(output, source, app, layout, kernel, archive, note, pvh, kernel_directory=where)
     finally:
         os.close(source)
 
@@ -187,7 +185,7 @@ def pack_thin(
         taken = own_files(opened, sysroot)
         metadata["thin"] = {"directories": list(directories), **({"files": taken} if taken else {})}
         layout = plan_thin(app, len(metadata_note(metadata)))
-        write_image(output, source, app, layout, NO_KERNEL, b"", note_of(metadata), b"")
+        write_image(output, source, app, layout, NO_KERNEL, b"", _note_of(metadata), b"")
     finally:
         os.close(source)
 
@@ -257,7 +255,7 @@ def _metadata(
     }
 
 
-def note_of(metadata: dict[str, Any], size: int = 0) -> Callable[[str], bytes]:
+def _note_of(metadata: dict[str, Any], size: int = 0) -> Callable[[str], bytes]:
     """What makes the note, of `size` bytes, of the checksum of the image's program part."""
     return lambda crc: metadata_note({**metadata, CHECKSUM: crc}, size)
 
