@@ -55,6 +55,9 @@ STUB_SIZE = 9
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
 
+# So many segments more another kernel may have, where the table grows in place (`rekernel`).
+_SPARE_PHDRS = 2
+
 # Addresses of a process are below this (47 bits).
 _END_OF_MEMORY = 1 << 47
 
@@ -150,7 +153,10 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     own = split_bss(app)
     has_stub = app.ehdr.entry < LOWEST_ENTRY
     count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
-    grown = None if pinned else grow(app, own.phdrs, own.shdrs, count)
+    grown = None
+    if not pinned:
+        larger = grow(app, own.phdrs, own.shdrs, count + _SPARE_PHDRS)
+        grown = larger or grow(app, own.phdrs, own.shdrs, count)
     if grown:
         own = own._replace(phdrs=grown.phdrs, shdrs=grown.shdrs)
     loads = [p for p in own.phdrs if p.type == PT_LOAD]
