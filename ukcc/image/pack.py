@@ -126,7 +126,7 @@ def pack_image(
     character device (`-o /dev/null`) is left alone. Raises UkccError.
     """
     kernel = read_kernel(sysroot, kernel_directory)
-    if _is_device(output):
+    if is_device(output):
         return
     source, app = _open_program(linked)
     try:
@@ -177,7 +177,7 @@ def pack_thin(
     the time when the image is completed.
     """
     kernel = read_kernel(sysroot)
-    if _is_device(output):
+    if is_device(output):
         return
     source, app = _open_program(linked)
     try:
@@ -306,7 +306,8 @@ def _whole(path: str) -> bytes:
         raise UkccError(f"{path}: {error.strerror}") from None
 
 
-def _is_device(path: str) -> bool:
+def is_device(path: str) -> bool:
+    """Whether it is one like /dev/null, which stays when something is written "to" it."""
     try:
         return stat.S_ISCHR(os.stat(path).st_mode)
     except OSError:

@@ -25,7 +25,7 @@ from ukcc.image.notes import (
     note,
     pvh_note,
 )
-from ukcc.image.pack import CHECKSUM
+from ukcc.image.pack import CHECKSUM, is_device
 from ukcc.image.program_file import appended, checksum
 from ukcc.image.relayout import LINK_AGAIN, Parts, Relayout, find_parts, refusal, relayout
 from ukcc.image.renaming import renumbered_symbols
@@ -62,10 +62,12 @@ def replace_kernel(image: str, output: str, kernel_directory: str) -> None:
     """Makes `output` of the whole image `image`, with the kernel of that directory in it.
 
     The output appears whole, by rename, with the image's permissions, or not at all; it may be the
-    image itself. Raises UkccError for what is no image or a damaged one, and where the image has no
+    image itself. A character device is left alone. Raises UkccError for what is no image or a damaged one, and where the image has no
     place for what this kernel needs.
     """
     kernel = read_kernel("", kernel_directory)
+    if is_device(output):
+        return
     fd, headers = open_headers(image)
     try:
         kernel_bin = open_kernel(kernel_directory, kernel)

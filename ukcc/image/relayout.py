@@ -16,7 +16,6 @@ from ukcc.image.headers import (
     PT_PHDR,
     SHDR_SIZE,
     SHT_NOBITS,
-    SHT_NULL,
     Ehdr,
     Headers,
     Phdr,
@@ -149,59 +148,41 @@ def relayout(headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, i
     notes: the indices of the program headers of metadata and PVH note. Raises UkccError where a
     part has no place.
     """
-    old_archive = headers.phdrs[parts.archive_segment]
-    archive_at = parts.start + align_up(kernel.size)
-    shift = archive_at + old_archive.filesz - parts.end
-    ehdr = headers.ehdr._replace(phoff=_moved(headers.ehdr.phoff, parts, shift))
+    shift = parts.start + align_up(kernel.size) + headers.phdrs[parts.archive_segment].filesz
+    shift -= parts.end
+    segments = _segments(headers, parts, kernel, notes, shift)
+    phdrs = segments.table
+    if len(phdrs) > MOST_PHDRS:
+        raise refusal(f"{len(phdrs)} program headers are more than Linux takes")
 
-    boot, archive = _boot_segments(headers, parts, kernel, archive_at)
-    placed = _placed(headers, parts, shift, archive.pend)
-    count = len(placed) - len(parts.segments) + len(boot)
-    if count > MOST_PHDRS:
-        raise refusal(f"{count} program headers are more than Linux takes")
-    table_end = ehdr.phoff + count * PHDR_SIZE
-    followed = notes[0] if _is_followed(headers, notes[0]) else -1
-    if followed >= 0:
-        placed[followed] = _begun_at(placed[followed], table_end)
-    placed = _with_table(placed, ehdr.phoff, count * PHDR_SIZE)
-    metadata, pvh = placed[notes[0]], placed[notes[1]]
-
-    first = parts.segments[0]
-    phdrs: list[Phdr] = []
-    for index, phdr in enumerate(placed):
-        if index == first:
-            phdrs += boot
-        if index == parts.archive_segment:
-            phdrs.append(archive)
-        elif index not in parts.segments:
-            phdrs.append(phdr)
-
-    shdrs = _sections(headers, parts, shift)
-    if followed >= 0:
-        shdrs = _with_metadata(headers, shdrs, headers.phdrs[followed], metadata)
-    shdrs[parts.archive] = covering(archive)._replace(name=shdrs[parts.archive].name)
+    shdrs = _sections(headers, parts, segments, notes[0], shift)
     names, offsets = renamed(headers, parts.sections, [s.name for s in kernel.segments])
-    kernel_shdrs = [covering(p)._replace(name=n) for p, n in zip(boot, offsets, strict=True)]
-    shdrs, indices = renumbered(shdrs, parts.sections, kernel_shdrs)
+    new = [covering(p)._replace(name=n) for p, n in zip(segments.boot, offsets, strict=True)]
+    shdrs, indices = renumbered(shdrs, parts.sections, new)
     if len(shdrs) >= _MOST_SECTIONS:
         raise refusal(f"{len(shdrs):,} sections are too many")
-    ehdr = ehdr._replace(phnum=count, shnum=len(shdrs), shstrndx=indices[ehdr.shstrndx])
+    owner = indices[headers.ehdr.shstrndx]
     tables = _tables(
-        headers, ehdr, phdrs, shdrs, len(names), _moved(headers.ehdr.shoff, parts, shift)
+        headers, owner, phdrs, shdrs, len(names), _moved(headers.ehdr.shoff, parts, shift)
     )
-    owner = ehdr.shstrndx
     shdrs[owner] = shdrs[owner]._replace(offset=tables.names, size=len(names))
 
     in_memory = (p.pend for p in phdrs if p.type == PT_LOAD and p.filesz)
     made = Relayout(
-        ehdr=ehdr._replace(shoff=tables.sections),
+        ehdr=headers.ehdr._replace(
+            phoff=segments.phoff,
+            phnum=len(phdrs),
+            shoff=tables.sections,
+            shnum=len(shdrs),
+            shstrndx=owner,
+        ),
         phdrs=tuple(phdrs),
         shdrs=tuple(shdrs),
         names=names,
         names_offset=tables.names,
-        archive=archive,
-        metadata=metadata,
-        pvh=pvh,
+        archive=segments.archive,
+        metadata=segments.metadata,
+        pvh=segments.pvh,
         indices=indices,
         region_end=parts.end,
         shift=shift,
@@ -211,6 +192,40 @@ def relayout(headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, i
     )
     _check_table(made)
     return made
+
+
+class _Segments(Record):
+    """The new program-header table and where it is, and some of its entries."""
+
+    phoff: int
+    table: list[Phdr]
+    boot: list[Phdr]
+    archive: Phdr
+    metadata: Phdr
+    pvh: Phdr
+
+
+def _segments(
+    headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, int], shift: int
+) -> _Segments:
+    """The kernel's segments come where the old ones were in the table, the others keep theirs."""
+    boot, archive = _boot_segments(headers, parts, kernel, parts.start + align_up(kernel.size))
+    placed = _placed(headers, parts, shift, archive.pend)
+    phoff = _moved(headers.ehdr.phoff, parts, shift)
+    size = (len(placed) - len(parts.segments) + len(boot)) * PHDR_SIZE
+    if _is_followed(headers, notes[0]):
+        placed[notes[0]] = _begun_at(placed[notes[0]], phoff + size)
+    table: list[Phdr] = []
+    for index, phdr in enumerate(placed):
+        if index == parts.segments[0]:
+            table += boot
+        if index == parts.archive_segment:
+            table.append(archive)
+        elif phdr.type == PT_PHDR and phdr.offset == phoff:
+            table.append(phdr._replace(filesz=size, memsz=size))
+        elif index not in parts.segments:
+            table.append(phdr)
+    return _Segments(phoff, table, boot, archive, placed[notes[0]], placed[notes[1]])
 
 
 def _boot_segments(
@@ -274,28 +289,22 @@ def _begun_at(note: Phdr, offset: int) -> Phdr:
     )
 
 
-def _with_table(placed: list[Phdr], phoff: int, size: int) -> list[Phdr]:
-    return [
-        p._replace(filesz=size, memsz=size) if p.type == PT_PHDR and p.offset == phoff else p
-        for p in placed
-    ]
-
-
-def _sections(headers: Headers, parts: Parts, shift: int) -> list[Shdr]:
-    return [
-        s if s.type == SHT_NULL else s._replace(offset=_moved(s.offset, parts, shift))
-        for s in headers.shdrs
-    ]
-
-
-def _with_metadata(headers: Headers, shdrs: list[Shdr], old: Phdr, new: Phdr) -> list[Shdr]:
-    """The section headers, that of the metadata as its program header has become."""
-    return [
-        moved._replace(addr=new.vaddr, offset=new.offset, size=new.filesz)
-        if _has_bytes(was) and (was.offset, was.size) == (old.offset, old.filesz)
-        else moved
-        for was, moved in zip(headers.shdrs, shdrs, strict=True)
-    ]
+def _sections(
+    headers: Headers, parts: Parts, segments: _Segments, note: int, shift: int
+) -> list[Shdr]:
+    """All section headers at their new offsets; those of archive and metadata cover their segment,
+    those of the kernel are still the old ones."""
+    old = headers.phdrs[note]
+    result = []
+    for index, shdr in enumerate(headers.shdrs):
+        moved = shdr._replace(offset=_moved(shdr.offset, parts, shift))
+        if index == parts.archive:
+            moved = covering(segments.archive)._replace(name=shdr.name)
+        elif _has_bytes(shdr) and (shdr.offset, shdr.size) == (old.offset, old.filesz):
+            new = segments.metadata
+            moved = moved._replace(addr=new.vaddr, offset=new.offset, size=new.filesz)
+        result.append(moved)
+    return result
 
 
 class _Tables(Record):
@@ -308,15 +317,16 @@ class _Tables(Record):
 
 
 def _tables(
-    headers: Headers, ehdr: Ehdr, phdrs: list[Phdr], shdrs: list[Shdr], length: int, shoff: int
+    headers: Headers, owner: int, phdrs: list[Phdr], shdrs: list[Shdr], length: int, shoff: int
 ) -> _Tables:
-    """Where the section names, `length` bytes, and headers go; shoff: where the latter would stay.
+    """Where the section names, `length` bytes of the section `owner`, and the section headers go;
+    shoff: where the latter would stay.
 
     Both stay if they are as long as before, or the last in the file; else they go to its end.
     """
     was = headers.shdrs[headers.ehdr.shstrndx].size
-    names_at = shdrs[ehdr.shstrndx].offset
-    spans = [_span(s) for i, s in enumerate(shdrs) if i != ehdr.shstrndx]
+    names_at = shdrs[owner].offset
+    spans = [_span(s) for i, s in enumerate(shdrs) if i != owner]
     spans += [_span(p) for p in phdrs]
     rest = max(end for begin, end in spans if begin < end)
     old_end = max(rest, names_at + was, shoff + len(headers.shdrs) * SHDR_SIZE)
