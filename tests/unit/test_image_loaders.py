@@ -18,10 +18,10 @@ from image_samples import (
     SAMPLES,
     TEXT,
     companions,
-    made_kernel,
     make_sysroot,
     program,
 )
+from kernel_samples import made_kernel
 
 from ukcc.image.headers import (
     EHDR_SIZE,
