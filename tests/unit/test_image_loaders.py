@@ -15,14 +15,13 @@ import pytest
 from image_samples import (
     DATA,
     INTERPRETER,
-    KERNEL,
     SAMPLES,
     TEXT,
     companions,
     make_sysroot,
     program,
 )
-from image_samples import kernel_bin as sample_kernel
+from kernel_samples import made_kernel
 
 from ukcc.image.headers import (
     EHDR_SIZE,
@@ -42,6 +41,7 @@ from ukcc.image.headers import (
 from ukcc.image.kernel import DESCRIPTOR
 from ukcc.image.notes import UKCC, UKCC_METADATA, find_note, note
 from ukcc.image.pack import pack_image
+from ukcc.image.rekernel import replace_kernel
 
 MIB = 1 << 20
 HIMEM_START = 1 * MIB
@@ -49,10 +49,12 @@ Memory = dict[int, bytes]
 
 
 class Image:
-    """A packed sample: its bytes, its headers, and the headers it was linked with."""
+    """A packed sample: its bytes, its headers, the headers it was linked with, its kernel."""
 
-    def __init__(self, path: Path, linked: Path, sample: str) -> None:
+    def __init__(self, path: Path, linked: Path, sample: str, kernel: Path) -> None:
         self.sample = sample
+        self.kernel = json.loads((kernel / "kernel.json").read_text())
+        self.kernel_bin = (kernel / "kernel.bin").read_bytes()
         self.data = path.read_bytes()
         self.headers = _headers(path)
         self.linked = _headers(linked)
@@ -76,20 +78,36 @@ def _headers(path: Path) -> Headers:
         return read_headers(file.fileno(), os.fstat(file.fileno()).st_size, str(path))
 
 
-@pytest.fixture(scope="module", params=SAMPLES)
+# How it gets its kernel: at the link, or another one after it, smaller or larger.
+KERNELS = {
+    "packed": (),
+    "fewer segments": (2, 1),
+    "as many": (3, 5),
+    "more": (5, 9),
+}
+
+
+@pytest.fixture(scope="module", params=[(s, k) for s in SAMPLES for k in KERNELS], ids=str)
 def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    sample, kernel = request.param
     where = tmp_path_factory.mktemp("image")
     linked, output = where / "linked", where / "program"
-    linked.write_bytes(program(SAMPLES[request.param]))
+    linked.write_bytes(program(SAMPLES[sample]))
+    sysroot = make_sysroot(where / "sysroot")
     pack_image(
         str(linked),
         str(output),
-        sysroot=str(make_sysroot(where / "sysroot")),
+        sysroot=str(sysroot),
         link_command=["uk-gcc", "x.c"],
         name="program",
         files=companions(linked),
     )
-    return Image(output, linked, request.param)
+    if not KERNELS[kernel]:
+        return Image(output, linked, sample, sysroot / "kernel")
+    count, pages = KERNELS[kernel]
+    made = made_kernel(where / "made", count, pages=pages)
+    replace_kernel(str(output), str(output), str(made))
+    return Image(output, linked, sample, made)
 
 
 # QEMU
@@ -137,7 +155,7 @@ def _qemu_pvh(data: bytes, phdr: Phdr) -> int:
 
 def test_qemu_gets_kernel_archive_and_entry(image: Image) -> None:
     memory, entry = qemu_load(image)
-    check_boot(memory, entry)
+    check_boot(image, memory, entry)
 
 
 def test_qemu_clears_little(image: Image) -> None:
@@ -186,7 +204,7 @@ def test_rust_vmm_gets_kernel_archive_and_entry(image: Image) -> None:
     smallest = image.metadata()["memory_min_mib"]
     assert isinstance(smallest, int)
     memory, entry = rust_vmm_load(image, smallest)
-    check_boot(memory, entry)
+    check_boot(image, memory, entry)
 
 
 def test_all_that_is_loaded_is_in_the_stated_memory(image: Image) -> None:
@@ -197,30 +215,31 @@ def test_all_that_is_loaded_is_in_the_stated_memory(image: Image) -> None:
     assert max(start + len(data) for start, data in memory.items()) <= smallest * MIB
 
 
-def check_boot(memory: Memory, entry: int) -> None:
+def check_boot(image: Image, memory: Memory, entry: int) -> None:
     """The kernel is where it wants to be, and its descriptor describes an intact archive."""
-    assert entry == KERNEL["entry_paddr"]
+    kernel = image.kernel
+    assert entry == kernel["entry_paddr"]
     assert entry >= HIMEM_START
-    original = sample_kernel()
-    loaded = {s["paddr"]: memory[s["paddr"]] for s in KERNEL["segments"]}
-    descriptor_segment = KERNEL["segments"][-1]
-    into = KERNEL["descriptor"]["offset"] - descriptor_segment["offset"]
-    for segment in KERNEL["segments"][:-1]:
+    original = image.kernel_bin
+    loaded = {s["paddr"]: memory[s["paddr"]] for s in kernel["segments"]}
+    descriptor_segment = kernel["segments"][-1]
+    into = kernel["descriptor"]["offset"] - descriptor_segment["offset"]
+    for segment in kernel["segments"][:-1]:
         start = segment["offset"]
         assert loaded[segment["paddr"]] == original[start : start + segment["filesz"]]
     fields = DESCRIPTOR.unpack_from(loaded[descriptor_segment["paddr"]], into)
     magic, phys, size, crc32, reserved = fields
     assert (magic, reserved) == (b"UKARCHIV", 0)
     assert phys % PAGE == 0
-    assert phys >= KERNEL["end_paddr"], "the kernel's BSS and brk would overwrite the archive"
+    assert phys >= kernel["end_paddr"], "the kernel's BSS and brk would overwrite the archive"
     archive = memory[phys][:size]
     assert zlib.crc32(archive) == crc32
     assert archive.startswith(b"070701")
     # nothing else may lie where the kernel's BSS and brk are
-    ranges = [(s["paddr"], s["paddr"] + s["filesz"]) for s in KERNEL["segments"]]
+    ranges = [(s["paddr"], s["paddr"] + s["filesz"]) for s in kernel["segments"]]
     others = {a: d for a, d in memory.items() if a not in loaded}
-    assert min(others) >= KERNEL["end_paddr"]
-    assert max(end for _, end in ranges) <= KERNEL["end_paddr"]
+    assert min(others) >= kernel["end_paddr"]
+    assert max(end for _, end in ranges) <= kernel["end_paddr"]
 
 
 # Linux

@@ -62,6 +62,9 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
         yield _row("interpreter", report.interpreter)
     yield _row("kernel", f"{kernel.get('release', '?')} (source {kernel.get('source', '?')})")
     yield _row("", f"configuration sha256 {kernel.get('config_sha256', '?')}")
+    if "made" in kernel or "offers" in kernel:
+        yield _row("", f"specialised: {kernel.get('made', '?')}")
+        yield _row("", f"offers {kernel.get('offers') or 'no features beyond its system calls'}")
     if not report.thin:
         yield _row("", f"entered at physical {report.kernel_entry_paddr:#x}")
     yield _row("glibc", str(versions.get("glibc", "?")))

@@ -42,6 +42,11 @@ class Entry(Record):
     uid: int = 0
     gid: int = 0
 
+    @property
+    def size(self) -> int:
+        """Of the data, in bytes."""
+        return len(self.data)
+
 
 def regular(path: str, data: bytes, permissions: int = 0o644) -> Entry:
     """A regular file."""
@@ -101,9 +106,9 @@ def archive(entries: Iterable[Entry], mtime: int = 0, *, pages: bool = False) ->
     return b"".join(out)
 
 
-def is_aligned(entry: Entry) -> bool:
+def is_aligned(entry: Entry | Member) -> bool:
     """Whether the data of a member begin on a page of an archive that is made with `pages`."""
-    return stat.S_ISREG(entry.mode) and len(entry.data) >= PAGE
+    return stat.S_ISREG(entry.mode) and entry.size >= PAGE
 
 
 def _check(entry: Entry) -> None:

@@ -55,6 +55,9 @@ STUB_SIZE = 9
 # Linux (load_elf_phdrs) refuses a table of more than a page.
 MOST_PHDRS = PAGE // PHDR_SIZE
 
+# So many segments more another kernel may have, where the table grows in place (`rekernel`).
+_SPARE_PHDRS = 2
+
 # Addresses of a process are below this (47 bits).
 _END_OF_MEMORY = 1 << 47
 
@@ -150,7 +153,10 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     own = split_bss(app)
     has_stub = app.ehdr.entry < LOWEST_ENTRY
     count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
-    grown = None if pinned else grow(app, own.phdrs, own.shdrs, count)
+    grown = None
+    if not pinned:
+        larger = grow(app, own.phdrs, own.shdrs, count + _SPARE_PHDRS)
+        grown = larger or grow(app, own.phdrs, own.shdrs, count)
     if grown:
         own = own._replace(phdrs=grown.phdrs, shdrs=grown.shdrs)
     loads = [p for p in own.phdrs if p.type == PT_LOAD]
@@ -200,11 +206,11 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     phdrs = [*_with_head(moved, head), *jump, *boot, cpio, *notes]
 
     added = [
-        (METADATA_SECTION, _covering(notes[0])),
-        (".uk.pvh", _covering(notes[1])),
-        *((".uk.entry", _covering(p)) for p in jump),
-        *((s.name, _covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
-        (".uk.archive", _covering(cpio)),
+        (METADATA_SECTION, covering(notes[0])),
+        (".uk.pvh", covering(notes[1])),
+        *((".uk.entry", covering(p)) for p in jump),
+        *((s.name, covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
+        (".uk.archive", covering(cpio)),
     ]
     ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
     ehdr = ehdr._replace(
@@ -352,7 +358,7 @@ def _note(head: Phdr, offset: int, size: int) -> Phdr:
     return Phdr(PT_NOTE, PF_R, offset, head.vaddr + into, head.paddr + into, size, size, 4)
 
 
-def _covering(phdr: Phdr) -> Shdr:
+def covering(phdr: Phdr) -> Shdr:
     """The header of a section that covers a segment, its name still to be given.
 
     Allocatable: GNU strip and objcopy keep a segment's bytes only where such a section claims them.

@@ -9,19 +9,16 @@ import stat
 
 from ukcc.image.cpio import is_aligned
 from ukcc.image.headers import PAGE, align_up
+from ukcc.image.kernel import ALLOWANCE
 from ukcc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ukcc.image.cpio import Entry
+    from ukcc.image.cpio import Entry, Member
 
 _MIB = 1 << 20
-
-# What kernel and init need beside what is counted below, before the application's own demands
-# begin: page tables, slabs, the first struct pages, devices' rings, two CPUs' data.
-ALLOWANCE = 10 * _MIB
 
 # The second archive of `ukcc run`, packed and unpacked: arguments, environment, locale.
 SECOND_ARCHIVE = 1 * _MIB
@@ -57,34 +54,40 @@ class Files(Record):
     copied: int
 
 
-def files_of(members: Iterable[Entry]) -> Files:
+def files_of(members: Iterable[Entry | Member]) -> Files:
     """The sums of an archive that `cpio.archive` makes with `pages`."""
     number = pages = copied = 0
     for entry in members:
         number += 1
-        if not stat.S_ISREG(entry.mode) and len(entry.data) < _SHORT_LINK:
+        if not stat.S_ISREG(entry.mode) and entry.size < _SHORT_LINK:
             continue
-        size = align_up(len(entry.data))
+        size = align_up(entry.size)
         pages += size
-        copied += size - len(entry.data) // PAGE * PAGE if is_aligned(entry) else size
+        copied += size - entry.size // PAGE * PAGE if is_aligned(entry) else size
     return Files(number, pages, copied)
 
 
 def smallest_memory(
-    archive: int, files: Files, *, kernel_end: int, loaded_end: int, one_copy: bool
+    archive: int,
+    files: Files,
+    *,
+    kernel_end: int,
+    loaded_end: int,
+    one_copy: bool,
+    allowance: int = ALLOWANCE,
 ) -> int:
     """MiB a machine needs to boot an image with `archive` bytes of archive.
 
     kernel_end: the physical address of the archive, behind the kernel; loaded_end: behind all that
-    a hypervisor loads. one_copy: as Kernel has it; older kernels copy all files, and have room for
-    half of what is left then.
+    a hypervisor loads. one_copy, allowance: as Kernel has them; a kernel without the first copies
+    all files, and has room for half of what is left then.
 
     Everything fits that a hypervisor loads; the kernel has memory for the files that it copies
     while the archive is there; the root's tmpfs, whose limit is the archive and half of the rest
     (`uk_archive_limit`), holds all files; and firmware does not write to the archive.
     """
     more = _unpacking(archive, files) if one_copy else align_up(archive) + 2 * files.pages
-    unpacking = kernel_end + more + ALLOWANCE + SECOND_ARCHIVE
+    unpacking = kernel_end + more + allowance + SECOND_ARCHIVE
     sections = 1
     while unpacking + (sections - 1) * _STRUCT_PAGES > sections * _SECTION:
         sections += 1

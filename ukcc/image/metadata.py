@@ -11,6 +11,7 @@ import os
 import re
 
 from ukcc.errors import NotAnImage, UkccError
+from ukcc.image.kernel import are_features, is_made
 from ukcc.image.notes import UKCC, UKCC_METADATA, find_note
 
 TYPE_CHECKING = False
@@ -95,6 +96,15 @@ def _is_table_of_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(word, str) for word in value.values())
 
 
+def _is_kernel(value: Any) -> bool:
+    """A table of words; of a specialised kernel, its features and a name for a directory, too."""
+    return (
+        _is_table_of_texts(value)
+        and are_features(value.get("offers", "").split())
+        and ("made" not in value or is_made(value["made"]))
+    )
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -122,7 +132,7 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "ukcc": (lambda value: isinstance(value, str), "a version"),
     "linkage": (lambda value: isinstance(value, str), "a text"),
     "program_crc32": (lambda value: isinstance(value, str), "a text"),
-    "kernel": (_is_table_of_texts, "a table of words"),
+    "kernel": (_is_kernel, "a table of words that tells of a kernel"),
     "versions": (_is_table_of_texts, "a table of words"),
     "inputs": (_is_table, "a table"),
     "settings": (_is_table, "a table"),

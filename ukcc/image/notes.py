@@ -18,6 +18,9 @@ UKCC_METADATA = 1
 _HEADER = struct.Struct("<III")  # namesz, descsz, type
 ALIGN = 4
 
+_METADATA_HEAD = _HEADER.size + 8  # with the name, "UKCC" and its NUL, padded
+_SPARE = 512
+
 
 def note(name: str, kind: int, description: bytes) -> bytes:
     """One note: header, name and description, each padded to 4 bytes (ELF specification, notes)."""
@@ -40,9 +43,19 @@ def pvh_note(entry_paddr: int) -> bytes:
     return note(XEN, XEN_ELFNOTE_PHYS32_ENTRY, struct.pack("<Q", entry_paddr))
 
 
-def metadata_note(metadata: dict[str, Any]) -> bytes:
-    """The metadata as JSON with sorted keys, so that the same facts give the same bytes."""
-    return note(UKCC, UKCC_METADATA, quickjson.dumps(metadata).encode())
+def metadata_note(metadata: dict[str, Any], size: int = 0) -> bytes:
+    """The metadata as JSON with sorted keys, so that the same facts give the same bytes.
+
+    size: of the whole note, a multiple of 4, where its place is larger: spaces fill it.
+    """
+    text = quickjson.dumps(metadata).encode()
+    return note(UKCC, UKCC_METADATA, text.ljust(size - _METADATA_HEAD))
+
+
+def metadata_room(metadata: dict[str, Any]) -> int:
+    """The bytes of an image's metadata note: some are free, for what another kernel says of itself
+    (`rekernel`), and for the program headers that it needs more."""
+    return len(metadata_note(metadata)) + _SPARE
 
 
 def find_note(data: bytes, name: str, kind: int) -> bytes | None:

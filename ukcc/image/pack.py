@@ -16,10 +16,10 @@ from ukcc.image import cpio
 from ukcc.image.closure import check_complete, find_closure
 from ukcc.image.debug import stripped
 from ukcc.image.headers import Headers, open_headers, reader
-from ukcc.image.kernel import NO_KERNEL, Kernel, read_json, read_kernel
+from ukcc.image.kernel import NO_KERNEL, Kernel, directory_of, read_json, read_kernel
 from ukcc.image.layout import Sizes, check_program, plan, plan_thin
 from ukcc.image.memory import files_of, smallest_memory
-from ukcc.image.notes import metadata_note, pvh_note
+from ukcc.image.notes import metadata_note, metadata_room, pvh_note
 from ukcc.image.program_file import checksum
 from ukcc.image.provenance import here, own_files, recorded_command, recorded_paths
 from ukcc.image.room import is_pinned
@@ -48,6 +48,7 @@ def pack_program(
     settings: Mapping[str, Any] | None = None,
     linkage: str = "",
     opened: Sequence[str] | None = None,
+    kernel_directory: str = "",
 ) -> tuple[UkccError, ...]:
     """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
 
@@ -58,6 +59,7 @@ def pack_program(
     image carries (`ukcc.settings.document`); files: further files of the user's. linkage: how the
     program was linked, and why. opened: the files that its linker opened; then a library that is
     nowhere is no error, as it was none for the linker: returned is what is missing.
+    kernel_directory: where a whole image's kernel is, if not in the sysroot.
     """
     places = here()
     directories = [paths.absolute(directory) for directory in directories]
@@ -91,6 +93,7 @@ def pack_program(
         settings=settings,
         linkage=linkage,
         complete=not closure.missing,
+        kernel_directory=kernel_directory,
     )
     return closure.missing
 
@@ -108,6 +111,7 @@ def pack_image(
     linkage: str = "",
     packed_as: str = "",
     complete: bool = True,
+    kernel_directory: str = "",
 ) -> None:
     """Makes the image `output` of the program `linked`.
 
@@ -116,12 +120,13 @@ def pack_image(
     name: the program's file name inside the image, `/app/<name>`. files: further archive members.
     packed_as: the checksum in a thin image; the machine has one that was changed since as it is.
     complete: False if a dynamic program's libraries need not all be there.
+    kernel_directory: of the kernel, if it is not the sysroot's.
 
     The output appears whole, by rename, with the permissions of `linked`, or not at all. A
     character device (`-o /dev/null`) is left alone. Raises UkccError.
     """
-    kernel = read_kernel(sysroot)
-    if _is_device(output):
+    kernel = read_kernel(sysroot, kernel_directory)
+    if is_device(output):
         return
     source, app = _open_program(linked)
     try:
@@ -134,23 +139,21 @@ def pack_image(
         archive = cpio.archive(members, cpio.modification_time(), pages=True)
 
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
-        # The smallest memory depends on the layout, the layout on the length of the metadata, by a
-        # few bytes at most: one more round is exact to the page, and the figure is in MiB.
+        # the smallest memory depends on the layout; its digits find room in the note
         pvh = pvh_note(kernel.entry_paddr)
-        sizes = Sizes(len(archive), len(metadata_note(metadata)), len(pvh))
-        pinned = is_pinned(source, app)
-        rough = plan(app, kernel, sizes, pinned)
+        sizes = Sizes(len(archive), metadata_room(metadata), len(pvh))
+        layout = plan(app, kernel, sizes, is_pinned(source, app))
         metadata["memory_min_mib"] = smallest_memory(
             len(archive),
             files_of(members),
-            kernel_end=rough.archive_paddr,
-            loaded_end=rough.end_paddr,
+            kernel_end=layout.archive_paddr,
+            loaded_end=layout.end_paddr,
             one_copy=kernel.one_copy,
+            allowance=kernel.allowance,
         )
-        sizes = sizes._replace(metadata=len(metadata_note(metadata)))
-        layout = plan(app, kernel, sizes, pinned)
-        note = _note_of(metadata)
-        write_image(output, source, app, layout, kernel, sysroot, archive, note, pvh)
+        note = _note_of(metadata, sizes.metadata)
+        where = directory_of(sysroot, kernel_directory)
+        write_image(output, source, app, layout, kernel, archive, note, pvh, kernel_directory=where)
     finally:
         os.close(source)
 
@@ -174,7 +177,7 @@ def pack_thin(
     the time when the image is completed.
     """
     kernel = read_kernel(sysroot)
-    if _is_device(output):
+    if is_device(output):
         return
     source, app = _open_program(linked)
     try:
@@ -182,18 +185,23 @@ def pack_thin(
         taken = own_files(opened, sysroot)
         metadata["thin"] = {"directories": list(directories), **({"files": taken} if taken else {})}
         layout = plan_thin(app, len(metadata_note(metadata)))
-        note = _note_of(metadata)
-        write_image(output, source, app, layout, NO_KERNEL, sysroot, b"", note, b"")
+        write_image(output, source, app, layout, NO_KERNEL, b"", _note_of(metadata), b"")
     finally:
         os.close(source)
 
 
 def complete_image(
-    thin: str, output: str, *, metadata: dict[str, Any], sysroot: str, files: Iterable[cpio.Entry]
+    thin: str,
+    output: str,
+    *,
+    metadata: dict[str, Any],
+    sysroot: str,
+    files: Iterable[cpio.Entry],
+    kernel_directory: str = "",
 ) -> None:
     """Makes a whole image of a thin one, from its `metadata` and the sysroot that they name.
 
-    files: what a dynamic program needs beside itself.
+    files: what a dynamic program needs beside itself. kernel_directory: as `pack_image` has it.
     """
     pack_image(
         thin,
@@ -206,6 +214,7 @@ def complete_image(
         settings=metadata.get("settings"),
         linkage=metadata.get("linkage", ""),
         packed_as=metadata.get(CHECKSUM, ""),
+        kernel_directory=kernel_directory,
     )
 
 
@@ -236,11 +245,7 @@ def _metadata(
         **({"settings": dict(settings)} if settings else {}),
         **({"linkage": linkage} if linkage else {}),
         **_sysroot_facts(sysroot),
-        "kernel": {
-            "release": kernel.release,
-            "source": kernel.source,
-            "config_sha256": kernel.config_sha256,
-        },
+        "kernel": kernel.facts,
         "ukcc": __version__,
         "program": f"/app/{name}",
         "link_command": list(link_command),
@@ -250,9 +255,9 @@ def _metadata(
     }
 
 
-def _note_of(metadata: dict[str, Any]) -> Callable[[str], bytes]:
-    """What makes the note of the checksum of the image's program part."""
-    return lambda crc: metadata_note({**metadata, CHECKSUM: crc})
+def _note_of(metadata: dict[str, Any], size: int = 0) -> Callable[[str], bytes]:
+    """What makes the note, of `size` bytes, of the checksum of the image's program part."""
+    return lambda crc: metadata_note({**metadata, CHECKSUM: crc}, size)
 
 
 def _members(
@@ -301,7 +306,8 @@ def _whole(path: str) -> bytes:
         raise UkccError(f"{path}: {error.strerror}") from None
 
 
-def _is_device(path: str) -> bool:
+def is_device(path: str) -> bool:
+    """Whether it is one like /dev/null, which stays when something is written "to" it."""
     try:
         return stat.S_ISCHR(os.stat(path).st_mode)
     except OSError:

@@ -11,7 +11,7 @@ import zlib
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut
 from ukcc.image.headers import EHDR_SIZE, SHT_SYMTAB, Headers
-from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, MAKE_AGAIN, Kernel
 from ukcc.image.layout import Layout
 from ukcc.image.program_file import checksum
 from ukcc.image.room import moved_symbols
@@ -31,47 +31,71 @@ def write_image(
     app: Headers,
     layout: Layout,
     kernel: Kernel,
-    sysroot: str,
     archive: bytes,
     metadata: Callable[[str], bytes],
     pvh: bytes,
+    *,
+    kernel_directory: str = "",
 ) -> None:
     """Writes the image beside `output` and renames it there; on failure nothing is left.
 
     source: the linked program, open for reading. metadata: makes the note, of the planned length,
-    from the checksum of what was written. Raises UkccError, which names the file.
+    from the checksum of what was written. kernel_directory: where kernel.bin is; a thin image takes
+    nothing from it. Raises UkccError, which names the file.
+    """
+    kernel_bin = open_kernel(kernel_directory, kernel)
+
+    def fill(target: int) -> None:
+        copy(source, 0, target, 0, layout.app_size)
+        copy(kernel_bin, 0, target, layout.kernel_offset, kernel.size)
+        tail = layout.appended
+        copy(source, app.size - tail, target, layout.size - tail, tail)
+        for offset, data in _patches(app, layout, kernel, source, archive, pvh):
+            write_at(target, data, offset)
+        made = Headers(layout.ehdr, layout.phdrs, layout.shdrs, layout.names, layout.size)
+        write_at(target, metadata(checksum(target, made)), layout.metadata_offset)
+
+    try:
+        write_whole(output, source, layout.size, fill)
+    finally:
+        os.close(kernel_bin)
+
+
+def open_kernel(directory: str, kernel: Kernel) -> int:
+    """A descriptor of its kernel.bin, which the caller closes. Raises UkccError."""
+    path = os.path.join(directory, "kernel.bin") if kernel.segments else os.devnull
+    mend = MAKE_AGAIN if kernel.made else "build the sysroot again"
+    try:
+        kernel_bin = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UkccError(f"{path}: {error.strerror}", mend) from None
+    if os.fstat(kernel_bin).st_size < kernel.size:
+        os.close(kernel_bin)
+        raise UkccError(f"{path}: shorter than kernel.json says", mend)
+    return kernel_bin
+
+
+def write_whole(output: str, source: int, size: int, fill: Callable[[int], None]) -> None:
+    """The file `output` of that size appears whole, or not at all, with the permissions of the
+    open file `source`, which it may replace. fill: writes to the descriptor that it is given.
+
+    Raises UkccError, which names the output.
     """
     temporary = _beside(output)
-    # A thin image takes nothing from it.
-    kernel_path = os.path.join(sysroot, "kernel", "kernel.bin") if kernel.segments else os.devnull
     try:
-        kernel_bin = os.open(kernel_path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UkccError(f"{kernel_path}: {error.strerror}", "build the sysroot again") from None
-    try:
-        if os.fstat(kernel_bin).st_size < kernel.size:
-            raise UkccError(f"{kernel_path}: shorter than kernel.json says")
         mode = os.fstat(source).st_mode & 0o7777
         target, in_place = _create(temporary, output)
         try:
-            os.ftruncate(target, layout.size)
-            _copy(source, 0, target, 0, layout.app_size)
-            _copy(kernel_bin, 0, target, layout.kernel_offset, kernel.size)
-            tail = layout.appended
-            _copy(source, app.size - tail, target, layout.size - tail, tail)
-            for offset, data in _patches(app, layout, kernel, source, archive, pvh):
-                _write(target, data, offset)
-            made = Headers(layout.ehdr, layout.phdrs, layout.shdrs, layout.names, layout.size)
-            _write(target, metadata(checksum(target, made)), layout.metadata_offset)
+            os.ftruncate(target, size)
+            fill(target)
             os.fchmod(target, mode)
             if in_place or not _replace(output, temporary, source):
-                _overwrite(output, target, layout.size)
+                _overwrite(output, target, size)
         finally:
             os.close(target)
     except OSError as error:
         raise UkccError(f"{output}: {error.strerror}") from None
     finally:
-        os.close(kernel_bin)
         try:
             os.unlink(temporary)
         except OSError:
@@ -119,7 +143,7 @@ def _same_file(fd: int, path: str) -> bool:
 def _overwrite(output: str, source: int, size: int) -> None:
     target = os.open(output, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
-        _copy(source, 0, target, 0, size)
+        copy(source, 0, target, 0, size)
     finally:
         os.close(target)
 
@@ -184,7 +208,7 @@ def _moved_symbols(app: Headers, cut: Cut, source: int) -> list[tuple[int, bytes
     return patches
 
 
-def _copy(source: int, start: int, target: int, offset: int, size: int) -> None:
+def copy(source: int, start: int, target: int, offset: int, size: int) -> None:
     """Copies `size` bytes between files, sharing blocks where the file system can (reflink)."""
     done = 0
     try:
@@ -199,11 +223,11 @@ def _copy(source: int, start: int, target: int, offset: int, size: int) -> None:
         data = os.pread(source, min(_CHUNK, size - done), start + done)
         if not data:
             raise OSError(None, "a file that is being packed became shorter")
-        _write(target, data, offset + done)
+        write_at(target, data, offset + done)
         done += len(data)
 
 
-def _write(target: int, data: bytes, offset: int) -> None:
+def write_at(target: int, data: bytes, offset: int) -> None:
     """All of `data`: a single pwrite may write less on a full disk."""
     view = memoryview(data)
     while view:

@@ -9,7 +9,7 @@ from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Segment, open_elf
 from ukcc.image.inspect import read_image_metadata
 from ukcc.image.kernel import DESCRIPTOR
-from ukcc.vm.facts import ImageFacts
+from ukcc.vm.facts import facts_of
 
 SECTIONS = ".uk.kernel."
 _DESCRIPTOR_SYMBOL = "uk_archive"
@@ -40,8 +40,7 @@ def find_vmlinux(image: Path, given: "Path | None" = None) -> "Path | None":
     None if there is none. Raises UkccError if `given` is not of this kernel.
     """
     with open_elf(image) as elf:
-        sysroot = read_image_metadata(elf, image).get("sysroot", "")
-        path = given or ImageFacts(sysroot=sysroot).vmlinux
+        path = given or facts_of(read_image_metadata(elf, image)).vmlinux
         if path is None:
             return None
         with open_elf(path) as vmlinux:

@@ -17,6 +17,7 @@ from ukcc.image.debug import LARGEST
 from ukcc.image.headers import open_headers
 from ukcc.image.metadata import check_name, find_metadata, require
 from ukcc.image.pack import complete_image, pack_program
+from ukcc.image.rekernel import replace_kernel
 from ukcc.vm.content_key import content_key
 from ukcc.vm.facts import read_metadata, read_notes
 
@@ -127,6 +128,26 @@ def make_image(
         metadata={**metadata, "program": f"/app/{name}", **carried},
         sysroot=str(sysroot),
         files=[*_closure(program, metadata, sysroot), *files],
+    )
+
+
+def with_kernel(image: str, output: Path, kernel_directory: str) -> None:
+    """Writes the whole image of a whole or a thin one, with the kernel of that directory.
+
+    Raises UkccError.
+    """
+    metadata = _metadata_of(image)
+    if not is_thin(metadata):
+        replace_kernel(image, str(output), kernel_directory)
+        return
+    sysroot = _sysroot_of(image, metadata)
+    complete_image(
+        image,
+        str(output),
+        metadata=dict(metadata),
+        sysroot=str(sysroot),
+        files=_closure(image, metadata, sysroot),
+        kernel_directory=kernel_directory,
     )
 
 

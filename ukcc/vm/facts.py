@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,24 +28,63 @@ _LARGEST_NOTES = 16 << 20
 class ImageFacts:
     """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
     sysroot: id of the sysroot it was linked against (empty: not recorded); program: the
-    application's path in the image (empty: not recorded).
+    application's path in the image (empty: not recorded); offers: the features of a specialised
+    kernel (None: a general one, which has all); made: such a kernel's id in the store.
     """
 
     memory_min_mib: int = 0
     sysroot: str = ""
     program: str = ""
+    offers: "frozenset[str] | None" = None
+    made: str = ""
 
     @property
     def vmlinux(self) -> "Path | None":
-        """The kernel with its symbols, if that sysroot is in the store."""
-        path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "vmlinux"
-        return path if self.sysroot and path.is_file() else None
+        """The kernel with its symbols, if it is in the store."""
+        return self._of_kernel("vmlinux")
 
     @property
     def kernel_config(self) -> str:
-        """The configuration of that kernel, or empty where that sysroot is not in the store."""
-        path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "config"
-        return path.read_text() if self.sysroot and path.is_file() else ""
+        """The configuration of that kernel, or empty where it is not in the store."""
+        path = self._of_kernel("config")
+        return path.read_text() if path else ""
+
+    @property
+    def origin(self) -> str:
+        """What in the store its kernel is from, in words."""
+        if self.made:
+            return f"kernel {self.made}"
+        return f"sysroot {self.sysroot or 'not recorded'}"
+
+    @property
+    def kernel_mend(self) -> str:
+        """How to get that where it is not in the store."""
+        if self.made:
+            return "`ukcc specialise` makes it again"
+        return "`ukcc sysroot build` by the ukcc that linked it"
+
+    def _of_kernel(self, name: str) -> "Path | None":
+        """A file that was kept of the kernel, if it is there."""
+        store = Path(paths.store())
+        if self.made:
+            path = store / "kernels" / "made" / self.made / name
+        elif self.sysroot:
+            path = store / "sysroots" / self.sysroot / "kernel" / name
+        else:
+            return None
+        return path if path.is_file() else None
+
+
+def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
+    """What an image's metadata say of it."""
+    kernel = metadata.get("kernel", {})
+    return ImageFacts(
+        memory_min_mib=metadata.get("memory_min_mib", 0),
+        sysroot=metadata.get("sysroot", ""),
+        program=metadata.get("program", ""),
+        offers=frozenset(kernel["offers"].split()) if "offers" in kernel else None,
+        made=kernel.get("made", ""),
+    )
 
 
 def read_facts(image: str) -> ImageFacts:
@@ -56,11 +95,7 @@ def read_facts(image: str) -> ImageFacts:
         # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
         if not notes or not _has_entry(notes[-1]):
             raise _not_bootable(image, any(map(_has_entry, notes)), bool(metadata))
-    return ImageFacts(
-        memory_min_mib=metadata.get("memory_min_mib", 0),
-        sysroot=metadata.get("sysroot", ""),
-        program=metadata.get("program", ""),
-    )
+    return facts_of(metadata)
 
 
 def _has_entry(note: bytes) -> bool:

@@ -1,0 +1,245 @@
+"""Another kernel for an image that is there.
+
+The archive's bytes stay, and so does the program; docs/image.md, "Another kernel", says what moves.
+"""
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ukcc.errors import UkccError
+from ukcc.image import cpio
+from ukcc.image.headers import PAGE, PHDR_SIZE, PT_NOTE, Headers, open_headers, reader
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel, read_kernel
+from ukcc.image.memory import files_of, smallest_memory
+from ukcc.image.metadata import parse_metadata
+from ukcc.image.notes import (
+    UKCC,
+    UKCC_METADATA,
+    XEN,
+    XEN_ELFNOTE_PHYS32_ENTRY,
+    find_note,
+    metadata_note,
+    note,
+    pvh_note,
+)
+from ukcc.image.pack import CHECKSUM, is_device
+from ukcc.image.program_file import appended, checksum
+from ukcc.image.relayout import LINK_AGAIN, Parts, Relayout, find_parts, refusal, relayout
+from ukcc.image.renaming import renumbered_symbols
+from ukcc.image.write import copy, open_kernel, write_at, write_whole
+
+_CHUNK = 1 << 20
+_LARGEST_NOTE = 16 << 20
+_MOVED_NOTES = "another tool has moved its notes"
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A whole image that is open for reading: where its parts are, what its notes say.
+
+    notes: indices of the program headers of metadata and PVH note; archive_size, archive_crc32: of
+    the archive itself, which ends within the last page of its section.
+    """
+
+    fd: int
+    headers: Headers
+    parts: Parts
+    notes: tuple[int, int]
+    text: bytes
+    archive_size: int
+    archive_crc32: int
+
+    @property
+    def archive_offset(self) -> int:
+        """Where the archive begins in the file."""
+        return self.headers.phdrs[self.parts.archive_segment].offset
+
+
+def replace_kernel(image: str, output: str, kernel_directory: str) -> None:
+    """Makes `output` of the whole image `image`, with the kernel of that directory in it.
+
+    The output appears whole, by rename, with the image's permissions, or not at all; it may be the
+    image itself. A character device is left alone. Raises UkccError for what is no image or a damaged one, and where the image has no
+    place for what this kernel needs.
+    """
+    kernel = read_kernel("", kernel_directory)
+    if is_device(output):
+        return
+    fd, headers = open_headers(image)
+    try:
+        kernel_bin = open_kernel(kernel_directory, kernel)
+        try:
+            _replace(image, output, fd, headers, kernel, kernel_bin)
+        finally:
+            os.close(kernel_bin)
+    except OSError as error:
+        raise UkccError(f"{image}: {error.strerror}") from None
+    finally:
+        os.close(fd)
+
+
+def _replace(
+    path: str, output: str, fd: int, headers: Headers, kernel: Kernel, kernel_bin: int
+) -> None:
+    with _named(path):
+        image = _read(fd, headers)
+    old = parse_metadata(image.text, path)
+    with _named(path):
+        made = relayout(headers, image.parts, kernel, image.notes)
+        smallest = _smallest(image, made, kernel)
+        metadata = {**old, "kernel": kernel.facts, "memory_min_mib": smallest}
+        if len(metadata_note(metadata)) > made.metadata.filesz:
+            raise refusal("there is no room in it for what is to be said of this kernel")
+    size = made.end + appended(headers)
+    is_unchanged = old.get(CHECKSUM) == checksum(fd, headers)
+
+    def fill(target: int) -> None:
+        _copy_parts(image, made, target)
+        copy(kernel_bin, 0, target, image.parts.start, kernel.size)
+        for offset, data in _patches(image, made, kernel):
+            write_at(target, data, offset)
+        # Of a program that was changed since it was packed the old checksum stays, for `ukcc run`
+        # has to see that, and to send the program along.
+        crc = old.get(CHECKSUM)
+        if is_unchanged:
+            crc = checksum(target, made.headers._replace(size=size))
+        said = metadata if crc is None else {**metadata, CHECKSUM: crc}
+        write_at(target, metadata_note(said, made.metadata.filesz), made.metadata.offset)
+
+    write_whole(output, fd, size, fill)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Puts the image's name in front of what is wrong with it."""
+    try:
+        yield
+    except UkccError as error:
+        raise UkccError(f"{path}: {error.message}", error.hint or LINK_AGAIN) from None
+
+
+def _read(fd: int, headers: Headers) -> _Image:
+    parts = find_parts(headers)
+    notes, text = _notes(fd, headers)
+    size, crc32 = _archive(fd, headers, parts)
+    return _Image(fd, headers, parts, notes, text, size, crc32)
+
+
+def _notes(fd: int, headers: Headers) -> tuple[tuple[int, int], bytes]:
+    """(the indices of the program headers of metadata and PVH note, the former's text).
+
+    Each has a header of its own, as the packer has given it; the PVH note is the last one.
+    """
+    found = [
+        (index, os.pread(fd, min(phdr.filesz, _LARGEST_NOTE), phdr.offset))
+        for index, phdr in enumerate(headers.phdrs)
+        if phdr.type == PT_NOTE and phdr.filesz
+    ]
+    last, data = found[-1] if found else (0, b"")
+    entry = find_note(data, XEN, XEN_ELFNOTE_PHYS32_ENTRY)
+    if entry is None or len(entry) != 8 or data != pvh_note(int.from_bytes(entry, "little")):
+        raise refusal(_MOVED_NOTES)
+    for index, data in reversed(found):
+        text = find_note(data, UKCC, UKCC_METADATA)
+        if text is not None:
+            if data != note(UKCC, UKCC_METADATA, text):
+                raise refusal(_MOVED_NOTES)
+            return (index, last), text
+    raise refusal("it does not say what it was made of")
+
+
+def _archive(fd: int, headers: Headers, parts: Parts) -> tuple[int, int]:
+    """(size, CRC-32) of the archive, as the kernel that is there has them.
+
+    Raises UkccError if it is not what was packed: a new descriptor would hide that.
+    """
+    segment = headers.phdrs[parts.archive_segment]
+    for index in parts.segments:
+        phdr = headers.phdrs[index]
+        for at in _places(fd, phdr.offset, phdr.offset + phdr.filesz, DESCRIPTOR_MAGIC):
+            data = os.pread(fd, DESCRIPTOR.size, at)
+            if len(data) < DESCRIPTOR.size:
+                continue
+            _, paddr, size, crc32, reserved = DESCRIPTOR.unpack(data)
+            if paddr != segment.paddr or size > segment.filesz or reserved:
+                continue  # the word alone, for example where the kernel compares
+            if _crc32(fd, segment.offset, size) != crc32:
+                raise UkccError("damaged: its archive is not what was packed")
+            return size, crc32
+    raise refusal("the one that it has does not say where the archive is")
+
+
+def _places(fd: int, begin: int, end: int, word: bytes) -> Iterator[int]:
+    """Where a word is in a part of a file."""
+    for start in range(begin, end, _CHUNK):
+        data = os.pread(fd, min(_CHUNK + len(word) - 1, end - start), start)
+        at = data.find(word)
+        while at >= 0:
+            yield start + at
+            at = data.find(word, at + 1)
+
+
+def _crc32(fd: int, offset: int, size: int) -> int:
+    crc = 0
+    for at in range(offset, offset + size, _CHUNK):
+        crc = zlib.crc32(os.pread(fd, min(_CHUNK, offset + size - at), at), crc)
+    return crc
+
+
+def _smallest(image: _Image, made: Relayout, kernel: Kernel) -> int:
+    """MiB that the machine needs, by the members that were packed."""
+    members = list(cpio.walk(reader(image.fd), image.archive_offset, image.archive_size))
+    # where the root comes again it is padding
+    packed = [m for index, m in enumerate(members) if m.path != "." or not index]
+    places = [m.offset - image.archive_offset for m in members if cpio.is_aligned(m)]
+    return smallest_memory(
+        image.archive_size,
+        files_of(packed),
+        kernel_end=made.archive.paddr,
+        loaded_end=made.end_paddr,
+        one_copy=kernel.one_copy and not any(place % PAGE for place in places),
+        allowance=kernel.allowance,
+    )
+
+
+def _copy_parts(image: _Image, made: Relayout, target: int) -> None:
+    """Copies all that stays what it is."""
+    parts, size = image.parts, image.headers.size
+    _copy_data(image.fd, 0, target, 0, parts.start)
+    archive = image.archive_offset
+    copy(image.fd, archive, target, made.archive.offset, parts.end - archive)
+    _copy_data(image.fd, parts.end, target, made.moved(parts.end), made.kept - parts.end)
+    tail = appended(image.headers)
+    copy(image.fd, size - tail, target, made.end, tail)
+
+
+def _copy_data(source: int, start: int, target: int, offset: int, size: int) -> None:
+    """Copies a part of a file without its holes: an image may have one of 16 MiB."""
+    end, shift = start + size, offset - start
+    while start < end:
+        try:
+            begin = os.lseek(source, start, os.SEEK_DATA)
+        except OSError:  # there is nothing but a hole
+            return
+        start = min(os.lseek(source, begin, os.SEEK_HOLE), end)
+        copy(source, begin, target, begin + shift, start - begin)
+
+
+def _patches(image: _Image, made: Relayout, kernel: Kernel) -> Iterator[tuple[int, bytes]]:
+    """(offset, bytes) of everything that is no plain copy, but for the metadata."""
+    for offset, data in renumbered_symbols(image.fd, image.headers, made.indices):
+        yield made.moved(offset), data
+    table = b"".join(p.pack() for p in made.phdrs)
+    was = len(image.headers.phdrs) * PHDR_SIZE  # the metadata may begin where it ended
+    yield made.ehdr.phoff, table.ljust(was, b"\0")
+    yield 0, made.ehdr.pack()
+    yield made.pvh.offset, pvh_note(kernel.entry_paddr)
+    yield made.names_offset, made.names
+    yield made.ehdr.shoff, b"".join(s.pack() for s in made.shdrs)
+    descriptor = DESCRIPTOR.pack(
+        DESCRIPTOR_MAGIC, made.archive.paddr, image.archive_size, image.archive_crc32, 0
+    )
+    yield image.parts.start + kernel.descriptor_offset, descriptor
