@@ -19,7 +19,7 @@ from ukcc.failures.modules import Files
 from ukcc.failures.places import Address, Module
 from ukcc.image.elf import open_elf
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
-from ukcc.vm.facts import ImageFacts, read_facts, read_metadata
+from ukcc.vm.facts import facts_of, read_facts, read_metadata
 
 _IF = 0x200  # the flag that lets interrupts in
 _MOST_FRAMES = 256
@@ -61,10 +61,10 @@ def in_panic(data: bytes, image: str) -> "list[str]":
 
     Raises UkccError where the kernel's symbols are not here, or the image cannot be read.
     """
-    sysroot = str(read_metadata(image).get("sysroot", ""))
-    vmlinux = ImageFacts(sysroot=sysroot).vmlinux
+    facts = facts_of(read_metadata(image))
+    vmlinux = facts.vmlinux
     if vmlinux is None:
-        raise UkccError(f"the image's sysroot {sysroot} is not in the store")
+        raise UkccError(f"the image's {facts.kernel_name} is not in the store")
     kernel = Kernel(vmlinux)
     with open_elf(vmlinux) as elf:
         panics = [f for f in elf.functions() if f.name.partition(".")[0] in _PANICS]
@@ -89,7 +89,7 @@ class _Machine:
 
     def __init__(self, image: str) -> None:
         facts = read_facts(image)
-        self._sysroot = facts.sysroot
+        self._facts = facts
         self._kernel = Kernel(facts.vmlinux) if facts.vmlinux else None
         self._files = Files(image)
 
@@ -97,9 +97,10 @@ class _Machine:
         """A line if the kernel's symbols are not here."""
         if self._kernel:
             return []
+        mend = "`ukcc specialise`" if self._facts.made else "`ukcc sysroot build`"
         return [
-            f"  no names for the kernel: the image's sysroot {self._sysroot} is not in the store;"
-            " `ukcc sysroot build` by the ukcc that linked it"
+            f"  no names for the kernel: the image's {self._facts.kernel_name} is not in the store;"
+            f" {mend} by the ukcc that linked it"
         ]
 
     def lines(self, addresses: "list[Address]", memory: Memory) -> Iterator[str]:

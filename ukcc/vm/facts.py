@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,24 +28,44 @@ _LARGEST_NOTES = 16 << 20
 class ImageFacts:
     """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
     sysroot: id of the sysroot it was linked against (empty: not recorded); program: the
-    application's path in the image (empty: not recorded).
+    application's path in the image (empty: not recorded); offers: the features of a kernel that was
+    made for it (docs/specialise.md; None: the general kernel, which has all); made: that kernel's
+    id in the store.
     """
 
     memory_min_mib: int = 0
     sysroot: str = ""
     program: str = ""
+    offers: "frozenset[str] | None" = None
+    made: str = ""
+
+    def has(self, feature: str) -> bool:
+        """Whether its kernel has the feature."""
+        return self.offers is None or feature in self.offers
 
     @property
     def vmlinux(self) -> "Path | None":
-        """The kernel with its symbols, if that sysroot is in the store."""
-        path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "vmlinux"
-        return path if self.sysroot and path.is_file() else None
+        """The kernel with its symbols, if it is in the store."""
+        path = self._kernel / "vmlinux"
+        return path if (self.made or self.sysroot) and path.is_file() else None
 
     @property
     def kernel_config(self) -> str:
-        """The configuration of that kernel, or empty where that sysroot is not in the store."""
-        path = Path(paths.store()) / "sysroots" / self.sysroot / "kernel" / "config"
-        return path.read_text() if self.sysroot and path.is_file() else ""
+        """The configuration of that kernel, or empty where it is not in the store."""
+        path = self._kernel / "config"
+        return path.read_text() if (self.made or self.sysroot) and path.is_file() else ""
+
+    @property
+    def kernel_name(self) -> str:
+        """Which kernel that is, for people."""
+        return f"kernel {self.made}" if self.made else f"sysroot {self.sysroot or 'not recorded'}"
+
+    @property
+    def _kernel(self) -> Path:
+        store = Path(paths.store())
+        if self.made:
+            return store / "kernels" / "made" / self.made
+        return store / "sysroots" / self.sysroot / "kernel"
 
 
 def read_facts(image: str) -> ImageFacts:
@@ -56,10 +76,19 @@ def read_facts(image: str) -> ImageFacts:
         # the last PT_NOTE is the one that a VMM reads (design: docs/image.md)
         if not notes or not _has_entry(notes[-1]):
             raise _not_bootable(image, any(map(_has_entry, notes)), bool(metadata))
+    return facts_of(metadata)
+
+
+def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
+    """The facts in an image's metadata."""
+    kernel = metadata.get("kernel", {})
+    offers = kernel.get("offers")
     return ImageFacts(
         memory_min_mib=metadata.get("memory_min_mib", 0),
         sysroot=metadata.get("sysroot", ""),
         program=metadata.get("program", ""),
+        offers=None if offers is None else frozenset(offers.split()),
+        made=kernel.get("made", ""),
     )
 
 
