@@ -44,16 +44,23 @@ class Watch:
 
     What the guest sends is limited: each report by its kind, those that wait to be shown in number
     and bytes, stacks to those that were asked for. What is beyond is dropped, with a line once.
+
+    ports: whether the machine has any; without them nothing comes, and nobody listens.
     """
 
-    def __init__(self, stack: contextlib.ExitStack, on_report: Callable[[Report], None]) -> None:
+    def __init__(
+        self, stack: contextlib.ExitStack, on_report: Callable[[Report], None], ports: bool = True
+    ) -> None:
         read_end, write_end = os.pipe()
         self._reports = stack.enter_context(os.fdopen(read_end, "rb", 0))
         self._guest_reports = stack.enter_context(os.fdopen(write_end, "wb", 0))
         self._requests, self._guest_requests = (stack.enter_context(s) for s in socket.socketpair())
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
-        self.events = Events(stack, self.look_at_cpus)
+        self.events = Events(stack, self._look_at_end)
         self.cpus = b""
+        self._has_ports = ports
+        # whether the guest has told how the application ended
+        self.has_ended: Callable[[], bool] = lambda: False
         # returns when an application that was stopped is to go on
         self.on_stopped: Callable[[], None] = lambda: None
         self._stopping = threading.Lock()  # held while it is being waited for
@@ -107,10 +114,10 @@ class Watch:
         """Our end of the monitor's socket."""
         return self._monitor
 
-    def ask(self) -> None:
-        """Has the guest report what its threads do."""
+    def ask(self) -> bool:
+        """Has the guest report what its threads do; as `say`."""
         self._stacks_wanted += _MOST_STACKS
-        self.say(_REQUEST)
+        return self.say(_REQUEST)
 
     def signal(self, signum: int) -> bool:
         """Has init send the application a signal; as `say`."""
@@ -123,7 +130,7 @@ class Watch:
     def say(self, line: bytes) -> bool:
         """A line to the guest's init. False if the machine listens to nobody."""
         try:
-            return self._requests.send(line, socket.MSG_DONTWAIT) == len(line)
+            return self._has_ports and self._requests.send(line, socket.MSG_DONTWAIT) == len(line)
         except OSError:
             return False
 
@@ -136,8 +143,7 @@ class Watch:
         """As `ask`, and waits for the answer; QEMU answers if the guest does not."""
         self._heard.clear()
         self._done.clear()
-        self.ask()
-        if self._heard.wait(_BEGINNING) and self._done.wait(_ANSWER):
+        if self.ask() and self._heard.wait(_BEGINNING) and self._done.wait(_ANSWER):
             return
         self.look_at_cpus()
         if self.cpus:
@@ -153,6 +159,11 @@ class Watch:
         with self._looking:
             if not self.cpus:
                 self.cpus = ask_monitor(self._monitor)
+
+    def _look_at_end(self) -> None:
+        """A reset is the ordinary end where there is no ACPI: then there is nothing to find out."""
+        if self.events.panicked or not self.has_ended():
+            self.look_at_cpus()
 
     def finish(self, patient: bool) -> None:
         """Waits until the last report has been shown; not when somebody has stopped us."""
