@@ -131,7 +131,6 @@ STRANGE = {
     "a machine": {"kind": "microvm"},
     "a firmware": {"firmware": "/etc/shadow"},
     "no word of its being continued": {"vmgenid": False},
-    "no ports": {"ports": False},
     "no ACPI": {"acpi": False},
     "memory": {"memory_mib": 1 << 40},
     "CPUs": {"cpus": 0},

@@ -65,16 +65,13 @@ def run(options: RunOptions) -> int:
 def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
     """With what the machine gets of the host open."""
     image, facts = contents.image, contents.facts
-    has_input = not options.detach and not terminal.interactive and not _stdin_is_empty()
     machine = plan_machine(
         options,
         facts,
         choose(options.accel),
-        stdin_port=has_input,
+        stdin_port=not options.detach and not terminal.interactive and not _stdin_is_empty(),
         output_ports=options.detach or not os.isatty(process.STDOUT),
     )
-    if has_input and not machine.ports:
-        say("standard input is empty: the image's kernel was made without virtio ports (console)")
     machine = with_host(machine, image)
     if options.gdb_port is not None:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
@@ -103,12 +100,11 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
                     options,
                     facts.program,
                     [*contents.additions, *guest.seed()],
-                    attended=machine.ports,
+                    attended=True,
                 ),
                 interactive=terminal.interactive,
                 stdin_port=machine.stdin_port,
                 output_ports=machine.output_ports,
-                ports=machine.ports,
                 trace_to=trace_to,
                 timeout=options.timeout,
                 on_start=lambda pid: _started(pid, options, serving),

@@ -119,7 +119,6 @@ class Machine:
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
     rng: bool = True  # random numbers of the host
-    ports: bool = True  # virtio ports, for streams, reports and requests
     acpi: bool = True  # False: the kernel is told of the devices on its command line
     vmgenid: bool = False  # tells a kernel that its memory was saved and now goes on elsewhere
 

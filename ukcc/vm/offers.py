@@ -2,10 +2,11 @@
 
 The general kernel has every feature. One that was made for a program has those of the image's
 `offers` (docs/specialise.md); what a run was asked for and the kernel lacks is refused, and what
-nobody has asked for is left out.
+nobody has asked for is left out. Every kernel has the ports of a virtio console. `pci` stands for
+what a q35 has: PCI, ACPI, and what ACPI tells of, as the panic device and vmgenid.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ukcc.errors import MachineError
@@ -15,29 +16,20 @@ from ukcc.vm.net_options import NetOption
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import CLOUD_HYPERVISOR
 
+ROOT = ("", "root", "0")
 Q35, MICROVM = "q35", "microvm"
-_Q35_NEEDS = ("pci", "acpi")
-# The continued machine is told that it is not the only one, and is heard by its ports.
-_SNAPSHOT_NEEDS = (*_Q35_NEEDS, "vmgenid", "console")
+PCI = "pci"
 
 
 @dataclass(frozen=True)
 class Use:
-    """One use of features. features: all that it needs, or `any_of` them; lacking: what a kernel
-    without them has not; asked: the option that asks for it, or empty.
+    """One use of a feature. features: those of which it needs one, the best first; lacking: what a
+    kernel without them has not; asked: the option that asks for it, or empty.
     """
 
     features: tuple[str, ...]
     lacking: str
     asked: Callable[[RunOptions], str]
-    any_of: bool = False
-
-    def missing(self, facts: ImageFacts) -> tuple[str, ...]:
-        """The features to add."""
-        missing = tuple(name for name in self.features if not facts.has(name))
-        if self.any_of:
-            return missing[:1] if missing == self.features else ()
-        return missing
 
 
 def _network(options: RunOptions) -> str:
@@ -66,11 +58,18 @@ def _share(way: str) -> Callable[[RunOptions], str]:
     return asked
 
 
+def _user(options: RunOptions) -> str:
+    if options.guest.user not in ROOT:
+        return f"--user {options.guest.user}"
+    others = [step.user for step in options.guest.steps if step.user not in ROOT]
+    return f"a step as user {others[0]}" if others else ""
+
+
 USES = (
     Use(("smp",), "a second CPU", lambda o: f"--smp {o.cpus}" if o.cpus > 1 else ""),
     Use(("net",), "the network", _network),
     Use(("disk",), "disks", lambda o: f"--disk {o.disks[0].file}" if o.disks else ""),
-    Use((VIRTIOFS, NINE_P), "shared directories", _share(AUTO), any_of=True),
+    Use((VIRTIOFS, NINE_P), "shared directories", _share(AUTO)),
     Use((VIRTIOFS,), "virtio-fs", _share(VIRTIOFS)),
     Use((NINE_P,), "9p", _share(NINE_P)),
     Use(
@@ -79,10 +78,11 @@ USES = (
         lambda o: "" if o.vsock_cid is None else f"--vsock {o.vsock_cid}",
     ),
     Use(("trace",), "the calls that strace makes", lambda o: "--trace" if o.trace else ""),
-    Use(_Q35_NEEDS, "PCI or ACPI", lambda o: "--machine q35" if o.machine == Q35 else ""),
+    Use(("users",), "users", _user),
+    Use((PCI,), "PCI and ACPI", lambda o: "--machine q35" if o.machine == Q35 else ""),
     Use(
-        _Q35_NEEDS,
-        "PCI or ACPI",
+        (PCI,),
+        "PCI and ACPI",
         lambda o: f"--vmm {o.vmm}" if o.vmm == CLOUD_HYPERVISOR else "",
     ),
 )
@@ -91,17 +91,15 @@ USES = (
 def check(options: RunOptions, facts: ImageFacts) -> None:
     """Raises MachineError for what was asked for and the kernel has not."""
     for use in USES:
-        asked, missing = use.asked(options), use.missing(facts)
-        if asked and missing:
-            raise _refused(asked, options.image, use.lacking, missing)
+        asked = use.asked(options)
+        if asked and not any(map(facts.has, use.features)):
+            raise _refused(asked, options.image, use.lacking, use.features[0])
 
 
 def check_snapshot(options: RunOptions, facts: ImageFacts) -> None:
-    """Raises MachineError for a kernel whose machine cannot be saved."""
-    missing = tuple(name for name in _SNAPSHOT_NEEDS if not facts.has(name))
-    if missing:
-        lacking = "what a saved machine needs"
-        raise _refused("a snapshot", options.image, lacking, missing)
+    """Raises MachineError for a kernel whose machine is no q35: only that can be saved."""
+    if not facts.has(PCI):
+        raise _refused("a snapshot", options.image, "PCI and ACPI", PCI)
 
 
 def fitted(options: RunOptions, facts: ImageFacts) -> RunOptions:
@@ -118,14 +116,12 @@ def machine_kind(wanted: str, facts: ImageFacts) -> str:
     """The machine for `--machine`. Why q35 where it can be: docs/machines.md."""
     if wanted != "auto":
         return wanted
-    return Q35 if all(map(facts.has, _Q35_NEEDS)) else MICROVM
+    return Q35 if facts.has(PCI) else MICROVM
 
 
-def _refused(asked: str, image: str, lacking: str, missing: Sequence[str]) -> MachineError:
-    words = " ".join(f"--require {name}" for name in missing)
-    listed = ", ".join(f'"{name}"' for name in missing)
+def _refused(asked: str, image: str, lacking: str, feature: str) -> MachineError:
     return MachineError(
         f"{asked}: the kernel of {image} was made without {lacking}",
-        f"`ukcc specialise {words} {image}` makes one with it; or have kernel.require = [{listed}]"
-        " in uk.toml, and link again",
+        f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again, with"
+        f' kernel.require = ["{feature}"] in uk.toml',
     )

@@ -6,7 +6,7 @@ from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.microvm import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.net_plan import plan_networks
-from ukcc.vm.offers import MICROVM, machine_kind
+from ukcc.vm.offers import MICROVM, PCI, machine_kind
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import QEMU
 from ukcc.vm.volumes import check_places
@@ -36,8 +36,8 @@ def plan_machine(
         accel=accel,
         networks=networks,
         shares=options.shares,
-        stdin_port=stdin_port and facts.has("console"),
-        output_ports=output_ports and facts.has("console"),
+        stdin_port=stdin_port,
+        output_ports=output_ports,
         gdb_port=options.gdb_port,
         trace_port=options.trace is not None,
         resolver=options.resolver,
@@ -46,8 +46,7 @@ def plan_machine(
         vsock_cid=options.vsock_cid,
         balloon=facts.has("balloon"),
         rng=facts.has("rng"),
-        ports=facts.has("console"),
-        acpi=facts.has("acpi"),
+        acpi=facts.has(PCI),
         kind=machine_kind(options.machine, facts),
     )
     if machine.kind == MICROVM and options.vmm == QEMU:
@@ -59,7 +58,8 @@ def _check_room(machine: Machine) -> None:
     """Raises MachineError for more devices than QEMU's microvm has places for."""
     places = PLACES if machine.acpi else PLACES_WITHOUT_ACPI
     named = len(machine.networks) + len(machine.shares) + len(machine.disks)
-    count = named + sum((machine.rng, machine.balloon, machine.ports, bool(machine.vsock_cid)))
+    # and one has all the ports
+    count = named + 1 + sum((machine.rng, machine.balloon, bool(machine.vsock_cid)))
     if count > places:
         raise MachineError(
             f"{machine.image}: {count} virtio devices, and a microvm has {places} places"

@@ -101,7 +101,6 @@ def execute(
     interactive: bool,
     stdin_port: bool,
     output_ports: bool = False,
-    ports: bool = True,
     trace_to: "int | None" = None,
     virtiofs: Sequence[int] = (),
     timeout: "float | None" = None,
@@ -118,8 +117,7 @@ def execute(
 
     interactive: our terminal is the console; else its output is copied to our stdout if it is to
     be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
-    standard output joins the console, and its standard error is copied to ours. Without `ports` the
-    machine has none at all, for the two neither. `trace_to`: the
+    standard output joins the console, and its standard error is copied to ours. `trace_to`: the
     descriptor that gets the trace, if there is one; where that is our standard error, the
     application's comes there in whole lines, too. `virtiofs`: the sockets on which
     daemons are, which QEMU inherits. `on_start` is
@@ -138,7 +136,7 @@ def execute(
         output = Pipe(stack) if output_ports else None
         errors = Pipe(stack) if output_ports else None
         trace = None if trace_to is None else Pipe(stack)
-        watch = Watch(stack, on_report, ports) if on_report else None
+        watch = Watch(stack, on_report) if on_report else None
         lines = RecordLines()
         console = Console(stack, watch.resize if watch else _no_resize) if interactive else None
         stopping = StopSignals(watch.signal if watch else _no_forward)

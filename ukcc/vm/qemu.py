@@ -137,13 +137,11 @@ def port_names(machine: Machine, *, attended: bool) -> list[str]:
         (attended, REPORTS_PORT),
         (attended, REQUESTS_PORT),
     )
-    return [name for is_there, name in found if is_there and machine.ports]
+    return [name for is_there, name in found if is_there]
 
 
 def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
     """The application's standard streams, as far as they are not the console; trace; reports."""
-    if not machine.ports:
-        return []
     chardevs = []
     if machine.stdin_port and endpoints.stdin_fd is not None:
         chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))

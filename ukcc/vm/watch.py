@@ -44,13 +44,9 @@ class Watch:
 
     What the guest sends is limited: each report by its kind, those that wait to be shown in number
     and bytes, stacks to those that were asked for. What is beyond is dropped, with a line once.
-
-    ports: whether the machine has any; without them nothing comes, and nobody listens.
     """
 
-    def __init__(
-        self, stack: contextlib.ExitStack, on_report: Callable[[Report], None], ports: bool = True
-    ) -> None:
+    def __init__(self, stack: contextlib.ExitStack, on_report: Callable[[Report], None]) -> None:
         read_end, write_end = os.pipe()
         self._reports = stack.enter_context(os.fdopen(read_end, "rb", 0))
         self._guest_reports = stack.enter_context(os.fdopen(write_end, "wb", 0))
@@ -58,7 +54,6 @@ class Watch:
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
         self.events = Events(stack, self._look_at_end)
         self.cpus = b""
-        self._has_ports = ports
         # whether the guest has told how the application ended
         self.has_ended: Callable[[], bool] = lambda: False
         # returns when an application that was stopped is to go on
@@ -114,10 +109,10 @@ class Watch:
         """Our end of the monitor's socket."""
         return self._monitor
 
-    def ask(self) -> bool:
-        """Has the guest report what its threads do; as `say`."""
+    def ask(self) -> None:
+        """Has the guest report what its threads do."""
         self._stacks_wanted += _MOST_STACKS
-        return self.say(_REQUEST)
+        self.say(_REQUEST)
 
     def signal(self, signum: int) -> bool:
         """Has init send the application a signal; as `say`."""
@@ -130,7 +125,7 @@ class Watch:
     def say(self, line: bytes) -> bool:
         """A line to the guest's init. False if the machine listens to nobody."""
         try:
-            return self._has_ports and self._requests.send(line, socket.MSG_DONTWAIT) == len(line)
+            return self._requests.send(line, socket.MSG_DONTWAIT) == len(line)
         except OSError:
             return False
 
@@ -143,7 +138,8 @@ class Watch:
         """As `ask`, and waits for the answer; QEMU answers if the guest does not."""
         self._heard.clear()
         self._done.clear()
-        if self.ask() and self._heard.wait(_BEGINNING) and self._done.wait(_ANSWER):
+        self.ask()
+        if self._heard.wait(_BEGINNING) and self._done.wait(_ANSWER):
             return
         self.look_at_cpus()
         if self.cpus:
