@@ -120,17 +120,19 @@ static int find_port_by_number(const char *name, char node[PORT_NODE_SIZE])
 	size_t len, i;
 	char *data = read_file("/.uk/ports", &len);
 	char **names = data ? split_entries(data, len) : NULL;
-	int found = 0;
+	int device, port = 0;
 
-	for (i = 0; names && names[i] && i < 9 && !found; i++) {
-		found = strcmp(names[i], name) == 0;
-		if (found)
-			name_node(node, '0', '1' + i);
-	}
+	for (i = 0; names && names[i] && i < 9; i++)
+		if (!strcmp(names[i], name))
+			port = '1' + i;
 	free(names);
 	free(data);
-	if (found)
-		return 0;
+	/* the device is numbered among all of virtio */
+	for (device = '0'; port && device <= '9'; device++) {
+		name_node(node, device, port);
+		if (access(node, F_OK) == 0)
+			return 0;
+	}
 	errno = ENOENT;
 	return -1;
 }
