@@ -17,7 +17,7 @@ from ukcc.vm.guest import Guest
 from ukcc.vm.launch import share_way
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Forward, Machine, Network, Resolver, Share
 from ukcc.vm.net_options import NetOption, parse_networks
-from ukcc.vm.offers import USES, check_snapshot, fitted
+from ukcc.vm.offers import USES, check_snapshot, fitted, has
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.qemu import Endpoints, port_names, qemu_argv
@@ -275,12 +275,12 @@ def test_the_firmware_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_an_image_says_of_its_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "store", lambda: tmp_path)
     general = facts_of({"sysroot": "0" * 16, "kernel": {"release": "6.12"}})
-    assert general.offers is None and general.made == "" and general.has("smp")
+    assert general.offers is None and general.made == "" and has(general, "smp")
     made = "0123456789abcdef"
     facts = facts_of(
         {"sysroot": "0" * 16, "kernel": {"release": "6.12", "offers": "disk net", "made": made}}
     )
-    assert facts.offers == {"disk", "net"} and facts.has("net") and not facts.has("smp")
+    assert facts.offers == {"disk", "net"} and has(facts, "net") and not has(facts, "smp")
     assert facts_of({"kernel": {"offers": ""}}).offers == frozenset()
     assert facts.vmlinux is None and facts.kernel_config == ""
     place = tmp_path / "kernels" / "made" / made
@@ -288,7 +288,7 @@ def test_what_an_image_says_of_its_kernel(tmp_path: Path, monkeypatch: pytest.Mo
     (place / "vmlinux").touch()
     (place / "config").write_text("CONFIG_UK=y\n")
     assert facts.vmlinux == place / "vmlinux" and facts.kernel_config == "CONFIG_UK=y\n"
-    assert facts.kernel_name == f"kernel {made}" and general.kernel_name == f"sysroot {'0' * 16}"
+    assert facts.origin == f"kernel {made}" and general.origin == f"sysroot {'0' * 16}"
     assert general.vmlinux is None
 
 

@@ -64,7 +64,7 @@ def in_panic(data: bytes, image: str) -> "list[str]":
     facts = facts_of(read_metadata(image))
     vmlinux = facts.vmlinux
     if vmlinux is None:
-        raise UkccError(f"the image's {facts.kernel_name} is not in the store")
+        raise UkccError(f"the image's {facts.origin} is not in the store")
     kernel = Kernel(vmlinux)
     with open_elf(vmlinux) as elf:
         panics = [f for f in elf.functions() if f.name.partition(".")[0] in _PANICS]
@@ -97,10 +97,9 @@ class _Machine:
         """A line if the kernel's symbols are not here."""
         if self._kernel:
             return []
-        mend = "`ukcc specialise`" if self._facts.made else "`ukcc sysroot build`"
         return [
-            f"  no names for the kernel: the image's {self._facts.kernel_name} is not in the store;"
-            f" {mend} by the ukcc that linked it"
+            f"  no names for the kernel: the image's {self._facts.origin} is not in the store;"
+            f" {self._facts.kernel_mend}"
         ]
 
     def lines(self, addresses: "list[Address]", memory: Memory) -> Iterator[str]:

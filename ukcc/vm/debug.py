@@ -25,12 +25,12 @@ def gdb_line(image: str, whole: str, port: int, facts: ImageFacts) -> str:
     """The command that stops a machine that waits at the application's `main`.
 
     image: has the symbols; whole: has the archive (the same file, but for a thin image). Raises
-    MachineError where the kernel with its symbols is not in the store.
+    MachineError where the kernel's symbols are not in the store.
     """
     if facts.vmlinux is None:
         raise MachineError(
-            f"--gdb: the kernel's symbols ({facts.kernel_name}) are not here",
-            "link the image again",
+            f"--gdb: the kernel's symbols ({facts.origin}) are not here",
+            facts.kernel_mend if facts.made else "link the image again",
         )
     try:
         members = _members(whole)

@@ -28,9 +28,8 @@ _LARGEST_NOTES = 16 << 20
 class ImageFacts:
     """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
     sysroot: id of the sysroot it was linked against (empty: not recorded); program: the
-    application's path in the image (empty: not recorded); offers: the features of a kernel that was
-    made for it (docs/specialise.md; None: the general kernel, which has all); made: that kernel's
-    id in the store.
+    application's path in the image (empty: not recorded); offers: the features of a specialised
+    kernel (None: a general one, which has all); made: such a kernel's id in the store.
     """
 
     memory_min_mib: int = 0
@@ -39,33 +38,53 @@ class ImageFacts:
     offers: "frozenset[str] | None" = None
     made: str = ""
 
-    def has(self, feature: str) -> bool:
-        """Whether its kernel has the feature."""
-        return self.offers is None or feature in self.offers
-
     @property
     def vmlinux(self) -> "Path | None":
         """The kernel with its symbols, if it is in the store."""
-        path = self._kernel / "vmlinux"
-        return path if (self.made or self.sysroot) and path.is_file() else None
+        return self._of_kernel("vmlinux")
 
     @property
     def kernel_config(self) -> str:
         """The configuration of that kernel, or empty where it is not in the store."""
-        path = self._kernel / "config"
-        return path.read_text() if (self.made or self.sysroot) and path.is_file() else ""
+        path = self._of_kernel("config")
+        return path.read_text() if path else ""
 
     @property
-    def kernel_name(self) -> str:
-        """Which kernel that is, for people."""
-        return f"kernel {self.made}" if self.made else f"sysroot {self.sysroot or 'not recorded'}"
+    def origin(self) -> str:
+        """What in the store its kernel is from, in words."""
+        if self.made:
+            return f"kernel {self.made}"
+        return f"sysroot {self.sysroot or 'not recorded'}"
 
     @property
-    def _kernel(self) -> Path:
+    def kernel_mend(self) -> str:
+        """How to get that where it is not in the store."""
+        if self.made:
+            return "`ukcc specialise` makes it again"
+        return "`ukcc sysroot build` by the ukcc that linked it"
+
+    def _of_kernel(self, name: str) -> "Path | None":
+        """A file that was kept of the kernel, if it is there."""
         store = Path(paths.store())
         if self.made:
-            return store / "kernels" / "made" / self.made
-        return store / "sysroots" / self.sysroot / "kernel"
+            path = store / "kernels" / "made" / self.made / name
+        elif self.sysroot:
+            path = store / "sysroots" / self.sysroot / "kernel" / name
+        else:
+            return None
+        return path if path.is_file() else None
+
+
+def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
+    """What an image's metadata say of it."""
+    kernel = metadata.get("kernel", {})
+    return ImageFacts(
+        memory_min_mib=metadata.get("memory_min_mib", 0),
+        sysroot=metadata.get("sysroot", ""),
+        program=metadata.get("program", ""),
+        offers=frozenset(kernel["offers"].split()) if "offers" in kernel else None,
+        made=kernel.get("made", ""),
+    )
 
 
 def read_facts(image: str) -> ImageFacts:
@@ -77,19 +96,6 @@ def read_facts(image: str) -> ImageFacts:
         if not notes or not _has_entry(notes[-1]):
             raise _not_bootable(image, any(map(_has_entry, notes)), bool(metadata))
     return facts_of(metadata)
-
-
-def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
-    """The facts in an image's metadata."""
-    kernel = metadata.get("kernel", {})
-    offers = kernel.get("offers")
-    return ImageFacts(
-        memory_min_mib=metadata.get("memory_min_mib", 0),
-        sysroot=metadata.get("sysroot", ""),
-        program=metadata.get("program", ""),
-        offers=None if offers is None else frozenset(offers.split()),
-        made=kernel.get("made", ""),
-    )
 
 
 def _has_entry(note: bytes) -> bool:

@@ -27,6 +27,7 @@ from ukcc.vm.diskfile import ROOT, in_use, opened, why_not_mounted
 from ukcc.vm.disks import Disk
 from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.vm.machine import VIRTIOFS, Machine
+from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.process import Outcome
@@ -171,7 +172,7 @@ def share_way(options: RunOptions, image: str, facts: ImageFacts) -> str:
     """How the whole image's kernel can have the shares."""
     if not options.shares:
         return options.share_by
-    has_it = kernel_has_virtiofs(image) if facts.offers is None else facts.has(VIRTIOFS)
+    has_it = kernel_has_virtiofs(image) if facts.offers is None else has(facts, VIRTIOFS)
     way = virtiofs.way_for(options.share_by, has_it)
     if way != options.share_by:
         for note in virtiofs.lossy(options.shares, "the image's kernel has no virtio-fs"):

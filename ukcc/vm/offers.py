@@ -88,25 +88,30 @@ USES = (
 )
 
 
+def has(facts: ImageFacts, feature: str) -> bool:
+    """Whether the image's kernel has the feature."""
+    return facts.offers is None or feature in facts.offers
+
+
 def check(options: RunOptions, facts: ImageFacts) -> None:
     """Raises MachineError for what was asked for and the kernel has not."""
     for use in USES:
         asked = use.asked(options)
-        if asked and not any(map(facts.has, use.features)):
+        if asked and not any(has(facts, name) for name in use.features):
             raise _refused(asked, options.image, use.lacking, use.features[0])
 
 
 def check_snapshot(options: RunOptions, facts: ImageFacts) -> None:
     """Raises MachineError for a kernel whose machine is no q35: only that can be saved."""
-    if not facts.has(PCI):
+    if not has(facts, PCI):
         raise _refused("a snapshot", options.image, "PCI and ACPI", PCI)
 
 
 def fitted(options: RunOptions, facts: ImageFacts) -> RunOptions:
     """The options with defaults that the kernel can have. Raises MachineError as `check`."""
-    if not facts.has("net") and not any(net.asked for net in options.nets):
+    if not has(facts, "net") and not any(net.asked for net in options.nets):
         options = replace(options, nets=(NetOption("none"),))
-    if options.share_by == AUTO and facts.has(VIRTIOFS) and not facts.has(NINE_P):
+    if options.share_by == AUTO and has(facts, VIRTIOFS) and not has(facts, NINE_P):
         options = replace(options, share_by=VIRTIOFS)
     check(options, facts)
     return options
@@ -116,7 +121,7 @@ def machine_kind(wanted: str, facts: ImageFacts) -> str:
     """The machine for `--machine`. Why q35 where it can be: docs/machines.md."""
     if wanted != "auto":
         return wanted
-    return Q35 if facts.has(PCI) else MICROVM
+    return Q35 if has(facts, PCI) else MICROVM
 
 
 def _refused(asked: str, image: str, lacking: str, feature: str) -> MachineError:

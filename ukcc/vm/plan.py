@@ -6,7 +6,7 @@ from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.microvm import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.net_plan import plan_networks
-from ukcc.vm.offers import MICROVM, PCI, machine_kind
+from ukcc.vm.offers import MICROVM, PCI, has, machine_kind
 from ukcc.vm.options import RunOptions
 from ukcc.vm.vmm import QEMU
 from ukcc.vm.volumes import check_places
@@ -44,9 +44,9 @@ def plan_machine(
         disks=options.disks,
         readonly_root=options.readonly_root,
         vsock_cid=options.vsock_cid,
-        balloon=facts.has("balloon"),
-        rng=facts.has("rng"),
-        acpi=facts.has(PCI),
+        balloon=has(facts, "balloon"),
+        rng=has(facts, "rng"),
+        acpi=has(facts, PCI),
         kind=machine_kind(options.machine, facts),
     )
     if machine.kind == MICROVM and options.vmm == QEMU:
