@@ -95,24 +95,30 @@ def linked(class_tree: Path, given: Inputs, tmp_path_factory: pytest.TempPathFac
     return link
 
 
+def static_image(using: Path, source: str, where: Path, name: str = "app") -> Path:
+    """A static C program with the kernel of that directory."""
+    sysroot = where / "sysroot"
+    current = paths.current_sysroot()
+    assert current, "there is no sysroot to link against: run `make setup`"
+    store.discard(sysroot)
+    store.link_tree(Path(current), sysroot)
+    store.link_tree(using, sysroot / "kernel")
+    (where / f"{name}.c").write_text(source)
+    subprocess.run(
+        [BIN / "uk-gcc", "-O2", "-g", "-static", f"{name}.c", "-o", name],
+        cwd=where,
+        env={**os.environ, "UKCC_SYSROOT": str(sysroot)},
+        check=True,
+    )
+    return where / name
+
+
 @pytest.fixture
 def booted(tmp_path: Path) -> Booted:
     """`booted(kernel, source)`: builds a static C program with that kernel, boots it to its end."""
 
     def boot(using: Kernel, source: str) -> Run:
-        sysroot = tmp_path / "sysroot"
-        current = paths.current_sysroot()
-        assert current, "there is no sysroot to link against: run `make setup`"
-        store.discard(sysroot)
-        store.link_tree(Path(current), sysroot)
-        store.link_tree(using.directory, sysroot / "kernel")
-        (tmp_path / "app.c").write_text(source)
-        subprocess.run(
-            [BIN / "uk-gcc", "-O2", "-static", "app.c", "-o", "app"],
-            cwd=tmp_path,
-            env={**os.environ, "UKCC_SYSROOT": str(sysroot)},
-            check=True,
-        )
+        static_image(using.directory, source, tmp_path)
         record = tmp_path / "record"
         words = [*_MACHINE.split(), "-chardev", f"file,id=record,path={record}"]
         done = subprocess.run(

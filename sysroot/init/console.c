@@ -104,6 +104,39 @@ void set_terminal(const struct settings *settings)
 		ioctl(STDIN_FILENO, TIOCSWINSZ, &size);
 }
 
+static void name_node(char node[PORT_NODE_SIZE], char device, char port)
+{
+	strcpy(node, "/dev/vport0p0");
+	node[strlen("/dev/vport")] = device;
+	node[strlen("/dev/vport0p")] = port;
+}
+
+/*
+ * A kernel without sysfs does not say what its ports are called.  `ukcc run`
+ * does: their names in the order of their numbers, which begin at 1.
+ */
+static int find_port_by_number(const char *name, char node[PORT_NODE_SIZE])
+{
+	size_t len, i;
+	char *data = read_file("/.uk/ports", &len);
+	char **names = data ? split_entries(data, len) : NULL;
+	int device, port = 0;
+
+	for (i = 0; names && names[i] && i < 9; i++)
+		if (!strcmp(names[i], name))
+			port = '1' + i;
+	free(names);
+	free(data);
+	/* the device is numbered among all of virtio */
+	for (device = '0'; port && device <= '9'; device++) {
+		name_node(node, device, port);
+		if (access(node, F_OK) == 0)
+			return 0;
+	}
+	errno = ENOENT;
+	return -1;
+}
+
 /*
  * A virtio port by its name, for what is no terminal: unlike a serial line it
  * has an end of file, and waits when the other side does not read.  Elsewhere
@@ -117,6 +150,8 @@ int find_port(const char *name, char node[PORT_NODE_SIZE])
 	size_t len;
 	int device, port, found;
 
+	if (access("/sys/class/virtio-ports", F_OK))
+		return find_port_by_number(name, node);
 	for (device = '0'; device <= '9'; device++) {
 		for (port = '0'; port <= '9'; port++) {
 			file[strlen("/sys/class/virtio-ports/vport")] = device;
@@ -129,9 +164,7 @@ int find_port(const char *name, char node[PORT_NODE_SIZE])
 			free(text);
 			if (!found)
 				continue;
-			strcpy(node, "/dev/vport0p0");
-			node[strlen("/dev/vport")] = device;
-			node[strlen("/dev/vport0p")] = port;
+			name_node(node, device, port);
 			return 0;
 		}
 	}

@@ -19,7 +19,9 @@ from ukcc.vm.qemu import Endpoints
 
 NETWORK = Network("user", Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",)))
 DHCP = Network("user", Address("dhcp"))
-MACHINE = Machine("app", 128, 2, "tcg", (NETWORK,), stdin_port=True, output_ports=True)
+MACHINE = Machine(
+    "app", 128, 2, "tcg", (NETWORK,), stdin_port=True, output_ports=True, vmgenid=True
+)
 PART = Part("crc32 0", Stamp(1, 2, 3))
 SAVED = replace(MACHINE, image="")
 MEMORY = Part("crc32 0", Stamp(128 << 20, 2, 3))
@@ -128,6 +130,8 @@ STRANGE = {
     "QEMU's options": {"accel": "tcg,thread=single"},
     "a machine": {"kind": "microvm"},
     "a firmware": {"firmware": "/etc/shadow"},
+    "no word of its being continued": {"vmgenid": False},
+    "no ACPI": {"acpi": False},
     "memory": {"memory_mib": 1 << 40},
     "CPUs": {"cpus": 0},
     "a tap": {"networks": (replace(NETWORK, kind="tap", interface="tap0"),)},

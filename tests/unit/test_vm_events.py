@@ -13,6 +13,8 @@ from ukcc.failures import show
 from ukcc.vm import panics
 from ukcc.vm.events import Events, Lines, ending, is_panic
 from ukcc.vm.process import Outcome
+from ukcc.vm.record import RecordLines
+from ukcc.vm.watch import Watch
 
 PANICKED = {"event": "GUEST_PANICKED", "data": {"action": "pause"}}
 RESET = {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-reset"}}
@@ -145,3 +147,23 @@ def test_the_reason_is_what_was_said_last() -> None:
     said += b"---[ end Kernel panic - not syncing: Fatal exception ]---\n"
     assert panics.reason(said) == ": Fatal exception"
     assert panics.reason(b"nothing") == ""
+
+
+@pytest.mark.parametrize(
+    ("panicked", "ended", "looks"),
+    [(False, False, 1), (False, True, 0), (True, True, 1), (True, False, 1)],
+)
+def test_a_reset_after_the_applications_end_is_not_looked_into(
+    *, panicked: bool, ended: bool, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the ordinary end of a machine without ACPI, and a look takes a tenth of a second."""
+    looked: list[int] = []
+    monkeypatch.setattr(Watch, "look_at_cpus", lambda self: looked.append(1))
+    lines = RecordLines()
+    lines.feed(b"UKCC1 note x\n" + (b"UKCC1 exit 0\n" if ended else b""))
+    with contextlib.ExitStack() as stack:
+        watch = Watch(stack, lambda report: None)
+        watch.events.panicked = panicked
+        watch.has_ended = lambda: lines.has_ending
+        watch._look_at_end()
+    assert len(looked) == looks

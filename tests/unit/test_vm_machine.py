@@ -235,6 +235,7 @@ def test_settings_files() -> None:
     assert files[".uk/args"] == b"\0\xff\0"
     assert files[".uk/env"] == b"A=b=c\0"
     assert files[".uk/settings"] == b"tty=raw\nstdin=null\n"
+    assert files[".uk/ports"] == b""
 
 
 def test_what_init_may_ask() -> None:

@@ -35,8 +35,10 @@ def problem(machine: Machine) -> str:
             return f"its machine has {name} {value}"
     if machine.firmware != firmware.DEFAULT:
         return f"its machine has the firmware {machine.firmware!r}"
-    if machine.accel not in ("kvm", "tcg") or machine.kind != "q35" or machine.balloon:
+    if machine.accel not in ("kvm", "tcg") or machine.kind != "q35":
         return f"its machine is {machine.kind} by {machine.accel}"
+    if machine.balloon or not (machine.acpi and machine.vmgenid):
+        return "its machine has other devices"
     return next(filter(None, map(_network_problem, machine.networks)), "")
 
 

@@ -18,11 +18,12 @@ from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
 from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
 from ukcc.terminal import shown
-from ukcc.vm import confine, firmware, guest, panics, process
+from ukcc.vm import confine, guest, panics, process
 from ukcc.vm.accel import choose
-from ukcc.vm.contents import read_contents
+from ukcc.vm.contents import read_contents, read_image
 from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
 from ukcc.vm.machine import Machine
+from ukcc.vm.offers import check_snapshot
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.process import Outcome, in_thread
@@ -33,8 +34,10 @@ from ukcc.vm.settings import Terminal
 def take(options: RunOptions, target: str, text: str) -> int:
     """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
     _check_options(options, text)
-    contents = read_contents(options)
-    image, facts = contents.image, contents.facts
+    image, facts, options = read_image(options)
+    check_snapshot(options, facts)
+    contents = read_contents(options, image, facts)
+    facts = contents.facts
     booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
     plan_machine(options, facts, "tcg")
     check_host(options)
@@ -43,8 +46,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
             options, facts, choose(options.accel), stdin_port=True, output_ports=True
         )
         # a balloon would punch its holes into the file of the memory, which is the snapshot
-        # and it has a vmgenid, with which the quickest firmware hangs
-        machine = replace(with_host(machine, image), balloon=False, firmware=firmware.DEFAULT)
+        machine = with_host(replace(machine, balloon=False, vmgenid=True), image)
         memory = directory / MEMORY
         memory.touch(0o600)
         saving = Saving(text, directory / STATE)

@@ -13,7 +13,7 @@ _MIB = 1 << 20
 
 def saved_argv(machine: Machine, endpoints: Endpoints, memory: Path) -> list[str]:
     """A machine that will be saved: it writes its memory to the file."""
-    return [*qemu_argv(machine, endpoints), *_memory(machine, memory, "on"), *_GENERATION]
+    return [*qemu_argv(machine, endpoints), *_memory(machine, memory, "on")]
 
 
 def continued_argv(
@@ -26,7 +26,6 @@ def continued_argv(
     return [
         *qemu_argv(machine, endpoints),
         *_memory(machine, memory, "off"),
-        *_GENERATION,
         *("-chardev", f"socket,id=incoming,fd={monitor_fd}"),
         *("-mon", "chardev=incoming,mode=control", "-incoming", "defer"),
     ]
@@ -49,10 +48,6 @@ def forward_rules(machine: Machine, forwards: Iterable[Forward]) -> list[str]:
                 for f in forwards
             ]
     return []
-
-
-# Tells the guest's kernel that it is not the only one that goes on from there.
-_GENERATION = ("-device", "vmgenid,guid=auto")
 
 
 def _memory(machine: Machine, file: Path, share: str) -> list[str]:

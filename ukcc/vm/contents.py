@@ -10,6 +10,7 @@ from ukcc.image.memory import more_cpus_mib, second_archive_mib
 from ukcc.vm import guest
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
+from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
 from ukcc.vm.program_copy import changed_program
 from ukcc.vm.trace import Tracer
@@ -43,11 +44,21 @@ def user_ids(options: RunOptions, contents: Contents) -> tuple[int, int]:
         raise MachineError(f"--user {user}: {error.message}", error.hint) from None
 
 
-def read_contents(options: RunOptions, tracer: "Tracer | None" = None) -> Contents:
-    """Reads the image, and the host's files that the options name. Raises MachineError."""
+def read_image(options: RunOptions) -> tuple[str, ImageFacts, RunOptions]:
+    """A whole image, what it says, and the options as its kernel takes them.
+
+    Raises MachineError.
+    """
     check_sources(options.shares, options.guest.files)
     image = completed(options.image)
     facts = read_facts(image)
+    return image, facts, fitted(options, facts)
+
+
+def read_contents(
+    options: RunOptions, image: str, facts: ImageFacts, tracer: "Tracer | None" = None
+) -> Contents:
+    """Reads the host's files that the options name, for a whole image. Raises MachineError."""
     tools = tracer.entries() if tracer else []
     entries = (
         *changed_program(image),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ukcc.vm import confine, guard, taps, trace, virtiofs
 from ukcc.vm.accel import choose
-from ukcc.vm.contents import read_contents
+from ukcc.vm.contents import read_contents, read_image
 from ukcc.vm.diskfile import prepared
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.launch import host_terminal, say, settings_archive, share_way, with_host
@@ -42,12 +42,13 @@ def dry_run(options: RunOptions) -> DryRun:
     The line can be pasted: the archive of the settings is written to a file whose name comes from
     its contents, in the directory for temporary files, and stays there.
     """
+    image, facts, options = read_image(options)
     if options.vmm != QEMU:
         check_vmm(options.vmm, options)
-    contents = read_contents(options, trace.prepare(options.trace))
-    image, facts = contents.image, contents.facts
+    contents = read_contents(options, image, facts, trace.prepare(options.trace))
+    facts = contents.facts
     terminal = host_terminal() if options.vmm == QEMU else Terminal()
-    serving = virtiofs.planned(options.shares, share_way(options, image))
+    serving = virtiofs.planned(options.shares, share_way(options, image, facts))
     options = replace(
         options,
         disks=tuple(prepared(disk, make=False) for disk in options.disks),

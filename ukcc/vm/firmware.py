@@ -13,11 +13,17 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import MachineError
 from ukcc.vm import findings
+from ukcc.vm.machine import Machine
 from ukcc.vm.qemu import PROGRAM
 
 QBOOT = "qboot.rom"
 DEFAULT = ""  # QEMU's own
 _NONE = "none"
+
+
+def for_machine(machine: Machine) -> str:
+    """What it starts with: microvm has a firmware of its own."""
+    return quickest() if machine.kind == "q35" and not machine.vmgenid else DEFAULT
 
 
 def quickest() -> str:

@@ -21,12 +21,13 @@ from ukcc.lifecycle.entry import Facts
 from ukcc.terminal import shown
 from ukcc.vm import backlog, confine, firmware, guest, panics, ports, process, taps, trace, virtiofs
 from ukcc.vm.accel import choose
-from ukcc.vm.contents import Contents, read_contents, user_ids
+from ukcc.vm.contents import Contents, read_contents, read_image, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
 from ukcc.vm.diskfile import ROOT, in_use, opened, why_not_mounted
 from ukcc.vm.disks import Disk
-from ukcc.vm.facts import kernel_has_virtiofs
-from ukcc.vm.machine import Machine
+from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
+from ukcc.vm.machine import VIRTIOFS, Machine
+from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.process import Outcome
@@ -49,12 +50,12 @@ def run(options: RunOptions) -> int:
         from ukcc.snapshots.resume import resume
 
         return resume(options)
-    contents = read_contents(options, trace.prepare(options.trace))
-    image, facts = contents.image, contents.facts
+    image, facts, options = read_image(options)
+    contents = read_contents(options, image, facts, trace.prepare(options.trace))
     terminal = Terminal() if options.detach else host_terminal()
-    options = replace(options, share_by=share_way(options, image))
+    options = replace(options, share_by=share_way(options, image, facts))
     # the cheap mistakes are found before the probe, which takes its time
-    plan_machine(options, facts, "tcg")
+    plan_machine(options, contents.facts, "tcg")
     check_host(options)
     supervise.check(options.name)
     owner = user_ids(options, contents) if options.disks else ROOT
@@ -145,7 +146,7 @@ def with_host(machine: Machine, image: str) -> Machine:
         machine,
         image=image,
         tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None,
-        firmware=firmware.quickest() if machine.kind == "q35" else firmware.DEFAULT,
+        firmware=firmware.for_machine(machine),
     )
 
 
@@ -167,11 +168,12 @@ def lengthen_queues(pid: int, options: RunOptions) -> None:
         backlog.lengthen(pid, endpoints)
 
 
-def share_way(options: RunOptions, image: str) -> str:
+def share_way(options: RunOptions, image: str, facts: ImageFacts) -> str:
     """How the whole image's kernel can have the shares."""
     if not options.shares:
         return options.share_by
-    way = virtiofs.way_for(options.share_by, kernel_has_virtiofs(image))
+    has_it = kernel_has_virtiofs(image) if facts.offers is None else has(facts, VIRTIOFS)
+    way = virtiofs.way_for(options.share_by, has_it)
     if way != options.share_by:
         for note in virtiofs.lossy(options.shares, "the image's kernel has no virtio-fs"):
             say(note)

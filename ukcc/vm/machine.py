@@ -118,6 +118,9 @@ class Machine:
     firmware: str = ""  # a file of QEMU's for a q35; empty: its own choice
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
+    rng: bool = True  # random numbers of the host
+    acpi: bool = True  # False: the kernel is told of the devices on its command line
+    vmgenid: bool = False  # tells a kernel that its memory was saved and now goes on elsewhere
 
     @property
     def kernel_arguments(self) -> tuple[str, ...]:
@@ -127,11 +130,14 @@ class Machine:
         (a panic raises the level by itself); and then it resets at once, which ends the VMM.
         It counts the timer's first ticks against a loop of its own, and panics without them; an
         emulated machine of a busy host misses them. Under KVM it knows by itself not to.
-        An emulated one is told how fast counter and timer go: it would measure for 100 ms.
+        An emulated one is told how fast counter and timer go: it would measure for 100 ms. On a
+        microvm nothing else counts, so that it would believe the counter never, or after a second,
+        and sleep by ticks; it is the host's, which is watched there.
         """
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.tsc_khz is not None:
             arguments.append(f"tsc_early_khz={self.tsc_khz}")
+            arguments += ["tsc=reliable"] if self.kind == "microvm" else []
         if self.accel == "tcg":
             arguments.append(f"lapic_khz={_QEMU_LAPIC_KHZ}")
         return tuple(arguments)

@@ -11,7 +11,9 @@ five times as many instructions to `main`, and leaves a clock with the resolutio
 import re
 from collections.abc import Sequence
 
-MACHINE = "microvm,rtc=on,isa-serial=on,x-option-roms=off"
+_MACHINE = "rtc=on,isa-serial=on,x-option-roms=off"
+# Places for virtio devices (QEMU's hw/i386/microvm.c): the second I/O APIC comes with ACPI.
+PLACES, PLACES_WITHOUT_ACPI = 24, 8
 _PCI = re.compile(r"^((?:virtio|vhost)-[a-z0-9-]+?)-pci\b")
 _WHOLE = "q35,"  # of the -machine words, the one that says which
 _ROM = ",romfile="
@@ -19,8 +21,9 @@ _ROM = ",romfile="
 _RECORD = ("-device", "isa-serial,chardev=record,iobase=0x2f8,irq=3,index=1")
 
 
-def for_microvm(words: Sequence[str]) -> list[str]:
+def for_microvm(words: Sequence[str], *, acpi: bool = True) -> list[str]:
     """The same machine's words: devices at places of their own, not on a bus."""
+    machine = f"microvm,{_MACHINE}" if acpi else f"microvm,acpi=off,{_MACHINE}"
     rest = iter(words)
     made = [next(rest), "-global", "virtio-mmio.force-legacy=false"]
     for word in rest:
@@ -29,7 +32,7 @@ def for_microvm(words: Sequence[str]) -> list[str]:
             made += _RECORD if chardev == "chardev:record" else (word, chardev)
         elif word == "-machine":
             value = next(rest)
-            made += (word, MACHINE if value.startswith(_WHOLE) else value)
+            made += (word, machine if value.startswith(_WHOLE) else value)
         elif word == "-device":
             made += (word, _PCI.sub(r"\1-device", next(rest)).replace(_ROM, ""))
         else:

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from ukcc.errors import MachineError
@@ -32,7 +32,8 @@ class NetOption:
     """One `--net`: kind is `user`, `none`, `tap` or `bridge`; interface names tap or bridge.
 
     address: None for what is usual there; mtu: bytes, 0 for what is usual; mac: or empty;
-    host: whether the guest may reach the host's loopback (user mode).
+    host: whether the guest may reach the host's loopback (user mode); asked: the option that says
+    so, empty for the network that is there when nobody has said a word about it.
     """
 
     kind: str
@@ -41,11 +42,12 @@ class NetOption:
     mtu: int = 0
     mac: str = ""
     host: bool = False
+    asked: str = field(default="", compare=False)
 
 
 def parse_networks(nets: Sequence[str], addresses: Sequence[str]) -> tuple[NetOption, ...]:
     """All `--net` and `--ip`: the n-th address belongs to the n-th network. None: user mode."""
-    wanted = [parse_net(text) for text in nets or ["user"]]
+    wanted = [parse_net(text) for text in nets] or [NetOption("user")]
     if len(addresses) > len(wanted):
         raise MachineError(
             f"--ip {addresses[len(wanted)]}: there is no --net for it",
@@ -66,7 +68,7 @@ def _with_address(net: NetOption, text: str) -> NetOption:
         raise MachineError("--ip needs a network", "leave out --net none")
     if net.address is not None:
         raise MachineError(f"--ip {text}: that --net has ip= already", "leave out one of them")
-    return replace(net, address=parse_address(text))
+    return replace(net, address=parse_address(text), asked=f"--ip {text}")
 
 
 def parse_net(text: str) -> NetOption:
@@ -92,6 +94,7 @@ def parse_net(text: str) -> NetOption:
         mtu=_mtu(text, kind, mtu) if mtu else 0,
         mac=_mac(text, mac) if mac else "",
         host=_host_reached(text, kind, host),
+        asked=f"--net {text}",
     )
 
 

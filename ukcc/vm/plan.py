@@ -4,8 +4,11 @@ from ukcc.errors import MachineError
 from ukcc.settings.foreign import host_memory_mib
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
+from ukcc.vm.microvm import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.net_plan import plan_networks
+from ukcc.vm.offers import MICROVM, PCI, has, machine_kind
 from ukcc.vm.options import RunOptions
+from ukcc.vm.vmm import QEMU
 from ukcc.vm.volumes import check_places
 
 # A server with some data fits, and a host has room for many.
@@ -26,7 +29,7 @@ def plan_machine(
         raise MachineError(f"--smp {options.cpus}: the kernel takes 1 to {_MOST_CPUS} CPUs")
     networks = plan_networks(options.nets, options.forwards, options.resolver)
     check_places(options.shares, options.disks, facts.program)
-    return Machine(
+    machine = Machine(
         image=options.image,
         memory_mib=_memory(options.memory_mib, facts, options.image),
         cpus=options.cpus,
@@ -41,9 +44,28 @@ def plan_machine(
         disks=options.disks,
         readonly_root=options.readonly_root,
         vsock_cid=options.vsock_cid,
-        balloon=True,
-        kind="q35" if options.machine == "auto" else options.machine,  # why: docs/machines.md
+        balloon=has(facts, "balloon"),
+        rng=has(facts, "rng"),
+        acpi=has(facts, PCI),
+        kind=machine_kind(options.machine, facts),
     )
+    if machine.kind == MICROVM and options.vmm == QEMU:
+        _check_room(machine)
+    return machine
+
+
+def _check_room(machine: Machine) -> None:
+    """Raises MachineError for more devices than QEMU's microvm has places for."""
+    places = PLACES if machine.acpi else PLACES_WITHOUT_ACPI
+    named = len(machine.networks) + len(machine.shares) + len(machine.disks)
+    # and one has all the ports
+    count = named + 1 + sum((machine.rng, machine.balloon, bool(machine.vsock_cid)))
+    if count > places:
+        raise MachineError(
+            f"{machine.image}: {count} virtio devices, and a microvm has {places} places"
+            + ("" if machine.acpi else " where the kernel has no ACPI"),
+            "leave out networks, shares or disks; or use --machine q35, if the kernel has PCI",
+        )
 
 
 def default_memory_mib(facts: ImageFacts) -> int:

@@ -137,6 +137,7 @@ def execute(
         errors = Pipe(stack) if output_ports else None
         trace = None if trace_to is None else Pipe(stack)
         watch = Watch(stack, on_report) if on_report else None
+        lines = RecordLines()
         console = Console(stack, watch.resize if watch else _no_resize) if interactive else None
         stopping = StopSignals(watch.signal if watch else _no_forward)
         endpoints = Endpoints(
@@ -165,11 +166,11 @@ def execute(
         if started_fd is not None:
             os.close(started_fd)
         if watch:
+            watch.has_ended = lambda: lines.has_ending
             watch.start()
             stack.enter_context(_asked_by_sigquit(watch))
         ending = _Ending()
         copies = Copies(machine, STDOUT if shown else None)
-        lines = RecordLines()
         copies.collect(record, lines.feed)
         try:
             if console:

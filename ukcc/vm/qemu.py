@@ -64,7 +64,7 @@ class Endpoints:
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     """The whole command line, program first."""
     words = _pc_argv(machine, endpoints)
-    return for_microvm(words) if machine.kind == "microvm" else words
+    return for_microvm(words, acpi=machine.acpi) if machine.kind == "microvm" else words
 
 
 def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
@@ -72,13 +72,13 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         PROGRAM,
         *_base(machine),
         *("-kernel", machine.image, "-initrd", endpoints.initrd),
-        *("-append", " ".join(machine.kernel_arguments)),
+        *("-append", " ".join([*machine.kernel_arguments, *_reset_words(machine)])),
         *("-chardev", _console(endpoints)),
         *("-serial", "chardev:console"),
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
         *("-serial", "chardev:record"),
-        *("-device", "virtio-rng-pci"),
-        *("-device", PANIC_DEVICE),
+        *(("-device", "virtio-rng-pci") if machine.rng else ()),
+        *(("-device", PANIC_DEVICE) if machine.acpi else ()),
         *_ports(machine, endpoints),
         *_monitor(endpoints),
         *network_words(machine.networks),
@@ -86,8 +86,16 @@ def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *disk_words(machine.disks),
         *_vsock(machine),
         *_balloon(machine),
+        *(("-device", "vmgenid,guid=auto") if machine.vmgenid else ()),
         *_gdb(machine),
     ]
+
+
+def _reset_words(machine: Machine) -> tuple[str, ...]:
+    """How a kernel ends a machine where ACPI does not say it: a triple fault, as microvm has no
+    keyboard controller, at which one would wait for ever.
+    """
+    return () if machine.acpi else ("reboot=t",)
 
 
 def _console(endpoints: Endpoints) -> str:
@@ -114,6 +122,22 @@ def _base(machine: Machine) -> list[str]:
         *("-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus)),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
     ]
+
+
+def port_names(machine: Machine, *, attended: bool) -> list[str]:
+    """The names of the machine's ports, whose numbers are 1 and up in this order.
+
+    attended: somebody hears the reports.
+    """
+    found = (
+        (machine.stdin_port, STDIN_PORT),
+        (machine.output_ports, STDOUT_PORT),
+        (machine.output_ports, STDERR_PORT),
+        (machine.trace_port, TRACE_PORT),
+        (attended, REPORTS_PORT),
+        (attended, REQUESTS_PORT),
+    )
+    return [name for is_there, name in found if is_there]
 
 
 def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:

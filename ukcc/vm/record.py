@@ -38,6 +38,11 @@ class RecordLines:
             self._look_at(line[-_LONGEST_LINE:])
         self._rest = rest[-_LONGEST_LINE:]
 
+    @property
+    def has_ending(self) -> bool:
+        """Whether the application's end has been told."""
+        return bool(self._ending)
+
     def kept(self) -> bytes:
         """The lines that count, for `parse_record`."""
         self._look_at(self._rest)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ukcc.vm.machine import Machine
 from ukcc.vm.net_settings import network_lines
+from ukcc.vm.qemu import port_names
 from ukcc.vm.volumes import volume_lines
 
 
@@ -85,6 +86,9 @@ def settings_files(
     return {
         **named,
         ".uk/answers": encode_entries(_answers(terminal) if attended else []),
+        ".uk/ports": encode_entries(
+            name.encode() for name in port_names(machine, attended=attended)
+        ),
         ".uk/args": encode_entries(arguments),
         ".uk/env": encode_environment(environment),
         ".uk/settings": text.encode("utf-8", "surrogateescape"),

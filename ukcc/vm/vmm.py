@@ -97,9 +97,15 @@ def firecracker_config(machine: Machine, settings: str, socket: str) -> "dict[st
             }
             for index, network in enumerate(machine.networks)
         ],
-        "balloon": {"amount_mib": 0, "deflate_on_oom": True, "free_page_reporting": True},
-        "entropy": {},
     }
+    if machine.balloon:
+        config["balloon"] = {
+            "amount_mib": 0,
+            "deflate_on_oom": True,
+            "free_page_reporting": True,
+        }
+    if machine.rng:
+        config["entropy"] = {}
     if machine.vsock_cid is not None:
         config["vsock"] = {"guest_cid": machine.vsock_cid, "uds_path": socket}
     return config
@@ -112,8 +118,9 @@ def cloud_hypervisor_argv(machine: Machine, settings: str, socket: str) -> "list
         *("--initramfs", settings, "--cmdline", " ".join(machine.kernel_arguments)),
         *("--cpus", f"boot={machine.cpus}", "--memory", f"size={machine.memory_mib}M"),
         *("--serial", "tty", "--console", "off", "--rng", "src=/dev/urandom"),
-        *("--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on"),
     ]
+    if machine.balloon:
+        words += ["--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on"]
     nets = [
         f"tap={network.interface}" + (f",mac={network.mac}" if network.mac else "")
         for network in machine.networks

@@ -52,8 +52,10 @@ class Watch:
         self._guest_reports = stack.enter_context(os.fdopen(write_end, "wb", 0))
         self._requests, self._guest_requests = (stack.enter_context(s) for s in socket.socketpair())
         self._monitor, self._qemu_monitor = (stack.enter_context(s) for s in socket.socketpair())
-        self.events = Events(stack, self.look_at_cpus)
+        self.events = Events(stack, self._look_at_end)
         self.cpus = b""
+        # whether the guest has told how the application ended
+        self.has_ended: Callable[[], bool] = lambda: False
         # returns when an application that was stopped is to go on
         self.on_stopped: Callable[[], None] = lambda: None
         self._stopping = threading.Lock()  # held while it is being waited for
@@ -153,6 +155,11 @@ class Watch:
         with self._looking:
             if not self.cpus:
                 self.cpus = ask_monitor(self._monitor)
+
+    def _look_at_end(self) -> None:
+        """A reset is the ordinary end where there is no ACPI: then there is nothing to find out."""
+        if self.events.panicked or not self.has_ended():
+            self.look_at_cpus()
 
     def finish(self, patient: bool) -> None:
         """Waits until the last report has been shown; not when somebody has stopped us."""

@@ -1,0 +1,185 @@
+"""`ukcc run` of an image with a kernel that offers nothing: no PCI, ACPI, network, sysfs, cores."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from class_kernels import BIN, DEADLINE, FACTOR, static_image
+
+from ukcc.failures import libdw
+from ukcc.sysroot import store
+from ukcc.vm import process
+from ukcc.vm.facts import read_facts
+from ukcc.vm.launch import settings_archive, with_host
+from ukcc.vm.machine import Machine
+from ukcc.vm.offers import fitted
+from ukcc.vm.options import RunOptions
+from ukcc.vm.plan import plan_machine
+from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.settings import Terminal
+
+pytest_plugins = ["class_kernels"]
+
+MADE = "00112233445566aa"
+
+APP = r"""
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	const char *what = argv[1];
+	struct timespec tick;
+	int c, count = 0, fd;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!strcmp(what, "capitals")) {
+		while ((c = getchar()) != EOF && ++count)
+			putchar(toupper(c));
+		fprintf(stderr, "%d bytes, %ld CPU\n", count, sysconf(_SC_NPROCESSORS_ONLN));
+	}
+	if (!strcmp(what, "segv"))
+		*(volatile int *)0x18 = 1;
+	if (!strcmp(what, "hang")) {
+		puts("for ever");
+		for (;;)
+			pause();
+	}
+	if (!strcmp(what, "tick")) {
+		clock_getres(CLOCK_MONOTONIC, &tick);
+		printf("%ld ns, in this century: %d\n", tick.tv_nsec, time(NULL) > 1700000000);
+	}
+	if (!strcmp(what, "kernel")) {
+		/* n_tty_ops.write, a function pointer of the kernel's own */
+		*(unsigned long *)(strtoul(argv[2], NULL, 16) + 48) = 0x123450;
+		fd = open("/dev/console", O_WRONLY | O_NOCTTY);
+		return write(fd, "x", 1) == 1;
+	}
+	return 42;
+}
+"""
+
+
+class Ended(NamedTuple):
+    """What `ukcc run` has left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def home(linked: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has the kernel as `ukcc specialise` leaves it, and an image with that: `app`."""
+    home = tmp_path_factory.mktemp("home")
+    kernel = home / "kernels" / "made" / MADE
+    store.link_tree(linked(None).directory, kernel)
+    facts = json.loads((kernel / "kernel.json").read_text())
+    (kernel / "kernel.json").unlink()  # a hard link
+    (kernel / "kernel.json").write_text(json.dumps({**facts, "offers": [], "made": MADE}))
+    static_image(kernel, APP, home)
+    return home
+
+
+def run(home: Path, *words: str, options: Sequence[str] = (), stdin: str = "") -> Ended:
+    """Ends, or the test fails: a machine that cannot end itself would never."""
+    done = subprocess.run(
+        [BIN / "ukcc", "run", "--accel", "tcg", *options, "./app", *words],
+        cwd=home,
+        env={**os.environ, "UKCC_HOME": str(home)},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE * FACTOR,
+    )
+    print(done.stdout, done.stderr)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def test_streams_and_status_arrive(home: Path) -> None:
+    ended = run(home, "capitals", stdin="some words\n")
+    assert ended == (42, "SOME WORDS\n", "11 bytes, 1 CPU\n")
+
+
+def test_the_clock_is_as_fine_as_ever(home: Path) -> None:
+    assert run(home, "tick") == (42, "1 ns, in this century: 1\n", "")
+
+
+def test_a_crash_is_a_status(home: Path) -> None:
+    """The kernel has no cores, so there are no frames to show."""
+    assert run(home, "segv") == (139, "", "")
+
+
+def test_a_hang_is_shown_and_ended(home: Path) -> None:
+    ended = run(home, "hang", options=["--timeout", str(6 * FACTOR)])
+    assert ended.status == 124 and ended.stdout == "for ever\n"
+    assert "blocked in pause" in ended.stderr
+
+
+def test_a_panic_is_found_out_without_a_device(home: Path) -> None:
+    vmlinux = home / "kernels" / "made" / MADE / "vmlinux"
+    listing = subprocess.run(["nm", vmlinux], capture_output=True, text=True, check=True)
+    (address,) = re.findall(r"^(\w+) \w n_tty_ops$", listing.stdout, re.MULTILINE)
+    ended = run(home, "kernel", address)
+    assert ended.status == 123
+    assert "the kernel panicked: Fatal exception" in ended.stderr
+    if libdw.available():
+        assert re.search(r"vfs_write\+.* in vmlinux", ended.stderr)
+        assert re.search(r"main at app\.c:\d+", ended.stderr)
+
+
+def after_others(machine: Machine, endpoints: Endpoints, others: int) -> list[str]:
+    """The machine's words, with other devices that take places before the ports'."""
+    words = qemu_argv(machine, endpoints)
+    at = next(i for i, word in enumerate(words) if word.startswith("virtio-serial-device")) - 1
+    return [*words[:at], *["-device", "virtio-rng-device"] * others, *words[at:]]
+
+
+@pytest.mark.parametrize("others", range(8))
+def test_the_ports_work_at_each_place(
+    home: Path, others: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU tells of the places on the command line; they differ in the interrupt."""
+    image = str(home / "app")
+    facts = read_facts(image)
+    options = fitted(RunOptions(image, arguments=(b"capitals",)), facts)
+    machine = with_host(plan_machine(options, facts, "tcg", output_ports=True), image)
+    outcome = process.execute(
+        lambda endpoints: after_others(machine, endpoints, others),
+        settings_archive(machine, Terminal(), options, facts.program),
+        interactive=False,
+        stdin_port=False,
+        output_ports=True,
+        timeout=DEADLINE * FACTOR,
+    )
+    assert not outcome.timed_out and b"UKCC1 exit 42" in outcome.record
+    assert b"note" not in outcome.record
+    assert "0 bytes, 1 CPU" in capfd.readouterr().err
+
+
+def test_what_the_kernel_has_not_is_refused(home: Path) -> None:
+    for options, lacking, feature in (
+        (("--smp", "2"), "a second CPU", "smp"),
+        (("-p", "8080:80"), "the network", "net"),
+        (("--machine", "q35", "--dry-run"), "PCI and ACPI", "pci"),
+    ):
+        ended = run(home, "tick", options=options)
+        assert ended.status == 125 and ended.stdout == ""
+        assert f"the kernel of ./app was made without {lacking}" in ended.stderr
+        assert f"ukcc specialise --require {feature} ./app" in ended.stderr
+    (home / "uk.toml").write_text("smp = 2\n")
+    try:
+        ended = run(home, "tick")
+    finally:
+        (home / "uk.toml").unlink()
+    assert ended.status == 125 and "uk.toml: smp: 2: the kernel of ./app" in ended.stderr

@@ -1,0 +1,132 @@
+"""What of a run needs a feature of the kernel, for images whose kernel was made for them.
+
+The general kernel has every feature. One that was made for a program has those of the image's
+`offers` (docs/specialise.md); what a run was asked for and the kernel lacks is refused, and what
+nobody has asked for is left out. Every kernel has the ports of a virtio console. `pci` stands for
+what a q35 has: PCI, ACPI, and what ACPI tells of, as the panic device and vmgenid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ukcc.errors import MachineError
+from ukcc.vm.facts import ImageFacts
+from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS
+from ukcc.vm.net_options import NetOption
+from ukcc.vm.options import RunOptions
+from ukcc.vm.vmm import CLOUD_HYPERVISOR
+
+ROOT = ("", "root", "0")
+Q35, MICROVM = "q35", "microvm"
+PCI = "pci"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a feature. features: those of which it needs one, the best first; lacking: what a
+    kernel without them has not; asked: the option that asks for it, or empty.
+    """
+
+    features: tuple[str, ...]
+    lacking: str
+    asked: Callable[[RunOptions], str]
+
+
+def _network(options: RunOptions) -> str:
+    if options.forwards:
+        return f"-p {options.forwards[0]}"
+    asked = [net.asked for net in options.nets if net.kind != "none"]
+    return next(filter(None, [*asked, *_resolver(options)]), "")
+
+
+def _resolver(options: RunOptions) -> list[str]:
+    resolver = options.resolver
+    hosts = [line.split() for line in resolver.hosts]
+    return [
+        *(f"--dns {server}" for server in resolver.nameservers),
+        *(f"--dns-search {domain}" for domain in resolver.searches),
+        *(f"--add-host {name}:{address}" for address, name in hosts),
+    ]
+
+
+def _share(way: str) -> Callable[[RunOptions], str]:
+    def asked(options: RunOptions) -> str:
+        if not options.shares or options.share_by != way:
+            return ""
+        return f"-v {options.shares[0].host}" if way == AUTO else f"--share-by {way}"
+
+    return asked
+
+
+def _user(options: RunOptions) -> str:
+    if options.guest.user not in ROOT:
+        return f"--user {options.guest.user}"
+    others = [step.user for step in options.guest.steps if step.user not in ROOT]
+    return f"a step as user {others[0]}" if others else ""
+
+
+USES = (
+    Use(("smp",), "a second CPU", lambda o: f"--smp {o.cpus}" if o.cpus > 1 else ""),
+    Use(("net",), "the network", _network),
+    Use(("disk",), "disks", lambda o: f"--disk {o.disks[0].file}" if o.disks else ""),
+    Use((VIRTIOFS, NINE_P), "shared directories", _share(AUTO)),
+    Use((VIRTIOFS,), "virtio-fs", _share(VIRTIOFS)),
+    Use((NINE_P,), "9p", _share(NINE_P)),
+    Use(
+        ("vsock",),
+        "virtio sockets",
+        lambda o: "" if o.vsock_cid is None else f"--vsock {o.vsock_cid}",
+    ),
+    Use(("trace",), "the calls that strace makes", lambda o: "--trace" if o.trace else ""),
+    Use(("users",), "users", _user),
+    Use((PCI,), "PCI and ACPI", lambda o: "--machine q35" if o.machine == Q35 else ""),
+    Use(
+        (PCI,),
+        "PCI and ACPI",
+        lambda o: f"--vmm {o.vmm}" if o.vmm == CLOUD_HYPERVISOR else "",
+    ),
+)
+
+
+def has(facts: ImageFacts, feature: str) -> bool:
+    """Whether the image's kernel has the feature."""
+    return facts.offers is None or feature in facts.offers
+
+
+def check(options: RunOptions, facts: ImageFacts) -> None:
+    """Raises MachineError for what was asked for and the kernel has not."""
+    for use in USES:
+        asked = use.asked(options)
+        if asked and not any(has(facts, name) for name in use.features):
+            raise _refused(asked, options.image, use.lacking, use.features[0])
+
+
+def check_snapshot(options: RunOptions, facts: ImageFacts) -> None:
+    """Raises MachineError for a kernel whose machine is no q35: only that can be saved."""
+    if not has(facts, PCI):
+        raise _refused("a snapshot", options.image, "PCI and ACPI", PCI)
+
+
+def fitted(options: RunOptions, facts: ImageFacts) -> RunOptions:
+    """The options with defaults that the kernel can have. Raises MachineError as `check`."""
+    if not has(facts, "net") and not any(net.asked for net in options.nets):
+        options = replace(options, nets=(NetOption("none"),))
+    if options.share_by == AUTO and has(facts, VIRTIOFS) and not has(facts, NINE_P):
+        options = replace(options, share_by=VIRTIOFS)
+    check(options, facts)
+    return options
+
+
+def machine_kind(wanted: str, facts: ImageFacts) -> str:
+    """The machine for `--machine`. Why q35 where it can be: docs/machines.md."""
+    if wanted != "auto":
+        return wanted
+    return Q35 if has(facts, PCI) else MICROVM
+
+
+def _refused(asked: str, image: str, lacking: str, feature: str) -> MachineError:
+    return MachineError(
+        f"{asked}: the kernel of {image} was made without {lacking}",
+        f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again, with"
+        f' kernel.require = ["{feature}"] in uk.toml',
+    )
