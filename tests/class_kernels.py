@@ -1,4 +1,4 @@
-"""Kernels of the class `hello`, built on first use and kept in the store; `make test-classes`.
+"""Kernels of the smallest class, built on first use and kept in the store; `make test-classes`.
 
 Not a part of `make test`: the class is a kernel of its own, some minutes of compiling.
 UKCC_TEST_CLASS names a class tree to use instead.
@@ -15,16 +15,15 @@ import pytest
 
 from ukcc import paths
 from ukcc.progress import for_stderr
-from ukcc.specialise import kernel
+from ukcc.specialise import kernel, make
+from ukcc.specialise.features import SIZE, Choice
 from ukcc.specialise.kernel import Kernel
-from ukcc.sysroot import build, inputs, linux, store
+from ukcc.sysroot import build, inputs, store
 from ukcc.sysroot.inputs import Inputs
 
 BIN = Path(sys.executable).parent
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
 DEADLINE = 120.0  # seconds; without a word on the timers' speed the kernel measures it
-
-FRAGMENTS = ("hello", "size", "virtio-console", "dead-code", "small")
 
 # QEMU's machine for a kernel without PCI and ACPI; it ends by a triple fault.
 _MACHINE = (
@@ -53,23 +52,15 @@ def given() -> Inputs:
 
 @pytest.fixture(scope="session")
 def class_tree(given: Inputs) -> Path:
-    """The class `hello`, with its source beside it."""
+    """The class of a program that needs no feature, as `ukcc specialise --size` builds it."""
     if named := os.environ.get("UKCC_TEST_CLASS"):
         return Path(named)
     here = store.default_store()
-    recipe = Path(paths.data_dir("sysroot")) / "linux" / "classes"
-    fragments = [recipe / f"{name}.config" for name in FRAGMENTS]
-    source = here.root / "classes" / f"source-{given.part_digest('kernel')}"
     progress = for_stderr(quiet=False)
-    with here.locked(source.name, progress.step("waiting for the kernel's source")):
-        if not (source / "linux").is_dir():
-            made = source.with_suffix(".unfinished")
-            store.discard(made)
-            made.mkdir(parents=True)
-            linux.prepare(given.linux, given.kernel_patches, made, made / "log")
-            here.publish(made, source)
-    tree = here.root / "classes" / kernel.class_name(fragments, source.name)
-    kernel.build_class(source / "linux", fragments, tree, progress, build.cpus())
+    fragments = make.class_fragments(Choice(SIZE, {}, {}), here)
+    tree = make.class_directory(here, kernel.class_name(fragments, given.part_digest("kernel")))
+    source = make.patched_source(given, here, progress)
+    kernel.build_class(source, fragments, tree, progress, build.cpus())
     return tree
 
 

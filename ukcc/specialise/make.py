@@ -15,7 +15,7 @@ from ukcc.progress import Progress
 from ukcc.specialise import kernel, present
 from ukcc.specialise.calls import TABLE
 from ukcc.specialise.features import TRACE, Choice
-from ukcc.sysroot import build, inputs, linux
+from ukcc.sysroot import build, inputs, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
 from ukcc.sysroot.store import Store, discard
 
@@ -61,6 +61,11 @@ def made_directory(store: Store, made: str = "") -> Path:
     return store.root / "kernels" / "made" / made
 
 
+def class_directory(store: Store, name: str) -> Path:
+    """Where a class of kernels is, or would be."""
+    return store.root / "kernels" / "classes" / name
+
+
 def class_fragments(choice: Choice, store: Store) -> list[Path]:
     """The configuration of a class, in the order in which it is merged."""
     directory = Path(paths.data_dir("sysroot")) / "linux" / "classes"
@@ -94,8 +99,10 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
     out = made_directory(store, made)
     fresh = not out.is_dir()
     if fresh:
+        tools.check()
+        linux.check_place(store.root)
         jobs = jobs or build.cpus()
-        tree = store.root / "kernels" / "classes" / name
+        tree = class_directory(store, name)
         source = patched_source(given, store, progress)
         kernel.build_class(source, fragments, tree, progress, jobs)
         with store.locked(f"kernel-{made}", progress.step("waiting for another link of the same")):

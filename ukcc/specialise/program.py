@@ -8,7 +8,7 @@ from ukcc.errors import SysrootMissing, UkccError
 from ukcc.needs import Needs, find
 from ukcc.settings.layers import Merged
 from ukcc.specialise import features
-from ukcc.specialise.features import GOALS, Choice, Wish
+from ukcc.specialise.features import GOALS, Choice, Table, Wish
 from ukcc.specialise.make import Made, Request
 from ukcc.specialise.ready import smallest
 from ukcc.specialise.told import told_by
@@ -44,11 +44,19 @@ class Program:
         }
 
 
-def read_program(image: Path, settings: Merged, given: Wish, *, strict: bool = False) -> Program:
+def read_program(
+    image: Path,
+    settings: Merged,
+    given: Wish,
+    *,
+    strict: bool = False,
+    rows: "Table | None" = None,
+) -> Program:
     """What the kernel of an image is to be.
 
     settings: of the image and the uk.toml beside it; given: of the command line, which counts on
-    top. strict refuses a program of which a call cannot be told. Raises UkccError.
+    top; rows: another table. strict refuses a program of which a call cannot be told. Raises
+    UkccError.
     """
     needs = find(image)
     if strict and needs.keeps_everything:
@@ -59,11 +67,11 @@ def read_program(image: Path, settings: Merged, given: Wish, *, strict: bool = F
             "`ukcc needs` shows all such places; leave --strict out",
         )
     told = told_by(settings.values, len(settings.steps or ()), settings.sources)
-    choice = features.choose(needs, told, _wish(settings, given))
+    choice = features.choose(needs, told, _wish(settings, given), rows)
     request = Request(
         choice=choice,
         calls=None if needs.keeps_everything else needs.calls,
-        own_calls=features.own_calls(needs),
+        own_calls=features.own_calls(needs, rows),
         strict=strict,
     )
     return Program(needs, choice, request)
