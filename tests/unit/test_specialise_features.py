@@ -93,15 +93,30 @@ def test_paths_of_glibc_that_it_does_without(path: str, file: str, found: tuple[
 def families(*names: str, any: bool = False) -> Needs:
     unknown = (Unknown("/app/app", "dial", 32, "it is what a call returns"),) if any else ()
     values = Values(names, (), any, unknown)
-    return replace(calling("socket"), own_arguments={"socket_families": values})
+    groups = {"socket_families": values}
+    return replace(calling("socket"), own_arguments=groups, program_arguments=groups)
 
 
 def test_families_of_sockets() -> None:
     assert chosen(families("AF_LOCAL")).features == ("sockets", "unix")
     net = chosen(families("AF_INET"))
     assert net.goal == SPEED and {"sockets", "net", "rng"} <= set(net.features)
-    assert not {"inet6", "unix", "packet"} & set(net.features)
+    assert not {"inet6", "packet", "vsock"} & set(net.features)
     assert {"net", "inet6"} <= set(chosen(families("AF_INET6")).features)
+
+
+def test_sockets_of_libc_count_only_if_it_is_asked_for_them() -> None:
+    """nscd's, of who looks up users; and the resolver's."""
+    values = Values(("AF_INET", "AF_LOCAL"), (1, 2), False, ())
+    quiet = replace(
+        calling("socket", "connect", file="/usr/lib/libc.so.6"),
+        own_arguments={"socket_families": values},
+        asked=("getpwnam",),
+    )
+    assert chosen(quiet).features == () and features.own_calls(quiet) == ()
+    asking = replace(quiet, asked=("getaddrinfo",))
+    assert {"net", "sockets"} <= set(chosen(asking).features)
+    assert features.own_calls(asking) == ("socket", "connect")
 
 
 def test_a_family_that_cannot_be_told_is_one_of_three() -> None:
@@ -143,17 +158,17 @@ def test_the_users_words() -> None:
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        (Wish(require=("disks",)), "kernel.require: unknown word 'disks'"),
-        (Wish(forbid=("",)), "kernel.forbid: unknown word ''"),
+        (Wish(require=("disks",)), "kernel.require: unknown name 'disks'"),
+        (Wish(forbid=("",)), "kernel.forbid: unknown name ''"),
         (Wish(require=("net",), forbid=("net",)), "the feature net is both required and forbidden"),
         (
             Wish(require=("inet6",), forbid=("sockets",)),
             "the feature inet6 needs sockets, which is forbidden",
         ),
-        (Wish(options=("HZ=3",)), "kernel.options: 'HZ=3' is no option of a kernel"),
+        (Wish(options=("HZ=3",)), "kernel.options: 'HZ=3' is not a kernel option"),
         (
             Wish(options=("CONFIG_A=y\nx",)),
-            "kernel.options: 'CONFIG_A=y\nx' is no option of a kernel",
+            "kernel.options: 'CONFIG_A=y\nx' is not a kernel option",
         ),
     ],
 )
@@ -166,13 +181,13 @@ def test_words_that_are_refused(wish: Wish, message: str) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ('brings = ["y"]', "features.toml: x: brings: unknown word 'y'"),
+        ('brings = ["y"]', "features.toml: x: brings: unknown name 'y'"),
         (
             'arguments = { fctnls = ["F_SETLK"] }',
-            "features.toml: x: arguments: unknown word 'fctnls'",
+            "features.toml: x: arguments: unknown name 'fctnls'",
         ),
-        ('told = ["rain"]', "features.toml: x: told: unknown word 'rain'"),
-        ('goals = ["fast"]', "features.toml: x: goals: unknown word 'fast'"),
+        ('told = ["rain"]', "features.toml: x: told: unknown name 'rain'"),
+        ('goals = ["fast"]', "features.toml: x: goals: unknown name 'fast'"),
         ('cals = ["read"]', "feature[0].cals: no such key; the nearest is calls"),
     ],
 )

@@ -17,9 +17,9 @@ from ukcc.specialise.features import SIZE, SPEED, Wish
 @click.option("--speed", "goal", flag_value=SPEED, help="As for `ukcc specialise`.")
 @click.option("--config", metavar="FILE", help="Settings: a uk.toml (default: that beside IMAGE).")
 def command(image: Path, goal: "str | None", config: "str | None") -> None:
-    """Look at the options that IMAGE's own kernel would have, and change them.
+    """Edit the options of the kernel that IMAGE would get.
 
-    It prints what was changed as lines for a uk.toml, which `ukcc specialise` reads, and writes
+    Prints the changed options as lines for a uk.toml, which `ukcc specialise` reads, and writes
     nothing else.
     """
     from ukcc.progress import for_stderr

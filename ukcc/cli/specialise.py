@@ -18,16 +18,26 @@ from ukcc.terminal import shown
     "--output",
     type=click.Path(path_type=Path),
     metavar="IMAGE",
-    help="Where the image goes (default: in its own place).",
+    help="Write the new image here (default: replace IMAGE).",
 )
-@click.option("--size", "goal", flag_value=SIZE, help="Few bytes; the default without a network.")
-@click.option("--speed", "goal", flag_value=SPEED, help="Few instructions; the default with one.")
-@click.option("--require", multiple=True, metavar="FEATURE", help="The kernel has it in any case.")
-@click.option("--forbid", multiple=True, metavar="FEATURE", help="It has it in no case.")
-@click.option("--strict", is_flag=True, help="Kill who makes a system call that was left out.")
+@click.option(
+    "--size", "goal", flag_value=SIZE, help="Prefer few bytes (default without a network)."
+)
+@click.option(
+    "--speed", "goal", flag_value=SPEED, help="Prefer few instructions per call (default with one)."
+)
+@click.option(
+    "--require", multiple=True, metavar="FEATURE", help="Include this feature; may be repeated."
+)
+@click.option(
+    "--forbid", multiple=True, metavar="FEATURE", help="Leave out this feature; may be repeated."
+)
+@click.option(
+    "--strict", is_flag=True, help="Kill a process that makes a system call which was left out."
+)
 @click.option("--config", metavar="FILE", help="Settings: a uk.toml (default: that beside IMAGE).")
-@click.option("--ready", is_flag=True, help="Take a kernel that is in the store.")
-@click.option("-n", "--dry-run", is_flag=True, help="Say what the kernel would be, and why.")
+@click.option("--ready", is_flag=True, help="Only use a kernel that the store already has.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print what the kernel would have, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes at a time.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -45,10 +55,10 @@ def command(
     jobs: "int | None",
     quiet: bool,
 ) -> None:
-    """Give IMAGE a kernel of its own, with what its program needs and no more.
+    """Give IMAGE its own kernel, with what its program needs and nothing else.
 
-    What that is is read from the machine code of all programs in the image; nothing is run. A disk,
-    shared directories, more than one CPU: say it by --require, or in a uk.toml.
+    The needs are read from the machine code of every program in the image; nothing is run. What the
+    code cannot tell (disks, shared directories, more CPUs) comes from uk.toml or --require.
     """
     from ukcc.specialise.program import read_program
 

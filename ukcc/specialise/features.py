@@ -135,12 +135,12 @@ def choose(
     found = {
         row.name: why for row in rows.feature if (why := _reason(row, needs, told, rows.glibc))
     }
-    wanted = dict.fromkeys(wish.require, "it was asked for")
+    wanted = dict.fromkeys(wish.require, "required by the user")
     found = _brought(rows, {**found, **wanted})
     goal = wish.goal or (SPEED if NETWORK in found else SIZE)
     for row in rows.feature:
         if goal in row.goals:
-            found.setdefault(row.name, f"a kernel for {goal} has it")
+            found.setdefault(row.name, f"every kernel for {goal} has it")
     found = _brought(rows, found)
     _check_brought(wish, rows, wanted)
     forbidden = {name: why for name, why in found.items() if name in wish.forbid}
@@ -154,8 +154,8 @@ def _check_wish(wish: Wish, names: Sequence[str]) -> None:
     for line in wish.options:
         if "\n" in line or len(fragments.parse(line)) != 1:
             raise UkccError(
-                f"kernel.options: '{line}' is no option of a kernel",
-                "it takes CONFIG_NAME=y, or '# CONFIG_NAME is not set'",
+                f"kernel.options: '{line}' is not a kernel option",
+                "write CONFIG_NAME=value, or '# CONFIG_NAME is not set'",
             )
     both = sorted(set(wish.require) & set(wish.forbid))
     if both:
@@ -175,7 +175,7 @@ def _check(words: Iterable[str], known: Collection[str], where: str) -> None:
         if word not in known:
             near = difflib.get_close_matches(word, known, 1, 0.5)
             mend = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-            raise UkccError(f"{where}: unknown word '{word}'", mend)
+            raise UkccError(f"{where}: unknown name '{word}'", mend)
 
 
 def _brought(rows: Table, found: Mapping[str, str]) -> dict[str, str]:
@@ -187,7 +187,7 @@ def _brought(rows: Table, found: Mapping[str, str]) -> dict[str, str]:
         name = queue.pop()
         for other in by_name[name].brings:
             if other not in whole:
-                whole[other] = f"{name} brings it"
+                whole[other] = f"needed by {name}"
                 queue.append(other)
     return whole
 

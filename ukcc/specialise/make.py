@@ -166,9 +166,8 @@ def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -
     lost = sorted(set(missing) - set(never))
     if lost:
         raise UkccError(
-            f"the kernel would lack {', '.join(lost)}, which the program makes",
-            "no row of ukcc/specialise/features.toml gives it, which is a bug of ukcc;"
-            " UKCC_KERNEL=general does without",
+            f"the kernel would lack system calls that the program makes: {', '.join(lost)}",
+            "no row of ukcc/specialise/features.toml provides them, which is a bug in ukcc",
         )
 
 

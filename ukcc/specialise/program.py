@@ -62,9 +62,9 @@ def read_program(
     if strict and needs.keeps_everything:
         first = needs.unknown[0]
         raise UkccError(
-            f"{image}: a call cannot be told, so that every call is kept and there is nothing"
-            f" for --strict to watch: {first.object} {first.function} {first.addr:#x}: {first.why}",
-            "`ukcc needs` shows all such places; leave --strict out",
+            f"{image}: --strict has nothing to watch, since every call is kept: the number of one"
+            f" is unknown ({first.object} {first.function} {first.addr:#x}: {first.why})",
+            "`ukcc needs` lists all such places; leave out --strict",
         )
     told = told_by(settings.values, len(settings.steps or ()), settings.sources)
     choice = features.choose(needs, told, _wish(settings, given), rows)
@@ -82,8 +82,8 @@ def general_kernel(store: Store, needs: Needs) -> Path:
     vmlinux = store.sysroots / needs.sysroot / "kernel" / "vmlinux"
     if not vmlinux.is_file():
         raise SysrootMissing(
-            f"{needs.path}: its sysroot {needs.sysroot} is not here",
-            "link it again, or build that sysroot by the ukcc that linked it",
+            f"{needs.path}: its sysroot {needs.sysroot} is not in the store",
+            "link it again, or run `ukcc sysroot build` with the ukcc that linked it",
         )
     return vmlinux
 
@@ -93,8 +93,8 @@ def ready_kernel(program: Program, store: Store) -> Made:
     made = smallest(program.request, gather(store).part_digest("kernel"), store)
     if made is None:
         raise UkccError(
-            f"{program.needs.path}: no kernel of the store has what it needs",
-            "`ukcc specialise` without --ready makes one",
+            f"{program.needs.path}: no kernel in the store has everything it needs",
+            "`ukcc specialise` without --ready builds one",
         )
     return made
 
