@@ -17,7 +17,7 @@ from ukcc.cc import options
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "LICENSES.md", "SECURITY.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 PAGES = [page for page in PAGES if page.exists()]
 _TREES = ("ukcc", "sysroot", "tests", "docs", "scripts", "toolchain-shims", "ports", ".ci")

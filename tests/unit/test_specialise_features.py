@@ -213,3 +213,9 @@ def test_every_call_of_the_table_is_one_of_the_kernels() -> None:
     known = set(call_names(Path(current)).values())
     for row in features.table().feature:
         assert set(row.calls) <= known, row.name
+
+
+def test_the_page_for_users_lists_every_feature() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "specialise.md").read_text()
+    listed = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert [name for name in listed if name in features.table().names] == [*features.table().names]
