@@ -43,6 +43,7 @@ class Run(NamedTuple):
 
 Linked = Callable[..., Kernel]
 Booted = Callable[..., Run]
+Built = Callable[[Path, str, Path], Path]
 
 
 @pytest.fixture(scope="session")
@@ -86,22 +87,33 @@ def linked(class_tree: Path, given: Inputs, tmp_path_factory: pytest.TempPathFac
     return link
 
 
-def static_image(using: Path, source: str, where: Path, name: str = "app") -> Path:
-    """A static C program with the kernel of that directory."""
+@pytest.fixture(scope="session")
+def patience() -> float:
+    """Seconds in which any of these machines has ended."""
+    return DEADLINE * FACTOR
+
+
+@pytest.fixture(scope="session")
+def built() -> Built:
+    """`built(kernel_directory, source, where)`: a static C program with that kernel, `app`."""
+    return _static_image
+
+
+def _static_image(using: Path, source: str, where: Path) -> Path:
     sysroot = where / "sysroot"
     current = paths.current_sysroot()
     assert current, "there is no sysroot to link against: run `make setup`"
     store.discard(sysroot)
     store.link_tree(Path(current), sysroot)
     store.link_tree(using, sysroot / "kernel")
-    (where / f"{name}.c").write_text(source)
+    (where / "app.c").write_text(source)
     subprocess.run(
-        [BIN / "uk-gcc", "-O2", "-g", "-static", f"{name}.c", "-o", name],
+        [BIN / "uk-gcc", "-O2", "-g", "-static", "app.c", "-o", "app"],
         cwd=where,
         env={**os.environ, "UKCC_SYSROOT": str(sysroot)},
         check=True,
     )
-    return where / name
+    return where / "app"
 
 
 @pytest.fixture
@@ -109,7 +121,7 @@ def booted(tmp_path: Path) -> Booted:
     """`booted(kernel, source)`: builds a static C program with that kernel, boots it to its end."""
 
     def boot(using: Kernel, source: str) -> Run:
-        static_image(using.directory, source, tmp_path)
+        _static_image(using.directory, source, tmp_path)
         record = tmp_path / "record"
         words = [*_MACHINE.split(), "-chardev", f"file,id=record,path={record}"]
         done = subprocess.run(

@@ -45,6 +45,7 @@ TARGETS = (
     Target("sites", "system calls in a program's code", 16384),
     Target("needs", "system calls in a program's code, and their numbers", 16384),
     Target("image", "an image before it runs: notes, metadata, archive", 16384),
+    Target("rekernel", "an image that gets another kernel", 24576),
     Target("inspect", "an image, by `ukcc inspect`", 16384),
     Target("modules", "files that a crashed process had mapped", 8192),
     Target("ldcache", "ld.so.cache"),

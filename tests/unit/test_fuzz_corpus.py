@@ -15,7 +15,7 @@ from ukcc.settings.keys import KEYS
 from ukcc.snapshots.manifest import parse_manifest
 from ukcc.vm.qcow2 import read_qcow2
 
-_MOST_FILES, _MOST_BYTES = 64, 16384  # of a corpus; of a file
+_MOST_FILES, _MOST_BYTES = 64, 24576  # of a corpus; of a file
 
 PYTHON = [target.name for target in TARGETS if not target.is_c]
 

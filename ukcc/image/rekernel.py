@@ -62,8 +62,8 @@ def replace_kernel(image: str, output: str, kernel_directory: str) -> None:
     """Makes `output` of the whole image `image`, with the kernel of that directory in it.
 
     The output appears whole, by rename, with the image's permissions, or not at all; it may be the
-    image itself. A character device is left alone. Raises UkccError for what is no image or a damaged one, and where the image has no
-    place for what this kernel needs.
+    image itself. A character device is left alone. Raises UkccError for what is no image or a
+    damaged one, and where the image has no place for what this kernel needs.
     """
     kernel = read_kernel("", kernel_directory)
     if is_device(output):

@@ -115,18 +115,23 @@ def find_parts(headers: Headers) -> Parts:
         or any(_end(headers.shdrs[index]) > archive.offset for index in sections)
     ):
         raise refusal("another tool has put its archive elsewhere")
-    inside = [
-        index
-        for index, phdr in enumerate(headers.phdrs)
-        if phdr.type == PT_LOAD and phdr.filesz and start <= phdr.offset and _end(phdr) <= end
-    ]
-    holders = [i for i in inside if headers.phdrs[i].offset == archive.offset]
-    if len(holders) != 1 or headers.phdrs[holders[0]].filesz != archive.size or len(inside) < 2:
+    segments = _segments_of(headers, [headers.shdrs[index] for index in sections])
+    holders = _segments_of(headers, [archive])
+    if len(segments) != len(sections) or len(holders) != 1:
         raise refusal("its segments are not those of a kernel and an archive")
-    segments = tuple(index for index in inside if index != holders[0])
     parts = Parts(start, end, sections, segments, archives[0], holders[0])
     _check_alone(headers, parts)
     return parts
+
+
+def _segments_of(headers: Headers, sections: list[Shdr]) -> tuple[int, ...]:
+    """The program headers of what these sections cover."""
+    covered = {(s.offset, s.addr, s.size) for s in sections}
+    return tuple(
+        index
+        for index, phdr in enumerate(headers.phdrs)
+        if phdr.type == PT_LOAD and (phdr.offset, phdr.vaddr, phdr.filesz) in covered
+    )
 
 
 def _check_alone(headers: Headers, parts: Parts) -> None:
@@ -152,9 +157,6 @@ def relayout(headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, i
     shift -= parts.end
     segments = _segments(headers, parts, kernel, notes, shift)
     phdrs = segments.table
-    if len(phdrs) > MOST_PHDRS:
-        raise refusal(f"{len(phdrs)} program headers are more than Linux takes")
-
     shdrs = _sections(headers, parts, segments, notes[0], shift)
     names, offsets = renamed(headers, parts.sections, [s.name for s in kernel.segments])
     new = [covering(p)._replace(name=n) for p, n in zip(segments.boot, offsets, strict=True)]
@@ -212,7 +214,10 @@ def _segments(
     boot, archive = _boot_segments(headers, parts, kernel, parts.start + align_up(kernel.size))
     placed = _placed(headers, parts, shift, archive.pend)
     phoff = _moved(headers.ehdr.phoff, parts, shift)
-    size = (len(placed) - len(parts.segments) + len(boot)) * PHDR_SIZE
+    count = len(placed) - len(parts.segments) + len(boot)
+    if count > MOST_PHDRS:
+        raise refusal(f"{count} program headers are more than Linux takes")
+    size = count * PHDR_SIZE
     if _is_followed(headers, notes[0]):
         placed[notes[0]] = _begun_at(placed[notes[0]], phoff + size)
     table: list[Phdr] = []
@@ -238,7 +243,7 @@ def _boot_segments(
     end = begin + archive_at - parts.start + size
     others = [p for i, p in enumerate(headers.phdrs) if p.type == PT_LOAD and i not in own]
     if end > _END_OF_MEMORY or any(p.vaddr < end and begin < p.vend for p in others):
-        raise refusal("there is no place behind it in the program's memory for this kernel")
+        raise refusal("something else is mapped where it would be")
 
     def part(offset: int, size: int, paddr: int) -> Phdr:
         return Phdr(PT_LOAD, PF_R, offset, begin + offset - parts.start, paddr, size, size, PAGE)
