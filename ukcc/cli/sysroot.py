@@ -56,13 +56,15 @@ def path(as_json: bool) -> None:
 @command.command()
 @click.option("--all", "everything", is_flag=True, help="The current one too.")
 def clean(everything: bool) -> None:
-    """Remove sysroots other than the current one, and what unfinished builds left."""
+    """Remove all but the current sysroot and its kernels, and what unfinished builds left."""
+    from ukcc.specialise import clean as kernels
     from ukcc.sysroot import clean as cleaner
 
     store = default_store()
     if not store.root.is_dir():
         return
     before = shutil.disk_usage(store.root).free
+    kernels.clean(store, everything)
     cleaner.clean(store, everything)
     freed = max(0, shutil.disk_usage(store.root).free - before)
     print(f"freed {freed / 1e6:.0f} MB", file=sys.stderr)

@@ -89,11 +89,11 @@ def relink(
     the call. source_version: of the source package, for kernel.json. out: must not exist; it
     appears whole, by a rename. finish: looks at what was made before that. Raises UkccError.
     """
-    _source(tree)  # a lock would make a directory of what is none
+    source_of(tree)  # a lock would make a directory of what is none
     if out.exists():
         raise UkccError(f"{out} is there already")
     with _locked(tree, progress), _new_directory(out) as made:
-        source_tree = _source(tree)
+        source_tree = source_of(tree)
         wanted = None if calls is None else call_list.check(calls, source_tree)
         objects = _objects(tree)
         config = (tree / "config").read_text()
@@ -130,7 +130,7 @@ def _objects(tree: Path) -> Path:
     return (tree / "objects").resolve()
 
 
-def _source(tree: Path) -> Path:
+def source_of(tree: Path) -> Path:
     """The source of a class. Raises UkccError for a tree that is none, or not finished."""
     record = _record(tree)
     if record is None:

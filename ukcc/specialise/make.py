@@ -61,9 +61,14 @@ def made_directory(store: Store, made: str = "") -> Path:
     return store.root / "kernels" / "made" / made
 
 
-def class_directory(store: Store, name: str) -> Path:
-    """Where a class of kernels is, or would be."""
+def class_directory(store: Store, name: str = "") -> Path:
+    """Where classes of kernels are; with a name, where that one is or would be."""
     return store.root / "kernels" / "classes" / name
+
+
+def source_directory(store: Store, digest: str) -> Path:
+    """Where the patched source of a sysroot's kernel is or would be, by that part's digest."""
+    return store.root / "kernels" / f"source-{digest}"
 
 
 def class_fragments(choice: Choice, store: Store) -> list[Path]:
@@ -173,7 +178,7 @@ def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -
 
 def patched_source(given: Inputs, store: Store, progress: Progress) -> Path:
     """The patched source of the kernel, unpacked once."""
-    place = store.root / "kernels" / f"source-{given.part_digest('kernel')}"
+    place = source_directory(store, given.part_digest("kernel"))
     waiting = progress.step("waiting for the kernel's source")
     with store.locked(place.name, waiting):
         if not (place / "linux").is_dir():
