@@ -11,7 +11,7 @@
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
-	conformance conformance-packages kernel-check test-classes venv \
+	conformance conformance-packages kernel-check test-classes test-boot-class venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -106,6 +106,11 @@ fuzz-minimize: fuzz-packages
 # A kernel of its own is compiled on first use.
 test-classes: setup
 	$(PYTHON) -m pytest tests/classes
+
+# The boot tests on a kernel of a class: make test-boot-class FEATURES="net unix disk", or all that there are.
+FEATURES = all
+test-boot-class: setup
+	UKCC_SYSROOT=$$($(PYTHON) tests/classes/sysroot_of.py $(FEATURES)) $(PYTHON) -m pytest tests/boot
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

@@ -131,41 +131,49 @@ def choose(
     Raises UkccError for a feature that is not known, or is both wanted and not.
     """
     rows = rows or table()
-    _check_wish(wish, rows.names)
-    found = {
-        row.name: why for row in rows.feature if (why := _reason(row, needs, told, rows.glibc))
-    }
-    wanted = dict.fromkeys(wish.require, "required by the user")
-    found = _brought(rows, {**found, **wanted})
+    found = {}
+    for row in rows.feature:
+        why = _reason(row, needs, told, rows.glibc)
+        if why:
+            found[row.name] = why
+    return _with_words(found, wish, rows)
+
+
+def of_words(wish: Wish) -> Choice:
+    """The features that a user names, without a program. Raises UkccError."""
+    return _with_words({}, wish, table())
+
+
+def _with_words(needed: Mapping[str, str], wish: Wish, rows: Table) -> Choice:
+    """The needed features and those that the user requires, with what they and the goal bring."""
+    _check_wish(wish, rows)
+    blocked = {n for n in rows.names if not set(wish.forbid).isdisjoint(_brought(rows, {n: ""}))}
+    wanted = {**needed, **dict.fromkeys(wish.require, "required by the user")}
+    forbidden = {name: why for name, why in wanted.items() if name in blocked}
+    found = _brought(rows, {n: why for n, why in wanted.items() if n not in blocked})
     goal = wish.goal or (SPEED if NETWORK in found else SIZE)
     for row in rows.feature:
-        if goal in row.goals:
+        if goal in row.goals and row.name not in blocked:
             found.setdefault(row.name, f"every kernel for {goal} has it")
     found = _brought(rows, found)
-    _check_brought(wish, rows, wanted)
-    forbidden = {name: why for name, why in found.items() if name in wish.forbid}
-    reasons = {name: found[name] for name in rows.names if name in found and name not in forbidden}
+    reasons = {name: found[name] for name in rows.names if name in found}
     return Choice(goal, reasons, forbidden, wish.options)
 
 
-def _check_wish(wish: Wish, names: Sequence[str]) -> None:
-    _check(wish.require, names, "kernel.require")
-    _check(wish.forbid, names, "kernel.forbid")
+def _check_wish(wish: Wish, rows: Table) -> None:
+    """Raises UkccError for what is not known, and for what contradicts itself."""
+    _check(wish.require, rows.names, "kernel.require")
+    _check(wish.forbid, rows.names, "kernel.forbid")
     for line in wish.options:
         if "\n" in line or len(fragments.parse(line)) != 1:
             raise UkccError(
                 f"kernel.options: '{line}' is not a kernel option",
                 "write CONFIG_NAME=value, or '# CONFIG_NAME is not set'",
             )
-    both = sorted(set(wish.require) & set(wish.forbid))
-    if both:
-        raise UkccError(f"the feature {both[0]} is both required and forbidden")
-
-
-def _check_brought(wish: Wish, rows: Table, wanted: Mapping[str, str]) -> None:
-    """Raises UkccError for a required feature that cannot be without a forbidden one."""
-    for name in wanted:
+    for name in wish.require:
         missing = sorted(set(_brought(rows, {name: ""})) & set(wish.forbid))
+        if missing == [name]:
+            raise UkccError(f"the feature {name} is both required and forbidden")
         if missing:
             raise UkccError(f"the feature {name} needs {missing[0]}, which is forbidden")
 
@@ -240,6 +248,11 @@ def own_calls(needs: Needs, rows: "Table | None" = None) -> tuple[str, ...]:
         for call in needs.by
         if any(not (call in unasked and _is_libc(p.object)) for p in own_places(needs, call))
     )
+
+
+def calls_of(names: Collection[str]) -> frozenset[str]:
+    """The calls that these features have."""
+    return frozenset(call for row in table().feature if row.name in names for call in row.calls)
 
 
 def _counts_libc(row: Feature, needs: Needs) -> bool:

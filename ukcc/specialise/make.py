@@ -14,7 +14,7 @@ from ukcc.errors import SysrootMissing, UkccError
 from ukcc.progress import Progress
 from ukcc.specialise import kernel, present
 from ukcc.specialise.calls import TABLE
-from ukcc.specialise.features import TRACE, Choice
+from ukcc.specialise.features import TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
 from ukcc.sysroot.store import Store, discard
@@ -161,12 +161,11 @@ def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -
 
     This is what holds features.toml against the kernel: a row that lacks a call is found here.
     """
-    if request.choice.forbidden:
-        return  # the user has taken it upon himself
     if not general.is_file():
         raise SysrootMissing(f"{general} is not there", "build it with: ukcc sysroot build")
     table = present.entries((source / TABLE).read_text())
-    missing = present.lacking(request.own_calls, table, present.functions(vmlinux))
+    wanted = set(request.own_calls) - calls_of(request.choice.forbidden)
+    missing = present.lacking(wanted, table, present.functions(vmlinux))
     never = present.lacking(missing, table, present.functions(general)) if missing else ()
     lost = sorted(set(missing) - set(never))
     if lost:
