@@ -254,11 +254,11 @@ def _boot_segments(
 
 def _placed(headers: Headers, parts: Parts, shift: int, scratch: int) -> list[Phdr]:
     """All program headers at their new offsets; all but kernel and archive at scratch physical
-    addresses from `scratch` on, in the order that they had; those outside of memory stay there."""
+    addresses from `scratch` on, in the order that they had; without bytes they may stay outside."""
     own = {*parts.segments, parts.archive_segment}
     placed = [p._replace(offset=_moved(p.offset, parts, shift)) for p in headers.phdrs]
     loads = [i for i, p in enumerate(headers.phdrs) if p.type == PT_LOAD and i not in own]
-    low = [i for i in loads if headers.phdrs[i].paddr < OUTSIDE_MEMORY]
+    low = [i for i in loads if placed[i].filesz or placed[i].paddr < OUTSIDE_MEMORY]
     for index in sorted(low, key=lambda i: headers.phdrs[i].paddr):
         paddr = congruent(scratch, placed[index].paddr)
         placed[index] = placed[index]._replace(paddr=paddr)

@@ -1,4 +1,4 @@
-"""An image from elsewhere that gets another kernel: what loads it finds kernel and archive whole."""
+"""An image from elsewhere that gets another kernel: who loads it finds kernel and archive whole."""
 
 import atexit
 import shutil
