@@ -51,6 +51,11 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
         "net",
         "--ip 10.0.2.20/24: the kernel of app was made without the network",
     ),
+    "an address of IPv6": (
+        {"nets": parse_networks([], ["slaac"])},
+        "inet6",
+        "--ip slaac: the kernel of app was made without IPv6",
+    ),
     "a name server": (
         {"resolver": Resolver(("1.1.1.1",))},
         "net",
@@ -118,9 +123,9 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
     changes, feature, line = ASKED[what]
     options = RunOptions("app", **changes)
-    for offers in (NOTHING, ImageFacts(offers=EVERYTHING - {feature})):
+    for offers in ({"net"} - {feature}, EVERYTHING - {feature}):
         with pytest.raises(MachineError) as caught:
-            fitted(options, offers)
+            fitted(options, ImageFacts(offers=frozenset(offers)))
         assert caught.value.message == line and caught.value.status == 125
         assert caught.value.hint == (
             f"`ukcc specialise --require {feature} app` makes one with it; or link it again, with"

@@ -39,6 +39,11 @@ def _network(options: RunOptions) -> str:
     return next(filter(None, [*asked, *_resolver(options)]), "")
 
 
+def _ipv6(options: RunOptions) -> str:
+    asked = (net.asked for net in options.nets if net.address and net.address.cidr6)
+    return next(asked, "")
+
+
 def _resolver(options: RunOptions) -> list[str]:
     resolver = options.resolver
     hosts = [line.split() for line in resolver.hosts]
@@ -68,6 +73,7 @@ def _user(options: RunOptions) -> str:
 USES = (
     Use(("smp",), "a second CPU", lambda o: f"--smp {o.cpus}" if o.cpus > 1 else ""),
     Use(("net",), "the network", _network),
+    Use(("inet6",), "IPv6", _ipv6),
     Use(("disk",), "disks", lambda o: f"--disk {o.disks[0].file}" if o.disks else ""),
     Use((VIRTIOFS, NINE_P), "shared directories", _share(AUTO)),
     Use((VIRTIOFS,), "virtio-fs", _share(VIRTIOFS)),
