@@ -111,7 +111,8 @@ def _lines(report: dict[str, Any], dry_run: bool) -> "list[str]":
     """The report for people."""
     calls = report["calls"]
     count = "every system call" if calls is None else f"{len(calls)} system calls"
-    lines = [f"{report['image']}: a kernel for {report['goal']} with {count}"]
+    made = f" {report['kernel']}" if "kernel" in report else ""
+    lines = [f"{report['image']}: kernel{made} for {report['goal']}, with {count}"]
     if dry_run:
         lines += [f"  {name:<14}{why}" for name, why in report["features"].items()]
     elif report["features"]:
