@@ -113,6 +113,8 @@ def test_sources(tmp_path: Path) -> None:
     word = shlex.quote(f"{linux['package']}={linux['version']}")
     assert f"apt-get source {word}" in linux["fetch"]
     assert len(linux["sha256"]) == len(linux["config_sha256"]) == 64
+    config = Path(linux["config_place"]).read_text()
+    assert "CONFIG_UK=y" in config.splitlines()
     assert glibc["package"] == "glibc-source"
     assert "build.sh" in {file["name"] for file in glibc["files"]}
     assert "init.c" in {file["name"] for file in init["files"]}

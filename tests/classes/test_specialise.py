@@ -83,6 +83,9 @@ def test_a_program_has_a_kernel_of_its_own_in_both_lives(class_tree: Path, tmp_p
     process = subprocess.run([tmp_path / "small"], capture_output=True, text=True)
     assert (process.returncode, process.stdout) == (42, "hello, world\n")
     assert report["kernel"] in ukcc("inspect", tmp_path / "small")
+    linux = json.loads(ukcc("inspect", "--sources", "--json", tmp_path / "small"))["parts"][0]
+    assert linux["made"] == report["kernel"]
+    assert "CONFIG_USED_SYSCALLS_ONLY=y" in Path(linux["config_place"]).read_text()
 
 
 def test_the_same_needs_give_the_same_kernel(small: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def _part(part: Part, contents: Contents) -> Component:
         cpe=cpe.format(upstream[1]) if cpe and upstream else None,
         external_references=list(_references(part)),
         pedigree=_pedigree(part, contents) if part.package else None,
-        properties=_properties({"release": kernel.get("release", "")}),
+        properties=_properties({"release": kernel.get("release", ""), "specialised": part.made}),
     )
 
 

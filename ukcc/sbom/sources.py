@@ -39,7 +39,9 @@ class SourceFile:
 class Part:
     """Kernel, glibc or init. package, version: of the source tarball's package (empty: ours);
     sha256: the tarball's. patches in the order in which they are applied; files: configuration and
-    build scripts, or the source itself. config_sha256: of the kernel's final .config."""
+    build scripts, or the source itself. config_sha256: of the kernel's final .config; config_place:
+    where that file is in the store, empty if it is not. made: the id of a kernel that was made for
+    the image, whose .config no fragments of the sysroot have become."""
 
     name: str
     licence: str
@@ -49,6 +51,8 @@ class Part:
     patches: tuple[SourceFile, ...] = ()
     files: tuple[SourceFile, ...] = ()
     config_sha256: str = ""
+    config_place: str = ""
+    made: str = ""
     fetch: tuple[str, ...] = ()
 
 
@@ -95,6 +99,7 @@ def read_sources(contents: Contents) -> Sources:
     """What the image's metadata and its archive tell. Raises NotAnImage for damaged metadata."""
     metadata = contents.metadata
     members = contents.members
+    parts = read_parts(metadata, contents.path)
     return Sources(
         image=contents.path,
         sysroot=metadata.get("sysroot", ""),
@@ -105,18 +110,21 @@ def read_sources(contents: Contents) -> Sources:
             for name, text in sorted(metadata.get("versions", {}).items())
             if name not in ("linux", "glibc")
         },
-        parts=read_parts(metadata, contents.path),
+        parts=parts,
         packages=tuple(_package_sources(contents)),
         program=tuple(m.path for m in members if m.origin == PROGRAM),
         linked=tuple(library.path for library in contents.linked),
         unknown=tuple(m.path for m in members if m.origin == UNKNOWN and not m.target),
-        rebuild=("ukcc sysroot build",),
+        rebuild=("ukcc sysroot build", *(["ukcc specialise IMAGE"] if parts[0].made else [])),
     )
 
 
 def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
     """Kernel, glibc and init, as the sysroot's record in the image names their sources."""
     inputs = metadata.get("inputs", {})
+    own = metadata.get("kernel", {})
+    made = own.get("made", "")
+    config = _config_digest(own)
     kernel = _package(inputs, "linux", what)
     glibc = _package(inputs, "glibc", what)
     return (
@@ -125,9 +133,11 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
             KERNEL_LICENCE,
             *kernel,
             patches=_files(inputs, "kernel_patches", "sysroot/linux/patches", what),
-            files=_files(inputs, "kernel_fragments", "sysroot/linux/config", what)
+            files=(() if made else _files(inputs, "kernel_fragments", "sysroot/linux/config", what))
             + _files(inputs, "makers", "ukcc", what),
-            config_sha256=_config_digest(metadata.get("kernel", {})),
+            config_sha256=config,
+            config_place=_config_place(config, made, metadata.get("sysroot", "")),
+            made=made,
             fetch=_fetch(*kernel[:2]),
         ),
         Part(
@@ -157,6 +167,14 @@ def _package(inputs: Mapping[str, Any], key: str, what: str) -> tuple[str, str, 
             raise NotAnImage(f"{what}: damaged metadata: 'inputs.{key}' is not a package's record")
     package, version, digest = values
     return package, version, digest
+
+
+def _config_place(digest: str, made: str, sysroot: str) -> str:
+    """Where the store has the .config of a kernel, if it has the very same."""
+    store = Path(paths.store())
+    kernel = store / "kernels" / "made" / made if made else store / "sysroots" / sysroot / "kernel"
+    place = kernel / "config"
+    return str(place) if digest and place.is_file() and hashing.sha256(place) == digest else ""
 
 
 def _config_digest(kernel: Mapping[str, str]) -> str:

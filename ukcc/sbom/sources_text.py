@@ -44,7 +44,10 @@ def _part(part: Part) -> Iterator[str]:
     yield from _files("patches", part.patches)
     yield from _files(_FILES[part.name], part.files)
     if part.config_sha256:
-        yield _row("", f"the final .config has sha256 {part.config_sha256}")
+        place = f": {part.config_place}" if part.config_place else ""
+        yield _row("", f"the final .config has sha256 {part.config_sha256}{place}")
+    if part.made:
+        yield _row("", f"made for this image by `ukcc specialise`: {part.made}")
     yield from _labelled("fetch", part.fetch)
 
 
