@@ -55,6 +55,7 @@ TARGETS = (
     Target("manifest", "manifests of snapshots, and QEMU's words for them"),
     Target("carried", "settings that an image carries"),
     Target("toml", "uk.toml"),
+    Target("trace", "a trace of a run, for `--learn`"),
     Target("qcow2", "headers of qcow2 images", 8192),
     Target("disk", "the first bytes of disks"),
     Target("accounts", "passwd and group of an image"),

@@ -8,6 +8,7 @@ import pytest
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.needs import Needs, Place, Unknown, Values
+from ukcc.needs.learned import Learned
 from ukcc.specialise import features, told
 from ukcc.specialise.features import SIZE, SPEED, Choice, Wish, choose, parse
 
@@ -134,6 +135,14 @@ def test_a_call_that_cannot_be_told_gives_all_that_code_can_ask_for() -> None:
     assert by_code <= set(found.features)
     assert not {"disk", "smp", "pci", "balloon"} & set(found.features)
     assert found.reasons["ipc"] == "a call cannot be told (/app/app syscall 0x30)"
+
+
+def test_what_a_run_showed_counts_as_well() -> None:
+    found = chosen(replace(NEEDS, learned=Learned(("epoll_wait", "flock"), ("/sys/block",))))
+    assert found.reasons == {
+        "locks": "flock, as a run showed",
+        "sysfs": "/sys/block, as a run showed",
+    }
 
 
 def test_what_runs_need_is_said_by_the_settings() -> None:

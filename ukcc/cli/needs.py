@@ -22,7 +22,13 @@ _SHOWN_UNKNOWN = 20
 @click.option(
     "--why", metavar="CALL", help="Show where the image makes the system call CALL, and no more."
 )
-def command(image: Path, as_json: bool, why: "str | None") -> None:
+@click.option(
+    "--learn",
+    type=click.Path(path_type=Path),
+    metavar="TRACE",
+    help="Also show what a run used: a file of `ukcc run --trace-output`.",
+)
+def command(image: Path, as_json: bool, why: "str | None", learn: "Path | None") -> None:
     """Show which system calls IMAGE can make.
 
     They are read from the machine code of the program, its libraries, init and every other program
@@ -30,7 +36,7 @@ def command(image: Path, as_json: bool, why: "str | None") -> None:
     """
     if as_json and why is not None:
         raise click.UsageError("--json and --why exclude each other: the JSON has all places")
-    needs = find(image)
+    needs = find(image, learn=learn)
     if as_json:
         click.echo(needs.as_json())
         return
@@ -52,6 +58,9 @@ def _summary(needs: Needs) -> Iterator[str]:
             yield from _row(group.replace("_", " "), _values(values))
     yield from _row("paths", _first(tuple(needs.paths), _SHOWN_PATHS))
     yield from _row("settings", sorted(needs.settings))
+    learned = needs.learned
+    yield from _row("a run used", [c for c in learned.calls if c not in needs.calls])
+    yield from _row("and the paths", [p for p in learned.paths if p not in needs.paths])
     yield from _unknown(needs.unknown)
 
 

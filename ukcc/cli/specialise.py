@@ -35,6 +35,12 @@ from ukcc.terminal import shown
 @click.option(
     "--strict", is_flag=True, help="Kill a process that makes a system call which was left out."
 )
+@click.option(
+    "--learn",
+    type=click.Path(path_type=Path),
+    metavar="TRACE",
+    help="Also keep what a run used: a file of `ukcc run --trace-output`.",
+)
 @click.option("--config", metavar="FILE", help="Settings: a uk.toml (default: that beside IMAGE).")
 @click.option("--ready", is_flag=True, help="Only use a kernel that the store already has.")
 @click.option("-n", "--dry-run", is_flag=True, help="Print what the kernel would have, and why.")
@@ -48,6 +54,7 @@ def command(
     require: tuple[str, ...],
     forbid: tuple[str, ...],
     strict: bool,
+    learn: "Path | None",
     config: "str | None",
     ready: bool,
     dry_run: bool,
@@ -63,7 +70,7 @@ def command(
     from ukcc.specialise.program import read_program
 
     wish = Wish(require, forbid, (), goal or "")
-    program = read_program(image, settings_of(str(image), config), wish, strict=strict)
+    program = read_program(image, settings_of(str(image), config), wish, strict=strict, learn=learn)
     if dry_run:
         report = program.report()
     else:
@@ -119,6 +126,8 @@ def _lines(report: dict[str, Any], dry_run: bool) -> "list[str]":
         lines.append(f"  features  {' '.join(report['features'])}")
     lines += [f"  {name:<14}forbidden, but: {why}" for name, why in report["forbidden"].items()]
     lines += [f"  unknown: {place}" for place in report["unknown"]]
+    if report["learned"]:
+        lines.append(f"  learned   {' '.join(report['learned'])}")
     if not dry_run:
         sizes = report["bytes"]
         lines += [

@@ -7,6 +7,7 @@ from pathlib import Path
 from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, Argument
 from ukcc.needs.cache import Cache
 from ukcc.needs.code import NOT_REACHED
+from ukcc.needs.learned import NOTHING, read_trace
 from ukcc.needs.linking import Code, Linking, Resolved
 from ukcc.needs.member import Passed
 from ukcc.needs.members import Image, read_image
@@ -23,11 +24,12 @@ INIT = "/init"  # PID 1, by its path in every image
 _BY_THE_KERNEL = ("restart_syscall",)
 
 
-def find(path: Path, rules: "str | None" = None) -> Needs:
+def find(path: Path, rules: "str | None" = None, learn: "Path | None" = None) -> Needs:
     """What an image, or a plain program, needs of a kernel.
 
-    rules: the text of another rules.toml. Raises NotAnImage for what is not an x86-64 ELF file or
-    is damaged, SysrootMissing without one, UkccError for what cannot be read.
+    rules: the text of another rules.toml; learn: a trace of a run of it. Raises NotAnImage for what
+    is not an x86-64 ELF file or is damaged, SysrootMissing without one, UkccError for what cannot
+    be read.
     """
     image = read_image(path)
     sysroot = sysroot_for(image.metadata.get("sysroot", ""))
@@ -52,6 +54,7 @@ def find(path: Path, rules: "str | None" = None) -> Needs:
         paths=_paths(image, union.codes),
         settings=image.metadata.get("settings", {}),
         members=tuple(union.members),
+        learned=read_trace(learn, set(names.values())) if learn else NOTHING,
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ukcc.needs.learned import NOTHING, Learned
+
 
 @dataclass(frozen=True)
 class Place:
@@ -66,9 +68,10 @@ class Needs:
     sorted; by: each with the places that make it. absent: numbers that the kernel's table does not
     have, which any kernel answers with ENOSYS. arguments: by group (ukcc/needs/arguments.py);
     own_arguments: the same without init's; program_arguments: without those of the sysroot's
-    libc.so.6 as well. asked: names of libc.so.6 that other files may ask for.
-    paths: in /proc, /sys and /dev that are in a file, with the files. settings: what the image
-    carries of a uk.toml. sysroot: whose table and headers gave the names.
+    libc.so.6 as well. asked: names of libc.so.6 that other files may ask for. paths: in /proc, /sys
+    and /dev that are in a file, with the files. settings: what the image carries of a uk.toml.
+    sysroot: whose table and headers gave the names. learned: what a traced run used, which is in
+    none of the others.
     """
 
     path: str
@@ -86,6 +89,7 @@ class Needs:
     paths: Mapping[str, tuple[str, ...]]
     settings: Mapping[str, Any]
     members: tuple[Member, ...]
+    learned: Learned = NOTHING
 
     def as_json(self) -> str:
         """The whole as one JSON object; the groups of arguments are keys of it."""

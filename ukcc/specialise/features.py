@@ -227,6 +227,7 @@ def _by_calls(row: Feature, needs: Needs) -> Iterator[str]:
         for place in own_places(needs, call):
             if not _is_libc(place.object) or _counts_libc(row, needs):
                 yield f"{call} in {_where(place)}"
+    yield from (f"{call}, as a run showed" for call in row.calls if call in needs.learned.calls)
 
 
 def own_places(needs: Needs, call: str) -> Iterator[Place]:
@@ -243,11 +244,12 @@ def own_calls(needs: Needs, rows: "Table | None" = None) -> tuple[str, ...]:
         if not _counts_libc(row, needs)
         for call in row.calls
     }
-    return tuple(
+    proved = (
         call
         for call in needs.by
         if any(not (call in unasked and _is_libc(p.object)) for p in own_places(needs, call))
     )
+    return tuple(dict.fromkeys((*proved, *needs.learned.calls)))
 
 
 def calls_of(names: Collection[str]) -> frozenset[str]:
@@ -295,6 +297,9 @@ def _by_paths(row: Feature, needs: Needs, glibc: Sequence[GlibcPath]) -> Iterato
             )
             if name != INIT and not harmless:
                 yield f"{path} in {name}"
+    for path in needs.learned.paths:
+        if path.startswith(row.paths or ("\0",)):
+            yield f"{path}, as a run showed"
 
 
 def _by_doubt(row: Feature, needs: Needs) -> Iterator[str]:

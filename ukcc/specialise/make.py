@@ -99,7 +99,7 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
     given = inputs.gather(store)
     fragments = class_fragments(request.choice, store)
     name = kernel.class_name(fragments, given.part_digest("kernel"))
-    calls = None if request.calls is None else sorted(request.calls)
+    calls = None if request.calls is None else sorted(set(request.calls))
     made = digest([name, calls, request.strict, given.linux.version])
     out = made_directory(store, made)
     fresh = not out.is_dir()
@@ -138,7 +138,7 @@ def _link(
             "options": list(request.choice.options),
             "goal": request.choice.goal,
             "features": list(request.choice.features),
-            "calls": None if request.calls is None else list(request.calls),
+            "calls": None if request.calls is None else sorted(set(request.calls)),
             "strict": request.strict,
             "bytes": (made / "kernel.bin").stat().st_size,
         }

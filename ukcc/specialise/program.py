@@ -35,7 +35,8 @@ class Program:
             "features": dict(self.choice.reasons),
             "forbidden": dict(self.choice.forbidden),
             "options": list(self.choice.options),
-            "calls": None if calls is None else list(calls),
+            "calls": None if calls is None else sorted(set(calls)),
+            "learned": [call for call in self.needs.learned.calls if call not in self.needs.calls],
             "strict": self.request.strict,
             "unknown": [
                 f"{place.object} {place.function} {place.addr:#x}: {place.why}"
@@ -50,15 +51,16 @@ def read_program(
     given: Wish,
     *,
     strict: bool = False,
+    learn: "Path | None" = None,
     rows: "Table | None" = None,
 ) -> Program:
     """What the kernel of an image is to be.
 
     settings: of the image and the uk.toml beside it; given: of the command line, which counts on
-    top; rows: another table. strict refuses a program of which a call cannot be told. Raises
-    UkccError.
+    top; learn: a trace of a run; rows: another table. strict refuses a program of which a call
+    cannot be told. Raises UkccError.
     """
-    needs = find(image)
+    needs = find(image, learn=learn)
     if strict and needs.keeps_everything:
         first = needs.unknown[0]
         raise UkccError(
@@ -70,7 +72,7 @@ def read_program(
     choice = features.choose(needs, told, _wish(settings, given), rows)
     request = Request(
         choice=choice,
-        calls=None if needs.keeps_everything else needs.calls,
+        calls=None if needs.keeps_everything else (*needs.calls, *needs.learned.calls),
         own_calls=features.own_calls(needs, rows),
         strict=strict,
     )
