@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ukcc.errors import UkccError
@@ -36,21 +36,23 @@ def edit(choice: Choice, store: Store, progress: Progress, terminal: str) -> tup
         before = Path(work) / "before"
         shutil.copy2(objects / ".config", before)
         linux.menu(source, objects, terminal)
-        changed = _changed(
-            fragments.parse(before.read_text()), fragments.parse((objects / ".config").read_text())
+        return changed(
+            fragments.parse(before.read_text()),
+            fragments.parse((objects / ".config").read_text()),
+            choice.options,
         )
-    earlier = {line: None for line in choice.options if not _names(line) & _names(*changed)}
-    return (*earlier, *changed)
 
 
-def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """A line for each option with another value."""
-    names = sorted({*before, *after})
-    return [
+def changed(
+    before: Mapping[str, str], after: Mapping[str, str], earlier: Sequence[str]
+) -> tuple[str, ...]:
+    """A line for each option with another value, behind the earlier lines about other options."""
+    lines = [
         _line(name, after.get(name, fragments.OFF))
-        for name in names
+        for name in sorted({*before, *after})
         if before.get(name, fragments.OFF) != after.get(name, fragments.OFF)
     ]
+    return (*(line for line in earlier if not _names(line) & _names(*lines)), *lines)
 
 
 def _line(name: str, value: str) -> str:
