@@ -184,6 +184,16 @@ def test_the_memory_is_that_of_a_link_with_this_kernel(tmp_path: Path, sysroot: 
         assert wanted.made == "00112233445566aa"
 
 
+def test_padding_between_members_needs_no_memory(tmp_path: Path, sysroot: Path) -> None:
+    """The root directory comes once more before each of these; the kernel makes no inode of it."""
+    long = "/".join(["d" * 200] * 19)
+    files = [cpio.regular(f"{long}/{n}", bytes(4500)) for n in range(1500)]
+    image = packed(tmp_path, sysroot, more=files)
+    roots = [m for m in archive_of(str(image), lambda _: False) if m.path == "."]
+    assert len(roots) > 1024  # each would count as one KiB
+    assert replaced(image, sysroot / "kernel").read_bytes() == image.read_bytes()
+
+
 def test_an_archive_off_pages_is_copied_by_the_kernel(tmp_path: Path, sysroot: Path) -> None:
     image = packed(tmp_path, sysroot, more=[cpio.regular("big", bytes(20 << 20))])
     before = read_facts(str(image)).memory_min_mib
@@ -462,6 +472,16 @@ def test_what_other_tools_could_do(tmp_path: Path, sysroot: Path) -> None:
         image.write_bytes(data)
 
     case("do not say where", without_sections)
+
+
+def test_a_segment_at_an_address_that_no_machine_has(tmp_path: Path, sysroot: Path) -> None:
+    """A stranger's; found by the fuzzer, for the stated memory was no number of MiB then."""
+    image = packed(tmp_path, sysroot)
+    stated = read_facts(str(image)).memory_min_mib
+    patch_phdr(image, 0, paddr=0xFFFFFFF700127000)
+    out = replaced(image, sysroot / "kernel")
+    assert read_facts(str(out)).memory_min_mib == stated
+    replaced(image, made_kernel(tmp_path / "made", 2))
 
 
 def test_a_larger_kernel_where_something_is_mapped_behind(tmp_path: Path, sysroot: Path) -> None:
