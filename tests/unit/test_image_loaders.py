@@ -412,6 +412,16 @@ def test_table_follows_a_whole_page_by_physical_address(image: Image) -> None:
     assert before.filesz % PAGE == 0
 
 
+def test_what_describes_a_part_of_a_segment_is_where_that_is(image: Image) -> None:
+    """By physical address, too: GNU strip finds a segment's sections by it."""
+    parts = [p for p in image.headers.phdrs if p.type != PT_LOAD and p.memsz]
+    assert parts
+    for part in parts:
+        whole = next(p for p in image.loads() if p.vaddr <= part.vaddr < p.vend)
+        assert part.paddr - whole.paddr == part.vaddr - whole.vaddr
+        assert part.offset - whole.offset == part.vaddr - whole.vaddr
+
+
 def test_pvh_note_is_last(image: Image) -> None:
     notes = [p for p in image.headers.phdrs if p.type == PT_NOTE]
     assert find_note(image.part(notes[-1]), "Xen", 18) is not None

@@ -184,6 +184,16 @@ def test_the_memory_is_that_of_a_link_with_this_kernel(tmp_path: Path, sysroot: 
         assert wanted.made == "00112233445566aa"
 
 
+def test_padding_between_members_needs_no_memory(tmp_path: Path, sysroot: Path) -> None:
+    """The root directory comes once more before each of these; the kernel makes no inode of it."""
+    long = "/".join(["d" * 200] * 19)
+    files = [cpio.regular(f"{long}/{n}", bytes(4500)) for n in range(1500)]
+    image = packed(tmp_path, sysroot, more=files)
+    roots = [m for m in archive_of(str(image), lambda _: False) if m.path == "."]
+    assert len(roots) > 1024  # each would count as one KiB
+    assert replaced(image, sysroot / "kernel").read_bytes() == image.read_bytes()
+
+
 def test_an_archive_off_pages_is_copied_by_the_kernel(tmp_path: Path, sysroot: Path) -> None:
     image = packed(tmp_path, sysroot, more=[cpio.regular("big", bytes(20 << 20))])
     before = read_facts(str(image)).memory_min_mib
@@ -462,6 +472,48 @@ def test_what_other_tools_could_do(tmp_path: Path, sysroot: Path) -> None:
         image.write_bytes(data)
 
     case("do not say where", without_sections)
+
+
+def test_what_a_stranger_repeats(tmp_path: Path, sysroot: Path) -> None:
+    """Headers that name the same bytes again and again would be read as often."""
+    made = made_kernel(tmp_path / "made", 2)
+    image = packed(tmp_path, sysroot)
+    original = image.read_bytes()
+    image.write_bytes(original + bytes(2 * len(original)))
+    for name in (".symtab", ".strtab"):
+        patch_section(image, name, type=2, offset=len(original), size=2 * len(original))
+    refused(image, made, "its symbol tables overlap")
+    image.write_bytes(original)
+    with image.open("ab") as file:
+        file.truncate(20 << 20)
+    note = next(n for n, p in enumerate(headers(image).phdrs) if p.type == PT_NOTE)
+    patch_phdr(image, note, offset=len(original), filesz=17 << 20)
+    refused(image, made, "its notes are too long")
+    image.write_bytes(original)
+    with image.open("r+b") as file:
+        file.seek(56)
+        file.write(struct.pack("<H", 74))
+    refused(image, made, "74 program headers, more than Linux takes")
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"1e999", b"-Infinity"])
+def test_numbers_that_json_has_not(tmp_path: Path, sysroot: Path, number: bytes) -> None:
+    image = packed(tmp_path, sysroot)
+    patch_metadata(image, inputs={"x": "0123456789"})
+    data = image.read_bytes()
+    assert b'"0123456789"' in data
+    image.write_bytes(data.replace(b'"0123456789"', number.ljust(12)))
+    refused(image, sysroot / "kernel", "damaged metadata")
+
+
+def test_a_segment_at_an_address_that_no_machine_has(tmp_path: Path, sysroot: Path) -> None:
+    """A stranger's; found by the fuzzer, for the stated memory was no number of MiB then."""
+    image = packed(tmp_path, sysroot)
+    stated = read_facts(str(image)).memory_min_mib
+    patch_phdr(image, 0, paddr=0xFFFFFFF700127000)
+    out = replaced(image, sysroot / "kernel")
+    assert read_facts(str(out)).memory_min_mib == stated
+    replaced(image, made_kernel(tmp_path / "made", 2))
 
 
 def test_a_larger_kernel_where_something_is_mapped_behind(tmp_path: Path, sysroot: Path) -> None:

@@ -155,9 +155,10 @@ def _is_shallow(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    """Whether all texts can be bytes again: no half of a surrogate pair but for a host's byte."""
+    """Whether it can be written again: of a surrogate pair no half but for a host's byte, and no
+    number that JSON has not."""
     try:
-        os.fsencode(json.dumps(value, ensure_ascii=False))
-    except UnicodeEncodeError:
+        os.fsencode(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    except ValueError:  # UnicodeEncodeError is one
         return False
     return True

@@ -32,7 +32,7 @@ from ukcc.image.renaming import renumbered_symbols
 from ukcc.image.write import copy, open_kernel, write_at, write_whole
 
 _CHUNK = 1 << 20
-_LARGEST_NOTE = 16 << 20
+_LARGEST_NOTES = 16 << 20
 _MOVED_NOTES = "another tool has moved its notes"
 
 
@@ -91,6 +91,7 @@ def _replace(
         made = relayout(headers, image.parts, kernel, image.notes)
         smallest = _smallest(image, made, kernel)
         metadata = {**old, "kernel": kernel.facts, "memory_min_mib": smallest}
+        symbols = renumbered_symbols(fd, headers, made.indices)
         if len(metadata_note(metadata)) > made.metadata.filesz:
             raise refusal("there is no room in it for what is to be said of this kernel")
     size = made.end + appended(headers)
@@ -99,7 +100,8 @@ def _replace(
     def fill(target: int) -> None:
         _copy_parts(image, made, target)
         copy(kernel_bin, 0, target, image.parts.start, kernel.size)
-        for offset, data in _patches(image, made, kernel):
+        patches = [(made.moved(offset), data) for offset, data in symbols]
+        for offset, data in [*patches, *_patches(image, made, kernel)]:
             write_at(target, data, offset)
         # Of a program that was changed since it was packed the old checksum stays, for `ukcc run`
         # has to see that, and to send the program along.
@@ -133,11 +135,10 @@ def _notes(fd: int, headers: Headers) -> tuple[tuple[int, int], bytes]:
 
     Each has a header of its own, as the packer has given it; the PVH note is the last one.
     """
-    found = [
-        (index, os.pread(fd, min(phdr.filesz, _LARGEST_NOTE), phdr.offset))
-        for index, phdr in enumerate(headers.phdrs)
-        if phdr.type == PT_NOTE and phdr.filesz
-    ]
+    places = [(i, p) for i, p in enumerate(headers.phdrs) if p.type == PT_NOTE and p.filesz]
+    if sum(phdr.filesz for _, phdr in places) > _LARGEST_NOTES:
+        raise UkccError("damaged ELF file: its notes are too long")
+    found = [(index, os.pread(fd, phdr.filesz, phdr.offset)) for index, phdr in places]
     last, data = found[-1] if found else (0, b"")
     entry = find_note(data, XEN, XEN_ELFNOTE_PHYS32_ENTRY)
     if entry is None or len(entry) != 8 or data != pvh_note(int.from_bytes(entry, "little")):
@@ -230,8 +231,6 @@ def _copy_data(source: int, start: int, target: int, offset: int, size: int) -> 
 
 def _patches(image: _Image, made: Relayout, kernel: Kernel) -> Iterator[tuple[int, bytes]]:
     """(offset, bytes) of everything that is no plain copy, but for the metadata."""
-    for offset, data in renumbered_symbols(image.fd, image.headers, made.indices):
-        yield made.moved(offset), data
     table = b"".join(p.pack() for p in made.phdrs)
     was = len(image.headers.phdrs) * PHDR_SIZE  # the metadata may begin where it ended
     yield made.ehdr.phoff, table.ljust(was, b"\0")

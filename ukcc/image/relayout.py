@@ -94,6 +94,8 @@ def refusal(reason: str) -> UkccError:
 
 def find_parts(headers: Headers) -> Parts:
     """Finds kernel and archive. Raises UkccError unless they lie together, and nothing between."""
+    if len(headers.phdrs) > MOST_PHDRS:
+        raise refusal(f"it has {len(headers.phdrs):,} program headers, more than Linux takes")
     sections = tuple(
         index
         for index, shdr in enumerate(headers.shdrs)

@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Sequence
 
+from ukcc.errors import UkccError
 from ukcc.image.headers import SHT_DYNSYM, SHT_SYMTAB, Headers, Shdr
 
 _SHT_RELA, _SHT_REL = 4, 9
@@ -64,11 +65,12 @@ def renumbered_symbols(
     fd: int, headers: Headers, indices: Sequence[int]
 ) -> list[tuple[int, bytes]]:
     """(offset in the old file, bytes) of the symbol tables whose symbols' sections have other
-    numbers now."""
+    numbers now. Raises UkccError."""
+    tables = [shdr for shdr in headers.shdrs if shdr.type in (SHT_SYMTAB, SHT_DYNSYM)]
+    if sum(shdr.size for shdr in tables) > headers.size:
+        raise UkccError("damaged ELF file: its symbol tables overlap")
     patches = []
-    for shdr in headers.shdrs:
-        if shdr.type not in (SHT_SYMTAB, SHT_DYNSYM):
-            continue
+    for shdr in tables:
         data = bytearray(os.pread(fd, shdr.size, shdr.offset))
         changed = False
         for at in range(_SHNDX_AT, len(data) - _SYMBOL.size + _SHNDX_AT + 1, _SYMBOL.size):
