@@ -4,8 +4,8 @@ Such a machine is "hardware-reduced": Linux uses no PIT there, and cannot calibr
 counter (no HPET, no PM timer, and port 0x61, which gates the PIT's second channel, is not there).
 Without both it would wait for ever for its first tick in calibrate_APIC_clock()
 (arch/x86/kernel/apic/apic.c). So an emulated one is told how fast the counter is (tsc.py); KVM
-tells the kernel itself. acpi=off helps as well, as the PIT's interrupt is used then, but takes
-five times as many instructions to `main`, and leaves a clock with the resolution of a tick.
+tells the kernel itself. acpi=off, for kernels without ACPI, brings back the PIT's interrupt; one
+that is not told takes five times as many instructions to `main` then.
 """
 
 import re

@@ -64,7 +64,8 @@ def _check_room(machine: Machine) -> None:
         raise MachineError(
             f"{machine.image}: {count} virtio devices, and a microvm has {places} places"
             + ("" if machine.acpi else " where the kernel has no ACPI"),
-            "leave out networks, shares or disks; or use --machine q35, if the kernel has PCI",
+            "leave out networks, shares or disks; or use "
+            + ("--machine q35" if machine.acpi else f"`ukcc specialise --require {PCI}`: a q35"),
         )
 
 
