@@ -141,6 +141,6 @@ def _refused(asked: str, image: str, lacking: str, feature: str, mend: str = "")
     return MachineError(
         f"{asked}: the kernel of {image} was made without {lacking}",
         mend
-        or f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again, with"
-        f' kernel.require = ["{feature}"] in uk.toml',
+        or f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again,"
+        f' with kernel.require = ["{feature}"] in uk.toml',
     )
