@@ -128,8 +128,10 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
             fitted(options, ImageFacts(offers=frozenset(offers)))
         assert caught.value.message == line and caught.value.status == 125
         assert caught.value.hint == (
-            f"`ukcc specialise --require {feature} app` makes one with it; or link it again, with"
-            f' kernel.require = ["{feature}"] in uk.toml'
+            "link it with the general kernel, which has every call: UKCC_KERNEL=general"
+            if feature == "trace"
+            else f"`ukcc specialise --require {feature} app` makes one with it; or link it again,"
+            f' with kernel.require = ["{feature}"] in uk.toml'
         )
     assert fitted(options, ImageFacts(offers=frozenset({feature, "net"}))) == options
     assert fitted(options, GENERAL) == options

@@ -24,12 +24,14 @@ PCI = "pci"
 @dataclass(frozen=True)
 class Use:
     """One use of a feature. features: those of which it needs one, the best first; lacking: what a
-    kernel without them has not; asked: the option that asks for it, or empty.
+    kernel without them has not; asked: the option that asks for it, or empty; mend: what to do,
+    where no feature can be required.
     """
 
     features: tuple[str, ...]
     lacking: str
     asked: Callable[[RunOptions], str]
+    mend: str = ""
 
 
 def _network(options: RunOptions) -> str:
@@ -83,7 +85,12 @@ USES = (
         "virtio sockets",
         lambda o: "" if o.vsock_cid is None else f"--vsock {o.vsock_cid}",
     ),
-    Use(("trace",), "the calls that strace makes", lambda o: "--trace" if o.trace else ""),
+    Use(
+        ("trace",),
+        "the calls that strace makes",
+        lambda o: "--trace" if o.trace else "",
+        "link it with the general kernel, which has every call: UKCC_KERNEL=general",
+    ),
     Use(("users",), "users", _user),
     Use((PCI,), "PCI and ACPI", lambda o: "--machine q35" if o.machine == Q35 else ""),
     Use(
@@ -104,7 +111,7 @@ def check(options: RunOptions, facts: ImageFacts) -> None:
     for use in USES:
         asked = use.asked(options)
         if asked and not any(has(facts, name) for name in use.features):
-            raise _refused(asked, options.image, use.lacking, use.features[0])
+            raise _refused(asked, options.image, use.lacking, use.features[0], use.mend)
 
 
 def check_snapshot(options: RunOptions, facts: ImageFacts) -> None:
@@ -130,9 +137,10 @@ def machine_kind(wanted: str, facts: ImageFacts) -> str:
     return Q35 if has(facts, PCI) else MICROVM
 
 
-def _refused(asked: str, image: str, lacking: str, feature: str) -> MachineError:
+def _refused(asked: str, image: str, lacking: str, feature: str, mend: str = "") -> MachineError:
     return MachineError(
         f"{asked}: the kernel of {image} was made without {lacking}",
-        f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again, with"
-        f' kernel.require = ["{feature}"] in uk.toml',
+        mend
+        or f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again,"
+        f' with kernel.require = ["{feature}"] in uk.toml',
     )
