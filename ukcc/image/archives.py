@@ -2,6 +2,7 @@
 
 import contextlib
 import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,10 @@ class Archive:
             return b""
         body = header + HEADER
         return self._data[body : self._ends.get(body, body)]
+
+    def members(self) -> Iterator[bytes]:
+        """The bytes of each member."""
+        return (self._data[start:end] for start, end, _ in self._members)
 
     def _read(self) -> None:
         at = 8

@@ -135,6 +135,7 @@ def _write_findings(findings: Findings) -> dict[str, Any]:
         "imports": sorted(findings.imports),
         "paths": sorted(findings.paths),
         "graph": findings.graph and _write_graph(findings.graph),
+        "glibc": None if findings.glibc is None else sorted(findings.glibc),
     }
 
 
@@ -151,6 +152,7 @@ def _read_findings(table: Any) -> Findings:
         frozenset(table["imports"]),
         frozenset(table["paths"]),
         table["graph"] and _read_graph(table["graph"]),
+        None if table["glibc"] is None else frozenset(table["glibc"]),
     )
 
 

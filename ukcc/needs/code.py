@@ -106,6 +106,17 @@ class Code:
         inside = range(region.start, region.end)
         return {addr for addr in found if addr not in inside and self.program.is_code(addr)}
 
+    def named_by_numbers(self) -> Iterator[int]:
+        """Addresses of code that instructions have as numbers, of a program at a fixed place."""
+        for addr, places in self._references.immediates.items():
+            if any(self._is_number(place, addr) for place in places):
+                yield addr
+
+    @property
+    def overflow(self) -> str:
+        """Why not all references are known, or empty."""
+        return self._references.overflow
+
     def taken(self, addr: int) -> str:
         """By what an address may be reached indirectly; empty if its address is used nowhere."""
         places = self.program.pointers.get(addr, ())

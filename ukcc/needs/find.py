@@ -103,9 +103,10 @@ class _Union:
         self.members.append(Member(path, len(sites), left_out, lost, len(calls)))
 
     def _counts(self, code: Code, region: int) -> bool:
-        """Whether something leads to a function: of all but the sysroot's libc.so.6, supposed."""
+        """Whether something leads to a function: of all but the sysroot's glibc, supposed."""
         assert code.findings is not None
-        if code.findings.graph is None:
+        glibc = code.findings.glibc
+        if code.findings.graph is None or (glibc is not None and region not in glibc):
             return True
         if code.file.path not in self._reached:
             graph = code.findings.graph
@@ -117,13 +118,16 @@ class _Union:
         """The names of the sysroot's libc.so.6 that other files may ask for."""
         found: set[str] = set()
         for code in self.codes:
-            if code.findings is not None and code.findings.graph is not None:
+            if code.findings is not None and code.findings.is_libc:
+                assert code.findings.graph is not None
                 found |= set(self._linking.asked_for(code.findings.graph.names.keys()))
         return tuple(sorted(found))
 
     def libc(self) -> tuple[str, ...]:
         """The sysroot's libc.so.6, by its path in the image."""
-        return tuple(code.file.path for code in self.codes if code.findings and code.findings.graph)
+        return tuple(
+            code.file.path for code in self.codes if code.findings and code.findings.is_libc
+        )
 
     def arguments(self, beside: Collection[str] = ()) -> dict[str, Values]:
         """What the arguments can be, by group; of all files but `beside`."""

@@ -63,7 +63,9 @@ class Findings:
     """What one file's code does by itself; `wanted` in it is what other files decide.
 
     imports: names of others' functions that it uses; paths: see texts.py. graph: of the sysroot's
-    libc.so.6, whose functions count only where something leads to them.
+    libc.so.6, whose functions count only where something leads to them; or of a static program with
+    functions of the sysroot's libc.a in it. glibc: the first addresses of those of them that make
+    system calls, None for all functions of the file.
     """
 
     sites: tuple[Site, ...]
@@ -71,6 +73,12 @@ class Findings:
     imports: frozenset[str]
     paths: frozenset[str]
     graph: "Graph | None" = None
+    glibc: "frozenset[int] | None" = None
+
+    @property
+    def is_libc(self) -> bool:
+        """Whether it is the sysroot's libc.so.6."""
+        return self.graph is not None and self.glibc is None
 
 
 class Analysis:
@@ -102,8 +110,27 @@ class Analysis:
                 for row in wanted.get(names.get(number, ""), ()) if not site.rule else ():
                     passed.append(self._passed(site, number, row))
         paths = paths_in(b"\0".join(piece.data for piece in self.program.pieces))
-        graph = graph_of(self._code, self._switches) if rules.is_libc(self.program) else None
-        return Findings(tuple(sites), tuple(passed), self._imports.names(), paths, graph)
+        glibc = None if rules.is_libc(self.program) else self._of_libc_a(sites, rules)
+        graph = None
+        if glibc is None or glibc:
+            graph = graph_of(self._code, self._switches)
+        if self._code.overflow:
+            graph = glibc = None
+        names_used = self._imports.names()
+        return Findings(tuple(sites), tuple(passed), names_used, paths, graph, glibc)
+
+    def _of_libc_a(self, sites: "list[Site]", rules: Rulebook) -> frozenset[int]:
+        """The functions with a site that are the sysroot's libc.a's, of a static program: one in
+        which no other file can find a function."""
+        if self.program.imports or self.program.exports:
+            return frozenset()
+        regions = [self._code.region_at(site.addr) for site in sites]
+        return frozenset(
+            region.start
+            for region in regions
+            if region is not None
+            and rules.is_of_libc_a(self.program.read(region.start, region.end - region.start))
+        )
 
     def passed_to(self, name: str, register: int) -> Found:
         """What a register holds where the file calls a function of another."""

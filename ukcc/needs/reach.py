@@ -1,8 +1,8 @@
-"""Which functions of a library anything in an image leads to.
+"""Which functions of glibc anything in an image leads to.
 
 A function counts if a chain of direct calls, jumps, addresses in instructions and jump tables leads
-to it from a function that other files ask for by name, from one whose address is in data, or from
-what the loader calls.
+to it from a function that other files ask for by name, from one whose address is in data, from
+where the program begins, or from what the loader calls.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from ukcc.needs.code import Code
 from ukcc.needs.switches import Switches
+
+# toolchain-shims/prelude.s: what a site's gate pointer points to at first. It goes back to the site
+# that jumped there, and nothing else has its address.
+_STUB = bytes.fromhex("f30f1efa488d49fe3effe1")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ def graph_of(code: Code, switches: Switches) -> Graph:
 
     # its own names are asked for by itself, through the loader, too
     own = [addr for name in program.imports.values() for addr in program.exports.get(name, ())]
-    always = starts_of((*program.pointers, *program.hooks, program.entry, *own))
+    pointers = [addr for addr in program.pointers if program.read(addr, len(_STUB)) != _STUB]
+    numbers = code.named_by_numbers()
+    always = starts_of((*pointers, *program.hooks, program.entry, *own, *numbers))
     names = {name: starts_of(addrs) for name, addrs in program.exports.items()}
     edges: dict[int, tuple[int, ...]] = {}
     left = [*always, *(start for starts in names.values() for start in starts)]

@@ -9,28 +9,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import tomli
-from elftools.elf.elffile import ELFFile
-from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import SymbolTableSection
 
 from ukcc import tables
 from ukcc.errors import UkccError
-from ukcc.image.archives import Archive
 from ukcc.needs.program import Program, code_digest, load
+from ukcc.needs.templates import Templates
 
 _FILE = Path(__file__).with_name("rules.toml")
-
-# (bytes before, bytes from) a relocation's place that the linker may write, relaxations included:
-# the psABI's types by number
-_WRITTEN = {
-    1: (0, 8), 2: (0, 4), 4: (0, 4), 9: (2, 4), 10: (0, 4), 11: (0, 4), 21: (0, 4), 22: (3, 4),
-    23: (0, 4), 41: (2, 4), 42: (3, 4),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,25 +46,13 @@ class Told:
     numbers: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Template:
-    """A function of libc.a: its bytes, and 0 in `mask` where the linker writes."""
-
-    code: bytes
-    mask: bytes
-
-    def fits(self, code: bytes) -> bool:
-        return len(code) == len(self.code) and all(
-            a == b for a, b, counts in zip(code, self.code, self.mask, strict=True) if counts
-        )
-
-
 class Rulebook:
     """The rules that hold for one sysroot."""
 
     def __init__(self, sysroot: Path, names: Mapping[int, str], text: "str | None" = None) -> None:
         """text: of the rules, instead of rules.toml. Raises UkccError for a rule that is wrong."""
         self._sysroot = sysroot
+        self._templates = Templates(sysroot)
         self._text = _FILE.read_text() if text is None else text
         numbers = {name: number for number, name in names.items()}
         version = _glibc_version(sysroot)
@@ -103,6 +80,11 @@ class Rulebook:
         """Whether a file's code is that of the sysroot's libc.so.6."""
         return self._shared is not None and code_digest(program) == self._shared_digest
 
+    def is_of_libc_a(self, function: bytes) -> bool:
+        """Whether a static program's function with a system call, by its bytes and perhaps padding
+        behind it, is one of the sysroot's libc.a."""
+        return self._templates.has(function)
+
     def _is(self, program: Program, addr: int, function: str) -> bool:
         shared = self._shared
         if shared is not None and self.is_libc(program):
@@ -111,7 +93,7 @@ class Rulebook:
                 for symbol in shared.symbols
                 if symbol.name == function
             )
-        template = self._template(function)
+        template = self._templates.named(function)
         if template is None:
             return False
         starts = {symbol.addr for symbol in program.symbols if symbol.addr <= addr}
@@ -133,17 +115,6 @@ class Rulebook:
     def _shared_digest(self) -> str:
         return code_digest(self._shared) if self._shared else ""
 
-    @cached_property
-    def _archive(self) -> "Archive | None":
-        try:
-            return Archive(self._sysroot / "usr/lib/libc.a")
-        except (OSError, ValueError):
-            return None
-
-    def _template(self, function: str) -> "_Template | None":
-        data = self._archive.member_of(function) if self._archive else b""
-        return _template(data, function) if data else None
-
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
@@ -157,31 +128,3 @@ def _glibc_version(sysroot: Path) -> str:
         return str(json.loads((sysroot / "sysroot.json").read_text())["versions"]["glibc"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def _template(data: bytes, function: str) -> "_Template | None":
-    """A function of an object file of the sysroot."""
-    elf = ELFFile(BytesIO(data))
-    table = elf.get_section_by_name(".symtab")
-    if not isinstance(table, SymbolTableSection):
-        return None
-    for symbol in table.get_symbol_by_name(function) or ():
-        index = symbol["st_shndx"]
-        if not isinstance(index, int) or not symbol["st_size"]:
-            continue
-        start, size = symbol["st_value"], symbol["st_size"]
-        code = elf.get_section(index).data()[start : start + size]
-        mask = bytearray(b"\1" * size)
-        for section in elf.iter_sections():
-            if isinstance(section, RelocationSection) and section["sh_info"] == index:
-                for relocation in section.iter_relocations():
-                    kind, at = relocation["r_info_type"], relocation["r_offset"] - start
-                    if not -8 < at < size:
-                        continue
-                    if kind not in _WRITTEN:
-                        return None
-                    before, length = _WRITTEN[kind]
-                    for place in range(max(at - before, 0), min(at + length, size)):
-                        mask[place] = 0
-        return _Template(code, bytes(mask))
-    return None
