@@ -490,9 +490,11 @@ def test_what_a_stranger_repeats(tmp_path: Path, sysroot: Path) -> None:
     patch_phdr(image, note, offset=len(original), filesz=17 << 20)
     refused(image, made, "its notes are too long")
     image.write_bytes(original)
-    with image.open("r+b") as file:
-        file.seek(56)
-        file.write(struct.pack("<H", 74))
+    table = b"".join(p.pack() for p in headers(image).phdrs).ljust(74 * 56, b"\0")
+    data = bytearray(original + table)
+    struct.pack_into("<Q", data, 32, len(original))
+    struct.pack_into("<H", data, 56, 74)
+    image.write_bytes(data)
     refused(image, made, "74 program headers, more than Linux takes")
 
 
