@@ -106,6 +106,15 @@ class Code:
         inside = range(region.start, region.end)
         return {addr for addr in found if addr not in inside and self.program.is_code(addr)}
 
+    def is_padding(self, addr: int) -> bool:
+        """Whether an address is in what only fills up to the next function."""
+        region = self.region_at(addr)
+        return (
+            region is not None
+            and region.is_gap
+            and all(insn.mnemonic in _PADDING for insn in region.insns)
+        )
+
     def named_by_numbers(self) -> Iterator[int]:
         """Addresses of code that instructions have as numbers, of a program at a fixed place."""
         for addr, places in self._references.immediates.items():

@@ -63,7 +63,11 @@ def graph_of(code: Code, switches: Switches) -> Graph:
         if start in edges or region is None:
             continue
         switches.resolve(region)
-        edges[start] = starts_of(code.used_by(region))
+        used = code.used_by(region)
+        if region.opaque:
+            # its end is among them; nobody goes on in what fills up to the next function
+            used = {addr for addr in used if not code.is_padding(addr)}
+        edges[start] = starts_of(used)
         left += edges[start]
     for target, jumps in code.table_edges.items():
         to = start_of(target)
