@@ -152,9 +152,7 @@ def test_the_users_words() -> None:
     assert chosen(program, Wish(forbid=("inet6",))).forbidden == {"inet6": "AF_INET6"}
     without = chosen(program, Wish(forbid=("net",)))
     assert without.goal == SIZE and without.features == ("sockets",)
-    assert (
-        without.forbidden == {"net": "AF_INET6", "inet6": "AF_INET6"}
-    )
+    assert without.forbidden == {"net": "AF_INET6", "inet6": "AF_INET6"}
     assert "balloon" in chosen(NEEDS, Wish(require=("balloon",))).features
     assert chosen(program, Wish(goal=SIZE)).goal == SIZE
     assert chosen(NEEDS, Wish(options=("CONFIG_HZ_1000=y",))).options == ("CONFIG_HZ_1000=y",)

@@ -21,7 +21,7 @@ def booted(recipe: Recipe, *, long: bool) -> list[str]:
     that lines name.
     """
     boots = {boot.image for _, boot in _boots(recipe, long=long)}
-    text = _text(recipe, long=long)
+    text = text_of(recipe, long=long)
     return [name for name in recipe.image if name in boots or _names(name, text)]
 
 
@@ -47,7 +47,7 @@ def _boots(recipe: Recipe, *, long: bool) -> Iterator[tuple[str, Boot]]:
         yield "suite", recipe.suite.boot
 
 
-def _text(recipe: Recipe, *, long: bool) -> str:
+def text_of(recipe: Recipe, *, long: bool) -> str:
     """The lines, with the files that they name, and those that these name."""
     lines = [line for test in recipe.test for line in test.run]
     if long and recipe.suite:
