@@ -10,6 +10,7 @@ import click
 
 from ukcc.errors import UkccError
 from ukcc.ports import recipe as recipes
+from ukcc.ports.place import Place, directory, place
 from ukcc.ports.recipe import Recipe
 from ukcc.progress import Progress, for_stderr
 
@@ -54,6 +55,13 @@ _jobs = click.option(
     type=click.IntRange(min=1),
     help="Ports at a time; each make gets its part of the processors.",
 )
+_kernel = click.option(
+    "--kernel",
+    type=click.Choice(["general", "own"]),
+    default="general",
+    show_default=True,
+    help="The images' kernel: the sysroot's, or each one of its own.",
+)
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 
 
@@ -87,7 +95,6 @@ def list_ports(ports: Ports, form: "str | None") -> None:
 def show(ports: Ports, name: str) -> None:
     """Show how a port is built, and where. Runs nothing."""
     from ukcc.ports import table
-    from ukcc.ports.place import place
 
     (chosen,) = ports.chosen([name], everything=False)
     click.echo("\n".join(table.shown(place(chosen, ports.known))))
@@ -136,8 +143,6 @@ def build(ports: Ports, names: Sequence[str], everything: bool, parallel: int, q
 
     Prints where each one is. A port that fails does not stop the others.
     """
-    from ukcc.ports.place import place
-
     chosen = ports.chosen(names, everything)
     failed = _build(ports, chosen, for_stderr(quiet), parallel)
     for one in chosen:
@@ -152,6 +157,7 @@ def build(ports: Ports, names: Sequence[str], everything: bool, parallel: int, q
 @_jobs
 @_quiet
 @_ci
+@_kernel
 @click.option("--long", is_flag=True, help="Also the applications' own suites, in both lives.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
@@ -162,12 +168,12 @@ def test(
     parallel: int,
     quiet: bool,
     ci: bool,
+    kernel: str,
     long: bool,
     as_json: bool,
 ) -> int:
     """Build ports and test them: each does its job, booted, for a real client."""
     from ukcc.ports import run, table
-    from ukcc.ports.place import place
 
     chosen = ports.chosen(names, everything, ci)
     progress = for_stderr(quiet)
@@ -177,7 +183,7 @@ def test(
         if one.name in failed:
             continue
         try:
-            where = place(one, ports.known)
+            where = _with_kernel(kernel, place(one, ports.known), progress, long=long)
             found.append(run.test(where, progress, long=long))
         except UkccError as error:
             failed[one.name] = error
@@ -195,8 +201,6 @@ def test(
 @click.pass_obj
 def clean(ports: Ports, names: Sequence[str], everything: bool) -> None:
     """Remove what was built of ports; sources and results stay."""
-    from ukcc.ports.place import directory
-
     for one in ports.chosen(names, everything):
         root = directory() / one.name
         for built in root.iterdir() if root.is_dir() else ():
@@ -240,6 +244,15 @@ def _build(
     from ukcc.ports import run
 
     return run.build_all(chosen, ports.known, progress, parallel)
+
+
+def _with_kernel(kernel: str, built: Place, progress: Progress, *, long: bool) -> Place:
+    """The place with the images that are asked for."""
+    if kernel == "general":
+        return built
+    from ukcc.ports.own import with_own_kernels
+
+    return with_own_kernels(built, progress, long=long)
 
 
 def _say_failures(failed: "dict[str, UkccError]") -> int:

@@ -15,8 +15,8 @@ from ukcc.vm.facts import read_facts
 
 def make(place: Place) -> None:
     """All images of the recipe. Raises UkccError that names the recipe and the image."""
-    shutil.rmtree(place.root / "images", ignore_errors=True)
-    (place.root / "images").mkdir()
+    shutil.rmtree(place.images, ignore_errors=True)
+    place.images.mkdir()
     for name, image in place.recipe.image.items():
         where = f"{place.recipe.file}: image.{name}"
         try:

@@ -6,6 +6,7 @@
                           images    whole images
                           logs      one a step
                           built     there when it is built: the digest of its images
+                          own       images with kernels of their own, and what tests say of them
 """
 
 import hashlib
@@ -34,13 +35,15 @@ class Place:
     """A port's. digest: of the recipe's part that counts for the build, and what it depends on;
     images_digest: of that and of the images, which are made anew without a build.
 
-    dependencies: the places of the ports that it is built with, those of theirs included.
+    dependencies: the places of the ports that it is built with, those of theirs included; own: of
+    the images that have kernels of their own, where those are meant; empty for the general ones.
     """
 
     recipe: Recipe
     digest: str
     images_digest: str
     dependencies: tuple["Place", ...]
+    own: str = ""
 
     @property
     def root(self) -> Path:
@@ -72,12 +75,22 @@ class Place:
         """Whether the images are, too."""
         return self.built and self.stamp.read_text() == self.images_digest
 
+    @property
+    def tested(self) -> Path:
+        """Where images, logs and work of tests are."""
+        return self.root / "own" / self.own[:_SHOWN] if self.own else self.root
+
+    @property
+    def images(self) -> Path:
+        """The directory of whole images."""
+        return self.tested / "images"
+
     def image(self, name: str) -> Path:
         """A whole image, by its name in the recipe."""
-        return self.root / "images" / name
+        return self.images / name
 
     def log(self, step: str) -> Path:
-        return self.root / "logs" / f"{step}.log"
+        return self.tested / "logs" / f"{step}.log"
 
     def variables(self) -> dict[str, str]:
         """What lines find in their environment, and words of the recipe by `$NAME`."""
@@ -138,16 +151,17 @@ def _place(
         "files": _files(Path(recipe.directory)),
         "depends": [d.digest for d in every.values()],
     }
-    digest = _digest(facts)
+    digest = digest_of(facts)
     images = {name: _said(image) for name, image in recipe.image.items()}
-    return Place(recipe, digest, _digest([digest, images]), tuple(every.values()))
+    return Place(recipe, digest, digest_of([digest, images]), tuple(every.values()))
 
 
 def _said(part: "Source | Build | Image") -> dict[str, Any]:
     return {key: value for key, value in asdict(part).items() if value}
 
 
-def _digest(facts: Any) -> str:
+def digest_of(facts: Any) -> str:
+    """Over anything that JSON can say."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ukcc.ports import build, results
 from ukcc.ports.place import Place, place
 from ukcc.ports.recipe import Recipe
-from ukcc.ports.results import Result
+from ukcc.ports.results import OWN, OwnKernel, Result
 from ukcc.ports.trial import suite_step, test_step
 
 _END = 15  # lines of a log that are shown
@@ -32,10 +32,18 @@ _FOOT = """
 - **own suite**: the application's own tests, n of m, the same in both lives.
 """
 
+_OWN_HEAD = """
+With a kernel of its own for each image that the tests boot (`ukcc port test --kernel own`,
+[specialise.md](specialise.md)):
+
+| port | image | bytes | kernel | calls | smallest memory | boot | tests | own suite |
+|---|---|--:|--:|--:|--:|--:|---|---|
+"""
+
 
 def row(recipe: Recipe) -> dict[str, Any]:
     """What `--json` says of a port."""
-    found = results.kept(recipe.name)
+    found, own = (results.kept(recipe.name, kernel) for kernel in results.KERNELS)
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -44,6 +52,7 @@ def row(recipe: Recipe) -> dict[str, Any]:
         "depends": list(recipe.depends),
         "images": list(recipe.image),
         "result": plain(found) if found else None,
+        "own_kernels": plain(own) if own else None,
     }
 
 
@@ -82,15 +91,18 @@ def shown(where: Place) -> Iterator[str]:
 
 
 def verdicts(result: Result, where: Place) -> Iterator[str]:
-    """A line a test, and one for the suite; of a test that failed the end of its log, too."""
+    """A line a kernel and a test, and one for the suite; of what failed the end of its log, too."""
+    named = f"{result.name} (own kernel)" if result.kernel == OWN else result.name
+    for name, kernel in _own_kernels(result):
+        yield f"{named}: {name}: {kernel.size:,} bytes, {_calls(kernel)} calls, for {kernel.goal}"
     for number, (what, error) in enumerate(result.tests.items(), 1):
-        yield f"{result.name}: {'FAILED' if error else 'passed'}: {what}"
+        yield f"{named}: {'FAILED' if error else 'passed'}: {what}"
         if error:
             yield f"  {error}"
             yield from _log(where.log(test_step(number)))
     if result.suite:
         suite = result.suite
-        yield f"{result.name}: own suite: {suite.unikernel}; as process {suite.process}"
+        yield f"{named}: own suite: {suite.unikernel}; as process {suite.process}"
         for name in suite.unexplained:
             yield f"  only as unikernel, and not explained: {name}"
         if suite.unexplained:
@@ -101,7 +113,8 @@ def markdown(known: Mapping[str, Recipe]) -> str:
     """docs/ports.md."""
     rows = "".join(_markdown_row(one) for one in known.values())
     parts = "".join(_part(one, known) for one in known.values())
-    return f"{_HEAD}{rows}{_FOOT}{parts}"
+    own = "".join(_own_rows(one) for one in known.values())
+    return f"{_HEAD}{rows}{_FOOT}{_OWN_HEAD + own if own else ''}{parts}"
 
 
 def _log(file: Path) -> Iterator[str]:
@@ -112,6 +125,17 @@ def _log(file: Path) -> Iterator[str]:
 
 
 def _state(recipe: Recipe) -> str:
+    own = results.kept(recipe.name, OWN)
+    passed = f", {_passed(own)} with own kernels" if own and _is_present(own, recipe) else ""
+    return _general_state(recipe) + passed
+
+
+def _is_present(result: Result, recipe: Recipe) -> bool:
+    """Whether it is of the version that the recipe names, and says something of tests."""
+    return bool(result.tests) and result.version == recipe.source.version
+
+
+def _general_state(recipe: Recipe) -> str:
     found = results.kept(recipe.name)
     if found is None:
         return "not tested"
@@ -138,6 +162,31 @@ def _markdown_row(recipe: Recipe) -> str:
     tests = _passed(found) if found.tests else "-"
     cells += [sizes or "-", memory or "-", boot or "-", tests, *suite]
     return f"| {' | '.join(cells)} |\n"
+
+
+def _own_rows(recipe: Recipe) -> str:
+    """A row an image, for results with kernels of their own."""
+    found = results.kept(recipe.name, OWN)
+    if found is None:
+        return ""
+    suite = found.suite.unikernel if found.suite else "-"
+    rows = []
+    for name, kernel in _own_kernels(found):
+        image = found.images[name]
+        numbers = [f"{image.size:,}", f"{kernel.size:,}", _calls(kernel), f"{image.memory_mib} MiB"]
+        boot = f"{image.boot / 1e6:.0f} M" if image.boot else "-"
+        cells = [f"[{recipe.title}](#{recipe.name})", f"`{name}`", *numbers, boot]
+        rows.append(f"| {' | '.join([*cells, _passed(found), suite])} |\n")
+    return "".join(rows)
+
+
+def _own_kernels(result: Result) -> Iterator[tuple[str, OwnKernel]]:
+    """Image -> its kernel, of those that have one."""
+    return ((name, one.kernel) for name, one in result.images.items() if one.kernel)
+
+
+def _calls(kernel: OwnKernel) -> str:
+    return "all" if kernel.calls is None else str(kernel.calls)
 
 
 def _part(recipe: Recipe, known: Mapping[str, Recipe]) -> str:

@@ -130,14 +130,14 @@ class _Stage:
 
 
 def _stage(place: Place, step: str, limit: int) -> _Stage:
-    work = place.root / "work" / step
+    work = place.tested / "work" / step
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     place.log(step).unlink(missing_ok=True)
     variables = {
         **place.variables(),
         "WORK": str(work),
-        "IMAGES": str(place.root / "images"),
+        "IMAGES": str(place.images),
         "XDG_RUNTIME_DIR": str(work),
         "HOME": str(work),
         "FREE_PORT": str(free_port()),

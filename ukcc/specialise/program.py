@@ -1,7 +1,9 @@
 """An image -> what its kernel is to be, by its code, its settings and the user's words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ukcc.errors import SysrootMissing, UkccError
@@ -53,12 +55,14 @@ def read_program(
     strict: bool = False,
     learn: "Path | None" = None,
     rows: "Table | None" = None,
+    announced: Mapping[str, str] = MappingProxyType({}),
 ) -> Program:
     """What the kernel of an image is to be.
 
     settings: of the image and the uk.toml beside it; given: of the command line, which counts on
-    top; learn: a trace of a run; rows: another table. strict refuses a program of which a call
-    cannot be told. Raises UkccError.
+    top; learn: a trace of a run; rows: another table; announced: what runs need besides, by
+    `told.WORDS`, each with who says it. strict refuses a program of which a call cannot be told.
+    Raises UkccError.
     """
     needs = find(image, learn=learn)
     if strict and needs.keeps_everything:
@@ -68,7 +72,8 @@ def read_program(
             f" is unknown ({first.object} {first.function} {first.addr:#x}: {first.why})",
             "`ukcc needs` lists all such places; leave out --strict",
         )
-    told = told_by(settings.values, len(settings.steps or ()), settings.sources)
+    said = told_by(settings.values, len(settings.steps or ()), settings.sources)
+    told = {**announced, **said}
     choice = features.choose(needs, told, _wish(settings, given), rows)
     request = Request(
         choice=choice,
