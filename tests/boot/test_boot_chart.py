@@ -103,6 +103,45 @@ int main(int argc, char **argv) { return argc > 5 && dlopen(argv[1], RTLD_NOW); 
     assert loader and find(loader, "_dl_relocate_object")
 
 
+WAITS = """
+#include <poll.h>
+#include <sys/epoll.h>
+static volatile unsigned long sum;
+__attribute__((noinline)) static void work(void)
+{
+	for (int i = 0; i < 1000000; i++)
+		sum += i;
+}
+int main(void)
+{
+	struct epoll_event event;
+	int fd = epoll_create1(0);
+	work();
+	return epoll_wait(fd, &event, 1, -1);
+}
+"""
+
+
+def test_a_server_is_counted_until_it_waits(build_image: Build) -> None:
+    """What it does after `main` is counted then, and it would wait for ever."""
+    image = build_image(WAITS, name="waits")
+    document = json.loads(ukcc("boot-chart", "--json", "--until", "epoll_wait", *MACHINE, image))
+    assert document["end"] == "the program's first epoll_wait" and not document["until_main"]
+    start = next(p for p in document["tree"]["children"] if p["name"] == phases.PROGRAM)
+    found = find(start, "work")
+    assert found and found["times"] == 1 and 3_000_000 < found["size"] < 10_000_000
+    to_main = json.loads(ukcc("boot-chart", "--json", *MACHINE, image))
+    assert find(to_main["tree"], "work") is None
+    assert document["total"] - to_main["total"] == pytest.approx(found["size"], rel=0.5)
+
+
+def test_a_call_that_the_program_shares_with_init(build_image: Build) -> None:
+    """init makes this one before the program begins; that is not the end."""
+    image = build_image(HELLO, name="hello")
+    document = json.loads(ukcc("boot-chart", "--json", "--until", "openat", *MACHINE, image))
+    assert phases.PROGRAM in sizes(document)
+
+
 def test_two_images_and_the_table(build_image: Build) -> None:
     image = build_image(HELLO, name="hello")
     lines = ukcc("boot-chart", *MACHINE, image, image).splitlines()
@@ -113,6 +152,8 @@ def test_two_images_and_the_table(build_image: Build) -> None:
 
 def test_what_cannot_be_charted_is_one_line(build_image: Build, tmp_path: Path) -> None:
     image = build_image(HELLO, name="hello")
+    unknown = ukcc("boot-chart", "--until", "no_such", *MACHINE, image, status=1)
+    assert "--until no_such" in unknown and len(unknown.splitlines()) == 1
     assert "one CPU" in ukcc("boot-chart", "--smp", "2", image, status=125)
     error = ukcc("boot-chart", "-m", "1", image, status=1)
     assert len(error.splitlines()) == 1 and "-m 1" in error

@@ -102,6 +102,23 @@ def test_a_function_has_what_it_calls_and_an_interrupt_is_of_the_interrupted() -
     assert program.children[0].children[0].name == "(shared library)"
 
 
+def test_a_thread_of_the_program_runs_its_code_not_inits() -> None:
+    """Of the program's begin, which is node 14: its thread, the kernel in that, its function."""
+    more = [
+        f"n 17 14 t {K + 0x7000:x} 0 5 1530",
+        "n 18 17 c 20000060 1 70 1540",
+        f"n 19 18 c {K + 0x6000:x} 1 9 1550",
+        "end 1569",
+    ]
+    tree = boot_tree(parse_calls([*RECORD[:-1], *more]), PROGRAMS, INITCALLS)
+    program = tree.child(phases.PROGRAM)
+    assert program is not None and program.size == 103 + 79
+    own = program.child("__libc_start_main")
+    assert own is not None and own.size == 83 + 79
+    assert tree.child(phases.INIT).size == 533  # type: ignore[union-attr]
+    assert tree.child(phases.THREADS).size == 33 + 5  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     "lines",
     [

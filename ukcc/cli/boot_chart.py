@@ -7,15 +7,15 @@ import click
 
 from ukcc.cli.pictured import picture_options, show_changes, vmlinux_option
 from ukcc.errors import MachineError
-from ukcc.pictures import draw, vega
+from ukcc.pictures import draw
 from ukcc.pictures.boot import BootChart
-from ukcc.pictures.box import largest_first, pruned
-from ukcc.pictures.measure import boot_chart
+from ukcc.pictures.box import largest_first
+from ukcc.pictures.drawn import chart_title, draw_chart
+from ukcc.pictures.measure import MAIN, boot_chart
 from ukcc.pictures.table import tree_lines
 from ukcc.terminal import shown
 
 _SMALLEST = 1000  # in the table: a part of the whole
-_PICTURE = {".svg": (1000, 12), ".html": (20_000, 24)}  # smallest part of the whole, depth
 
 
 @click.command(name="boot-chart", short_help="What an image executes until `main`.")
@@ -36,6 +36,12 @@ _PICTURE = {".svg": (1000, 12), ".html": (20_000, 24)}  # smallest part of the w
     metavar="N",
     help="Only 1: a count of several CPUs differs from run to run.",
 )
+@click.option(
+    "--until",
+    default="",
+    metavar="CALL",
+    help="Count until the program first makes this system call, instead of until `main`.",
+)
 @click.option("--config", metavar="FILE", help="As for `ukcc run`.")
 @click.option("--no-config", is_flag=True, help="As for `ukcc run`.")
 @vmlinux_option
@@ -49,6 +55,7 @@ def command(
     machine: "str | None",
     net: tuple[str, ...],
     smp: int,
+    until: str,
     config: "str | None",
     no_config: bool,
     vmlinux: "Path | None",
@@ -56,19 +63,20 @@ def command(
     """Show what IMAGE executes from reset to `main`, or what has changed from IMAGE to OTHER.
 
     The machine is that of `ukcc run`, in an emulator that counts instructions; it is ended at
-    `main`. The table and the picture have the phases of the boot, and the functions in each.
+    `main`, or, for a server, where it first waits for work: `--until epoll_wait`. The table and the
+    picture have the phases of the boot, and the functions in each.
     """
     if smp != 1:
         raise MachineError(f"--smp {smp}: a boot is counted on one CPU", "leave --smp out")
     if output:
         draw.check_output(output)
     words = _run_words(memory, machine, net, config, no_config)
-    chart = boot_chart(image, words, vmlinux)
+    chart = boot_chart(image, words, vmlinux, until)
     if other is None:
         _show(chart, image.name, output, as_json, depth)
     else:
         pair = (image.name, other.name)
-        _compare(chart, boot_chart(other, words, vmlinux), pair, output, as_json, depth)
+        _compare(chart, boot_chart(other, words, vmlinux, until), pair, output, as_json, depth)
 
 
 def _run_words(
@@ -88,20 +96,16 @@ def _run_words(
 
 
 def _show(chart: BootChart, name: str, output: "Path | None", as_json: bool, depth: int) -> None:
-    where = "main" if chart.until_main else "the program's first instruction"
-    title = f"{name}: {chart.total:,} instructions from reset to {where}"
+    title = chart_title(name, chart)
     if as_json:
-        document = {"until_main": chart.until_main, "total": chart.total}
+        document = {"end": chart.end, "until_main": chart.end == MAIN, "total": chart.total}
         click.echo(json.dumps({**document, "tree": chart.tree.as_json()}, indent=1))
     elif not output:
         click.echo(shown(title))
         for line in tree_lines(largest_first(chart.tree), depth, chart.total // _SMALLEST):
             click.echo(line)
     if output:
-        part, levels = _PICTURE[output.suffix]
-        tree = pruned(chart.tree, chart.total // part, levels)
-        subtitle = "phases in the order in which they begin, below them who calls whom"
-        draw.draw(vega.calls_picture(tree, title, subtitle, "instructions"), title, output)
+        draw_chart(chart, name, output)
 
 
 def _compare(
@@ -112,5 +116,5 @@ def _compare(
     as_json: bool,
     depth: int,
 ) -> None:
-    title = f"{names[0]} to {names[1]}: {after.total - before.total:+,} instructions to main"
+    title = f"{names[0]} to {names[1]}: {after.total - before.total:+,} instructions to {after.end}"
     show_changes(before.tree, after.tree, title, "instructions", output, as_json, depth)

@@ -6,15 +6,14 @@ from pathlib import Path
 import click
 
 from ukcc.cli.pictured import picture_options, show_changes, vmlinux_option
-from ukcc.pictures import draw, vega
-from ukcc.pictures.box import pruned
+from ukcc.pictures import draw
+from ukcc.pictures.drawn import draw_size, size_title
 from ukcc.pictures.kernel import find_vmlinux
 from ukcc.pictures.size import file_tree
 from ukcc.pictures.table import tree_lines
 from ukcc.terminal import shown
 
 _SMALLEST = 500  # in the table: a part of the whole
-_PICTURE = {".svg": (4000, 4), ".html": (200_000, 8)}  # smallest part of the whole, depth
 
 
 @click.command(name="size", short_help="What the bytes of an image are.")
@@ -37,17 +36,14 @@ def command(
         draw.check_output(output)
     tree = file_tree(image, find_vmlinux(image, vmlinux))
     if other is None:
-        title = f"{image.name}: {tree.size:,} bytes"
         if as_json:
             click.echo(json.dumps(tree.as_json(), indent=1))
         elif not output:
-            click.echo(shown(title))
+            click.echo(shown(size_title(image.name, tree)))
             for line in tree_lines(tree, depth, tree.size // _SMALLEST):
                 click.echo(line)
         if output:
-            part, levels = _PICTURE[output.suffix]
-            small = pruned(tree, tree.size // part, levels)
-            draw.draw(vega.bytes_picture(small, title, "", "bytes"), title, output)
+            draw_size(tree, image.name, output)
         return
     new = file_tree(other, find_vmlinux(other, vmlinux))
     title = f"{image.name} to {other.name}: {new.size - tree.size:+,} bytes"

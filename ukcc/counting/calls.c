@@ -14,14 +14,15 @@
  *	i ADDRESS			an entry point of the kernel, for interrupts
  *	g ADDRESS			an entry point that is called
  *	s ADDRESS			a function that switches threads
- *	m NUMBER ADDRESS MASK CODE	a program's begin; the highest ends it
+ *	m NUMBER ADDRESS MASK CODE	a program's begin; the highest ends it, once
+ *					the others have begun
  *
  * The answer, in decimal but for addresses:
  *	m NUMBER ADDRESS TOTAL		a program began, after so many instructions
  *	n NODE PARENT KIND ADDRESS CALLS OWN FIRST
  *	end TOTAL
- * KIND is c for a call, t for a thread's first function, b for what runs after
- * a begin (ADDRESS is its number). OWN: instructions of the function itself;
+ * KIND is c for a call, t for a thread's first function (its parent: the begin
+ * that came last), b for what runs after a begin (ADDRESS is its number). OWN: instructions of the function itself;
  * FIRST: after how many it was first called. A parent comes before its
  * children; the root is 0, what ran before the first begin.
  */
@@ -77,6 +78,7 @@ static struct begin {
 	bool is_known;
 } begins[MOST_BEGINS];
 static int last_begin;
+static uint32_t begun; /* the node of the begin that came last */
 
 static struct node *nodes;
 static uint32_t node_count, node_room;
@@ -277,11 +279,18 @@ static void write_answer(void)
 	fflush(answer);
 }
 
-/* What ran before has been replaced, by the boot loader or by execve. */
+/* The last one may be a function of the kernel's, which init calls as well. */
+static bool is_too_early(int number)
+{
+	for (int i = 1; number == last_begin && i < number; i++)
+		if (begins[i].place.code_size && !begins[i].is_known)
+			return true;
+	return false;
+}
+
+/* What ran before has been replaced, by the boot loader or by execve; or it is the end. */
 static void begin(const struct block *block)
 {
-	if (begins[block->begin].is_known)
-		return;
 	begins[block->begin].is_known = true;
 	fprintf(answer, "m %d %llx %llu\n", block->begin, (unsigned long long)block->address,
 		(unsigned long long)total);
@@ -289,8 +298,9 @@ static void begin(const struct block *block)
 	called = 0;
 	returned = 0;
 	pop_to(1);
-	top()->node = child_of(0, 'b', block->begin);
-	nodes[top()->node].calls++;
+	begun = child_of(0, 'b', block->begin);
+	top()->node = begun;
+	nodes[begun].calls++;
 	if (block->begin == last_begin)
 		write_answer();
 }
@@ -301,7 +311,7 @@ static void arrive(const struct block *block)
 
 	returned = 0;
 	if (sp && is_new_thread(sp)) {
-		begin_thread(child_of(0, 't', block->address), block->kind);
+		begin_thread(child_of(begun, 't', block->address), block->kind);
 		called = 0;
 		return;
 	}
@@ -330,7 +340,7 @@ static void on_block(unsigned int cpu, void *data)
 	(void)cpu;
 	if (is_written)
 		return;
-	if (block->begin)
+	if (block->begin && !begins[block->begin].is_known && !is_too_early(block->begin))
 		begin(block);
 	else if (is_started)
 		arrive(block);

@@ -9,7 +9,8 @@ from ukcc.pictures import phases
 from ukcc.pictures.box import Box, Building
 from ukcc.pictures.calls import BEGIN, CALL, THREAD, Call, CallLog
 
-# Numbers of what begins, one after the other; the last ends the count.
+# Numbers of what begins, one after the other; the last ends the count (and is another place than
+# `main` where somebody asks for that).
 KERNEL, INIT, LOADER, PROGRAM, MAIN = 1, 2, 3, 4, 5
 
 _PHASES = {
@@ -49,15 +50,12 @@ class Program:
 
 @dataclass(frozen=True)
 class BootChart:
-    """tree: phases in the order of the boot, and the functions in them; total: instructions.
-
-    until_main: it ends at `main`; else at the program's first instruction, as nobody knows where
-    its `main` is.
-    """
+    """tree: phases in the order of the boot, and the functions in them; total: instructions;
+    end: what the count ended at, in words."""
 
     tree: Box
     total: int
-    until_main: bool
+    end: str
 
 
 @dataclass(frozen=True)
@@ -100,13 +98,16 @@ def _place(
 ) -> _Place:
     if call.kind == BEGIN:
         return _Place(call.address, _PHASES.get(call.address, phases.PROGRAM), "")
-    # a process that init has made runs init's code, until it becomes another program
-    part = INIT if call.kind == THREAD else around.part
+    part = around.part
+    if call.kind == THREAD:
+        # one that the program has made runs the program's code; a process that init has made runs
+        # init's, until it becomes another program
+        part = PROGRAM if part == PROGRAM else INIT
     name = _name(call.address, part, log, programs)
     if call.kind == THREAD:
         return _Place(part, phases.THREADS, name)
     if call.address < LOW_END and around.phase == phases.THREADS:
-        return _Place(part, phases.INIT, name)
+        return _Place(part, phases.PROGRAM if part == PROGRAM else phases.INIT, name)
     if call.address < LOW_END:
         return _Place(part, around.phase, name)
     return _Place(part, phases.phase_of(name, around.phase, initcalls), name)

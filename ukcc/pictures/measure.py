@@ -16,12 +16,13 @@ from ukcc.pictures import boot
 from ukcc.pictures.boot import BootChart, Names, Program, boot_tree, names_of
 from ukcc.pictures.calls import parse_calls
 from ukcc.pictures.kernel import find_vmlinux, levels
+from ukcc.specialise.present import functions
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import read_metadata
 from ukcc.vm.guest import archive_of
 
 _STT_NOTYPE, _STT_FUNC = 0, 2
-_MAIN = "main"
+MAIN = "main"
 
 # Where the kernel is entered but by a call (arch/x86/entry/entry_64.S), and where it leaves one
 # thread for another. The gate is called (sysroot/linux/patches). The last: every return is a jump
@@ -37,15 +38,23 @@ _THREAD_BEGINS = ("ret_from_fork_asm",)
 
 @dataclass(frozen=True)
 class Question:
-    """text: for the plugin; programs: what the numbers in it are; initcalls: function -> level."""
+    """text: for the plugin; programs: what the numbers in it are; initcalls: function -> level;
+    last: the number that ends the count; end: what that is, in words."""
 
     text: str
     programs: dict[int, Program]
     initcalls: dict[str, str]
+    last: int
+    end: str
 
 
-def boot_chart(image: Path, words: Sequence[str], vmlinux: "Path | None" = None) -> BootChart:
-    """Boots the image with these options of `ukcc run`. Raises UkccError."""
+def boot_chart(
+    image: Path, words: Sequence[str], vmlinux: "Path | None" = None, until: str = ""
+) -> BootChart:
+    """Boots the image with these options of `ukcc run`. Raises UkccError.
+
+    until: a system call; the count ends when the program first makes it, instead of at `main`.
+    """
     whole = Path(completed(str(image)))
     symbols = find_vmlinux(whole, vmlinux)
     if symbols is None:
@@ -53,7 +62,7 @@ def boot_chart(image: Path, words: Sequence[str], vmlinux: "Path | None" = None)
             f"{image}: the symbols of its kernel are not in the store",
             "name the vmlinux with --vmlinux, or link the image again",
         )
-    question = ask(whole, symbols)
+    question = ask(whole, symbols, until)
     with tempfile.TemporaryDirectory(prefix="ukcc-chart-") as directory:
         work = Path(directory)
         questions, answer = work / "questions", work / "calls"
@@ -63,11 +72,10 @@ def boot_chart(image: Path, words: Sequence[str], vmlinux: "Path | None" = None)
         run_until(lambda: _has_ended(answer), counted, ("--smp", "1", *words), image, work)
         with answer.open(encoding="ascii", errors="replace") as lines:
             log = parse_calls(lines)
-    last = max(question.programs)
-    if last not in log.begins:
-        raise UkccError(f"{image}: the machine ended before its program was entered")
+    if question.last not in log.begins:
+        raise UkccError(f"{image}: the machine ended before {question.end}")
     tree = boot_tree(log, question.programs, question.initcalls)
-    return BootChart(tree, log.total, last == boot.MAIN)
+    return BootChart(tree, log.total, question.end)
 
 
 def _has_ended(answer: Path) -> bool:
@@ -82,10 +90,11 @@ def _has_ended(answer: Path) -> bool:
     return len(lines) > 1 and lines[-1] == b"" and lines[-2].startswith(b"end ")
 
 
-def ask(image: Path, vmlinux: Path) -> Question:
-    """What to ask about a whole image whose kernel is vmlinux."""
+def ask(image: Path, vmlinux: Path, until: str = "") -> Question:
+    """What to ask about a whole image whose kernel is vmlinux. until: as for boot_chart()."""
     with open_elf(vmlinux) as elf:
         symbols = elf.symbols()
+        end = _call_begin(elf, vmlinux, until) if until else None
         executable = {n for n, s in enumerate(elf.sections(), 1) if s.executable}
     code = [
         s for s in symbols
@@ -97,9 +106,30 @@ def ask(image: Path, vmlinux: Path) -> Question:
     begins = {boot.KERNEL: _kernel_begin(image)}
     for number, elf_begin, program in _programs(image):
         begins[number], programs[number] = elf_begin, program
+    if end is not None:
+        begins[boot.MAIN], programs[boot.MAIN] = end, Program(end.address, Names())
+    last = max(begins)
     lines += [f"m {n} {b.address:x} {b.mask:x} {b.code.hex()}" for n, b in begins.items()]
     text = "\n".join(lines) + "\n"
-    return Question(text, programs, levels(symbol.name for symbol in symbols))
+    initcalls = levels(symbol.name for symbol in symbols)
+    return Question(text, programs, initcalls, last, _end_in_words(last, until))
+
+
+def _end_in_words(last: int, until: str) -> str:
+    if until:
+        return f"the program's first {until}"
+    return MAIN if last == boot.MAIN else "the program's first instruction"
+
+
+def _call_begin(vmlinux: Elf, path: Path, call: str) -> Begin:
+    """Where the kernel's function of a system call begins. Raises UkccError."""
+    address = vmlinux.symbol(f"__x64_sys_{call}")
+    if address is None or f"sys_{call}" not in functions(path):
+        raise UkccError(
+            f"--until {call}: the image's kernel has no such system call",
+            "the name is that of the kernel's function: epoll_wait, pselect6, accept4",
+        )
+    return begin_of(vmlinux, address)
 
 
 def _by_likeliness(symbol: Symbol) -> tuple[bool, int, bool]:
@@ -147,7 +177,7 @@ def _programs(image: Path) -> Iterator[tuple[int, Begin, Program]]:
     yield from _begins(boot.INIT, files, "init", image)
     with elf_in_memory(files[program].data, image) as elf:
         interpreter = (elf.interpreter() or "").lstrip("/")
-        main = elf.symbol(_MAIN)
+        main = elf.symbol(MAIN)
         if interpreter:
             loaders = _members(image, {interpreter})
             yield from _begins(boot.LOADER, loaders, interpreter, image)
