@@ -72,7 +72,7 @@ def test_a_program_runs_with_the_calls_that_it_needs(linked: Linked, booted: Boo
 
 def test_a_small_program_is_content_with_few_mib(linked: Linked, booted: Booted) -> None:
     kernel = linked(NEEDED)
-    assert kernel.size < 1_700_000
+    assert kernel.size < 1_600_000
     run = booted(kernel, HELLO, memory=6)
     assert "hello, world" in run.console
     assert "UKCC1 exit 42" in run.record
