@@ -28,7 +28,7 @@ DEADLINE = 120.0  # seconds; without a word on the timers' speed the kernel meas
 # QEMU's machine for a kernel without PCI and ACPI; it ends by a triple fault.
 _MACHINE = (
     "qemu-system-x86_64 -M microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off -cpu max"
-    " -m 64 -nodefaults -no-user-config -no-reboot -display none -serial stdio"
+    " -nodefaults -no-user-config -no-reboot -display none -serial stdio"
     " -device isa-serial,chardev=record,iobase=0x2f8,irq=3,index=1"
 )
 COMMAND_LINE = "console=ttyS0 loglevel=1 reboot=t tsc_early_khz=1000000"
@@ -118,14 +118,17 @@ def _static_image(using: Path, source: str, where: Path) -> Path:
 
 @pytest.fixture
 def booted(tmp_path: Path) -> Booted:
-    """`booted(kernel, source)`: builds a static C program with that kernel, boots it to its end."""
+    """`booted(kernel, source)`: builds a static C program with that kernel, boots it to its end.
 
-    def boot(using: Kernel, source: str) -> Run:
+    memory: the machine's, in MiB.
+    """
+
+    def boot(using: Kernel, source: str, *, memory: int = 64) -> Run:
         _static_image(using.directory, source, tmp_path)
         record = tmp_path / "record"
         words = [*_MACHINE.split(), "-chardev", f"file,id=record,path={record}"]
         done = subprocess.run(
-            [*words, "-kernel", "app", "-append", COMMAND_LINE],
+            [*words, "-m", str(memory), "-kernel", "app", "-append", COMMAND_LINE],
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -70,6 +70,57 @@ def test_a_program_runs_with_the_calls_that_it_needs(linked: Linked, booted: Boo
     assert "UKCC1 exit 42" in run.record
 
 
+def test_a_small_program_is_content_with_few_mib(linked: Linked, booted: Booted) -> None:
+    kernel = linked(NEEDED)
+    assert kernel.size < 1_600_000
+    run = booted(kernel, HELLO, memory=6)
+    assert "hello, world" in run.console
+    assert "UKCC1 exit 42" in run.record
+
+
+def test_a_debugger_without_debug_registers(linked: Linked, booted: Booted) -> None:
+    """Left out with perf, on which they rest: an error that debuggers know, and all else works."""
+    source = """
+    #include <errno.h>
+    #include <signal.h>
+    #include <stddef.h>
+    #include <stdio.h>
+    #include <sys/ptrace.h>
+    #include <sys/user.h>
+    #include <sys/wait.h>
+    #include <unistd.h>
+    static volatile int watched;
+    int main(void)
+    {
+        pid_t child = fork();
+        if (child == 0) {
+            ptrace(PTRACE_TRACEME, 0, 0, 0);
+            kill(getpid(), SIGSTOP);
+            watched = 1;
+            _exit(44);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        long place = offsetof(struct user, u_debugreg[0]);
+        errno = 0;
+        long read = ptrace(PTRACE_PEEKUSER, child, place, 0);
+        printf("read: %ld %d\\n", read, errno);
+        long written = ptrace(PTRACE_POKEUSER, child, place, &watched);
+        printf("write: %s\\n", written == -1 && errno == EIO ? "EIO" : "another answer");
+        struct user_regs_struct registers;
+        printf("registers: %ld\\n", ptrace(PTRACE_GETREGS, child, 0, &registers));
+        ptrace(PTRACE_CONT, child, 0, 0);
+        waitpid(child, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    }
+    """
+    run = booted(linked(NEEDED), source)
+    assert "read: 0 0" in run.console
+    assert "write: EIO" in run.console
+    assert "registers: 0" in run.console
+    assert "UKCC1 exit 44" in run.record
+
+
 def test_calls_that_are_not_listed_are_not_in_the_kernel(linked: Linked) -> None:
     few, all_of_them = linked(NEEDED), linked(None)
     calls = {name for name in symbols(few.directory) if name.startswith("__x64_sys_")}
