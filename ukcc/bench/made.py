@@ -67,8 +67,8 @@ class Workshop:
         kernels = self._home / _KERNELS
         kernels.mkdir()
         own = {_MADE, _CLASSES} if new else {_MADE}
-        _link_others(store.root, self._home, {_KERNELS})
-        _link_others(store.root / _KERNELS, kernels, own)
+        link_others(store.root, self._home, {_KERNELS})
+        link_others(store.root / _KERNELS, kernels, own)
         (kernels / _CLASSES).mkdir(exist_ok=True)
 
     def needs(self, image: Path, program: Program) -> "int | None":
@@ -124,7 +124,8 @@ def general_kernel(image_sysroot: str) -> Path:
     return Path(paths.store()) / "sysroots" / image_sysroot / "kernel"
 
 
-def _link_others(source: Path, target: Path, own: set[str]) -> None:
+def link_others(source: Path, target: Path, own: set[str]) -> None:
+    """Makes a link in `target` to each entry of `source`, but for its own."""
     for entry in source.iterdir():
         if entry.name not in own:
             (target / entry.name).symlink_to(entry)

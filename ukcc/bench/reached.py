@@ -150,14 +150,14 @@ def _options(words: Sequence[str]) -> RunOptions:
 def _attended(trial: Trial, memory_mib: int, port: int) -> Command:
     wrapper = trial.work / "bin" / PROGRAM
     wrapper.parent.mkdir(exist_ok=True)
-    wrapper.write_text(_with_memory(proc.find(PROGRAM), memory_mib))
+    wrapper.write_text(with_memory(proc.find(PROGRAM), memory_mib))
     wrapper.chmod(0o755)
     path = f"{wrapper.parent}:{environ['PATH']}"
     argv = [*proc.UKCC, "run", *trial.words(port)]
     return argv, {**environ, "PATH": path, "XDG_RUNTIME_DIR": str(trial.work)}
 
 
-def _with_memory(qemu: str, memory_mib: int) -> str:
+def with_memory(qemu: str, memory_mib: int) -> str:
     """A script that calls QEMU with another `-m`: `ukcc run` refuses less than the image states."""
     return f"""#!/bin/sh
 before=

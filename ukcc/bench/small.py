@@ -22,12 +22,12 @@ from ukcc.pictures.boot import BootChart
 from ukcc.pictures.box import Box, largest_first
 from ukcc.pictures.drawn import draw_chart, draw_size
 from ukcc.pictures.measure import boot_chart
-from ukcc.pictures.size import ARCHIVE, KERNEL, file_tree
+from ukcc.pictures.size import KERNEL, file_tree
 from ukcc.specialise.present import functions
 from ukcc.vm.facts import read_facts
 
 _ITEMS = 4  # of what holds a target
-_NAMED = 0.5  # part of an item from which on a part of its own is named
+_COUNTS, _IS_ALL = 0.3, 0.8  # parts of an item, from which on one is named, or is as good as it
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Table:
 
 
 def measure(work: Path, options: Options) -> Table:
-    """What fails for one program is in the table. Raises UkccError where nothing can be measured."""
+    """What fails for one program is in the table. Raises UkccError if nothing can be measured."""
     chosen = [p for p in programs() if not options.only or p.name.lower() in options.only]
     if not chosen:
         names = ", ".join(p.name for p in programs())
@@ -181,26 +181,29 @@ def _held_by(one: Measured, miss: Miss) -> str:
     if miss.field.startswith("kernel_") and kernel:
         return f"Largest: {_largest(kernel, 1e3, ' kB')}."
     if miss.field.startswith("image_"):
-        archive = one.bytes.child(ARCHIVE)
-        inside = f"; in the archive {_largest(archive, 1e3, ' kB')}" if archive else ""
-        return f"Largest: {_largest(one.bytes, 1e3, ' kB')}{inside}."
-    return f"In memory from the file: {_largest(one.bytes, 1e3, ' kB')}."
+        return f"Largest: {_largest(one.bytes, 1e3, ' kB')}."
+    return f"Of it from the file: {_largest(one.bytes, 1e3, ' kB')}."
 
 
 def _largest(tree: Box, scale: float, unit: str) -> str:
-    return ", ".join(
-        f"{_name(box)} {box.size / scale:,.1f}{unit}"
-        for box in largest_first(tree).children[:_ITEMS]
-    )
+    def sized(box: Box) -> str:
+        return f"{box.name} {box.size / scale:,.1f}{unit}"
+
+    items = []
+    for box in largest_first(tree).children[:_ITEMS]:
+        inner = _most_of(box)
+        items.append(f"{sized(box)} ({sized(inner)})" if inner else sized(box))
+    return ", ".join(items)
 
 
-def _name(box: Box) -> str:
-    """With the part of it that is most of it, as far down as there is one."""
-    names = [box.name]
-    while box.children and box.children[0].size > _NAMED * box.size:
-        box = box.children[0]
-        names.append(box.name)
-    return " > ".join(names[:1] + names[-1:]) if len(names) > 1 else names[0]
+def _most_of(box: Box) -> "Box | None":
+    """The largest part of a box, if it counts; as far down as that is one part itself."""
+    if not box.children or box.children[0].size < _COUNTS * box.size:
+        return None
+    inner = box.children[0]
+    while inner.children and inner.children[0].size >= _IS_ALL * inner.size:
+        inner = inner.children[0]
+    return inner
 
 
 def _links(one: Measured, pictures: "Path | None") -> str:
