@@ -68,7 +68,7 @@ class Program:
 
 def _postgres_config() -> str:
     """Its data directory is made by a step before it, in the root, which is memory."""
-    return str(Path(recipes_directory(None)) / "postgresql" / "test" / "first.toml")
+    return str(Path(recipes_directory(None)) / "postgresql" / "test" / "memory.toml")
 
 
 def programs() -> tuple[Program, ...]:
