@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.bench import reached, small
-from ukcc.bench.kernels import COLUMNS, GENERAL, Row, figures, markdown, misses
+from ukcc.bench.kernels import COLUMNS, GENERAL, Row, figures, host_line, markdown, misses
 from ukcc.bench.made import link_others
 from ukcc.bench.programs import Program, programs
 from ukcc.bench.reached import Trial, smallest
@@ -59,6 +59,15 @@ def test_the_table_has_a_cell_for_each_column() -> None:
         " | 31.1 M | — | 12 |"
     )
     assert lines[3].startswith("| Redis | general | 8,015,872 | — | — | — | — | all | — |")
+
+
+def test_the_host_is_named() -> None:
+    cpuinfo = "processor\t: 0\nmodel name\t: A  CPU @ 2 GHz\nprocessor\t: 1\nmodel name\t: A\n"
+    assert host_line("2026-11-30", cpuinfo, 2, 2.4) == (
+        "Measured on 2026-11-30, on 2 CPUs of A  CPU @ 2 GHz."
+    )
+    assert "others kept it busy (load 9)" in host_line("2026-11-30", cpuinfo, 2, 9.1)
+    assert "a CPU without a name" in host_line("2026-11-30", "", 2, 0)
 
 
 def test_figures_are_those_that_were_measured() -> None:
@@ -115,7 +124,7 @@ def test_a_missed_target_names_what_holds_it(tmp_path: Path) -> None:
     table.measured.append(small.Measured(program, ROW, tree, chart))
     table.problems.append("nginx: it does not boot")
     lines = list(table.lines(tmp_path / "pictures"))
-    by_what = {line.split(": ")[1].split()[0]: line for line in lines[1:]}
+    by_what = {line.split(": ")[1].split()[0]: line for line in lines[2:]}
     assert "Largest: mm 500.0 kB (slub.c 500.0 kB), fs 300.0 kB." in by_what["kernel"]
     assert "Largest: init 9.0 M, timers 2.0 M." in by_what["instructions"]
     assert (

@@ -108,6 +108,14 @@ def figures(row: Row, targets: Mapping[str, float]) -> list[Figure]:
     return found
 
 
+def host_line(day: str, cpuinfo: str, cpus: int, load: float) -> str:
+    """Where and when: seconds depend on it, counts do not. cpuinfo: the text of /proc/cpuinfo."""
+    models = [line.partition(":")[2] for line in cpuinfo.splitlines() if "model name" in line]
+    model = models[0].strip() if models else "a CPU without a name"
+    busy = f"; others kept it busy (load {load:.0f})" if load > cpus + 1 else ""
+    return f"Measured on {day}, on {cpus} CPUs of {model}{busy}."
+
+
 def markdown(rows: Iterable[Row]) -> str:
     """The table. In `needed`, a call that cannot be told is `all`."""
     titles = ["program", "kernel for", *(column.title for column in COLUMNS)]

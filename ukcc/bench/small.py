@@ -6,9 +6,11 @@ reached.py   the smallest memory in which they are ready
 kernels.py   rows, what is missed, Markdown
 """
 
+import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from ukcc import proc
@@ -65,7 +67,9 @@ class Table:
         ]
 
     def lines(self, pictures: "Path | None") -> Iterator[str]:
-        """Markdown: the table, and each missed target with what holds it."""
+        """Markdown: when and where, the table, each missed target with what holds it."""
+        cpuinfo, load = Path("/proc/cpuinfo").read_text(), os.getloadavg()[-1]
+        yield kernels.host_line(f"{date.today()}", cpuinfo, os.cpu_count() or 1, load) + "\n"
         yield kernels.markdown(one.row for one in self.measured)
         for one in self.measured:
             for miss in kernels.misses(one.row, _targets(one)):
