@@ -13,7 +13,7 @@ import pytest
 from ukcc.bench import reached, small
 from ukcc.bench.kernels import COLUMNS, GENERAL, Row, figures, host_line, markdown, misses
 from ukcc.bench.made import link_others
-from ukcc.bench.programs import Program, programs
+from ukcc.bench.programs import PROGRAMS, Program
 from ukcc.bench.reached import Trial, smallest
 from ukcc.errors import UkccError
 from ukcc.pictures.boot import BootChart
@@ -92,14 +92,14 @@ def test_the_smallest_that_works(right: int) -> None:
 
 def test_programs_are_those_of_ports_and_their_targets_are_columns() -> None:
     known = {column.field for column in COLUMNS}
-    for program in programs():
+    for program in PROGRAMS:
         assert set(program.targets) <= known
         assert bool(program.source) != bool(program.recipe)
         assert program.ready or program.question
         if program.recipe:
             recipe = load_named(recipes_directory(None), [program.recipe])[program.recipe]
             assert program.image in recipe.image
-        assert not program.config or Path(program.config).is_file()
+        assert not program.config or Path(program.config_file).is_file()
 
 
 def test_targets_are_of_one_kernel_of_a_program() -> None:

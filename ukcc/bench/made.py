@@ -103,7 +103,7 @@ class Workshop:
         return report, time.monotonic() - started
 
     def _ask(self, image: Path, program: Program, *words: str) -> dict[str, Any]:
-        config = ["--config", program.config] if program.config else []
+        config = ["--config", program.config_file] if program.config else []
         done = subprocess.run(
             [*proc.UKCC, "specialise", "--json", *config, *words, str(image)],
             env={**os.environ, "UKCC_HOME": str(self._home)},

@@ -17,7 +17,7 @@ from ukcc import proc
 from ukcc.bench import Figure, kernels
 from ukcc.bench.kernels import GENERAL, Miss, Row
 from ukcc.bench.made import Workshop, general_kernel, image_of
-from ukcc.bench.programs import Program, programs
+from ukcc.bench.programs import PROGRAMS, Program
 from ukcc.bench.reached import Trial, smallest_memory
 from ukcc.errors import UkccError
 from ukcc.pictures.boot import BootChart
@@ -80,9 +80,9 @@ class Table:
 
 def measure(work: Path, options: Options) -> Table:
     """What fails for one program is in the table. Raises UkccError if nothing can be measured."""
-    chosen = [p for p in programs() if not options.only or p.name.lower() in options.only]
+    chosen = [p for p in PROGRAMS if not options.only or p.name.lower() in options.only]
     if not chosen:
-        names = ", ".join(p.name for p in programs())
+        names = ", ".join(p.name for p in PROGRAMS)
         raise UkccError(f"no such program: {', '.join(options.only)}", f"there are {names}")
     table = Table()
     workshop = Workshop(work, new=options.new_classes)
@@ -233,4 +233,4 @@ def _draw(one: Measured, pictures: Path) -> None:
 
 def names() -> Iterable[str]:
     """Of the programs, as `--program` takes them."""
-    return [program.name.lower() for program in programs()]
+    return [program.name.lower() for program in PROGRAMS]
