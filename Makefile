@@ -35,8 +35,9 @@ lint: venv
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# ARGS="--only small --pictures docs/pictures" is the table of kernels alone, with its pictures.
 bench: setup
-	@$(PYTHON) -m ukcc.bench
+	@$(PYTHON) -m ukcc.bench $(ARGS)
 
 compat-packages: setup
 	@scripts/setup compat-packages

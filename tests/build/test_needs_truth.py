@@ -202,6 +202,30 @@ def test_the_address_of_syscall_keeps_everything(tmp_path: Path) -> None:
     assert (unknown.function, unknown.why) == ("syscall", "dlsym is asked for syscall")
 
 
+# Between the number and the call lies 0x100e4100, which is also what the first function's unwinding
+# instructions look like: no augmentation, one byte on, def_cfa_offset 16, and nothing.
+UNWOUND = """
+__asm__(".text\\n"
+        "pushes: .cfi_startproc; push %rbx; .cfi_def_cfa_offset 16\\n"
+        ".cfi_escape 0, 0, 0, 0, 0x0e, 8; ret; .cfi_endproc\\n"
+        ".section .far, \\"ax\\"\\n"
+        "made: .cfi_startproc; mov $39, %eax\\n"
+        ".org 0x10, 0x90\\n"
+        "syscall; ret; .cfi_endproc\\n"
+        ".text");
+int main(void) { return 42; }
+"""
+
+
+def test_what_unwinders_read_is_no_address(tmp_path: Path) -> None:
+    far = "-Wl,--section-start=.far=0x100e40f0"
+    program = build(tmp_path, "own", UNWOUND, "uk-gcc", "-O2", "-static", far)
+    image = program.read_bytes()
+    assert bytes.fromhex("00410e1000000000") in image
+    needs = find(program)
+    assert not needs.keeps_everything and "getpid" in needs.calls
+
+
 def test_constants(static: Path) -> None:
     needs = find(static)
     families = needs.arguments["socket_families"]

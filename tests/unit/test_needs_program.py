@@ -8,7 +8,7 @@ from fuzz.table import CORPUS
 from image_samples import BASE, SAMPLES, program
 
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.needs.frames import frames_of, landing_pads
+from ukcc.needs.frames import descriptions, frames_of, landing_pads
 from ukcc.needs.member import Analysis, Findings
 from ukcc.needs.program import load
 from ukcc.needs.rules import Rulebook
@@ -60,6 +60,21 @@ def test_frames_in_another_encoding_are_left_out() -> None:
     data = cie(b"zR", b"\x3b")
     assert ranges(data + fde(data, 0x2000, 0x30)) == []
     assert ranges(cie(b"eh", b"") + b"\xff" * 60) == []
+
+
+def test_where_functions_are_described() -> None:
+    data = cie(b"zR", b"\x1b")
+    first = len(data)
+    data += fde(data, 0x2000, 0x30)
+    second = len(data)
+    data += fde(data, 0x2030, 0x10, b"\0\x73\x0e\x10" + bytes(8))
+    assert descriptions(data, AT) == [
+        (AT + first + 4, AT + second),
+        (AT + second + 4, AT + len(data)),
+    ]
+    absolute = cie(b"zR", b"\0")
+    assert descriptions(absolute + fde(absolute, 0x2000, 0x30), AT) == []
+    assert descriptions(b"\xff" * 60, AT) == []
 
 
 def test_landing_pads() -> None:

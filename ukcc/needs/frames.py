@@ -40,13 +40,7 @@ def frames_of(data: bytes, addr: int) -> list[Frame]:
     What is damaged or in an encoding that compilers do not use for code is left out.
     """
     found = set()
-    kinds: dict[int, _Kind] = {}
-    for start, body, end in _entries(data):
-        (pointer,) = struct.unpack_from("<I", data, body)
-        if not pointer:
-            kinds[start] = _kind(data[body + 4 : end])
-            continue
-        kind = kinds.get(body - pointer, _Kind(_OMITTED))
+    for body, end, kind in _described(data):
         size = _SIZES.get(kind.code & 0xF, 0)
         at = body + 4
         first = _address(data[:end], at, addr, kind.code)
@@ -61,6 +55,20 @@ def frames_of(data: bytes, addr: int) -> list[Frame]:
         if length and first > 0:
             found.add(Frame(first, first + length, tables or 0))
     return sorted(found, key=lambda frame: (frame.start, frame.end, frame.tables))
+
+
+def descriptions(data: bytes, addr: int) -> list[tuple[int, int]]:
+    """Where .eh_frame at `addr` describes functions: first and last address, by ascending address.
+
+    There are distances, and instructions for unwinders: code is not entered by what looks like an
+    address there. Some does in a program at 0x10000000: `DW_CFA_def_cfa_offset 16`, which most
+    functions have, and the zeros behind it are the bytes of 0x100e….
+    """
+    return [
+        (addr + body, addr + end)
+        for body, end, kind in _described(data)
+        if kind.code & 0xF0 == _PCREL
+    ]
 
 
 def landing_pads(data: bytes, start: int) -> "set[int]":
@@ -92,6 +100,17 @@ def landing_pads(data: bytes, start: int) -> "set[int]":
         if fields[2]:
             found.add(start + fields[2])
     return found
+
+
+def _described(data: bytes) -> Iterator[tuple[int, int, _Kind]]:
+    """(start, end, kind) of the body of each entry that describes a function."""
+    kinds: dict[int, _Kind] = {}
+    for start, body, end in _entries(data):
+        (pointer,) = struct.unpack_from("<I", data, body)
+        if pointer:
+            yield body, end, kinds.get(body - pointer, _Kind(_OMITTED))
+        else:
+            kinds[start] = _kind(data[body + 4 : end])
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 from ukcc.errors import NotAnImage
@@ -25,7 +26,7 @@ from ukcc.image.headers import (
     Headers,
     parse_headers,
 )
-from ukcc.needs.frames import Frame, frames_of, landing_pads
+from ukcc.needs.frames import Frame, descriptions, frames_of, landing_pads
 
 _OWN_SECTIONS = b".uk."  # kernel, archive and notes of an image: not the program's
 
@@ -144,10 +145,11 @@ def load(data: bytes, path: Path) -> Program:
                 exports.setdefault(name, []).append(value)
         symbols += [Symbol(name, value, size) for name, value, size in dynamic if value]
         is_fixed = headers.ehdr.type == ET_EXEC
-        framed = image.frames(headers, elf)
+        unwinding = image.unwinding(headers, elf)
+        framed = frames_of(*unwinding)
         imports, stored, pointers = image.relocations(tags, dynamic)
         if is_fixed:
-            image.add_fixed_pointers(pointers)
+            image.add_fixed_pointers(pointers, descriptions(*unwinding))
         known = sorted({s for s in symbols if image.is_code(s.addr)}, key=lambda s: s.addr)
         return Program(
             path=str(path),
@@ -234,18 +236,18 @@ class _Image:
                 return dict(pairs)
         return {}
 
-    def frames(self, headers: Headers, elf: Elf) -> list[Frame]:
-        """What .eh_frame describes; by its header's pointer where sections have no names."""
+    def unwinding(self, headers: Headers, elf: Elf) -> tuple[bytes, int]:
+        """.eh_frame and its address; by its header's pointer where sections have no names."""
         for section in elf.sections():
             if section.name == ".eh_frame" and section.in_file and section.size < 64 << 20:
-                return frames_of(elf.bytes_at(section.offset, section.size), section.addr)
+                return elf.bytes_at(section.offset, section.size), section.addr
         for phdr in headers.phdrs:
             if phdr.type == _PT_GNU_EH_FRAME:
                 head = self.read(phdr.vaddr, 8)
                 if len(head) == 8 and head[:2] == b"\x01\x1b":  # version, pc-relative and signed
                     start = phdr.vaddr + 4 + int.from_bytes(head[4:], "little", signed=True)
-                    return frames_of(self.read(start, 64 << 20), start)
-        return []
+                    return self.read(start, 64 << 20), start
+        return b"", 0
 
     def pads(self, framed: "list[Frame]") -> Iterator[int]:
         """The landing pads of all functions."""
@@ -319,9 +321,11 @@ class _Image:
                 yield word
                 at = word + 8
 
-    def add_fixed_pointers(self, pointers: dict[int, list[int]]) -> None:
+    def add_fixed_pointers(
+        self, pointers: dict[int, list[int]], beside: list[tuple[int, int]]
+    ) -> None:
         """The words of data with an address of code, wherever they lie, of a program that the
-        loader does not move."""
+        loader does not move. beside: ranges in which there are none, by ascending address."""
         low = min((start for start, _ in self._code), default=0)
         high = max((end for _, end in self._code), default=0)
         if high >= 1 << 32:
@@ -331,8 +335,14 @@ class _Image:
                 continue
             for place in _words_between(piece.data, low, high, 8):
                 target = int.from_bytes(piece.data[place : place + 8], "little")
-                if self.is_code(target):
-                    pointers.setdefault(target, []).append(piece.addr + place)
+                addr = piece.addr + place
+                if self.is_code(target) and not _is_in(beside, addr):
+                    pointers.setdefault(target, []).append(addr)
+
+
+def _is_in(ranges: list[tuple[int, int]], addr: int) -> bool:
+    index = bisect_right(ranges, addr, key=itemgetter(0)) - 1
+    return index >= 0 and addr < ranges[index][1]
 
 
 def _words_between(data: bytes, low: int, high: int, size: int) -> Iterator[int]:
