@@ -53,7 +53,8 @@ compat-ci: compat-packages
 ports-packages: setup
 	@scripts/setup ports-packages
 
-# PORTS narrows it; ARGS="--long" also runs the applications' own suites.
+# PORTS narrows it; ARGS="--long" also runs the applications' own suites, ARGS="--kernel own" tests
+# with kernels made for the images.
 ports: ports-packages
 	@.venv/bin/ukcc port test $(ARGS) $(or $(PORTS),--all)
 
