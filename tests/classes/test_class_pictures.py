@@ -3,17 +3,20 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from class_kernels import BIN, DEADLINE, FACTOR, static_image
 
 from ukcc.pictures import phases
 from ukcc.sysroot import store
 
 pytest_plugins = ["class_kernels"]
+
+BIN = Path(sys.executable).parent
+LIMIT = 600 * float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))  # seconds
 
 MADE = "00112233445566bb"
 APP = """
@@ -30,7 +33,11 @@ int main(void) { before(); puts("hello"); pause(); return 42; }
 
 
 @pytest.fixture(scope="module")
-def home(linked: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(
+    linked: Callable[..., Any],
+    built: Callable[[Path, str, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A store with nothing but the kernel, and an image with that: `app`."""
     home = tmp_path_factory.mktemp("home")
     kernel = home / "kernels" / "made" / MADE
@@ -38,7 +45,7 @@ def home(linked: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -
     facts = json.loads((kernel / "kernel.json").read_text())
     (kernel / "kernel.json").unlink()  # a hard link
     (kernel / "kernel.json").write_text(json.dumps({**facts, "offers": [], "made": MADE}))
-    static_image(kernel, APP, home)
+    built(kernel, APP, home)
     return home
 
 
@@ -49,7 +56,7 @@ def ukcc(home: Path, *words: str) -> str:
         env={**os.environ, "UKCC_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=DEADLINE * FACTOR,
+        timeout=LIMIT,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
