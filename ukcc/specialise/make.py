@@ -14,12 +14,15 @@ from ukcc.errors import SysrootMissing, UkccError
 from ukcc.progress import Progress
 from ukcc.specialise import kernel, present
 from ukcc.specialise.calls import TABLE
-from ukcc.specialise.features import TRACE, Choice, calls_of
+from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
 from ukcc.sysroot.store import Store, discard
 
 RECORD = "made.json"
+
+# What a kernel for size without any feature needs, measured with all the ports of `ukcc run`.
+_SMALL_ALLOWANCE = 4 << 20
 
 # Of every class: one program on one CPU of a microvm, and the ports of `ukcc run`.
 _EVERY = ("hello", "virtio-console", "dead-code", "small")
@@ -100,7 +103,7 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
     fragments = class_fragments(request.choice, store)
     name = kernel.class_name(fragments, given.part_digest("kernel"))
     calls = None if request.calls is None else sorted(set(request.calls))
-    made = digest([name, calls, request.strict, given.linux.version])
+    made = digest([name, calls, request.strict, given.linux.version, _allowance(request.choice)])
     out = made_directory(store, made)
     fresh = not out.is_dir()
     if fresh:
@@ -131,6 +134,9 @@ def _link(
         _check_calls(request, source, made / "vmlinux", general)
         facts = json.loads((made / "kernel.json").read_text())
         facts |= {"offers": list(request.offers), "made": out.name}
+        allowance = _allowance(request.choice)
+        if allowance is not None:
+            facts["allowance"] = allowance
         _write(made / "kernel.json", facts)
         record = {
             "class": name,
@@ -154,6 +160,12 @@ def _link(
         jobs=jobs,
         finish=finish,
     )
+
+
+def _allowance(choice: Choice) -> "int | None":
+    """The bytes of memory that a machine with such a kernel takes beside kernel, archive and files
+    (docs/image.md, "Memory"); None for the general kernel's."""
+    return _SMALL_ALLOWANCE if choice.goal == SIZE and not choice.features else None
 
 
 def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -> None:
