@@ -146,6 +146,7 @@ def _measure(
         charts.append(boot_chart(image, program.run_words, vmlinux, program.waits))
         return charts[0].total
 
+    options.say(f"{row.name}: sizes")
     row = replace(
         row,
         kernel_bytes=(kernel / "kernel.bin").stat().st_size,
