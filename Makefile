@@ -35,7 +35,7 @@ lint: venv
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# ARGS="--only small --pictures docs/pictures" is the table of kernels alone, with its pictures.
+# ARGS="--pictures docs/pictures --only small" is the table of kernels alone, with its pictures.
 bench: setup
 	@$(PYTHON) -m ukcc.bench $(ARGS)
 

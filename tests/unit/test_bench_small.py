@@ -117,7 +117,8 @@ def test_an_unknown_program_is_one_line(tmp_path: Path) -> None:
 def test_a_missed_target_names_what_holds_it(tmp_path: Path) -> None:
     kernel = Box("kernel", 0, (Box("fs", 300_000), Box("mm", 0, (Box("slub.c", 500_000),))))
     archive = Box("archive", 0, (Box("/init", 700_000),))
-    tree = Box("hello", 0, (archive, kernel))
+    application = Box("application", 0, (Box("(no name)", 5, (Box("a", 30), Box("b", 25))),))
+    tree = Box("hello", 0, (application, archive, kernel))
     chart = BootChart(Box("boot", 0, (Box("timers", 2_000_000), Box("init", 9_000_000))), 1, "main")
     program = Program("hello", source="…", targets={**TARGETS, "image_bytes": 1e6})
     table = small.Table()
@@ -127,9 +128,9 @@ def test_a_missed_target_names_what_holds_it(tmp_path: Path) -> None:
     by_what = {line.split(": ")[1].split()[0]: line for line in lines[2:]}
     assert "Largest: mm 500.0 kB (slub.c 500.0 kB), fs 300.0 kB." in by_what["kernel"]
     assert "Largest: init 9.0 M, timers 2.0 M." in by_what["instructions"]
-    assert (
-        "kernel 800.0 kB (slub.c 500.0 kB), archive 700.0 kB (/init 700.0 kB)." in by_what["image"]
-    )
+    assert "archive 700.0 kB (/init 700.0 kB), application 0.1 kB (a 0.0 kB)." in by_what["image"]
+    assert "kernel 800.0 kB (slub.c 500.0 kB), archive 700.0 kB" in by_what["smallest"]
+    assert "application" not in by_what["smallest"] and "application" in by_what["image"]
     assert "[Chart](pictures/hello-size-boot.svg)" in by_what["image"]
     assert lines[-1] == "- Not measured: nginx: it does not boot"
 

@@ -24,7 +24,7 @@ from ukcc.pictures.boot import BootChart
 from ukcc.pictures.box import Box, largest_first
 from ukcc.pictures.drawn import draw_chart, draw_size
 from ukcc.pictures.measure import boot_chart
-from ukcc.pictures.size import KERNEL, file_tree
+from ukcc.pictures.size import ARCHIVE, KERNEL, file_tree
 from ukcc.specialise.present import functions
 from ukcc.vm.facts import read_facts
 
@@ -146,6 +146,7 @@ def _measure(
         charts.append(boot_chart(image, program.run_words, vmlinux, program.waits))
         return charts[0].total
 
+    options.say(f"{row.name}: sizes")
     row = replace(
         row,
         kernel_bytes=(kernel / "kernel.bin").stat().st_size,
@@ -186,7 +187,9 @@ def _held_by(one: Measured, miss: Miss) -> str:
         return f"Largest: {_largest(kernel, 1e3, ' kB')}."
     if miss.field.startswith("image_"):
         return f"Largest: {_largest(one.bytes, 1e3, ' kB')}."
-    return f"Of it from the file: {_largest(one.bytes, 1e3, ' kB')}."
+    # the application's bytes are in the archive once more, and only those are loaded
+    loaded = tuple(box for box in (kernel, one.bytes.child(ARCHIVE)) if box)
+    return f"Of it from the file: {_largest(Box('', 0, loaded), 1e3, ' kB')}."
 
 
 def _largest(tree: Box, scale: float, unit: str) -> str:
@@ -201,11 +204,15 @@ def _largest(tree: Box, scale: float, unit: str) -> str:
 
 
 def _most_of(box: Box) -> "Box | None":
-    """The largest part of a box, if it counts; as far down as that is one part itself."""
+    """The largest part of a box, if it counts; as far down as that is one part itself, or is what
+    has no better name than `(…)`."""
     if not box.children or box.children[0].size < _COUNTS * box.size:
         return None
     inner = box.children[0]
-    while inner.children and inner.children[0].size >= _IS_ALL * inner.size:
+    while inner.children:
+        least = _COUNTS if inner.name.startswith("(") else _IS_ALL
+        if inner.children[0].size < least * inner.size:
+            break
         inner = inner.children[0]
     return inner
 
