@@ -24,8 +24,9 @@ from ukcc.image.kernel import DESCRIPTOR, read_kernel
 from ukcc.image.notes import metadata_note
 from ukcc.image.pack import pack_image, pack_thin
 from ukcc.image.program_file import appended
-from ukcc.image.rekernel import replace_kernel
+from ukcc.image.rekernel import check_room, replace_kernel
 from ukcc.image.renaming import renumbered, renumbered_symbols
+from ukcc.specialise import features
 from ukcc.vm.complete import with_kernel
 from ukcc.vm.facts import read_facts, read_metadata
 from ukcc.vm.guest import archive_of
@@ -398,6 +399,14 @@ def test_an_image_without_room_in_its_metadata(
     made = made_kernel(tmp_path / "made", 3)
     error = refused(image, made, "there is no room in it for what is to be said of this kernel")
     assert error.hint == "link it again"
+    with pytest.raises(UkccError) as before:  # a kernel for it is compiled
+        check_room(str(image), ["net"])
+    assert (before.value.message, before.value.hint) == (error.message, error.hint)
+
+
+def test_an_image_has_room_for_all_features(tmp_path: Path, sysroot: Path) -> None:
+    image = packed(tmp_path, sysroot, program(SAMPLES["static, room"]))
+    check_room(str(image), features.table().names)
 
 
 def test_more_program_headers_than_there_is_room_for(tmp_path: Path, sysroot: Path) -> None:

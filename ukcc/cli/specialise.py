@@ -90,8 +90,9 @@ def _specialise(
     from ukcc.specialise.make import make
     from ukcc.specialise.program import general_kernel, ready_kernel
     from ukcc.sysroot.store import default_store
-    from ukcc.vm.complete import with_kernel
+    from ukcc.vm.complete import check_room, with_kernel
 
+    check_room(str(image), program.request.offers)
     store = default_store()
     general = general_kernel(store, program.needs)
     if ready:

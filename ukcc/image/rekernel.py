@@ -6,8 +6,9 @@ The archive's bytes stay, and so does the program; docs/image.md, "Another kerne
 import contextlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ukcc.errors import UkccError
 from ukcc.image import cpio
@@ -81,6 +82,28 @@ def replace_kernel(image: str, output: str, kernel_directory: str) -> None:
         os.close(fd)
 
 
+def check_room(image: str, offers: Sequence[str]) -> None:
+    """Raises UkccError where `replace_kernel` would refuse whatever kernel offers these features:
+    for whoever is about to compile one."""
+    fd, headers = open_headers(image)
+    try:
+        with _named(image):
+            found = _read(fd, headers)
+        old = parse_metadata(found.text, image)
+        kernel = {**old.get("kernel", {}), "offers": " ".join(offers), "made": "0" * 16}
+        with _named(image):
+            _check_note({**old, "kernel": kernel}, headers.phdrs[found.notes[0]].filesz)
+    except OSError as error:
+        raise UkccError(f"{image}: {error.strerror}") from None
+    finally:
+        os.close(fd)
+
+
+def _check_note(metadata: dict[str, Any], room: int) -> None:
+    if len(metadata_note(metadata)) > room:
+        raise refusal("there is no room in it for what is to be said of this kernel")
+
+
 def _replace(
     path: str, output: str, fd: int, headers: Headers, kernel: Kernel, kernel_bin: int
 ) -> None:
@@ -92,8 +115,7 @@ def _replace(
         smallest = _smallest(image, made, kernel)
         metadata = {**old, "kernel": kernel.facts, "memory_min_mib": smallest}
         symbols = renumbered_symbols(fd, headers, made.indices)
-        if len(metadata_note(metadata)) > made.metadata.filesz:
-            raise refusal("there is no room in it for what is to be said of this kernel")
+        _check_note(metadata, made.metadata.filesz)
     size = made.end + appended(headers)
     is_unchanged = old.get(CHECKSUM) == checksum(fd, headers)
 

@@ -115,7 +115,7 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
         kernel.build_class(source, fragments, tree, progress, jobs)
         with store.locked(f"kernel-{made}", progress.step("waiting for another link of the same")):
             if not out.is_dir():
-                _link(request, tree, source, general, out, name, given, progress, jobs)
+                _link(request, tree, source, general, out, given, progress, jobs)
     return Made(made, out, name, (out / "kernel.bin").stat().st_size, fresh)
 
 
@@ -125,7 +125,6 @@ def _link(
     source: Path,
     general: Path,
     out: Path,
-    name: str,
     given: Inputs,
     progress: Progress,
     jobs: int,
@@ -139,7 +138,7 @@ def _link(
             facts["allowance"] = allowance
         _write(made / "kernel.json", facts)
         record = {
-            "class": name,
+            "class": tree.name,
             "source": given.part_digest("kernel"),
             "options": list(request.choice.options),
             "goal": request.choice.goal,

@@ -11,13 +11,12 @@ from typing import Any
 
 from ukcc import __version__, paths
 from ukcc.errors import MachineError, SysrootMissing, UkccError
-from ukcc.image import cpio
+from ukcc.image import cpio, rekernel
 from ukcc.image.closure import find_closure
 from ukcc.image.debug import LARGEST
 from ukcc.image.headers import open_headers
 from ukcc.image.metadata import check_name, find_metadata, require
 from ukcc.image.pack import complete_image, pack_program
-from ukcc.image.rekernel import replace_kernel
 from ukcc.vm.content_key import content_key
 from ukcc.vm.facts import read_metadata, read_notes
 
@@ -131,6 +130,12 @@ def make_image(
     )
 
 
+def check_room(image: str, offers: Sequence[str]) -> None:
+    """Raises UkccError where an image could not be given a kernel that offers these features."""
+    if not is_thin(_metadata_of(image)):
+        rekernel.check_room(image, offers)
+
+
 def with_kernel(image: str, output: Path, kernel_directory: str) -> None:
     """Writes the whole image of a whole or a thin one, with the kernel of that directory.
 
@@ -138,7 +143,7 @@ def with_kernel(image: str, output: Path, kernel_directory: str) -> None:
     """
     metadata = _metadata_of(image)
     if not is_thin(metadata):
-        replace_kernel(image, str(output), kernel_directory)
+        rekernel.replace_kernel(image, str(output), kernel_directory)
         return
     sysroot = _sysroot_of(image, metadata)
     complete_image(
