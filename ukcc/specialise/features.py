@@ -194,7 +194,7 @@ def _brought(rows: Table, found: Mapping[str, str]) -> dict[str, str]:
     while queue:
         name = queue.pop()
         for other in by_name[name].brings:
-            if other not in whole:
+            if other in by_name and other not in whole:
                 whole[other] = f"needed by {name}"
                 queue.append(other)
     return whole

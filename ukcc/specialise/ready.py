@@ -1,6 +1,7 @@
 """Kernels that are linked already: the smallest of the store that has what a program needs."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,19 @@ def smallest(request: Request, source: str, store: Store) -> "Made | None":
     source (the digest of the kernel's part of a sysroot). None where there is none.
     """
     fitting = [
-        (record["bytes"], directory)
+        (record["bytes"], _count(record["calls"]), directory, record["class"])
         for directory, record in _records(store)
         if record.get("source") == source and _serves(record, request)
     ]
     if not fitting:
         return None
-    size, directory = min(fitting)
-    record = dict(_records(store))[directory]
-    return Made(directory.name, directory, record["class"], size, fresh=False)
+    size, _, directory, class_name = min(fitting)
+    return Made(directory.name, directory, class_name, size, fresh=False)
+
+
+def _count(calls: "list[str] | None") -> float:
+    """How many calls a kernel has: of two of one size, the one with less is taken."""
+    return math.inf if calls is None else len(calls)
 
 
 def _serves(record: dict[str, Any], request: Request) -> bool:

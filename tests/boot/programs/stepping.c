@@ -22,7 +22,9 @@ static void check_context(void *context)
 
 static void on_step(int signal, siginfo_t *info, void *context)
 {
-	CHECK(signal == SIGTRAP && info->si_code == TRAP_TRACE);
+	/* as a process: hypervisors lose a bit of DR6 now and then, and Linux takes it for ICEBP */
+	CHECK(signal == SIGTRAP &&
+	      (info->si_code == TRAP_TRACE || info->si_code == TRAP_BRKPT));
 	check_context(context);
 	steps++;
 }

@@ -1,0 +1,74 @@
+"""Which of the kernels that are linked already serves a program."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ukcc.specialise import make
+from ukcc.specialise.features import SIZE, Choice
+from ukcc.specialise.make import Request
+from ukcc.specialise.ready import smallest
+from ukcc.sysroot.store import Store
+
+SOURCE = "c" * 16
+
+
+def kernel(store: Store, name: str, **about: Any) -> None:
+    record = {
+        "class": "k",
+        "source": SOURCE,
+        "options": [],
+        "goal": SIZE,
+        "features": ["events"],
+        "calls": ["read", "write"],
+        "strict": False,
+        "bytes": 100,
+    }
+    directory = make.made_directory(store, name)
+    directory.mkdir(parents=True)
+    (directory / make.RECORD).write_text(json.dumps({**record, **about}))
+
+
+def asked(*calls: str, features: tuple[str, ...] = (), **choice: Any) -> Request:
+    reasons = dict.fromkeys(features, "")
+    return Request(Choice(SIZE, reasons, choice.get("forbidden", {}), ()), calls, ())
+
+
+def taken(store: Store, request: Request) -> "str | None":
+    made = smallest(request, SOURCE, store)
+    return made and made.id
+
+
+def test_none_in_an_empty_store(tmp_path: Path) -> None:
+    assert taken(Store(tmp_path), asked("read")) is None
+
+
+def test_it_has_all_features_and_calls(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kernel(store, "few")
+    kernel(store, "all", calls=None, bytes=300)
+    kernel(store, "locks", features=["events", "locks"], calls=["flock"], bytes=50)
+    assert taken(store, asked("read")) == "few"
+    assert taken(store, asked("read", "mmap")) == "all"
+    assert taken(store, asked("flock", features=("locks",))) == "locks"
+    assert taken(store, asked("read", features=("net",))) is None
+
+
+def test_the_smallest_and_of_two_the_one_with_less(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kernel(store, "a-more", calls=["read", "write", "mmap"])
+    kernel(store, "b-less", calls=["read"])
+    kernel(store, "c-large", calls=["read"], bytes=200)
+    assert taken(store, asked("read")) == "b-less"
+
+
+def test_what_is_another_kernel_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kernel(store, "speed", goal="speed")
+    kernel(store, "old", source="d" * 16)
+    kernel(store, "strict", strict=True)
+    kernel(store, "own", options=["CONFIG_HZ_1000=y"])
+    kernel(store, "forbidden")
+    make.made_directory(store, "broken").mkdir()
+    (make.made_directory(store, "broken") / make.RECORD).write_text("{")
+    assert taken(store, asked("read", forbidden={"events": ""})) is None
