@@ -61,6 +61,13 @@ def test_a_program_without_needs_gets_none() -> None:
         ),
         (replace(NEEDS, paths={"/dev/ptmx": ("/app/app",)}), "ptys", "/dev/ptmx in /app/app"),
         (replace(NEEDS, asked=("openpty",)), "ptys", "openpty of libc"),
+        (calling("fchown"), "users", "fchown in /app/app main"),
+        (calling("fallocate"), "tmpfs", "fallocate in /app/app main"),
+        (reading("/proc/1/smaps"), "proc-detail", "/proc/1/smaps in /app/app"),
+        (reading("/proc/thread-self/io"), "accounting", "/proc/thread-self/io in /app/app"),
+        (reading("/proc/self/ns/pid"), "namespaces", "/proc/self/ns/pid in /app/app"),
+        (reading("/proc/net/dev"), "net", "/proc/net/dev in /app/app"),
+        (calling("mq_open"), "sockets", "needed by mqueue"),
         (
             replace(NEEDS, own_arguments={"fcntls": Values(("F_SETLK",), (6,))}),
             "locks",
@@ -83,6 +90,9 @@ def test_inits_needs_are_no_features() -> None:
         ("/proc/sys/vm/overcommit_memory", "/app/app", ()),
         ("/proc/sys/vm/swappiness", "/app/app", ("sysctl",)),
         ("/dev/ptmx", "/usr/lib/libc.so.6", ()),
+        ("/dev/ptsH", "/usr/lib/libc.so.6", ()),
+        ("/sys/devices/system/cpu/possible", "/app/app", ()),
+        ("/sys/devices/system/cpu/cpu0/topology/core_id", "/app/app", ("sysfs",)),
         ("/sys/devices/system/cpu/online", "/usr/lib/libc.so.6", ()),
         ("/sys/block", "/usr/lib/libblk.so", ("sysfs",)),
     ],
@@ -170,8 +180,8 @@ def test_the_users_words() -> None:
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        (Wish(require=("disks",)), "kernel.require: unknown name 'disks'"),
-        (Wish(forbid=("",)), "kernel.forbid: unknown name ''"),
+        (Wish(require=("disks",)), "required features: unknown name 'disks'"),
+        (Wish(forbid=("",)), "forbidden features: unknown name ''"),
         (Wish(require=("net",), forbid=("net",)), "the feature net is both required and forbidden"),
         (
             Wish(require=("inet6",), forbid=("sockets",)),

@@ -216,9 +216,9 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", linked: Linked) -> None:
         if isinstance(error, OSError):
             raise UkccError(f"cannot write '{steps.output}': {error.strerror}") from error
         raise
-    if not steps.thin and own_kernel.is_wanted(steps.kernel, carried.document if carried else None):
-        own_kernel.take(output, environ)
     program = os.path.basename(steps.words[0])  # noqa: PTH119
+    if not steps.thin and own_kernel.is_wanted(steps.kernel, carried.document if carried else None):
+        own_kernel.take(output, environ, program)
     for warning in carried.warnings if carried else ():
         process.complain(warning.warning(program))
     for first in missing[:1]:  # one line; the loader says the rest

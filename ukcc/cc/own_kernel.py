@@ -7,7 +7,8 @@ load; so a process of its own looks for the kernel. Nothing is compiled.
 import os
 import sys
 
-from ukcc.cc import child, log
+from ukcc.cc import child, log, process
+from ukcc.errors import UkccError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 AUTO, GENERAL = "auto", "general"
+
+_NOT_READY = 3  # ukcc/specialise/program.py, NOT_READY
 
 # With the packages of this installation, whatever lies in the directory of the build.
 _UKCC = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ukcc.cli import main; main()"
@@ -28,10 +31,11 @@ def is_wanted(chosen: str, settings: "Mapping[str, Any] | None") -> bool:
     return kind not in ("", GENERAL)
 
 
-def take(image: str, environ: "Mapping[str, str]") -> None:
+def take(image: str, environ: "Mapping[str, str]", name: str) -> None:
     """Gives an image the smallest kernel of the store that has what it needs.
 
-    It keeps the one that it has where there is none; UKCC_LOG says which it was, and why.
+    It keeps the one that it has where there is none; UKCC_LOG says which it was, and why. What is
+    wrong beside that is a warning. name: our own, for that.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100,PTH120
     words = ["specialise", "--ready", "--config", "", image]
@@ -39,3 +43,7 @@ def take(image: str, environ: "Mapping[str, str]") -> None:
     status, out, err = child.capture(command, environ)
     said = os.fsdecode(err if status else out).strip().partition("\n")[0]
     log.record(environ, "kernel", (said or f"status {status}",))
+    if status not in (0, _NOT_READY):
+        reason = said.removeprefix("ukcc: error: ") or f"ukcc specialise ended with {status}"
+        error = UkccError(f"the general kernel stays: {reason}")
+        process.complain(error.warning(name))

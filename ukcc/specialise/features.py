@@ -4,6 +4,7 @@ A pure function of the needs, of what a run was announced to need, and of the us
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -51,10 +52,10 @@ class Feature:
 
 @dataclass(frozen=True)
 class GlibcPath:
-    """A path that glibc itself opens, and does without. shared: only as a text of libc.so.6, which
-    has it whether a program uses it or not."""
+    """Paths that glibc itself opens, and does without. shared: only texts of libc.so.6 that begin
+    so; it has them whether a program uses them or not."""
 
-    path: str
+    paths: tuple[str, ...]
     why: str
     shared: bool = False
 
@@ -162,8 +163,8 @@ def _with_words(needed: Mapping[str, str], wish: Wish, rows: Table) -> Choice:
 
 def _check_wish(wish: Wish, rows: Table) -> None:
     """Raises UkccError for what is not known, and for what contradicts itself."""
-    _check(wish.require, rows.names, "kernel.require")
-    _check(wish.forbid, rows.names, "kernel.forbid")
+    _check(wish.require, rows.names, "required features")
+    _check(wish.forbid, rows.names, "forbidden features")
     for line in wish.options:
         if "\n" in line or len(fragments.parse(line)) != 1:
             raise UkccError(
@@ -289,17 +290,26 @@ def _by_imports(row: Feature, needs: Needs) -> Iterator[str]:
 
 def _by_paths(row: Feature, needs: Needs, glibc: Sequence[GlibcPath]) -> Iterator[str]:
     for path, objects in needs.paths.items():
-        if not path.startswith(row.paths or ("\0",)):
+        if not _begins(path, row.paths):
             continue
         for name in objects:
-            harmless = any(
-                path.startswith(g.path) and (_is_libc(name) or not g.shared) for g in glibc
-            )
+            harmless = any(_is_glibcs(path, name, own) for own in glibc)
             if name != INIT and not harmless:
                 yield f"{path} in {name}"
     for path in needs.learned.paths:
-        if path.startswith(row.paths or ("\0",)):
+        if _begins(path, row.paths):
             yield f"{path}, as a run showed"
+
+
+def _is_glibcs(path: str, name: str, row: GlibcPath) -> bool:
+    """Whether a path in a file is there for glibc's own sake."""
+    return path.startswith(row.paths) and _is_libc(name) if row.shared else path in row.paths
+
+
+def _begins(path: str, forms: Iterable[str]) -> bool:
+    """Whether a path begins like one of these, in which * is any one name."""
+    patterns = (re.escape(form).replace(r"\*", "[^/]+") for form in forms)
+    return any(re.match(pattern, path) for pattern in patterns)
 
 
 def _by_doubt(row: Feature, needs: Needs) -> Iterator[str]:

@@ -19,6 +19,8 @@ from ukcc.sysroot.store import Store
 
 _MOST_UNKNOWN = 20
 
+NOT_READY = 3  # the exit status of --ready where nothing fits; any other failure has 1
+
 
 @dataclass(frozen=True)
 class Program:
@@ -102,6 +104,7 @@ def ready_kernel(program: Program, store: Store) -> Made:
         raise UkccError(
             f"{program.needs.path}: no kernel in the store has everything it needs",
             "`ukcc specialise` without --ready builds one",
+            NOT_READY,
         )
     return made
 
