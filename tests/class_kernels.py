@@ -4,6 +4,7 @@ Not a part of `make test`: the class is a kernel of its own, some minutes of com
 UKCC_TEST_CLASS names a class tree to use instead.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,22 @@ def patience() -> float:
 def built() -> Built:
     """`built(kernel_directory, source, where)`: a static C program with that kernel, `app`."""
     return _static_image
+
+
+@pytest.fixture(scope="module")
+def stored(linked: Linked, built: Built) -> Callable[[Path, str, str], None]:
+    """`stored(home, made, source)`: a store that has the kernel with every call as `made`, like
+    `ukcc specialise` leaves it, and an image with that: `app`."""
+
+    def store_kernel(home: Path, made: str, source: str) -> None:
+        place = home / "kernels" / "made" / made
+        store.link_tree(linked(None).directory, place)
+        facts = json.loads((place / "kernel.json").read_text())
+        (place / "kernel.json").unlink()  # a hard link
+        (place / "kernel.json").write_text(json.dumps({**facts, "offers": [], "made": made}))
+        built(place, source, home)
+
+    return store_kernel
 
 
 def _static_image(using: Path, source: str, where: Path) -> Path:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from ukcc.pictures import phases
-from ukcc.sysroot import store
 
 pytest_plugins = ["class_kernels"]
 
@@ -34,18 +33,11 @@ int main(void) { before(); puts("hello"); pause(); return 42; }
 
 @pytest.fixture(scope="module")
 def home(
-    linked: Callable[..., Any],
-    built: Callable[[Path, str, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
+    stored: Callable[[Path, str, str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A store with nothing but the kernel, and an image with that: `app`."""
     home = tmp_path_factory.mktemp("home")
-    kernel = home / "kernels" / "made" / MADE
-    store.link_tree(linked(None).directory, kernel)
-    facts = json.loads((kernel / "kernel.json").read_text())
-    (kernel / "kernel.json").unlink()  # a hard link
-    (kernel / "kernel.json").write_text(json.dumps({**facts, "offers": [], "made": MADE}))
-    built(kernel, APP, home)
+    stored(home, MADE, APP)
     return home
 
 

@@ -1,18 +1,16 @@
 """`ukcc run` of an image with a kernel that offers nothing: no PCI, ACPI, network, sysfs, cores."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from ukcc.failures import libdw
-from ukcc.sysroot import store
 from ukcc.vm import process
 from ukcc.vm.facts import read_facts
 from ukcc.vm.launch import settings_archive, with_host
@@ -84,18 +82,11 @@ Run = Callable[..., Ended]
 
 @pytest.fixture(scope="module")
 def home(
-    linked: Callable[..., Any],
-    built: Callable[[Path, str, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
+    stored: Callable[[Path, str, str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A store that has the kernel as `ukcc specialise` leaves it, and an image with that: `app`."""
     home = tmp_path_factory.mktemp("home")
-    kernel = home / "kernels" / "made" / MADE
-    store.link_tree(linked(None).directory, kernel)
-    facts = json.loads((kernel / "kernel.json").read_text())
-    (kernel / "kernel.json").unlink()  # a hard link
-    (kernel / "kernel.json").write_text(json.dumps({**facts, "offers": [], "made": MADE}))
-    built(kernel, APP, home)
+    stored(home, MADE, APP)
     return home
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from ukcc.cc import own_kernel
 from ukcc.cc.own_kernel import is_wanted
 from ukcc.cc.toolchain import find_toolchain
 from ukcc.errors import UkccError
+from ukcc.specialise import program
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,7 @@ def test_a_word_that_is_none():
         find_toolchain("gcc", {"PATH": "/usr/bin:/bin", "UKCC_SYSROOT": "", "UKCC_KERNEL": "tiny"})
     assert caught.value.message == "UKCC_KERNEL is 'tiny'"
     assert caught.value.hint == "say general or auto, or unset it"
+
+
+def test_a_link_knows_the_status_of_a_kernel_that_is_not_there():
+    assert own_kernel._NOT_READY == program.NOT_READY

@@ -20,9 +20,10 @@ from ukcc.errors import UkccError
 from ukcc.ports.recipe import load_named, recipes_directory
 from ukcc.ports.run import build_all, every
 from ukcc.progress import for_stderr
-from ukcc.specialise.make import patched_source
+from ukcc.specialise.kernel import RECORD
+from ukcc.specialise.make import class_directory, made_directory, patched_source
 from ukcc.sysroot.inputs import gather
-from ukcc.sysroot.store import default_store, discard
+from ukcc.sysroot.store import Store, default_store, discard
 
 _KERNELS, _MADE, _CLASSES = "kernels", "made", "classes"
 
@@ -89,11 +90,11 @@ class Workshop:
         return Specialised(output, self._made(report), report["goal"], new, seconds)
 
     def _classes(self) -> set[str]:
-        found = (self._home / _KERNELS / _CLASSES).glob("*/class.json")
+        found = class_directory(Store(self._home)).glob(f"*/{RECORD}")
         return {record.parent.name for record in found}
 
     def _made(self, report: Mapping[str, Any]) -> Path:
-        return self._home / _KERNELS / _MADE / str(report["kernel"])
+        return made_directory(Store(self._home), str(report["kernel"]))
 
     def _timed(
         self, image: Path, program: Program, words: "list[str]"

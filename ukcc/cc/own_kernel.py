@@ -8,6 +8,7 @@ import os
 import sys
 
 from ukcc.cc import child, log, process
+from ukcc.cc.toolchain import AUTO, GENERAL
 from ukcc.errors import UkccError
 
 TYPE_CHECKING = False
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-AUTO, GENERAL = "auto", "general"
 
 _NOT_READY = 3  # ukcc/specialise/program.py, NOT_READY
 

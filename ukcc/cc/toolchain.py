@@ -32,6 +32,9 @@ CHARSETS = "usr/lib/libuk_charsets.a"
 # What a directory at the front of PATH masquerades as compilers, /usr/lib/ccache/gcc for one.
 _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 
+# What UKCC_KERNEL can be: the sysroot's kernel, or one of the store for the program.
+GENERAL, AUTO = "general", "auto"
+
 
 class Toolchain(Frozen):
     """What a plan needs to know of the machine."""
@@ -78,7 +81,7 @@ def _wanted_linkage(environ: "Mapping[str, str]") -> str:
 
 def _wanted_kernel(environ: "Mapping[str, str]") -> str:
     wanted = environ.get("UKCC_KERNEL", "")
-    if wanted not in ("", "general", "auto"):
+    if wanted not in ("", GENERAL, AUTO):
         raise UkccError(f"UKCC_KERNEL is '{wanted}'", "say general or auto, or unset it")
     return wanted
 

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ukcc import paths
 from ukcc.needs.backward import Found, Unknown, Wanted
+from ukcc.needs.kept import write_whole
 from ukcc.needs.member import Findings, Passed, Site
 from ukcc.needs.reach import Graph
 
@@ -55,20 +55,12 @@ class Cache:
             return found
         made = make()
         with contextlib.suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True)
             self._keep(file, json.dumps(write(made)))
         return made
 
     def _keep(self, file: Path, text: str) -> None:
-        """Appears whole or not at all."""
-        fd, temporary = tempfile.mkstemp(prefix=".new-", dir=self._directory)
-        try:
-            with os.fdopen(fd, "w") as stream:
-                stream.write(text)
-            Path(temporary).replace(file)
-        except OSError:
-            Path(temporary).unlink()
-            raise
+        """The newest files stay."""
+        write_whole(file, text)
         kept = sorted(self._directory.glob("*.json"), key=_used, reverse=True)
         for old in kept[_KEPT:]:
             with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ from ukcc.needs.member import Passed
 from ukcc.needs.members import Image, read_image
 from ukcc.needs.model import Member, Needs, Place, Unknown, Values
 from ukcc.needs.names import call_names, named, sysroot_for
+from ukcc.needs.reach import Graph
 from ukcc.needs.rules import Rulebook
 from ukcc.needs.texts import paths_in
 
@@ -71,6 +72,8 @@ class _Union:
         self.unknown: list[Unknown] = []
         self.members: list[Member] = []
         self._reached: dict[str, frozenset[int]] = {}
+        self._asked: dict[str, frozenset[str]] = {}
+        self._passed: dict[str, list[tuple[Code, Passed, Argument, Resolved]]] = {}
         for call in _BY_THE_KERNEL if self.codes else ():
             self.by[call] = [Place("", "", 0, "kernel")]
         for code in self.codes:
@@ -110,9 +113,14 @@ class _Union:
             return True
         if code.file.path not in self._reached:
             graph = code.findings.graph
-            names = self._linking.asked_for(graph.names.keys())
-            self._reached[code.file.path] = graph.reached(names)
+            self._reached[code.file.path] = graph.reached(self._asked_of(code.file.path, graph))
         return region in self._reached[code.file.path]
+
+    def _asked_of(self, path: str, graph: Graph) -> frozenset[str]:
+        """The names of a file's functions that any file may ask for."""
+        if path not in self._asked:
+            self._asked[path] = self._linking.asked_for(graph.names.keys())
+        return self._asked[path]
 
     def asked(self) -> tuple[str, ...]:
         """The names of the sysroot's libc.so.6 that other files may ask for."""
@@ -120,7 +128,7 @@ class _Union:
         for code in self.codes:
             if code.findings is not None and code.findings.is_libc:
                 assert code.findings.graph is not None
-                found |= set(self._linking.asked_for(code.findings.graph.names.keys()))
+                found |= self._asked_of(code.file.path, code.findings.graph)
         return tuple(sorted(found))
 
     def libc(self) -> tuple[str, ...]:
@@ -143,10 +151,9 @@ class _Union:
             for place in self.by.get(call, ())
             if place.object not in beside
         ]
-        for code, passed, row in self._passed(group):
+        for code, passed, row, resolved in self._passed_in(group):
             if code.file.path in beside:
                 continue
-            resolved = self._linking.resolve(code, passed.value)
             if row.kind is None:
                 found.update(dict.fromkeys(passed.texts))
             for value in resolved.values if row.kind else ():
@@ -162,7 +169,16 @@ class _Union:
         names = tuple(sorted(found))
         return Values(names, tuple(sorted(numbers)), is_any, tuple(unknown[:_MOST_REASONS]))
 
-    def _passed(self, group: str) -> Iterator[tuple[Code, Passed, Argument]]:
+    def _passed_in(self, group: str) -> "list[tuple[Code, Passed, Argument, Resolved]]":
+        """All arguments of a group with their values, which are looked for once."""
+        if group not in self._passed:
+            self._passed[group] = [
+                (code, passed, row, self._linking.resolve(code, passed.value))
+                for code, passed, row in self._passed_by(group)
+            ]
+        return self._passed[group]
+
+    def _passed_by(self, group: str) -> Iterator[tuple[Code, Passed, Argument]]:
         rows = {(row.call, row.position): row for row in TABLE if row.group == group}
         for code in self.codes:
             for passed in code.findings.passed if code.findings else ():

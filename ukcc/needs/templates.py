@@ -7,8 +7,6 @@ program calls it, and also where it has no names any more.
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +20,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from ukcc import paths
 from ukcc.image.archives import Archive
+from ukcc.needs.kept import write_whole
 
 # (bytes before, bytes from) a relocation's place that the linker may write, relaxations included:
 # the psABI's types by number
@@ -100,8 +99,7 @@ class Templates:
             if _SYSCALL in template.code
         ]
         with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(file, json.dumps(found))
+            write_whole(file, json.dumps(found))
         return found
 
 
@@ -141,10 +139,3 @@ def _mask(relocations: Iterable[Any], start: int, size: int) -> "bytes | None":
         for place in range(max(at - before, 0), min(at + length, size)):
             mask[place] = 0
     return bytes(mask)
-
-
-def _write_whole(file: Path, text: str) -> None:
-    fd, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(fd, "w") as fresh:
-        fresh.write(text)
-    Path(name).replace(file)

@@ -11,6 +11,7 @@ from typing import Any
 from ukcc import debsource, hashing, paths
 from ukcc.errors import NotAnImage
 from ukcc.sbom.contents import PROGRAM, UNKNOWN, Contents
+from ukcc.vm.facts import ImageFacts, facts_of
 
 KERNEL_LICENCE = "GPL-2.0-only WITH Linux-syscall-note"
 GLIBC_LICENCE = "LGPL-2.1-or-later"
@@ -136,7 +137,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
             files=(() if made else _files(inputs, "kernel_fragments", "sysroot/linux/config", what))
             + _files(inputs, "makers", "ukcc", what),
             config_sha256=config,
-            config_place=_config_place(config, made, metadata.get("sysroot", "")),
+            config_place=_config_place(config, facts_of(metadata)),
             made=made,
             fetch=_fetch(*kernel[:2]),
         ),
@@ -169,12 +170,10 @@ def _package(inputs: Mapping[str, Any], key: str, what: str) -> tuple[str, str, 
     return package, version, digest
 
 
-def _config_place(digest: str, made: str, sysroot: str) -> str:
-    """Where the store has the .config of a kernel, if it has the very same."""
-    store = Path(paths.store())
-    kernel = store / "kernels" / "made" / made if made else store / "sysroots" / sysroot / "kernel"
-    place = kernel / "config"
-    return str(place) if digest and place.is_file() and hashing.sha256(place) == digest else ""
+def _config_place(digest: str, facts: ImageFacts) -> str:
+    """Where the store has the .config of an image's kernel, if it has the very same."""
+    place = facts.kernel_file("config")
+    return str(place) if digest and place and hashing.sha256(place) == digest else ""
 
 
 def _config_digest(kernel: Mapping[str, str]) -> str:

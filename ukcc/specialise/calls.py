@@ -13,7 +13,7 @@ from ukcc.sysroot import fragments
 
 TABLE = Path("arch/x86/entry/syscalls/syscall_64.tbl")
 
-_LINE = re.compile(r"\d+\s+(?:common|64)\s+(\w+)", re.ASCII)
+_LINE = re.compile(r"\d+\s+(?:common|64)\s+(\w+)(?:\s+(\w+))?", re.ASCII)
 
 _ONLY, _LIST, _STRICT = (
     "CONFIG_USED_SYSCALLS_ONLY",
@@ -22,15 +22,17 @@ _ONLY, _LIST, _STRICT = (
 )
 
 
-def known(table: str) -> frozenset[str]:
-    """The names in the text of a call table: 64-bit calls, without those of x32 alone."""
-    return frozenset(match[1] for line in table.splitlines() if (match := _LINE.match(line)))
+def entries(table: str) -> dict[str, str]:
+    """The calls in the text of a call table, each with the function of the kernel (`umount2`:
+    `sys_umount`); empty for one that was never made. 64-bit calls, without those of x32 alone."""
+    found = (_LINE.match(line) for line in table.splitlines())
+    return {match[1]: match[2] or "" for match in found if match}
 
 
 def check(calls: Iterable[str], source_tree: Path) -> tuple[str, ...]:
     """The calls, each once and sorted. Raises UkccError for one that this kernel never had."""
     wanted = set(calls)
-    unknown = sorted(wanted - known((source_tree / TABLE).read_text()))
+    unknown = sorted(wanted - entries((source_tree / TABLE).read_text()).keys())
     if unknown:
         raise UkccError(
             f"the kernel has no system call named {', '.join(unknown)}",

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -11,7 +10,7 @@ from ukcc.errors import UkccError
 from ukcc.specialise import kernel
 from ukcc.specialise.make import RECORD, class_directory, made_directory, source_directory
 from ukcc.sysroot import inputs
-from ukcc.sysroot.store import Store, discard
+from ukcc.sysroot.store import Store, discard, held_or_refuse
 
 
 def clean(store: Store, everything: bool) -> list[Path]:
@@ -28,29 +27,13 @@ def clean(store: Store, everything: bool) -> list[Path]:
     sources = [p for p in source.parent.glob("source-*") if p != source]
     with contextlib.ExitStack() as locks:
         for tree in trees:
-            locks.enter_context(_held(tree))
+            locks.enter_context(held_or_refuse(filelock.FileLock(tree / "lock"), tree.name))
         for place in sources:
             locks.enter_context(store.locked_or_refuse(place.name))
         removed = [*made, *trees, *sources]
         for path in removed:
             discard(path)
     return removed
-
-
-@contextlib.contextmanager
-def _held(tree: Path) -> Iterator[None]:
-    """Holds a class, or raises UkccError at once when another process has it."""
-    lock = filelock.FileLock(tree / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UkccError(
-            f"{tree.name} is in use by another ukcc process", "try again when it is done"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _source_of(tree: Path) -> Path:

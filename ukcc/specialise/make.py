@@ -13,7 +13,7 @@ from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.progress import Progress
 from ukcc.specialise import kernel, present
-from ukcc.specialise.calls import TABLE
+from ukcc.specialise.calls import TABLE, entries
 from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
@@ -174,7 +174,7 @@ def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -
     """
     if not general.is_file():
         raise SysrootMissing(f"{general} is not there", "build it with: ukcc sysroot build")
-    table = present.entries((source / TABLE).read_text())
+    table = entries((source / TABLE).read_text())
     wanted = set(request.own_calls) - calls_of(request.choice.forbidden)
     missing = present.lacking(wanted, table, present.functions(vmlinux))
     never = present.lacking(missing, table, present.functions(general)) if missing else ()

@@ -4,22 +4,13 @@ A call whose option is off is a weak function that answers ENOSYS (COND_SYSCALL,
 one that was removed from the table is not there at all.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ukcc import proc
 
-_LINE = re.compile(r"\d+\s+(?:common|64)\s+(\w+)\s+(\w+)", re.ASCII)
 _PREFIX = "__x64_"
 _STRONG = "T"
-
-
-def entries(table: str) -> dict[str, str]:
-    """Call -> the function of the kernel, from the text of syscall_64.tbl (`umount2`:
-    `sys_umount`). Calls without a function were never made for x86-64."""
-    found = (_LINE.match(line) for line in table.splitlines())
-    return {match[1]: match[2] for match in found if match}
 
 
 def functions(vmlinux: Path) -> frozenset[str]:
@@ -36,5 +27,6 @@ def functions(vmlinux: Path) -> frozenset[str]:
 def lacking(
     wanted: Collection[str], table: Mapping[str, str], has: Collection[str]
 ) -> tuple[str, ...]:
-    """The wanted calls of which the code is not there, sorted. has: as `functions` gives it."""
-    return tuple(sorted(call for call in wanted if call in table and table[call] not in has))
+    """The wanted calls of which the code is not there, sorted. table: as `calls.entries` gives it,
+    has: as `functions`."""
+    return tuple(sorted(call for call in wanted if table.get(call) and table[call] not in has))

@@ -130,17 +130,8 @@ class Store:
     @contextlib.contextmanager
     def locked_or_refuse(self, name: str) -> Iterator[None]:
         """Holds the lock `name`, or raises UkccError at once when another process has it."""
-        lock = self._lock(name)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise UkccError(
-                f"{name} is in use by another ukcc process", "try again when it is done"
-            ) from None
-        try:
+        with held_or_refuse(self._lock(name), name):
             yield
-        finally:
-            lock.release()
 
     def _lock(self, name: str) -> filelock.FileLock:
         directory = self.root / "locks"
@@ -176,6 +167,21 @@ def held(
     except filelock.Timeout:
         with waiting:
             lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def held_or_refuse(lock: filelock.BaseFileLock, name: str) -> Iterator[None]:
+    """Holds the lock of `name`, or raises UkccError at once when another process has it."""
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UkccError(
+            f"{name} is in use by another ukcc process", "try again when it is done"
+        ) from None
     try:
         yield
     finally:

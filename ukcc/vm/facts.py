@@ -41,12 +41,12 @@ class ImageFacts:
     @property
     def vmlinux(self) -> "Path | None":
         """The kernel with its symbols, if it is in the store."""
-        return self._of_kernel("vmlinux")
+        return self.kernel_file("vmlinux")
 
     @property
     def kernel_config(self) -> str:
         """The configuration of that kernel, or empty where it is not in the store."""
-        path = self._of_kernel("config")
+        path = self.kernel_file("config")
         return path.read_text() if path else ""
 
     @property
@@ -63,7 +63,7 @@ class ImageFacts:
             return "`ukcc specialise` makes it again"
         return "`ukcc sysroot build` by the ukcc that linked it"
 
-    def _of_kernel(self, name: str) -> "Path | None":
+    def kernel_file(self, name: str) -> "Path | None":
         """A file that was kept of the kernel, if it is there."""
         store = Path(paths.store())
         if self.made:
