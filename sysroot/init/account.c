@@ -7,10 +7,10 @@
 #include "init.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -189,8 +189,9 @@ int become(const struct account *account)
 {
 	give_streams(account);
 	give_trace_port(account->uid);
-	if (setgroups(account->nr_groups, account->group) ||
-	    setgid(account->gid))
+	/* by number: in a C library they are made for all threads, by a function pointer */
+	if (syscall(SYS_setgroups, account->nr_groups, account->group) ||
+	    syscall(SYS_setgid, account->gid))
 		return -1;
-	return setuid(account->uid);
+	return syscall(SYS_setuid, account->uid);
 }

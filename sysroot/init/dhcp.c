@@ -62,7 +62,7 @@ static void add_servers(struct names *names)
 			inet_ntop(AF_INET6, server, text, sizeof(text));
 			/* such an address says nothing without its interface */
 			if (IN6_IS_ADDR_LINKLOCAL(server) &&
-			    if_indextoname(routers[i].index, name))
+			    !interface_name(routers[i].index, name))
 				strcat(strcat(text, "%"), name);
 			add_server(names, text);
 		}

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,13 +45,15 @@ int watch_job(void)
 /* As wait(2) gives it. */
 static int status_of(const siginfo_t *info)
 {
+	enum { DUMPED = 0x80 };	/* as wait(2) has it: not every C library tells */
+
 	switch (info->si_code) {
 	case CLD_EXITED:
 		return info->si_status << 8;
 	case CLD_KILLED:
 		return info->si_status;
 	case CLD_DUMPED:
-		return info->si_status | WCOREFLAG;
+		return info->si_status | DUMPED;
 	default:
 		return info->si_status << 8 | 0x7f;
 	}
@@ -101,8 +104,8 @@ static void __attribute__((noreturn)) be_parent(const struct command *command,
 		child = -errno;
 	write_all(news, &child, sizeof(child));
 	write_text("/proc/self/oom_score_adj", "-1000");
-	close_range(0, news - 1, 0);
-	close_range(news + 1, UINT_MAX, 0);
+	syscall(SYS_close_range, 0, news - 1, 0);
+	syscall(SYS_close_range, news + 1, UINT_MAX, 0);
 	if (child > 0)
 		tell_changes(child, news);
 	for (;;)

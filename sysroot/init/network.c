@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char interfaces[] = "/sys/class/net";
 
@@ -48,6 +51,37 @@ static void find_name(const char *mac, char name[IF_NAMESIZE])
 		closedir(dir);
 }
 
+/* By a socket of IPv4: one of AF_UNIX, by which C libraries ask, may not be there. */
+static int ask_interface(unsigned long request, struct ifreq *ask)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd < 0)
+		return -1;
+	error = ioctl(fd, request, ask);
+	close(fd);
+	return error;
+}
+
+static int interface_index(const char *name)
+{
+	struct ifreq ask = { .ifr_ifindex = 0 };
+
+	strncpy(ask.ifr_name, name, sizeof(ask.ifr_name) - 1);
+	return ask_interface(SIOCGIFINDEX, &ask) ? 0 : ask.ifr_ifindex;
+}
+
+int interface_name(int index, char name[IF_NAMESIZE])
+{
+	struct ifreq ask = { .ifr_ifindex = index };
+
+	if (ask_interface(SIOCGIFNAME, &ask))
+		return -1;
+	memcpy(name, ask.ifr_name, IF_NAMESIZE);
+	return 0;
+}
+
 /* By its Ethernet address, since not every machine numbers them in order. */
 int find_interface(const struct interface *interface, char name[IF_NAMESIZE])
 {
@@ -56,7 +90,7 @@ int find_interface(const struct interface *interface, char name[IF_NAMESIZE])
 		*name = '\0';
 		find_name(interface->mac, name);
 	}
-	return *name ? (int)if_nametoindex(name) : 0;
+	return *name ? interface_index(name) : 0;
 }
 
 static int is_word(const char *address)
@@ -152,7 +186,7 @@ static void wait_for_router(const struct interface *interface)
  */
 void bring_up_network(const struct settings *settings)
 {
-	int loopback = if_nametoindex("lo");
+	int loopback = interface_index("lo");
 	size_t i;
 
 	/* a kernel without a network is no fault */

@@ -24,8 +24,9 @@ int add_address(int index, const struct ip *ip);
 int remove_address(int index, const struct ip *ip);
 int add_default_route(int index, const struct ip *gateway, unsigned int order);
 
-/* network.c: the index of an interface and its name, or 0. */
+/* network.c: the index of an interface and its name, or 0; 0, or -1 with errno. */
 int find_interface(const struct interface *interface, char name[IF_NAMESIZE]);
+int interface_name(int index, char name[IF_NAMESIZE]);
 
 /* dhcp_message.c: RFC 2131's messages and data. */
 #define DHCP_SERVER_PORT	67

@@ -4,25 +4,46 @@
 #include "init.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static void add_search(FILE *out, const struct settings *settings,
-		       const struct names *learned)
+/* A line: the key, then all words; returns its end. */
+static char *put_line(char *at, const char *key, const char *const *word,
+		      size_t n)
 {
-	const char *const *domain = settings->search;
-	size_t i, n = settings->nr_searches;
+	size_t i;
 
-	if (!n) {
-		domain = learned->domain;
-		n = learned->nr_domains;
-	}
+	at = stpcpy(at, key);
 	for (i = 0; i < n; i++)
-		fprintf(out, "%s %s", i ? "" : "search", domain[i]);
-	if (n)
-		fputs("\n", out);
+		at = stpcpy(stpcpy(at, " "), word[i]);
+	return stpcpy(at, "\n");
+}
+
+/* All of resolv.conf, in memory of its own; NULL if there is none. */
+static char *resolv_conf(const char *const *domain, size_t nr_domains,
+			 const struct names *names)
+{
+	size_t size = sizeof("search\n"), i;
+	const char *server;
+	char *text, *at;
+
+	for (i = 0; i < nr_domains; i++)
+		size += sizeof(" ") + strlen(domain[i]);
+	size += names->nr_servers * (sizeof("nameserver ") + SERVER_SIZE);
+	at = text = malloc(size);
+	if (!text)
+		return NULL;
+	*text = '\0';
+	if (nr_domains)
+		at = put_line(at, "search", domain, nr_domains);
+	for (i = 0; i < names->nr_servers; i++) {
+		server = names->server[i];
+		at = put_line(at, "nameserver", &server, 1);
+	}
+	return text;
 }
 
 /* Without doubles, as long as there is room. */
@@ -55,22 +76,19 @@ static int says_already(const char *path, const char *text)
 void write_resolv_conf(const char *path, const struct settings *settings,
 		       const struct names *learned)
 {
+	int given = settings->nr_searches > 0;
 	struct names names = { .nr_servers = 0 };
-	char *text = NULL, fresh[64];
-	size_t len = 0, i;
-	FILE *out = open_memstream(&text, &len);
+	char *text, fresh[64];
+	size_t i;
 
-	if (!out)
-		return;
-	add_search(out, settings, learned);
 	for (i = 0; i < settings->nr_nameservers; i++)
 		add_server(&names, settings->nameserver[i]);
 	for (i = 0; i < learned->nr_servers; i++)
 		add_server(&names, learned->server[i]);
-	for (i = 0; i < names.nr_servers; i++)
-		fprintf(out, "nameserver %s\n", names.server[i]);
-	fclose(out);
-	if (text && len && !says_already(path, text)) {
+	text = resolv_conf(given ? settings->search : learned->domain,
+			   given ? settings->nr_searches : learned->nr_domains,
+			   &names);
+	if (text && *text && !says_already(path, text)) {
 		snprintf(fresh, sizeof(fresh), "%s.new", path);
 		write_text(fresh, text);
 		if (rename(fresh, path))
@@ -90,20 +108,28 @@ static int lacks_end(const char *path)
 	return lacks;
 }
 
+static int add_text(int fd, const char *text)
+{
+	size_t len = strlen(text);
+
+	return write(fd, text, len) == (ssize_t)len ? 0 : -1;
+}
+
 /* Adds `host=ADDRESS NAME` lines behind what /etc/hosts has. */
 void add_hosts(const struct settings *settings)
 {
 	static const char path[] = "/etc/hosts";
-	FILE *hosts;
+	int fd, wrong;
 	size_t i;
 
 	if (!settings->nr_hosts)
 		return;
-	hosts = fopen(path, "ae");
-	if (hosts && lacks_end(path))
-		fputs("\n", hosts);
-	for (i = 0; hosts && i < settings->nr_hosts; i++)
-		fprintf(hosts, "%s\n", settings->host[i]);
-	if (!hosts || fclose(hosts))
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	wrong = fd < 0 || (lacks_end(path) && add_text(fd, "\n"));
+	for (i = 0; !wrong && i < settings->nr_hosts; i++)
+		wrong = add_text(fd, settings->host[i]) || add_text(fd, "\n");
+	if (wrong)
 		complain("cannot write", path, errno);
+	if (fd >= 0)
+		close(fd);
 }

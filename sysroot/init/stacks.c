@@ -128,7 +128,7 @@ static int read_registers(pid_t pid, const struct thread *thread,
 			  struct user_regs_struct *regs)
 {
 	struct iovec whole = { regs, sizeof(*regs) };
-	unsigned long long *const field[] = {
+	__typeof__(regs->rip) *const field[] = {
 		&regs->orig_rax, &regs->rdi, &regs->rsi, &regs->rdx,
 		&regs->r10, &regs->r8, &regs->r9, &regs->rsp, &regs->rip,
 	};

@@ -108,7 +108,7 @@ def _version(package: str) -> str:
 def test_sources(tmp_path: Path) -> None:
     run("ukcc pack /bin/bash -o image", tmp_path)
     found = json.loads(run("ukcc inspect image --sources --json", tmp_path))
-    linux, glibc, init = found["parts"]
+    linux, glibc, musl, init = found["parts"]
     assert linux["package"].startswith("linux-source-")
     word = shlex.quote(f"{linux['package']}={linux['version']}")
     assert f"apt-get source {word}" in linux["fetch"]
@@ -117,6 +117,8 @@ def test_sources(tmp_path: Path) -> None:
     assert "CONFIG_UK=y" in config.splitlines()
     assert glibc["package"] == "glibc-source"
     assert "build.sh" in {file["name"] for file in glibc["files"]}
+    assert musl["fetch"] == [f"apt-get source musl={musl['version']}"]
+    assert "build.sh" in {file["name"] for file in musl["files"]}
     assert "init.c" in {file["name"] for file in init["files"]}
     bash = next(one for one in found["packages"] if one["name"] == "bash")
     assert bash["fetch"] == [f"apt-get source bash={bash['source_version']}"]

@@ -219,6 +219,17 @@ def test_data_between_functions_is_no_code_unless_something_leads_there() -> Non
     ]
 
 
+def test_bytes_like_a_branch_within_an_instruction_lead_nowhere() -> None:
+    calls = bytes.fromhex("e801000000c3")  # f: call gap
+    gap = bytes.fromhex("b8270000000f05c3")
+    number_like = bytes.fromhex(
+        "b8ebf90000c3"
+    )  # g: mov eax, 0xf9eb; as a `jmp`: into the gap's mov
+    made = program(calls + gap + number_like, {"f": (0, 6), "g": (14, 6)})
+    found = number(made, 11)
+    assert found.values == {39} and not found.unknown
+
+
 def test_the_work_is_bounded() -> None:
     huge = program(b"\x90" * ((1 << 20) + 1) + bytes.fromhex("0f05"))
     found = number(huge, 1 << 20)

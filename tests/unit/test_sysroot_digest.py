@@ -20,6 +20,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         **{f"sysroot/linux/patches/{name}/0001-{name}.patch": "patch" for name in inputs.SERIES},
         **{f"sysroot/linux/config/{name}.config": "CONFIG_X=y\n" for name in inputs.FRAGMENTS},
         "sysroot/glibc/build.sh": "true\n",
+        "sysroot/musl/build.sh": "true\n",
         "sysroot/init/init.c": "int main;\n",
         "sysroot/link/room.s": "\n",
         "toolchain-shims/as": "#!/bin/sh\n",
@@ -59,6 +60,7 @@ def test_the_same_contents_have_the_same_id(recipe: Path, tmp_path: Path) -> Non
         ("sysroot/linux/patches/one-ring/0001-one-ring.patch", {"kernel"}),
         ("sysroot/linux/config/net.config", {"kernel"}),
         ("sysroot/glibc/build.sh", {"glibc"}),
+        ("sysroot/musl/build.sh", {"musl"}),
         ("toolchain-shims/prelude.s", {"glibc"}),
         ("sysroot/init/init.c", set()),
         ("sysroot/link/room.s", set()),
@@ -74,7 +76,7 @@ def test_a_change_rebuilds_what_depends_on_it(
     assert after.id != before.id
     differing = {
         name
-        for name in ("headers", "kernel", "glibc")
+        for name in ("headers", "kernel", "glibc", "musl")
         if after.part_digest(name) != before.part_digest(name)
     }
     assert differing == parts
@@ -95,8 +97,15 @@ def test_another_source_changes_everything(recipe: Path, tmp_path: Path) -> None
     before = gather(tmp_path)
     (tmp_path / "source.tar.xz").write_bytes(b"another source")
     after = gather(tmp_path)
-    for part in ("headers", "kernel", "glibc"):
+    for part in ("headers", "kernel", "glibc", "musl"):
         assert after.part_digest(part) != before.part_digest(part)
+
+
+def test_the_parts_of_an_earlier_ukccs_sysroot_are_told(recipe: Path, tmp_path: Path) -> None:
+    record = dict(gather(tmp_path).record)
+    record["recipes"] = {n: v for n, v in record["recipes"].items() if n != "musl"}
+    del record["musl"], record["musl_script"]
+    assert set(inputs.part_digests(record)) == {"headers", "kernel", "glibc"}
 
 
 def test_a_new_patch_counts(recipe: Path, tmp_path: Path) -> None:

@@ -169,19 +169,20 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     record = {
         "recipes": inputs.RECIPES,
         **dict.fromkeys(("kernel_patches", "kernel_fragments", "glibc_script", "shims"), ""),
+        **dict.fromkeys(("musl", "musl_script"), ""),
         "linux": "l",
         "glibc": "g",
         "tools": {"gcc": "gcc 12", "ld": "ld 2.40"},
     }
     script, init, room = (tmp_path / name for name in ("build.sh", "init.c", "room.s"))
-    made = Inputs(source, source, (), (), script, (init,), (), room, record)
+    made = Inputs(source, source, source, (), (), script, script, (init,), (), room, record)
 
-    def make_all(*arguments: object) -> list[Path]:
+    def make_all(*arguments: object) -> tuple[list[Path], Path]:
         part = tmp_path / "part"
         for name in (*build._ESSENTIAL, parts.RECORD):
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             (part / name).write_text(name)
-        return [part]
+        return [part], tmp_path / "musl"
 
     monkeypatch.setattr(inputs, "gather", lambda store: made)
     monkeypatch.setattr(build.tools, "check", lambda: None)
@@ -189,7 +190,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     monkeypatch.setattr(build, "_split_kernel", lambda made, wanted: None)
     monkeypatch.setattr(build, "_write_inner_names", lambda made: None)
     monkeypatch.setattr(build, "_assemble_room", lambda made, wanted, log: None)
-    monkeypatch.setattr(build, "_compile_init", lambda made, wanted, log: None)
+    monkeypatch.setattr(build.init, "compile_init", lambda *arguments: None)
     return made
 
 
@@ -227,9 +228,7 @@ def test_a_sysroot_that_is_there_becomes_current_again(store: Store, wanted: Inp
 def test_a_sysroot_that_lacks_a_file_is_not_published(
     store: Store, wanted: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        build, "_compile_init", lambda made, wanted, log: (made / "boot/init").unlink()
-    )
+    monkeypatch.setattr(build.init, "compile_init", lambda *arguments: arguments[3].unlink())
     with pytest.raises(UkccError, match="lacks boot/init"):
         build.build(store, Silent())
     assert store.all() == []

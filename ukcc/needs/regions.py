@@ -204,7 +204,9 @@ class Regions:
         for addr, places in references.named_between(start, end):
             if any(self._is_code(place, gap) for place in places):
                 found.add(addr)
-        found.update(references.short_branches(start, end))
+        for addr, places in references.short_branches(start, end).items():
+            if any(self._may_jump(place, addr, gap) for place in places):
+                found.add(addr)
         above = self.at(start - 1)
         if above is not None and (above.opaque or (above.insns and not above.insns[-1].ends_flow)):
             found.add(start)
@@ -219,6 +221,16 @@ class Regions:
             return True
         holding = region.holding(place)
         return holding is not None and place - holding.addr < 4
+
+    def _may_jump(self, place: int, target: int, gap: Region) -> bool:
+        """Whether a short branch to `target` may be at `place`, not bytes that look like it."""
+        if not self._is_code(place, gap):
+            return False
+        region = self.at(place)
+        if region is None or region.is_gap or region.opaque:
+            return True
+        holding = region.holding(place)
+        return holding is not None and holding.target == target
 
 
 def named_by_lea(insn: Insn) -> list[int]:

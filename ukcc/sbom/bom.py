@@ -162,12 +162,13 @@ def _image(contents: Contents) -> Component:
 
 
 def _part(part: Part, contents: Contents) -> Component:
-    """Kernel, glibc or init, with the sources as references that have digests."""
+    """Kernel, glibc, musl or init, with the sources as references that have digests."""
     version = part.version or contents.metadata.get("ukcc", "")
     upstream = _UPSTREAM.match(part.version)
     cpe = _CPE.get(part.name)
     kernel = contents.metadata.get("kernel", {}) if part.name == "linux" else {}
-    kinds = {"linux": ComponentType.OPERATING_SYSTEM, "glibc": ComponentType.LIBRARY}
+    library = ComponentType.LIBRARY
+    kinds = {"linux": ComponentType.OPERATING_SYSTEM, "glibc": library, "musl": library}
     return Component(
         name=part.name,
         version=shown(version) or None,
@@ -187,7 +188,9 @@ def _references(part: Part) -> Iterator[ExternalReference]:
             ExternalReferenceType.SOURCE_DISTRIBUTION,
             f"{part.package}_{part.version}",
             part.sha256,
-            f"the source tarball in Debian's package {part.package}",
+            f"the .dsc of Debian's source package {part.package}"
+            if part.is_source
+            else f"the source tarball in Debian's package {part.package}",
         )
     kind = ExternalReferenceType.SOURCE_DISTRIBUTION
     for patch in part.patches:

@@ -15,6 +15,7 @@ from ukcc.vm.facts import ImageFacts, facts_of
 
 KERNEL_LICENCE = "GPL-2.0-only WITH Linux-syscall-note"
 GLIBC_LICENCE = "LGPL-2.1-or-later"
+MUSL_LICENCE = "MIT"
 INIT_LICENCE = "GPL-2.0-only"
 
 # What `inputs` of a sysroot.json may have in one table; init has 40 files.
@@ -38,17 +39,19 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Part:
-    """Kernel, glibc or init. package, version: of the source tarball's package (empty: ours);
-    sha256: the tarball's. patches in the order in which they are applied; files: configuration and
-    build scripts, or the source itself. config_sha256: of the kernel's final .config; config_place:
-    where that file is in the store, empty if it is not. made: the id of a kernel that was made for
-    the image, whose .config no fragments of the sysroot have become."""
+    """Kernel, glibc, musl or init. package, version: of the source tarball's package (empty: ours);
+    sha256: the tarball's; is_source: it is a source package, and sha256 its .dsc's. patches in the
+    order in which they are applied; files: configuration and build scripts, or the source itself.
+    config_sha256: of the kernel's final .config; config_place: where that file is in the store,
+    empty if it is not. made: the id of a kernel that was made for the image, whose .config no
+    fragments of the sysroot have become."""
 
     name: str
     licence: str
     package: str = ""
     version: str = ""
     sha256: str = ""
+    is_source: bool = False
     patches: tuple[SourceFile, ...] = ()
     files: tuple[SourceFile, ...] = ()
     config_sha256: str = ""
@@ -121,13 +124,25 @@ def read_sources(contents: Contents) -> Sources:
 
 
 def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
-    """Kernel, glibc and init, as the sysroot's record in the image names their sources."""
+    """Kernel, glibc, musl and init, as the sysroot's record in the image names their sources.
+
+    An image of an earlier ukcc has no musl in its init.
+    """
     inputs = metadata.get("inputs", {})
     own = metadata.get("kernel", {})
     made = own.get("made", "")
     config = _config_digest(own)
     kernel = _package(inputs, "linux", what)
     glibc = _package(inputs, "glibc", what)
+    musl = _package(inputs, "musl", what)
+    within_init = Part(
+        "musl",
+        MUSL_LICENCE,
+        *musl,
+        is_source=True,
+        files=_files(inputs, "musl_script", "sysroot/musl", what),
+        fetch=_fetch(*musl[:2])[1:],
+    )
     return (
         Part(
             "linux",
@@ -150,6 +165,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
             + _files(inputs, "room", "sysroot/link", what),
             fetch=_fetch(*glibc[:2]),
         ),
+        *([within_init] if within_init.package else []),
         Part("init", INIT_LICENCE, files=_files(inputs, "init", "sysroot/init", what)),
     )
 

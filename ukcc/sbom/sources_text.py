@@ -10,12 +10,13 @@ _MOST_MEMBERS = 5  # of a package; --json has all
 _FILES = {
     "linux": "configuration",
     "glibc": "scripts",
+    "musl": "script, patch",
     "init": "source",
 }
 
 
 def source_lines(sources: Sources) -> Iterator[str]:
-    """Kernel, glibc, init, then the distribution's packages, then what is not known."""
+    """Kernel, glibc, musl, init, then the distribution's packages, then what is not known."""
     by = f"ukcc {sources.ukcc}, " if sources.ukcc else ""
     yield f"{sources.image}: {by}sysroot {sources.sysroot}"
     for part in sources.parts:
@@ -40,7 +41,8 @@ def _part(part: Part) -> Iterator[str]:
     yield f"{part.name} {part.version}".rstrip() + f" ({part.licence})"
     if part.package:
         digest = f", sha256 {part.sha256}" if part.sha256 else ""
-        yield _row("tarball", f"in the package {part.package}{digest}")
+        label = ".dsc" if part.is_source else "tarball"
+        yield _row(label, f"in the package {part.package}{digest}")
     yield from _files("patches", part.patches)
     yield from _files(_FILES[part.name], part.files)
     if part.config_sha256:

@@ -1,4 +1,4 @@
-"""The order of things: headers, kernel, glibc, init; parts kept when done, the whole published."""
+"""The order of things: headers, kernel, glibc, musl, init; parts kept, the whole published."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from typing import Any
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
-from ukcc.sysroot import glibc, inputs, linux, parts, tools
+from ukcc.sysroot import glibc, init, inputs, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree, unwritable
@@ -67,7 +67,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
     discard(work)
     logs = store.logs(wanted.id)
     logs.mkdir(parents=True)
-    finished = _make_parts(store, wanted, progress, jobs, logs)
+    finished, musl = _make_parts(store, wanted, progress, jobs, logs)
 
     made = work / "sysroot"
     with progress.step("init, and putting the sysroot together"):
@@ -79,7 +79,8 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         _write_inner_names(made)
         _assemble_room(made, wanted, logs / "room.log")
         _write_record(made, wanted)
-        _compile_init(made, wanted, logs / "init.log")
+        headers = made / "usr" / "include"
+        init.compile_init(wanted.init, musl, headers, made / "boot" / "init", logs / "init.log")
         _check_whole(made)
         if inputs.gather(store).id != wanted.id:
             raise parts.changed_meanwhile("the sysroot")
@@ -89,8 +90,9 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
 
 def _make_parts(
     store: Store, wanted: Inputs, progress: Progress, jobs: int, logs: Path
-) -> list[Path]:
-    """The finished parts, in the order in which they are laid over each other."""
+) -> tuple[list[Path], Path]:
+    """(the finished parts, in the order in which they are laid over each other; musl, which no
+    sysroot has in it)"""
 
     def make_headers(work: Path, out: Path, step: Step) -> None:
         linux.build_headers(wanted.linux, work, out, logs / "headers.log", jobs)
@@ -114,10 +116,22 @@ def _make_parts(
             step=step,
         )
 
+    def make_musl(work: Path, out: Path, step: Step) -> None:
+        init.build_musl(
+            wanted.musl,
+            wanted.musl_script,
+            work=work,
+            out=out,
+            log=logs / "musl.log",
+            jobs=jobs,
+            step=step,
+        )
+
     recipes = (
         Recipe("headers", "kernel headers", 0, make_headers),
         Recipe("kernel", f"kernel {wanted.linux.version}", linux.USUAL_OBJECTS, make_kernel),
         Recipe("glibc", f"glibc {wanted.glibc.version}", glibc.USUAL_LINES, make_glibc),
+        Recipe("musl", f"musl {wanted.musl.version}", init.USUAL_LINES, make_musl),
     )
 
     def ensure(recipe: Recipe) -> Path:
@@ -126,7 +140,8 @@ def _make_parts(
 
         return parts.ensure(store, recipe, digest, progress)
 
-    return [ensure(recipe) for recipe in recipes]
+    *laid, musl = [ensure(recipe) for recipe in recipes]
+    return laid, musl
 
 
 def _split_kernel(made: Path, wanted: Inputs) -> None:
@@ -156,16 +171,6 @@ def _assemble_room(made: Path, wanted: Inputs, log: Path) -> None:
     """The object in every link that makes room for an image's program headers."""
     output = made / "shims" / "room.o"
     proc.run(["as", "-o", str(output), str(wanted.room)], log=log)
-
-
-def _compile_init(made: Path, wanted: Inputs, log: Path) -> None:
-    """Compiles PID 1 with our own compiler against the sysroot that is being made."""
-    init = made / "boot" / "init"
-    init.parent.mkdir()
-    sources = [path.name for path in wanted.init]
-    command = [str(proc.own_tool("uk-gcc")), "-Os", "-static", "-s", "-o", str(init), *sources]
-    environment = {"UKCC_SYSROOT": str(made), "UKCC_PLAIN": "1"}
-    proc.run(proc.isolated(command, **environment), cwd=wanted.init[0].parent, log=log)
 
 
 def _record(wanted: Inputs) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ukcc.sysroot.store import Store
 
 # One number a step. Raise it when the commands of that step change, for then the same files
 # give another result.
-RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "sysroot": 3}
+RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "musl": 1, "sysroot": 4}
 
 # Merged in this order; of two that disagree about an option the later one counts.
 FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
@@ -38,6 +38,7 @@ _PART_INPUTS = {
     "headers": ("linux",),
     "kernel": ("linux", "kernel_patches", "kernel_fragments", "tools"),
     "glibc": ("linux", "glibc", "glibc_script", "shims", "tools"),
+    "musl": ("musl", "musl_script", "tools"),
 }
 
 _ID_DIGITS = 16
@@ -49,9 +50,11 @@ class Inputs:
 
     linux: Source
     glibc: Source
+    musl: Source
     kernel_patches: tuple[Path, ...]
     kernel_fragments: tuple[Path, ...]
     glibc_script: Path
+    musl_script: Path
     init: tuple[Path, ...]
     shims: tuple[Path, ...]
     room: Path
@@ -63,15 +66,17 @@ class Inputs:
         return digest(self.record)
 
     def part_digest(self, part: str) -> str:
-        """The same for one part (`headers`, `kernel`, `glibc`), over what goes into that part."""
+        """The same for one part (`headers`, `kernel`, …), over what goes into that part."""
         return part_digests(self.record)[part]
 
 
 def part_digests(record: Mapping[str, Any]) -> dict[str, str]:
-    """Each part's digest, from Inputs.record or the same in a sysroot.json."""
+    """Each part's digest, from Inputs.record or the same in a sysroot.json, which may be of an
+    earlier ukcc and have no such part."""
     return {
         part: digest({**{n: record[n] for n in names}, "recipe": record["recipes"][part]})
         for part, names in _PART_INPUTS.items()
+        if part in record["recipes"]
     }
 
 
@@ -85,13 +90,15 @@ def gather(store: Store) -> Inputs:
     """Finds and hashes all inputs. Raises UkccError, saying what is missing and what mends it."""
     linux = sources.locate(sources.LINUX, store)
     glibc = sources.locate(sources.GLIBC, store)
+    musl = sources.locate(sources.MUSL, store)
     recipe = Path(paths.data_dir("sysroot"))
     patches = tuple(patch for name in SERIES for patch in series(name))
     fragments = tuple(recipe / "linux" / "config" / f"{name}.config" for name in FRAGMENTS)
-    script = recipe / "glibc" / "build.sh"
+    glibc_script = recipe / "glibc" / "build.sh"
+    musl_script = recipe / "musl" / "build.sh"
     init = tuple(sorted((recipe / "init").glob("*.c")))
     room = recipe / "link" / "room.s"
-    _require([*fragments, script, room], init, recipe)
+    _require([*fragments, glibc_script, musl_script, room], init, recipe)
 
     # Only what changes the code that is assembled; not the CMake and Meson files.
     shims_directory = Path(paths.data_dir("toolchain-shims"))
@@ -102,16 +109,30 @@ def gather(store: Store) -> Inputs:
         "recipes": RECIPES,
         "linux": _source_record(linux, store),
         "glibc": _source_record(glibc, store),
+        "musl": _source_record(musl, store),
         "kernel_patches": _contents(patches),
         "kernel_fragments": _contents(fragments),
-        "glibc_script": _contents(_files(script.parent)),
+        "glibc_script": _contents(_files(glibc_script.parent)),
+        "musl_script": _contents(_files(musl_script.parent)),
         "init": _contents(_files(recipe / "init")),
         "shims": _contents(shims),
         "makers": _contents(makers),
         "room": _contents([room]),
         "tools": tool_versions(),
     }
-    return Inputs(linux, glibc, patches, fragments, script, init, shims, room, record)
+    return Inputs(
+        linux,
+        glibc,
+        musl,
+        patches,
+        fragments,
+        glibc_script,
+        musl_script,
+        init,
+        shims,
+        room,
+        record,
+    )
 
 
 def series(name: str) -> tuple[Path, ...]:

@@ -1,11 +1,12 @@
-"""The distribution's source packages: `linux-source-6.12` and `glibc-source`.
+"""The distribution's sources: `linux-source-6.12`, `glibc-source`, and musl's source package.
 
-Installed ones are used where they lie. Otherwise they are fetched by `apt-get download` and
+Installed packages are used where they lie. Otherwise they are fetched by `apt-get download` and
 unpacked into the store, which needs no root. The signature on the archive's index, checked by
 apt, is what vouches for them.
 
 Both tarballs hold the source with the distribution's patches applied. (For glibc that is easy
 to miss, since `debian/patches` lies beside the tarball; but its whole series applies in reverse.)
+There is no such package of musl, so its source package itself is fetched, into the store.
 """
 
 import functools
@@ -14,26 +15,31 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc import proc
+from ukcc import debsource, proc
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.sysroot.store import Store
 
 
 @dataclass(frozen=True)
 class Package:
-    """A source package, and where it has its tarball: a pattern relative to the root."""
+    """A package of sources, and where it has its tarball: a pattern relative to the root.
+
+    is_source: a source package; for a tarball it has its .dsc, which has the digests of the rest.
+    """
 
     name: str
     tarball: str
+    is_source: bool = False
 
 
 LINUX = Package("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
 GLIBC = Package("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
+MUSL = Package("musl", "musl_*.dsc", is_source=True)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source tarball and the version of the package it came in, as dpkg has it."""
+    """A source tarball, or a .dsc, and the version of its package, as dpkg has it."""
 
     package: str
     version: str
@@ -45,9 +51,10 @@ def locate(package: Package, store: Store) -> Source:
     root = _place(package, store) or _download(package, store)
     found = sorted(root.glob(package.tarball))
     if len(found) != 1:
+        mend = f"as root: apt-get install --reinstall {package.name}"
         raise UkccError(
             f"{package.name} should have one {root / package.tarball}, and has {len(found)}",
-            f"as root: apt-get install --reinstall {package.name}",
+            mend if root == Path("/") else f"remove {root}; it is fetched again",
         )
     return Source(package.name, _version(package, root), found[0])
 
@@ -60,7 +67,11 @@ def present(package: Package, store: Store) -> str | None:
 
 def _place(package: Package, store: Store) -> Path | None:
     """The directory that the package's files lie under: `/`, or one in the store."""
-    if any(Path("/").glob(package.tarball)) and _installed_version(package):
+    if (
+        not package.is_source
+        and any(Path("/").glob(package.tarball))
+        and _installed_version(package)
+    ):
         return Path("/")
     return max(store.sources.glob(f"{package.name}_*"), default=None)
 
@@ -83,20 +94,35 @@ def _installed_version(package: Package) -> str:
 
 
 def _download(package: Package, store: Store) -> Path:
-    """Fetches a package with apt, unpacks it as `sources/<package>_<version>` in the store."""
+    """Fetches a package with apt, into `sources/<package>_<version>` in the store."""
     store.sources.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".download-", dir=store.sources))
+    download = _download_source if package.is_source else _download_binary
+    try:
+        made, version = download(package, work)
+        place = store.sources / f"{package.name}_{version}"
+        store.publish(made, place)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return place
+
+
+def _download_source(package: Package, work: Path) -> tuple[Path, str]:
+    """(the files of the source package, its version)"""
+    delivered = debsource.download(package.name)
+    return shutil.copytree(delivered.files, work / "files"), delivered.version
+
+
+def _download_binary(package: Package, work: Path) -> tuple[Path, str]:
+    """(what the package has below `/`, its version)"""
     try:
         proc.run(["apt-get", "download", "-q", package.name], cwd=work)
         (deb,) = work.glob("*.deb")
         version = proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
         proc.run(["dpkg-deb", "-x", str(deb), str(work / "tree")])
-        store.publish(work / "tree", store.sources / f"{package.name}_{version}")
     except ToolFailed as error:
         raise UkccError(
             f"the source package {package.name} is not installed and cannot be downloaded",
             f"as root: apt-get update && apt-get install {package.name}",
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return store.sources / f"{package.name}_{version}"
+    return work / "tree", version
