@@ -101,8 +101,10 @@ class Code:
             if insn.mnemonic == "lea":
                 found.update(named_by_lea(insn))
         last = region.insns[-1] if region.insns else None
+        # a function that ends with a call does not go on in the padding behind it
         if last is not None and not last.ends_flow:
-            found.add(last.end)
+            is_end = last.mnemonic == "call" and self.is_padding(last.end)
+            found.update(() if is_end else (last.end,))
         inside = range(region.start, region.end)
         return {addr for addr in found if addr not in inside and self.program.is_code(addr)}
 
