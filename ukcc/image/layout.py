@@ -9,7 +9,7 @@ the PVH note is the last PT_NOTE.
 from __future__ import annotations
 
 from ukcc.errors import UkccError
-from ukcc.image.bss import Cut, split_bss
+from ukcc.image.bss import Cut, Split, split_bss
 from ukcc.image.headers import (
     EHDR_SIZE,
     ET_DYN,
@@ -33,21 +33,26 @@ from ukcc.image.headers import (
     Phdr,
     Shdr,
     align_up,
-    congruent,
 )
 from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
 from ukcc.image.room import Grown, grow
+from ukcc.image.sharing import (
+    Piece,
+    Sharing,
+    moved_segments,
+    piece_names,
+    placed,
+    shared,
+    unshared,
+)
 from ukcc.record import Record
 
 METADATA_SECTION = ".uk.meta"
 
 # rust-vmm's loaders refuse an e_entry below this (their HIMEM_START); QEMU does not look at it.
 LOWEST_ENTRY = 1 << 20
-
-# Where no machine of ours has memory: 1 TiB, the first address that 40 bits cannot name.
-OUTSIDE_MEMORY = 1 << 40
 
 # `endbr64; jmp rel32`: how a high entry point reaches a low one.
 STUB_SIZE = 9
@@ -73,11 +78,16 @@ _LONGEST_HOLE = 16 << 20
 
 
 class Sizes(Record):
-    """Lengths in bytes of what is appended besides the kernel."""
+    """Lengths in bytes of what is appended besides the kernel.
+
+    program: where in the archive the program's file begins, a multiple of a page; 0: nothing of it
+    is shared.
+    """
 
     archive: int
     metadata: int
     pvh: int
+    program: int = 0
 
 
 class Layout(Record):
@@ -86,8 +96,9 @@ class Layout(Record):
     `phdrs` is the whole program-header table, at `ehdr.phoff`; `shdrs` the whole section table, at
     `ehdr.shoff`, `names` its name table. Of the linked file, the first `app_size` bytes are kept.
     The last `appended` bytes of it follow the ELF file at the end once more, for programs that look
-    for them there. `stub` is (offset, distance to jump) for a program whose entry point is too
-    low, else None. `end_paddr` is behind all that a hypervisor loads.
+    for them there. `archive`: what the file has of it apart from the program's segments. `stub` is
+    (offset, distance to jump) for a program whose entry point is too low, else None. `end_paddr` is
+    behind all that a hypervisor loads.
     """
 
     ehdr: Ehdr
@@ -100,7 +111,7 @@ class Layout(Record):
     metadata_offset: int
     pvh_offset: int
     kernel_offset: int
-    archive_offset: int
+    archive: tuple[Piece, ...]
     archive_paddr: int
     names_offset: int
     size: int
@@ -152,11 +163,9 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     """
     own = split_bss(app)
     has_stub = app.ehdr.entry < LOWEST_ENTRY
-    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
-    grown = None
-    if not pinned:
-        larger = grow(app, own.phdrs, own.shdrs, count + _SPARE_PHDRS)
-        grown = larger or grow(app, own.phdrs, own.shdrs, count)
+    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 2
+    sharing, grown = _arranged(app, own, sizes, count, pinned)
+    count += len(sharing.pieces)
     if grown:
         own = own._replace(phdrs=grown.phdrs, shdrs=grown.shdrs)
     loads = [p for p in own.phdrs if p.type == PT_LOAD]
@@ -171,7 +180,8 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     stub = align_up(head_at + head_size)
     kernel_at = stub + (PAGE if has_stub else 0)
     archive_at = align_up(kernel_at + kernel.size)
-    names_at = archive_at + align_up(sizes.archive)
+    pieces = placed(sharing.pieces, archive_at)
+    names_at = align_up(pieces[-1].offset + pieces[-1].size)
 
     # Virtual addresses of the parts that Linux maps and never touches: above everything, and never
     # nearer to their offset than the program is, for qemu-user takes the lowest such distance for
@@ -189,28 +199,28 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     # front of them they are first: GNU strip orders the file by physical address, and writes a
     # table of its own in front of the table's sections without moving p_paddr. Behind a whole page
     # that is right.
-    archive_size = align_up(sizes.archive)
     archive_paddr = align_up(kernel.end_paddr)
-    scratch = archive_paddr + archive_size
+    scratch = archive_paddr + align_up(sizes.archive)
     head = part(head_at, head_size, scratch, bias)
     scratch = scratch if grown else align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
-    cpio = part(archive_at, archive_size, archive_paddr, above)
-    moved, scratch = _move(own.phdrs, scratch + len(jump) * PAGE)
+    cpio = [part(p.offset, p.size, archive_paddr + p.start, above) for p in pieces]
+    scratch += len(jump) * PAGE
+    moved, scratch = moved_segments(own.phdrs, sharing, archive_paddr, scratch)
     if grown:
         head = head._replace(paddr=scratch)
     notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
     place = head if not grown else moved[own.phdrs.index(loads[0])]
     moved = _with_pt_phdr(moved, place, EHDR_SIZE if grown else head_at, count)
-    phdrs = [*_with_head(moved, head), *jump, *boot, cpio, *notes]
+    phdrs = [*_with_head(moved, head), *jump, *boot, *cpio, *notes]
 
     added = [
         (METADATA_SECTION, covering(notes[0])),
         (".uk.pvh", covering(notes[1])),
         *((".uk.entry", covering(p)) for p in jump),
         *((s.name, covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
-        (".uk.archive", covering(cpio)),
+        *zip(piece_names(len(cpio)), map(covering, cpio), strict=True),
     ]
     ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
     ehdr = ehdr._replace(
@@ -231,7 +241,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
         metadata_offset=metadata,
         pvh_offset=pvh,
         kernel_offset=kernel_at,
-        archive_offset=archive_at,
+        archive=pieces,
         archive_paddr=archive_paddr,
         names_offset=names_at,
         size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
@@ -239,6 +249,24 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
         cut=own.cut,
         grown=grown,
     )
+
+
+def _arranged(
+    app: Headers, own: Split, sizes: Sizes, count: int, pinned: bool
+) -> tuple[Sharing, Grown | None]:
+    """What of the archive is shared, and the program's headers when their table has grown.
+
+    count: of all headers but the archive's. Nothing is shared where the headers find no room then,
+    also not those that another kernel may want.
+    """
+    whole, parts = unshared(sizes.archive), shared(app, sizes.archive, sizes.program)
+    if not pinned:
+        for one, spare in ((parts, _SPARE_PHDRS), (whole, _SPARE_PHDRS), (whole, 0)):
+            grown = grow(app, own.phdrs, own.shdrs, count + len(one.pieces) + spare)
+            if grown:
+                return one, grown
+    fits = count + len(parts.pieces) <= MOST_PHDRS
+    return (parts if fits else whole), None
 
 
 def plan_thin(app: Headers, metadata: int) -> Layout:
@@ -262,7 +290,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         metadata_offset=at,
         pvh_offset=names_at,
         kernel_offset=names_at,
-        archive_offset=names_at,
+        archive=(),
         archive_paddr=0,
         names_offset=names_at,
         size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
@@ -295,34 +323,6 @@ def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]
     if behind - phoff > _LONGEST_HOLE and below >= _LOWEST_TABLE:
         return phoff, below - phoff
     return behind, base
-
-
-def _move(phdrs: tuple[Phdr, ...], scratch: int) -> tuple[list[Phdr], int]:
-    """The application's headers at scratch physical addresses from `scratch` on; the end of these.
-
-    Headers that describe a part of a PT_LOAD (TLS, RELRO, notes) move with it: GNU strip finds a
-    segment's sections by physical address.
-    """
-    shift = {}
-    outside = OUTSIDE_MEMORY
-    for phdr in phdrs:
-        if phdr.type != PT_LOAD:
-            continue
-        if phdr.filesz:
-            paddr = congruent(scratch, phdr.vaddr)
-            scratch = align_up(paddr + phdr.memsz)
-        else:
-            paddr = congruent(outside, phdr.vaddr)
-            outside = align_up(paddr + phdr.memsz)
-        shift[phdr] = paddr - phdr.vaddr
-
-    def moved(phdr: Phdr) -> Phdr:
-        for load, distance in shift.items():
-            if phdr.memsz and load.vaddr <= phdr.vaddr and phdr.vaddr < load.vend:
-                return phdr._replace(paddr=phdr.vaddr + distance)
-        return phdr
-
-    return [moved(p) for p in phdrs], scratch
 
 
 def _with_pt_phdr(moved: list[Phdr], load: Phdr, phoff: int, count: int) -> list[Phdr]:
@@ -365,7 +365,7 @@ def covering(phdr: Phdr) -> Shdr:
     """
     kind = SHT_NOTE if phdr.type == PT_NOTE else SHT_PROGBITS
     flags = SHF_ALLOC | (SHF_EXECINSTR if phdr.flags & PF_X else 0)
-    align = phdr.align if phdr.type == PT_NOTE else PAGE
+    align = phdr.align if phdr.type == PT_NOTE else 1 if phdr.vaddr % PAGE else PAGE
     return Shdr(0, kind, flags, phdr.vaddr, phdr.offset, phdr.filesz, 0, 0, align, 0)
 
 
