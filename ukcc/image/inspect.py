@@ -12,7 +12,9 @@ from typing import Any
 from ukcc import paths
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
-from ukcc.image.archives import Archive, origin
+from ukcc.image.archive_file import Archive, is_piece
+from ukcc.image.archives import Archive as Library
+from ukcc.image.archives import origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.headers import open_headers
 from ukcc.image.layout import METADATA_SECTION
@@ -25,7 +27,6 @@ from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
 
 _OWN_SECTIONS = ".uk."
 _KERNEL_SECTIONS = ".uk.kernel."
-_ARCHIVE_SECTION = ".uk.archive"
 
 # Each is mapped and its index read. A link of hundreds of libraries is a very large one.
 _MOST_ARCHIVES = 512
@@ -103,8 +104,9 @@ def inspect_image(path: Path) -> Report:
         thin = "thin" in metadata
         if entry is None and not thin:
             raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
-        members = list(cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION)))
-        modules = _modules(elf, members, metadata.get("program", ""))
+        archive = elf.archive()
+        members = list(archive.members())
+        modules = _modules(elf, archive, members, metadata.get("program", ""))
         used = tuple(metadata.get("libraries", ()))
         sysroot = metadata.get("sysroot", "")
         return Report(
@@ -171,18 +173,21 @@ def _kind(elf: Elf) -> str:
     return f"{linkage} PIE" if elf.kind == "ET_DYN" else linkage
 
 
-def _modules(elf: Elf, members: Iterable[cpio.Member], program: str) -> tuple[Module, ...]:
+def _modules(
+    elf: Elf, archive: Archive, members: Iterable[cpio.Member], program: str
+) -> tuple[Module, ...]:
     """What lies beside a dynamic program, from the image's own archive."""
     if elf.interpreter() is None:
         return ()
     found = []
     for member in members:
         path = f"/{member.path}"
-        is_elf = elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
-        if path in (program, "/init") or not stat.S_ISREG(member.mode) or not is_elf:
+        if path in (program, "/init") or not stat.S_ISREG(member.mode):
+            continue
+        if not archive.is_elf(member):
             continue
         with contextlib.suppress(UkccError):
-            data = elf.bytes_at(member.offset, member.size)
+            data = archive.data(member)
             with elf_in_memory(data, Path(path)) as module:
                 sites = find_sites(module)
                 found.append(Module(path, len(data), len(sites.redirected), len(sites.raw)))
@@ -209,7 +214,7 @@ def _files(
     )
 
 
-def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
+def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Library]:
     """The archives of a link, as far as they are still there (see `provenance`)."""
     own = str(Path(paths.store()) / "sysroots" / sysroot)
     seen = set()
@@ -222,11 +227,11 @@ def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Ar
                     status = candidate.stat()
                     if (status.st_dev, status.st_ino) not in seen:
                         seen.add((status.st_dev, status.st_ino))
-                        yield Archive(candidate)
+                        yield Library(candidate)
                 break
 
 
-def _raw_calls(sites: Sites, archives: list[Archive]) -> tuple[RawCall, ...]:
+def _raw_calls(sites: Sites, archives: list[Library]) -> tuple[RawCall, ...]:
     calls = []
     for site in sites.raw:
         found = None
@@ -245,7 +250,7 @@ def _sizes(elf: Elf, path: Path) -> dict[str, int]:
             continue
         if section.name.startswith(_KERNEL_SECTIONS):
             kernel += section.size
-        elif section.name == _ARCHIVE_SECTION:
+        elif is_piece(section.name):
             archive += section.size
         elif section.name.startswith((".debug_", ".zdebug_")):
             debug += section.size

@@ -138,8 +138,8 @@ def _shareable(app: Headers) -> tuple[Phdr, ...]:
     """The segments whose bytes are the same in an image and in the program's file.
 
     Not those that a process may write, for tools do so as well (patchelf: DT_RPATH). Not the first,
-    with the ELF header and what moves for a larger table, and none with a table that the packer
-    writes anew.
+    with the ELF header and what moves for a larger table; none with a table that the packer writes
+    anew, or with bytes of another segment.
     """
     loads = [p for p in app.phdrs if p.type == PT_LOAD]
     ehdr = app.ehdr
@@ -147,18 +147,18 @@ def _shareable(app: Headers) -> tuple[Phdr, ...]:
         (0, EHDR_SIZE),
         (ehdr.phoff, ehdr.phoff + len(app.phdrs) * PHDR_SIZE),
         (ehdr.shoff, ehdr.shoff + len(app.shdrs) * SHDR_SIZE),
-        (loads[0].offset, loads[0].offset + loads[0].filesz),
     ]
     taken += [
         (s.offset, s.offset + s.size) for s in app.shdrs if s.type in (SHT_SYMTAB, SHT_DYNSYM)
     ]
-    found = []
-    for phdr in sorted(loads[1:], key=lambda p: p.offset):
-        end = phdr.offset + phdr.filesz
-        if phdr.flags & PF_W or phdr.filesz != phdr.memsz or phdr.filesz < _SMALLEST:
-            continue
-        if any(phdr.offset < taken_end and begin < end for begin, taken_end in taken):
-            continue
-        found.append(phdr)
-        taken.append((phdr.offset, end))
-    return tuple(found)
+
+    def is_alone(phdr: Phdr) -> bool:
+        spans = [*taken, *((p.offset, p.offset + p.filesz) for p in loads if p is not phdr)]
+        return not any(phdr.offset < end and at < phdr.offset + phdr.filesz for at, end in spans)
+
+    found = [
+        p
+        for p in loads[1:]
+        if not p.flags & PF_W and p.memsz == p.filesz >= _SMALLEST and is_alone(p)
+    ]
+    return tuple(sorted(found, key=lambda p: p.offset))
