@@ -86,7 +86,9 @@ SAMPLES = {
     "shared, packed": Sample(room=True, code=0x5123, constants=0x4321, packed=True),
     "shared, packed, no room": Sample(code=0x5001, constants=0x4FFF, packed=True),
     "shared, code only": Sample(room=True, code=0x7000),
-    "shared, static PIE at 0": Sample(base=0, type=ET_DYN, room=True, code=0x5123, constants=0x4321),
+    "shared, static PIE at 0": Sample(
+        base=0, type=ET_DYN, room=True, code=0x5123, constants=0x4321
+    ),
     "shared, dynamic PIE": Sample(
         base=0, type=ET_DYN, dynamic=True, room=True, code=0x5000, constants=0x4000, packed=True
     ),
@@ -114,8 +116,7 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
     constants_at = text_at + len(code)
     constants_at += -constants_at % (16 if sample.packed else 0x1000)
     constants_vaddr = sample.base + 0x1000 + constants_at
-    read_only = align_up(constants_at + len(constants)) if constants or len(code) > 0x1000 else 0x2000
-    data_at = read_only + 0x100
+    data_at = align_up(constants_at + len(constants)) + 0x100
     data_vaddr = sample.base + 0x1000 + data_at + (0x1000 if constants else 0)
     bss_vaddr = data_vaddr + len(DATA)
     build_id = note("GNU", 3, b"\x01" * 20)

@@ -8,16 +8,16 @@ is put together is never longer than the file.
 
 from __future__ import annotations
 
-import os
 import zlib
 from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.debug import LARGEST
 from ukcc.image.headers import PT_LOAD, SHT_NOBITS, Headers, Phdr, Shdr
-from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, KERNEL_SECTIONS
 from ukcc.image.layout import MOST_PHDRS
 from ukcc.image.sharing import ARCHIVE_SECTION, piece_names
 from ukcc.record import Record
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SHF_COMPRESSED = 0x800
 _CHUNK = 1 << 20
+_MOST_WORDS = 4096  # that begin like a descriptor; a kernel has two
 _SECTION = ARCHIVE_SECTION.encode()
 
 
@@ -117,14 +118,21 @@ def open_archive(read: Read, headers: Headers, what: str) -> Archive:
     return Archive(read, extents, what)
 
 
-def find_descriptor(fd: int, kernel: Sequence[Phdr], paddr: int) -> Descriptor | None:
+def _kernel_sections(headers: Headers) -> Iterator[Shdr]:
+    for shdr in headers.shdrs:
+        if headers.name_of(shdr).startswith(KERNEL_SECTIONS) and shdr.type != SHT_NOBITS:
+            yield shdr
+
+
+def find_descriptor(read: Read, kernel: Sequence[Phdr], paddr: int) -> Descriptor | None:
     """The descriptor of the archive at that physical address, in one of the kernel's segments.
 
     The word alone, without what follows it, is also where the kernel compares.
     """
     for phdr in kernel:
-        for at in _places(fd, phdr.offset, phdr.offset + phdr.filesz, DESCRIPTOR_MAGIC):
-            data = os.pread(fd, DESCRIPTOR.size, at)
+        places = _places(read, phdr.offset, phdr.offset + phdr.filesz, DESCRIPTOR_MAGIC)
+        for at in islice(places, _MOST_WORDS):
+            data = read(at, DESCRIPTOR.size)
             if len(data) == DESCRIPTOR.size:
                 _, where, size, crc32, reserved = DESCRIPTOR.unpack(data)
                 if where == paddr and not reserved:
@@ -132,14 +140,30 @@ def find_descriptor(fd: int, kernel: Sequence[Phdr], paddr: int) -> Descriptor |
     return None
 
 
-def _places(fd: int, begin: int, end: int, word: bytes) -> Iterator[int]:
+def _places(read: Read, begin: int, end: int, word: bytes) -> Iterator[int]:
     """Where a word is in a part of a file."""
     for start in range(begin, end, _CHUNK):
-        data = os.pread(fd, min(_CHUNK + len(word) - 1, end - start), start)
+        data = read(start, min(_CHUNK + len(word) - 1, end - start))
         at = data.find(word)
         while at >= 0:
             yield start + at
             at = data.find(word, at + 1)
+
+
+def is_damaged(read: Read, headers: Headers, what: str) -> bool:
+    """Whether an archive that shares bytes with the program is not what was packed any more, and
+    its kernel would say so. Raises NotAnImage as `open_archive` does."""
+    archive = open_archive(read, headers, what)
+    if not any(extent.is_shared for extent in archive.extents):
+        return False
+    kernel = [
+        headers.phdrs[segment_of(headers, shdr)]
+        for shdr in islice(_kernel_sections(headers), MOST_PHDRS)
+    ]
+    if sum(phdr.filesz for phdr in kernel) > headers.size:
+        return True
+    found = find_descriptor(read, kernel, headers.phdrs[archive.extents[0].segment].paddr)
+    return found is None or found.size > archive.size or archive.crc32(found.size) != found.crc32
 
 
 def is_piece(name: str) -> bool:

@@ -60,7 +60,8 @@ class Module:
 class Report:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
 
-    changed: the program's part of the file is not what was packed. files: paths of the user's own
+    changed: the program's part of the file is not what was packed; damaged: of that, what the
+    machine's copy is made of. files: paths of the user's own
     in the image; settings: what it carries of a uk.toml. linkage: how uk-gcc linked the program,
     and why.
     """
@@ -73,6 +74,7 @@ class Report:
     interpreter: str
     stripped: bool
     changed: bool
+    damaged: bool
     kernel: Mapping[str, str]
     kernel_entry_paddr: int
     sysroot: str
@@ -109,6 +111,7 @@ def inspect_image(path: Path) -> Report:
         modules = _modules(elf, archive, members, metadata.get("program", ""))
         used = tuple(metadata.get("libraries", ()))
         sysroot = metadata.get("sysroot", "")
+        changed = is_changed(path, metadata)
         return Report(
             path=str(path),
             program=metadata.get("program", ""),
@@ -117,7 +120,8 @@ def inspect_image(path: Path) -> Report:
             entry=elf.entry,
             interpreter=elf.interpreter() or "",
             stripped=not elf.functions(),
-            changed=is_changed(path, metadata),
+            changed=changed,
+            damaged=changed and elf.has_damaged_archive(),
             kernel=metadata.get("kernel", {}),
             kernel_entry_paddr=int.from_bytes(entry or b"", "little"),
             sysroot=sysroot,

@@ -38,15 +38,7 @@ from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
 from ukcc.image.room import Grown, grow
-from ukcc.image.sharing import (
-    Piece,
-    Sharing,
-    moved_segments,
-    piece_names,
-    placed,
-    shared,
-    unshared,
-)
+from ukcc.image.sharing import Piece, Sharing, moved_segments, piece_names, placed, shared
 from ukcc.record import Record
 
 METADATA_SECTION = ".uk.meta"
@@ -259,7 +251,7 @@ def _arranged(
     count: of all headers but the archive's. Nothing is shared where the headers find no room then,
     also not those that another kernel may want.
     """
-    whole, parts = unshared(sizes.archive), shared(app, sizes.archive, sizes.program)
+    whole, parts = (shared(app, sizes.archive, place) for place in (0, sizes.program))
     if not pinned:
         for one, spare in ((parts, _SPARE_PHDRS), (whole, _SPARE_PHDRS), (whole, 0)):
             grown = grow(app, own.phdrs, own.shdrs, count + len(one.pieces) + spare)

@@ -22,9 +22,8 @@ from ukcc.image.headers import (
     Shdr,
     align_up,
 )
+from ukcc.image.kernel import KERNEL_SECTIONS
 from ukcc.image.layout import MOST_PHDRS
-
-KERNEL_SECTIONS = b".uk.kernel."
 
 LINK_AGAIN = "link it again"
 

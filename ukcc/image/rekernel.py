@@ -145,8 +145,10 @@ def _read(fd: int, headers: Headers) -> _Image:
     parts = find_parts(headers)
     notes, text = _notes(fd, headers)
     check_shared(headers, parts, notes)
-    archive = open_archive(reader(fd), headers, "")
-    found = find_descriptor(fd, [headers.phdrs[index] for index in parts.segments], parts.paddr)
+    read = reader(fd)
+    archive = open_archive(read, headers, "")
+    kernel = [headers.phdrs[index] for index in parts.segments]
+    found = find_descriptor(read, kernel, parts.paddr)
     if found is None or found.size > archive.size:
         raise refusal("the one that it has does not say where the archive is")
     if archive.crc32(found.size) != found.crc32:

@@ -59,11 +59,6 @@ class Sharing(Record):
     pieces: tuple[Piece, ...]
 
 
-def unshared(archive: int) -> Sharing:
-    """An archive of so many bytes in one piece."""
-    return Sharing((), 0, (Piece(0, align_up(archive)),))
-
-
 def shared(app: Headers, archive: int, program: int) -> Sharing:
     """What the program and an archive of `archive` bytes can have together.
 
