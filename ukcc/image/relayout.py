@@ -175,7 +175,11 @@ def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Ph
     for index in parts.archive:
         placed[index] = placed[index]._replace(vaddr=placed[index].vaddr + shift)
     own = {*parts.own, *parts.shared}
-    loads = [i for i, p in enumerate(headers.phdrs) if p.type == PT_LOAD and i not in parts.own]
+    loads = [
+        i
+        for i, p in enumerate(headers.phdrs)
+        if p.type == PT_LOAD and p.memsz and i not in parts.own
+    ]
     scratch = parts.paddr_end + distance
     for index in sorted(loads, key=lambda i: headers.phdrs[i].paddr):
         if index in own or not (placed[index].filesz or placed[index].paddr < OUTSIDE_MEMORY):
