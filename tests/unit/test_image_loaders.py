@@ -53,8 +53,9 @@ Memory = dict[int, bytes]
 class Image:
     """A packed sample: its bytes, its headers, the headers it was linked with, its kernel."""
 
-    def __init__(self, path: Path, linked: Path, sample: str, kernel: Path) -> None:
+    def __init__(self, path: Path, linked: Path, sample: str, kernel: Path, packed: bool) -> None:
         self.sample = sample
+        self.has_first_kernel = packed
         self.kernel = json.loads((kernel / "kernel.json").read_text())
         self.kernel_bin = (kernel / "kernel.bin").read_bytes()
         self.data = path.read_bytes()
@@ -105,11 +106,11 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         files=companions(linked),
     )
     if not KERNELS[kernel]:
-        return Image(output, linked, sample, sysroot / "kernel")
+        return Image(output, linked, sample, sysroot / "kernel", packed=True)
     count, pages = KERNELS[kernel]
     made = made_kernel(where / "made", count, pages=pages)
     replace_kernel(str(output), str(output), str(made))
-    return Image(output, linked, sample, made)
+    return Image(output, linked, sample, made, packed=False)
 
 
 # QEMU
@@ -426,6 +427,18 @@ def test_table_follows_a_whole_page_by_physical_address(image: Image) -> None:
     assert before.pend == table.paddr
     assert before.filesz
     assert (before.offset + before.filesz) % PAGE == 0
+
+
+def test_what_patchelf_adds_to_a_pie_has_a_place(image: Image) -> None:
+    """Above all by virtual address, at the same physical one; and it sorts by that, where the PVH
+    note has to stay last (rewriteSectionsLibrary, sortPhdrs)."""
+    sample = SAMPLES[image.sample]
+    if not (sample.dynamic and sample.room and sample.type == ET_DYN and image.has_first_kernel):
+        return
+    begin = -(-max(p.vend for p in image.loads()) // PAGE) * PAGE
+    end = begin + image.loads()[0].filesz + (64 << 10)
+    assert not any(p.paddr < end and begin < p.pend for p in image.loads())
+    assert image.headers.phdrs[-1].paddr >= end
 
 
 def test_what_describes_a_part_of_a_segment_is_where_that_is(image: Image) -> None:

@@ -18,6 +18,7 @@ from ukcc.image.headers import (
     PF_R,
     PF_X,
     PHDR_SIZE,
+    PT_INTERP,
     PT_LOAD,
     PT_NOTE,
     PT_PHDR,
@@ -37,7 +38,7 @@ from ukcc.image.headers import (
 from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
-from ukcc.image.room import Grown, grow
+from ukcc.image.room import Grown, grow, table_place
 from ukcc.image.sharing import Piece, Sharing, moved_segments, piece_names, placed, shared
 from ukcc.record import Record
 
@@ -58,15 +59,11 @@ _SPARE_PHDRS = 2
 # Addresses of a process are below this (47 bits).
 _END_OF_MEMORY = 1 << 47
 
+# patchelf moves sections of the first segment, of which it lengthens some: a run path, names.
+_ADDED_BY_PATCHELF = 64 << 10
+
 # How far `jmp rel32` goes, less what is appended.
 _REACH_OF_JUMP = (1 << 31) - (1 << 28)
-
-# A table below the program goes no lower than this: vm.mmap_min_addr forbids only the first 64 KiB,
-# but null pointers with an offset should still fault.
-_LOWEST_TABLE = 1 << 20
-
-# A table behind the program's memory may lengthen the file by this; no blocks, but copies may.
-_LONGEST_HOLE = 16 << 20
 
 
 class Sizes(Record):
@@ -166,7 +163,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     app_size = _without_section_table(app)
     table = 0 if grown else count * PHDR_SIZE
     head_size = table + sizes.metadata + sizes.pvh
-    head_at, bias = (align_up(app_size), 0) if grown else _table_place(loads, app_size, head_size)
+    head_at, bias = (align_up(app_size), 0) if grown else table_place(loads, app_size, head_size)
     metadata = head_at + table
     pvh = metadata + sizes.metadata
     stub = align_up(head_at + head_size)
@@ -180,7 +177,11 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     # the place of the ELF header.
     highest = max(*(p.vend for p in loads), 0 if grown else bias + stub, LOWEST_ENTRY)
     above = max(align_up(highest) - head_at, loads[0].vaddr - loads[0].offset)
+    for_patchelf = 0
     if grown:
+        if app.ehdr.type == ET_DYN and any(p.type == PT_INTERP for p in own.phdrs):
+            above = max(above, _loaded_end(kernel, sizes, loads, head_size) - names_at)
+            for_patchelf = names_at + above + align_up(loads[0].filesz) + _ADDED_BY_PATCHELF
         bias = above
 
     def part(offset: int, size: int, paddr: int, shift: int, flags: int = PF_R) -> Phdr:
@@ -190,7 +191,8 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     # notes are last, so that the PVH note stays last where patchelf sorts by them. With a table in
     # front of them they are first: GNU strip orders the file by physical address, and writes a
     # table of its own in front of the table's sections without moving p_paddr. Behind a whole page
-    # that is right.
+    # that is right. What patchelf adds to a PIE has a virtual address above all others and the same
+    # physical one: it comes between scratch and notes.
     archive_paddr = align_up(kernel.end_paddr)
     scratch = archive_paddr + align_up(sizes.archive)
     head = part(head_at, head_size, scratch, bias)
@@ -201,7 +203,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     scratch += len(jump) * PAGE
     moved, scratch = moved_segments(own.phdrs, sharing, archive_paddr, scratch)
     if grown:
-        head = head._replace(paddr=scratch)
+        head = head._replace(paddr=max(scratch, for_patchelf))
     notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
     place = head if not grown else moved[own.phdrs.index(loads[0])]
     moved = _with_pt_phdr(moved, place, EHDR_SIZE if grown else head_at, count)
@@ -298,23 +300,10 @@ def _without_section_table(app: Headers) -> int:
     return at if at and at + len(app.shdrs) * SHDR_SIZE == app.size else app.size
 
 
-def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]:
-    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset),
-    for a program in which there is no room for a larger table.
-
-    Behind the program's memory, BSS included, at text base + file offset: there everybody finds it.
-    Where that would make the file long, below the program. Linux finds it there too: before 5.18 it
-    computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD), since then it looks for the
-    PT_LOAD that holds e_phoff. Below a PIE linked at 0 there is nothing.
-    """
-    start = loads[0].vaddr // PAGE * PAGE
-    base = loads[0].vaddr - loads[0].offset
-    phoff = align_up(app_size)
-    behind = max(phoff, align_up(max(p.vend for p in loads)) - base)
-    below = start - align_up(size) - PAGE
-    if behind - phoff > _LONGEST_HOLE and below >= _LOWEST_TABLE:
-        return phoff, below - phoff
-    return behind, base
+def _loaded_end(kernel: Kernel, sizes: Sizes, loads: list[Phdr], head_size: int) -> int:
+    """Where, at the latest, all that a hypervisor loads ends; but for what patchelf adds."""
+    scratch = sum(align_up(p.memsz) + PAGE for p in loads if p.filesz) + align_up(head_size)
+    return align_up(kernel.end_paddr) + align_up(sizes.archive) + scratch + PAGE
 
 
 def _with_pt_phdr(moved: list[Phdr], load: Phdr, phoff: int, count: int) -> list[Phdr]:

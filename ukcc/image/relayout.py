@@ -31,6 +31,9 @@ from ukcc.image.sharing import OUTSIDE_MEMORY
 from ukcc.record import Record
 
 _END_OF_MEMORY = 1 << 47  # of a process
+# What the packer leaves free for patchelf stays free.
+_LONGEST_GAP = 16 << 20
+
 _MOST_SECTIONS = 0xFF00  # SHN_LORESERVE: from here on a section's index says something else
 
 
@@ -184,7 +187,9 @@ def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Ph
     for index in sorted(loads, key=lambda i: headers.phdrs[i].paddr):
         if index in own or not (placed[index].filesz or placed[index].paddr < OUTSIDE_MEMORY):
             continue
-        paddr = congruent(scratch, placed[index].paddr)
+        paddr = placed[index].paddr + distance
+        if not 0 <= paddr - scratch < _LONGEST_GAP:
+            paddr = congruent(scratch, paddr)
         placed[index] = placed[index]._replace(paddr=paddr)
         scratch = align_up(paddr + placed[index].memsz)
         if scratch > OUTSIDE_MEMORY:
