@@ -21,11 +21,14 @@ class Machine(NamedTuple):
     kernel: bytes  # the segments that hold entry and descriptor; the archive's place is in them
 
     def at(self, address: int, size: int) -> bytes:
-        """Bytes of guest memory."""
-        for start, content in self.memory.items():
-            if start <= address and address + size <= start + len(content):
-                return content[address - start : address - start + size]
-        raise AssertionError(f"nothing was loaded at {address:#x}")
+        """Bytes of guest memory, which may have come from several segments."""
+        found, at = b"", address
+        for start, content in sorted(self.memory.items()):
+            if start <= at < start + len(content):
+                found += content[at - start :][: size - len(found)]
+                at = address + len(found)
+        assert len(found) == size, f"nothing was loaded at {at:#x}"
+        return found
 
 
 def load(path: Path) -> Machine:

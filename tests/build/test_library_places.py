@@ -36,7 +36,8 @@ def link(tmp_path: Path) -> Link:
 def libraries(image: Path) -> "dict[str, bytes]":
     """path -> contents."""
     with open_elf(image) as elf:
-        members = list(cpio.members(elf.section_bytes(".uk.archive")))
+        archive = elf.archive()
+        members = list(cpio.members(archive.read(0, archive.size)))
     return {m.path: m.data for m in members if m.path.startswith("usr/lib/lib")}
 
 

@@ -83,7 +83,8 @@ def make_files(directory: Path) -> None:
 
 def members(image: Path) -> dict[str, cpio.Entry]:
     with open_elf(image) as elf:
-        return {entry.path: entry for entry in cpio.members(elf.section_bytes(".uk.archive"))}
+        archive = elf.archive()
+        return {e.path: e for e in cpio.members(archive.read(0, archive.size))}
 
 
 def test_an_image_carries_its_settings(link: Link, tmp_path: Path) -> None:

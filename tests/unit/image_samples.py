@@ -31,6 +31,7 @@ from ukcc.image.headers import (
     Ehdr,
     Phdr,
     Shdr,
+    align_up,
 )
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC
 from ukcc.image.notes import note
@@ -48,6 +49,8 @@ class Sample(NamedTuple):
     """What kind of program to make: its load address, type, BSS in bytes, dynamic or not.
 
     room: linked with what makes room for program headers; named: its build id has a symbol.
+    code, constants: bytes of its text and of a read-only segment, which follows it in the same page
+    of the file if `packed`, as lld lays it out.
     """
 
     base: int = BASE
@@ -57,6 +60,9 @@ class Sample(NamedTuple):
     sections: bool = True
     room: bool = False
     named: bool = False
+    code: int = 0
+    constants: int = 0
+    packed: bool = False
 
 
 SAMPLES = {
@@ -75,13 +81,43 @@ SAMPLES = {
     "dynamic PIE, room": Sample(base=0, type=ET_DYN, dynamic=True, room=True),
     "dynamic, not PIE, room": Sample(base=0x400000, dynamic=True, bss=2 << 20, room=True),
     "static, room, but its build id has a name": Sample(room=True, named=True),
+    "shared": Sample(room=True, code=0x5123, constants=0x4321),
+    "shared, no room": Sample(code=0x5123, constants=0x4321),
+    "shared, packed": Sample(room=True, code=0x5123, constants=0x4321, packed=True),
+    "shared, packed, no room": Sample(code=0x5001, constants=0x4FFF, packed=True),
+    "shared, code only": Sample(room=True, code=0x7000),
+    "shared, static PIE at 0": Sample(
+        base=0, type=ET_DYN, room=True, code=0x5123, constants=0x4321
+    ),
+    "shared, dynamic PIE": Sample(
+        base=0, type=ET_DYN, dynamic=True, room=True, code=0x5000, constants=0x4000, packed=True
+    ),
+    "shared, dynamic PIE, no room": Sample(
+        base=0, type=ET_DYN, dynamic=True, code=0x5123, constants=0x4321
+    ),
+    "shared, 1 GiB BSS": Sample(bss=GIB, room=True, code=0x5123, constants=0x4321),
 }
+
+
+def code_of(sample: Sample) -> bytes:
+    """The text segment's bytes."""
+    return TEXT + bytes(n * 7 & 0xFF for n in range(max(sample.code - len(TEXT), 0)))
+
+
+def constants_of(sample: Sample) -> bytes:
+    """Those of the read-only segment."""
+    return bytes(n * 11 & 0xFF for n in range(sample.constants))
 
 
 def program(sample: Sample = SAMPLES["static"]) -> bytes:
     """An ELF program with a text and a data segment, a note, symbols and section names."""
-    head, text_at, data_at = 0xC00 if sample.room else 0x400, 0x1000, 0x2100
-    data_vaddr = sample.base + 0x3100
+    head, text_at = 0xC00 if sample.room else 0x400, 0x1000
+    code, constants = code_of(sample), constants_of(sample)
+    constants_at = text_at + len(code)
+    constants_at += -constants_at % (16 if sample.packed else 0x1000)
+    constants_vaddr = sample.base + 0x1000 + constants_at
+    data_at = align_up(constants_at + len(constants)) + 0x100
+    data_vaddr = sample.base + 0x1000 + data_at + (0x1000 if constants else 0)
     bss_vaddr = data_vaddr + len(DATA)
     build_id = note("GNU", 3, b"\x01" * 20)
     room = note("UKCC", 3, bytes(1004))
@@ -91,7 +127,12 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
 
     phdrs = [
         load(PF_R, 0, sample.base, head, head),
-        load(PF_R | PF_X, text_at, sample.base + text_at, len(TEXT), len(TEXT)),
+        load(PF_R | PF_X, text_at, sample.base + text_at, len(code), len(code)),
+        *(
+            [load(PF_R, constants_at, constants_vaddr, len(constants), len(constants))]
+            if constants
+            else []
+        ),
         load(PF_R | PF_W, data_at, data_vaddr, len(DATA), len(DATA) + sample.bss),
         Phdr(PT_NOTE, PF_R, BUILD_ID_AT, *[sample.base + BUILD_ID_AT] * 2, *[len(build_id)] * 2, 4),
     ]
@@ -107,6 +148,7 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
 
     names = b"\0.text\0.data\0.bss\0.symtab\0.strtab\0.shstrtab\0"
     names += b".interp\0.note.gnu.build-id\0.note.uk.room\0"
+    names += b".rodata\0" if constants else b""
     strings = b"\0start\0array\0far\0id\0__ehdr_start\0"
     symbols = b"".join(
         SYMBOL.pack(name, 0x11, 0, shndx, value, 8)
@@ -119,18 +161,18 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
             *([(17, 7, BUILD_ID_AT + sample.base)] if sample.named else []),
         ]
     )
-    symbols_at = 0x2400
+    symbols_at = data_at + 0x300
     strings_at = symbols_at + len(symbols)
     names_at = strings_at + len(strings)
     shoff = (names_at + len(names) + 7) // 8 * 8
     text, data, bss, symtab, strtab, shstrtab = (
         names.index(n) for n in (b".text", b".data", b".bss", b".symtab", b".strtab", b".shstrtab")
     )
-    code, writable = SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE
+    executable, writable = SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE
     text_vaddr = sample.base + text_at
     shdrs = [
         Shdr(0, SHT_NULL, 0, 0, 0, 0, 0, 0, 0, 0),
-        Shdr(text, SHT_PROGBITS, code, text_vaddr, text_at, len(TEXT), 0, 0, 16, 0),
+        Shdr(text, SHT_PROGBITS, executable, text_vaddr, text_at, len(code), 0, 0, 16, 0),
         Shdr(data, SHT_PROGBITS, writable, data_vaddr, data_at, len(DATA), 0, 0, 32, 0),
         Shdr(bss, SHT_NOBITS, writable, bss_vaddr, data_at + len(DATA), sample.bss, 0, 0, 32, 0),
         Shdr(symtab, SHT_SYMTAB, 0, 0, symbols_at, len(symbols), 5, 1, 8, SYMBOL.size),
@@ -147,6 +189,11 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
             Shdr(names.index(name), kind, SHF_ALLOC, sample.base + at, at, size, 0, 0, 4, 0)
             for name, kind, at, size in by_name
         ]
+    if constants:
+        name, size = names.index(b".rodata"), len(constants)
+        shdrs.append(
+            Shdr(name, SHT_PROGBITS, SHF_ALLOC, constants_vaddr, constants_at, size, 0, 0, 16, 0)
+        )
     if not sample.sections:
         shdrs, shoff = [], 0
     ehdr = Ehdr(
@@ -171,7 +218,8 @@ def program(sample: Sample = SAMPLES["static"]) -> bytes:
         BUILD_ID_AT: build_id,
         0x380: INTERPRETER,
         **({0x3A0: room} if sample.room else {}),
-        text_at: TEXT,
+        text_at: code,
+        constants_at: constants,
         data_at: DATA,
         symbols_at: symbols,
         strings_at: strings,

@@ -17,7 +17,9 @@ from image_samples import (
     INTERPRETER,
     SAMPLES,
     TEXT,
+    code_of,
     companions,
+    constants_of,
     make_sysroot,
     program,
 )
@@ -51,8 +53,9 @@ Memory = dict[int, bytes]
 class Image:
     """A packed sample: its bytes, its headers, the headers it was linked with, its kernel."""
 
-    def __init__(self, path: Path, linked: Path, sample: str, kernel: Path) -> None:
+    def __init__(self, path: Path, linked: Path, sample: str, kernel: Path, packed: bool) -> None:
         self.sample = sample
+        self.has_first_kernel = packed
         self.kernel = json.loads((kernel / "kernel.json").read_text())
         self.kernel_bin = (kernel / "kernel.bin").read_bytes()
         self.data = path.read_bytes()
@@ -103,11 +106,11 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         files=companions(linked),
     )
     if not KERNELS[kernel]:
-        return Image(output, linked, sample, sysroot / "kernel")
+        return Image(output, linked, sample, sysroot / "kernel", packed=True)
     count, pages = KERNELS[kernel]
     made = made_kernel(where / "made", count, pages=pages)
     replace_kernel(str(output), str(output), str(made))
-    return Image(output, linked, sample, made)
+    return Image(output, linked, sample, made, packed=False)
 
 
 # QEMU
@@ -232,7 +235,7 @@ def check_boot(image: Image, memory: Memory, entry: int) -> None:
     assert (magic, reserved) == (b"UKARCHIV", 0)
     assert phys % PAGE == 0
     assert phys >= kernel["end_paddr"], "the kernel's BSS and brk would overwrite the archive"
-    archive = memory[phys][:size]
+    archive = physical(memory, phys, size)
     assert zlib.crc32(archive) == crc32
     assert archive.startswith(b"070701")
     # nothing else may lie where the kernel's BSS and brk are
@@ -240,6 +243,15 @@ def check_boot(image: Image, memory: Memory, entry: int) -> None:
     others = {a: d for a, d in memory.items() if a not in loaded}
     assert min(others) >= kernel["end_paddr"]
     assert max(end for _, end in ranges) <= kernel["end_paddr"]
+
+
+def physical(memory: Memory, address: int, size: int) -> bytes:
+    """Bytes of memory, all of which something was loaded to."""
+    data = b""
+    while len(data) < size:
+        assert address + len(data) in memory, "a gap in the archive, which would be zero by chance"
+        data += memory[address + len(data)]
+    return data[:size]
 
 
 # Linux
@@ -286,7 +298,11 @@ def test_linux_gives_the_application_its_headers(image: Image, since_5_18: bool)
     base = SAMPLES["static"].base if image.linked.ehdr.type != ET_DYN else None
     linked = [p for p in image.linked.phdrs if p.type == PT_LOAD]
     assert read(memory, linked[1].vaddr, len(TEXT)) == TEXT
-    assert read(memory, linked[2].vaddr, len(DATA)) == DATA
+    assert read(memory, linked[-1].vaddr, len(DATA)) == DATA
+    sample = SAMPLES[image.sample]
+    assert read(memory, linked[1].vaddr, linked[1].memsz) == code_of(sample)
+    if sample.constants:
+        assert read(memory, linked[2].vaddr, linked[2].memsz) == constants_of(sample)
     assert base is None or linked[0].vaddr <= base
 
 
@@ -409,7 +425,20 @@ def test_table_follows_a_whole_page_by_physical_address(image: Image) -> None:
     table = next(p for p in image.loads() if p.filesz and p.offset == image.headers.ehdr.phoff)
     before = max((p for p in image.loads() if p.paddr < table.paddr), key=lambda p: p.paddr)
     assert before.pend == table.paddr
-    assert before.filesz % PAGE == 0
+    assert before.filesz
+    assert (before.offset + before.filesz) % PAGE == 0
+
+
+def test_what_patchelf_adds_to_a_pie_has_a_place(image: Image) -> None:
+    """Above all by virtual address, at the same physical one; and it sorts by that, where the PVH
+    note has to stay last (rewriteSectionsLibrary, sortPhdrs)."""
+    sample = SAMPLES[image.sample]
+    if not (sample.dynamic and sample.room and sample.type == ET_DYN and image.has_first_kernel):
+        return
+    begin = -(-max(p.vend for p in image.loads()) // PAGE) * PAGE
+    end = begin + image.loads()[0].filesz + (64 << 10)
+    assert not any(p.paddr < end and begin < p.pend for p in image.loads())
+    assert image.headers.phdrs[-1].paddr >= end
 
 
 def test_what_describes_a_part_of_a_segment_is_where_that_is(image: Image) -> None:

@@ -148,7 +148,7 @@ def test_archive(tmp_path: Path, sysroot: Path) -> None:
     pack(linked(tmp_path), tmp_path / "out", sysroot, files=more)
     members = archive_of(tmp_path / "out")
     assert list(members) == [
-        ".", "init", ".uk", ".uk/program", "app", "app/hello", "etc", "etc/app", "etc/app/conf",
+        ".", "init", ".uk", ".uk/program", "etc", "etc/app", "etc/app/conf", "app", "app/hello",
     ]  # fmt: skip
     assert members["."] == (0o40755, b"")
     assert members["init"] == (0o100755, b"this is init")

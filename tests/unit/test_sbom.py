@@ -416,7 +416,7 @@ def test_devices_and_directories_have_no_content(tmp_path: Path, sysroot: Path, 
     odd = [cpio.Entry("dev0", stat.S_IFCHR | 0o600), cpio.Entry("d", stat.S_IFDIR | 0o755)]
     contents = read_contents(make_image(tmp_path, sysroot, files=odd), Database())
     paths = [m.path for m in contents.members]
-    assert paths == ["/init", "/.uk/program", "/app/hello", "/usr/lib/libfoo.so"]
+    assert paths == ["/init", "/.uk/program", "/usr/lib/libfoo.so", "/app/hello"]
 
 
 def test_damaged_archive(image: Path, root: Path) -> None:

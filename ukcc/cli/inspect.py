@@ -55,7 +55,9 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     kernel, versions, sizes = report.kernel, report.versions, report.sizes
     yield f"{report.path}: {report.kind} program, {_boots(report)}"
     yield _row("program", report.program + (", stripped" if report.stripped else ""))
-    if report.changed:
+    if report.damaged:
+        yield _row("", "its code or constants were changed since it was packed: it does not boot")
+    elif report.changed:
         yield _row("", "changed since it was packed: `ukcc run` takes it as it is now")
     yield _row("entry", f"{report.entry:#x}")
     if report.interpreter:

@@ -11,13 +11,11 @@ from ukcc.failures.core import Core
 from ukcc.failures.places import Module
 from ukcc.failures.shared import below, open_below
 from ukcc.failures.view import application_view, memory_file
-from ukcc.image import cpio
 from ukcc.image.elf import elf_in_memory, open_elf
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, Headers, open_headers
 from ukcc.image.provenance import SYSROOT
 from ukcc.vm.facts import read_metadata
 
-_ARCHIVE = ".uk.archive"
 _MOST_MODULES = 1024  # files that a process has mapped; each is opened
 
 
@@ -35,10 +33,11 @@ class Files:
         self._libraries = metadata.get("libraries", [])
         self._sysroot = str(Path(paths.store()) / "sysroots" / metadata.get("sysroot", ""))
         with open_elf(Path(image)) as elf:
+            archive = elf.archive()
             self._members = {
-                f"/{member.path}": elf.bytes_at(member.offset, member.size)
-                for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE))
-                if elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
+                f"/{member.path}": archive.data(member)
+                for member in archive.members()
+                if archive.is_elf(member)
             }
 
     def programs(self) -> "list[str]":

@@ -106,6 +106,13 @@ def archive(entries: Iterable[Entry], mtime: int = 0, *, pages: bool = False) ->
     return b"".join(out)
 
 
+def place_of_last(size: int, entry: Entry) -> int:
+    """Where in an archive of `size` bytes, made with `pages`, the data of its last member begin, on
+    a page; 0 if they do not."""
+    trailer = sum(map(len, _member(Entry(_TRAILER, 0), 0, 1, 0)))
+    return size - trailer - _aligned(entry.size) if is_aligned(entry) else 0
+
+
 def is_aligned(entry: Entry | Member) -> bool:
     """Whether the data of a member begin on a page of an archive that is made with `pages`."""
     return stat.S_ISREG(entry.mode) and entry.size >= PAGE

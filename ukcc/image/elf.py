@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ukcc.errors import NotAnImage, UkccError
+from ukcc.image.archive_file import Archive, is_damaged, open_archive
 from ukcc.image.headers import (
     ET_DYN,
     ET_EXEC,
@@ -170,6 +171,14 @@ class Elf:
         if shdr.flags & _SHF_COMPRESSED:
             raise NotAnImage(f"{self._what}: damaged ELF file: {name} is compressed")
         return shdr.offset, shdr.size
+
+    def archive(self) -> Archive:
+        """An image's archive; one of no bytes for what has none. Raises NotAnImage."""
+        return open_archive(self._read, self._headers, self._what)
+
+    def has_damaged_archive(self) -> bool:
+        """Whether bytes that an image's program and its archive share were changed."""
+        return is_damaged(self._read, self._headers, self._what)
 
     def section_bytes(self, name: str) -> bytes:
         """The content of a section; empty if there is none of that name."""

@@ -12,7 +12,9 @@ from typing import Any
 from ukcc import paths
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
-from ukcc.image.archives import Archive, origin
+from ukcc.image.archive_file import Archive, is_piece
+from ukcc.image.archives import Archive as Library
+from ukcc.image.archives import origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.headers import open_headers
 from ukcc.image.layout import METADATA_SECTION
@@ -25,7 +27,6 @@ from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
 
 _OWN_SECTIONS = ".uk."
 _KERNEL_SECTIONS = ".uk.kernel."
-_ARCHIVE_SECTION = ".uk.archive"
 
 # Each is mapped and its index read. A link of hundreds of libraries is a very large one.
 _MOST_ARCHIVES = 512
@@ -59,7 +60,8 @@ class Module:
 class Report:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
 
-    changed: the program's part of the file is not what was packed. files: paths of the user's own
+    changed: the program's part of the file is not what was packed; damaged: of that, what the
+    machine's copy is made of. files: paths of the user's own
     in the image; settings: what it carries of a uk.toml. linkage: how uk-gcc linked the program,
     and why.
     """
@@ -72,6 +74,7 @@ class Report:
     interpreter: str
     stripped: bool
     changed: bool
+    damaged: bool
     kernel: Mapping[str, str]
     kernel_entry_paddr: int
     sysroot: str
@@ -103,10 +106,12 @@ def inspect_image(path: Path) -> Report:
         thin = "thin" in metadata
         if entry is None and not thin:
             raise NotAnImage(f"{path}: has no PVH note: no hypervisor can boot it")
-        members = list(cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION)))
-        modules = _modules(elf, members, metadata.get("program", ""))
+        archive = elf.archive()
+        members = list(archive.members())
+        modules = _modules(elf, archive, members, metadata.get("program", ""))
         used = tuple(metadata.get("libraries", ()))
         sysroot = metadata.get("sysroot", "")
+        changed = is_changed(path, metadata)
         return Report(
             path=str(path),
             program=metadata.get("program", ""),
@@ -115,7 +120,8 @@ def inspect_image(path: Path) -> Report:
             entry=elf.entry,
             interpreter=elf.interpreter() or "",
             stripped=not elf.functions(),
-            changed=is_changed(path, metadata),
+            changed=changed,
+            damaged=changed and elf.has_damaged_archive(),
             kernel=metadata.get("kernel", {}),
             kernel_entry_paddr=int.from_bytes(entry or b"", "little"),
             sysroot=sysroot,
@@ -171,18 +177,21 @@ def _kind(elf: Elf) -> str:
     return f"{linkage} PIE" if elf.kind == "ET_DYN" else linkage
 
 
-def _modules(elf: Elf, members: Iterable[cpio.Member], program: str) -> tuple[Module, ...]:
+def _modules(
+    elf: Elf, archive: Archive, members: Iterable[cpio.Member], program: str
+) -> tuple[Module, ...]:
     """What lies beside a dynamic program, from the image's own archive."""
     if elf.interpreter() is None:
         return ()
     found = []
     for member in members:
         path = f"/{member.path}"
-        is_elf = elf.bytes_at(member.offset, min(member.size, 4)) == b"\x7fELF"
-        if path in (program, "/init") or not stat.S_ISREG(member.mode) or not is_elf:
+        if path in (program, "/init") or not stat.S_ISREG(member.mode):
+            continue
+        if not archive.is_elf(member):
             continue
         with contextlib.suppress(UkccError):
-            data = elf.bytes_at(member.offset, member.size)
+            data = archive.data(member)
             with elf_in_memory(data, Path(path)) as module:
                 sites = find_sites(module)
                 found.append(Module(path, len(data), len(sites.redirected), len(sites.raw)))
@@ -209,7 +218,7 @@ def _files(
     )
 
 
-def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Archive]:
+def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Library]:
     """The archives of a link, as far as they are still there (see `provenance`)."""
     own = str(Path(paths.store()) / "sysroots" / sysroot)
     seen = set()
@@ -222,11 +231,11 @@ def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Ar
                     status = candidate.stat()
                     if (status.st_dev, status.st_ino) not in seen:
                         seen.add((status.st_dev, status.st_ino))
-                        yield Archive(candidate)
+                        yield Library(candidate)
                 break
 
 
-def _raw_calls(sites: Sites, archives: list[Archive]) -> tuple[RawCall, ...]:
+def _raw_calls(sites: Sites, archives: list[Library]) -> tuple[RawCall, ...]:
     calls = []
     for site in sites.raw:
         found = None
@@ -245,7 +254,7 @@ def _sizes(elf: Elf, path: Path) -> dict[str, int]:
             continue
         if section.name.startswith(_KERNEL_SECTIONS):
             kernel += section.size
-        elif section.name == _ARCHIVE_SECTION:
+        elif is_piece(section.name):
             archive += section.size
         elif section.name.startswith((".debug_", ".zdebug_")):
             debug += section.size

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # How to mend a kernel of the store.
 MAKE_AGAIN = "make the kernel again: ukcc specialise"
 
+KERNEL_SECTIONS = b".uk.kernel."
+
 # struct uk_archive of the kernel: magic, physical address, size, zlib.crc32, reserved.
 DESCRIPTOR = struct.Struct("<8sQQII")
 DESCRIPTOR_MAGIC = b"UKARCHIV"

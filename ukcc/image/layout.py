@@ -9,7 +9,7 @@ the PVH note is the last PT_NOTE.
 from __future__ import annotations
 
 from ukcc.errors import UkccError
-from ukcc.image.bss import Cut, split_bss
+from ukcc.image.bss import Cut, Split, split_bss
 from ukcc.image.headers import (
     EHDR_SIZE,
     ET_DYN,
@@ -18,6 +18,7 @@ from ukcc.image.headers import (
     PF_R,
     PF_X,
     PHDR_SIZE,
+    PT_INTERP,
     PT_LOAD,
     PT_NOTE,
     PT_PHDR,
@@ -33,21 +34,18 @@ from ukcc.image.headers import (
     Phdr,
     Shdr,
     align_up,
-    congruent,
 )
 from ukcc.image.kernel import Kernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
-from ukcc.image.room import Grown, grow
+from ukcc.image.room import Grown, grow, table_place
+from ukcc.image.sharing import Piece, Sharing, moved_segments, piece_names, placed, shared
 from ukcc.record import Record
 
 METADATA_SECTION = ".uk.meta"
 
 # rust-vmm's loaders refuse an e_entry below this (their HIMEM_START); QEMU does not look at it.
 LOWEST_ENTRY = 1 << 20
-
-# Where no machine of ours has memory: 1 TiB, the first address that 40 bits cannot name.
-OUTSIDE_MEMORY = 1 << 40
 
 # `endbr64; jmp rel32`: how a high entry point reaches a low one.
 STUB_SIZE = 9
@@ -61,23 +59,24 @@ _SPARE_PHDRS = 2
 # Addresses of a process are below this (47 bits).
 _END_OF_MEMORY = 1 << 47
 
+# patchelf moves sections of the first segment, of which it lengthens some: a run path, names.
+_ADDED_BY_PATCHELF = 64 << 10
+
 # How far `jmp rel32` goes, less what is appended.
 _REACH_OF_JUMP = (1 << 31) - (1 << 28)
 
-# A table below the program goes no lower than this: vm.mmap_min_addr forbids only the first 64 KiB,
-# but null pointers with an offset should still fault.
-_LOWEST_TABLE = 1 << 20
-
-# A table behind the program's memory may lengthen the file by this; no blocks, but copies may.
-_LONGEST_HOLE = 16 << 20
-
 
 class Sizes(Record):
-    """Lengths in bytes of what is appended besides the kernel."""
+    """Lengths in bytes of what is appended besides the kernel.
+
+    program: where in the archive the program's file begins, a multiple of a page; 0: nothing of it
+    is shared.
+    """
 
     archive: int
     metadata: int
     pvh: int
+    program: int = 0
 
 
 class Layout(Record):
@@ -86,8 +85,9 @@ class Layout(Record):
     `phdrs` is the whole program-header table, at `ehdr.phoff`; `shdrs` the whole section table, at
     `ehdr.shoff`, `names` its name table. Of the linked file, the first `app_size` bytes are kept.
     The last `appended` bytes of it follow the ELF file at the end once more, for programs that look
-    for them there. `stub` is (offset, distance to jump) for a program whose entry point is too
-    low, else None. `end_paddr` is behind all that a hypervisor loads.
+    for them there. `archive`: what the file has of it apart from the program's segments. `stub` is
+    (offset, distance to jump) for a program whose entry point is too low, else None. `end_paddr` is
+    behind all that a hypervisor loads.
     """
 
     ehdr: Ehdr
@@ -100,7 +100,7 @@ class Layout(Record):
     metadata_offset: int
     pvh_offset: int
     kernel_offset: int
-    archive_offset: int
+    archive: tuple[Piece, ...]
     archive_paddr: int
     names_offset: int
     size: int
@@ -152,11 +152,9 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     """
     own = split_bss(app)
     has_stub = app.ehdr.entry < LOWEST_ENTRY
-    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 3
-    grown = None
-    if not pinned:
-        larger = grow(app, own.phdrs, own.shdrs, count + _SPARE_PHDRS)
-        grown = larger or grow(app, own.phdrs, own.shdrs, count)
+    count = len(own.phdrs) + has_stub + 1 + len(kernel.segments) + 2
+    sharing, grown = _arranged(app, own, sizes, count, pinned)
+    count += len(sharing.pieces)
     if grown:
         own = own._replace(phdrs=grown.phdrs, shdrs=grown.shdrs)
     loads = [p for p in own.phdrs if p.type == PT_LOAD]
@@ -165,20 +163,25 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     app_size = _without_section_table(app)
     table = 0 if grown else count * PHDR_SIZE
     head_size = table + sizes.metadata + sizes.pvh
-    head_at, bias = (align_up(app_size), 0) if grown else _table_place(loads, app_size, head_size)
+    head_at, bias = (align_up(app_size), 0) if grown else table_place(loads, app_size, head_size)
     metadata = head_at + table
     pvh = metadata + sizes.metadata
     stub = align_up(head_at + head_size)
     kernel_at = stub + (PAGE if has_stub else 0)
     archive_at = align_up(kernel_at + kernel.size)
-    names_at = archive_at + align_up(sizes.archive)
+    pieces = placed(sharing.pieces, archive_at)
+    names_at = align_up(pieces[-1].offset + pieces[-1].size)
 
     # Virtual addresses of the parts that Linux maps and never touches: above everything, and never
     # nearer to their offset than the program is, for qemu-user takes the lowest such distance for
     # the place of the ELF header.
     highest = max(*(p.vend for p in loads), 0 if grown else bias + stub, LOWEST_ENTRY)
     above = max(align_up(highest) - head_at, loads[0].vaddr - loads[0].offset)
+    for_patchelf = 0
     if grown:
+        if app.ehdr.type == ET_DYN and any(p.type == PT_INTERP for p in own.phdrs):
+            above = max(above, _loaded_end(kernel, sizes, loads, head_size) - names_at)
+            for_patchelf = names_at + above + align_up(loads[0].filesz) + _ADDED_BY_PATCHELF
         bias = above
 
     def part(offset: int, size: int, paddr: int, shift: int, flags: int = PF_R) -> Phdr:
@@ -188,29 +191,30 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
     # notes are last, so that the PVH note stays last where patchelf sorts by them. With a table in
     # front of them they are first: GNU strip orders the file by physical address, and writes a
     # table of its own in front of the table's sections without moving p_paddr. Behind a whole page
-    # that is right.
-    archive_size = align_up(sizes.archive)
+    # that is right. What patchelf adds to a PIE has a virtual address above all others and the same
+    # physical one: it comes between scratch and notes.
     archive_paddr = align_up(kernel.end_paddr)
-    scratch = archive_paddr + archive_size
+    scratch = archive_paddr + align_up(sizes.archive)
     head = part(head_at, head_size, scratch, bias)
     scratch = scratch if grown else align_up(head.pend)
     jump = [part(stub, STUB_SIZE, scratch, above, PF_R | PF_X)] if has_stub else []
     boot = [part(kernel_at + s.offset, s.filesz, s.paddr, above) for s in kernel.segments]
-    cpio = part(archive_at, archive_size, archive_paddr, above)
-    moved, scratch = _move(own.phdrs, scratch + len(jump) * PAGE)
+    cpio = [part(p.offset, p.size, archive_paddr + p.start, above) for p in pieces]
+    scratch += len(jump) * PAGE
+    moved, scratch = moved_segments(own.phdrs, sharing, archive_paddr, scratch)
     if grown:
-        head = head._replace(paddr=scratch)
+        head = head._replace(paddr=max(scratch, for_patchelf))
     notes = [_note(head, metadata, sizes.metadata), _note(head, pvh, sizes.pvh)]
     place = head if not grown else moved[own.phdrs.index(loads[0])]
     moved = _with_pt_phdr(moved, place, EHDR_SIZE if grown else head_at, count)
-    phdrs = [*_with_head(moved, head), *jump, *boot, cpio, *notes]
+    phdrs = [*_with_head(moved, head), *jump, *boot, *cpio, *notes]
 
     added = [
         (METADATA_SECTION, covering(notes[0])),
         (".uk.pvh", covering(notes[1])),
         *((".uk.entry", covering(p)) for p in jump),
         *((s.name, covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
-        (".uk.archive", covering(cpio)),
+        *zip(piece_names(len(cpio)), map(covering, cpio), strict=True),
     ]
     ehdr, shdrs, names = _section_table(app, own.shdrs, added, names_at)
     ehdr = ehdr._replace(
@@ -231,7 +235,7 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
         metadata_offset=metadata,
         pvh_offset=pvh,
         kernel_offset=kernel_at,
-        archive_offset=archive_at,
+        archive=pieces,
         archive_paddr=archive_paddr,
         names_offset=names_at,
         size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
@@ -239,6 +243,24 @@ def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> La
         cut=own.cut,
         grown=grown,
     )
+
+
+def _arranged(
+    app: Headers, own: Split, sizes: Sizes, count: int, pinned: bool
+) -> tuple[Sharing, Grown | None]:
+    """What of the archive is shared, and the program's headers when their table has grown.
+
+    count: of all headers but the archive's. Nothing is shared where the headers find no room then,
+    also not those that another kernel may want.
+    """
+    whole, parts = (shared(app, sizes.archive, place) for place in (0, sizes.program))
+    if not pinned:
+        for one, spare in ((parts, _SPARE_PHDRS), (whole, _SPARE_PHDRS), (whole, 0)):
+            grown = grow(app, own.phdrs, own.shdrs, count + len(one.pieces) + spare)
+            if grown:
+                return one, grown
+    fits = count + len(parts.pieces) <= MOST_PHDRS
+    return (parts if fits else whole), None
 
 
 def plan_thin(app: Headers, metadata: int) -> Layout:
@@ -262,7 +284,7 @@ def plan_thin(app: Headers, metadata: int) -> Layout:
         metadata_offset=at,
         pvh_offset=names_at,
         kernel_offset=names_at,
-        archive_offset=names_at,
+        archive=(),
         archive_paddr=0,
         names_offset=names_at,
         size=ehdr.shoff + len(shdrs) * SHDR_SIZE + appended(app),
@@ -278,51 +300,10 @@ def _without_section_table(app: Headers) -> int:
     return at if at and at + len(app.shdrs) * SHDR_SIZE == app.size else app.size
 
 
-def _table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]:
-    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset),
-    for a program in which there is no room for a larger table.
-
-    Behind the program's memory, BSS included, at text base + file offset: there everybody finds it.
-    Where that would make the file long, below the program. Linux finds it there too: before 5.18 it
-    computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD), since then it looks for the
-    PT_LOAD that holds e_phoff. Below a PIE linked at 0 there is nothing.
-    """
-    start = loads[0].vaddr // PAGE * PAGE
-    base = loads[0].vaddr - loads[0].offset
-    phoff = align_up(app_size)
-    behind = max(phoff, align_up(max(p.vend for p in loads)) - base)
-    below = start - align_up(size) - PAGE
-    if behind - phoff > _LONGEST_HOLE and below >= _LOWEST_TABLE:
-        return phoff, below - phoff
-    return behind, base
-
-
-def _move(phdrs: tuple[Phdr, ...], scratch: int) -> tuple[list[Phdr], int]:
-    """The application's headers at scratch physical addresses from `scratch` on; the end of these.
-
-    Headers that describe a part of a PT_LOAD (TLS, RELRO, notes) move with it: GNU strip finds a
-    segment's sections by physical address.
-    """
-    shift = {}
-    outside = OUTSIDE_MEMORY
-    for phdr in phdrs:
-        if phdr.type != PT_LOAD:
-            continue
-        if phdr.filesz:
-            paddr = congruent(scratch, phdr.vaddr)
-            scratch = align_up(paddr + phdr.memsz)
-        else:
-            paddr = congruent(outside, phdr.vaddr)
-            outside = align_up(paddr + phdr.memsz)
-        shift[phdr] = paddr - phdr.vaddr
-
-    def moved(phdr: Phdr) -> Phdr:
-        for load, distance in shift.items():
-            if phdr.memsz and load.vaddr <= phdr.vaddr and phdr.vaddr < load.vend:
-                return phdr._replace(paddr=phdr.vaddr + distance)
-        return phdr
-
-    return [moved(p) for p in phdrs], scratch
+def _loaded_end(kernel: Kernel, sizes: Sizes, loads: list[Phdr], head_size: int) -> int:
+    """Where, at the latest, all that a hypervisor loads ends; but for what patchelf adds."""
+    scratch = sum(align_up(p.memsz) + PAGE for p in loads if p.filesz) + align_up(head_size)
+    return align_up(kernel.end_paddr) + align_up(sizes.archive) + scratch + PAGE
 
 
 def _with_pt_phdr(moved: list[Phdr], load: Phdr, phoff: int, count: int) -> list[Phdr]:
@@ -365,7 +346,7 @@ def covering(phdr: Phdr) -> Shdr:
     """
     kind = SHT_NOTE if phdr.type == PT_NOTE else SHT_PROGBITS
     flags = SHF_ALLOC | (SHF_EXECINSTR if phdr.flags & PF_X else 0)
-    align = phdr.align if phdr.type == PT_NOTE else PAGE
+    align = phdr.align if phdr.type == PT_NOTE else 1 if phdr.vaddr % PAGE else PAGE
     return Shdr(0, kind, flags, phdr.vaddr, phdr.offset, phdr.filesz, 0, 0, align, 0)
 
 

@@ -141,7 +141,8 @@ def pack_image(
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
         # the smallest memory depends on the layout; its digits find room in the note
         pvh = pvh_note(kernel.entry_paddr)
-        sizes = Sizes(len(archive), metadata_room(metadata), len(pvh))
+        place = cpio.place_of_last(len(archive), members[-1])
+        sizes = Sizes(len(archive), metadata_room(metadata), len(pvh), place)
         layout = plan(app, kernel, sizes, is_pinned(source, app))
         metadata["memory_min_mib"] = smallest_memory(
             len(archive),
@@ -279,8 +280,8 @@ def _members(
         cpio.Entry(".", stat.S_IFDIR | 0o755),
         cpio.regular("/init", init_bytes, 0o755),
         cpio.regular("/.uk/program", where.encode("utf-8", "surrogateescape") + b"\0"),
-        cpio.regular(where, program, 0o755),
         *files,
+        cpio.regular(where, program, 0o755),
     ]
 
 

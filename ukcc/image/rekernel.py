@@ -5,13 +5,13 @@ The archive's bytes stay, and so does the program; docs/image.md, "Another kerne
 
 import contextlib
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ukcc.errors import UkccError
 from ukcc.image import cpio
+from ukcc.image.archive_file import Archive, find_descriptor, open_archive
 from ukcc.image.headers import PAGE, PHDR_SIZE, PT_NOTE, Headers, open_headers, reader
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel, read_kernel
 from ukcc.image.memory import files_of, smallest_memory
@@ -27,12 +27,12 @@ from ukcc.image.notes import (
     pvh_note,
 )
 from ukcc.image.pack import CHECKSUM, is_device
+from ukcc.image.parts import LINK_AGAIN, Parts, check_shared, find_parts, refusal
 from ukcc.image.program_file import appended, checksum
-from ukcc.image.relayout import LINK_AGAIN, Parts, Relayout, find_parts, refusal, relayout
+from ukcc.image.relayout import Relayout, relayout
 from ukcc.image.renaming import renumbered_symbols
 from ukcc.image.write import copy, open_kernel, write_at, write_whole
 
-_CHUNK = 1 << 20
 _LARGEST_NOTES = 16 << 20
 _MOVED_NOTES = "another tool has moved its notes"
 
@@ -42,7 +42,7 @@ class _Image:
     """A whole image that is open for reading: where its parts are, what its notes say.
 
     notes: indices of the program headers of metadata and PVH note; archive_size, archive_crc32: of
-    the archive itself, which ends within the last page of its section.
+    the archive itself, which ends within the last page of its last piece.
     """
 
     fd: int
@@ -50,13 +50,9 @@ class _Image:
     parts: Parts
     notes: tuple[int, int]
     text: bytes
+    archive: Archive
     archive_size: int
     archive_crc32: int
-
-    @property
-    def archive_offset(self) -> int:
-        """Where the archive begins in the file."""
-        return self.headers.phdrs[self.parts.archive_segment].offset
 
 
 def replace_kernel(image: str, output: str, kernel_directory: str) -> None:
@@ -148,8 +144,17 @@ def _named(path: str) -> Iterator[None]:
 def _read(fd: int, headers: Headers) -> _Image:
     parts = find_parts(headers)
     notes, text = _notes(fd, headers)
-    size, crc32 = _archive(fd, headers, parts)
-    return _Image(fd, headers, parts, notes, text, size, crc32)
+    check_shared(headers, parts, notes)
+    read = reader(fd)
+    archive = open_archive(read, headers, "")
+    kernel = [headers.phdrs[index] for index in parts.segments]
+    found = find_descriptor(read, kernel, parts.paddr)
+    if found is None or found.size > archive.size:
+        raise refusal("the one that it has does not say where the archive is")
+    if archive.crc32(found.size) != found.crc32:
+        # a new descriptor would hide that
+        raise UkccError("damaged: its archive is not what was packed")
+    return _Image(fd, headers, parts, notes, text, archive, found.size, found.crc32)
 
 
 def _notes(fd: int, headers: Headers) -> tuple[tuple[int, int], bytes]:
@@ -174,54 +179,16 @@ def _notes(fd: int, headers: Headers) -> tuple[tuple[int, int], bytes]:
     raise refusal("it does not say what it was made of")
 
 
-def _archive(fd: int, headers: Headers, parts: Parts) -> tuple[int, int]:
-    """(size, CRC-32) of the archive, as the kernel that is there has them.
-
-    Raises UkccError if it is not what was packed: a new descriptor would hide that.
-    """
-    segment = headers.phdrs[parts.archive_segment]
-    for index in parts.segments:
-        phdr = headers.phdrs[index]
-        for at in _places(fd, phdr.offset, phdr.offset + phdr.filesz, DESCRIPTOR_MAGIC):
-            data = os.pread(fd, DESCRIPTOR.size, at)
-            if len(data) < DESCRIPTOR.size:
-                continue
-            _, paddr, size, crc32, reserved = DESCRIPTOR.unpack(data)
-            if paddr != segment.paddr or size > segment.filesz or reserved:
-                continue  # the word alone, for example where the kernel compares
-            if _crc32(fd, segment.offset, size) != crc32:
-                raise UkccError("damaged: its archive is not what was packed")
-            return size, crc32
-    raise refusal("the one that it has does not say where the archive is")
-
-
-def _places(fd: int, begin: int, end: int, word: bytes) -> Iterator[int]:
-    """Where a word is in a part of a file."""
-    for start in range(begin, end, _CHUNK):
-        data = os.pread(fd, min(_CHUNK + len(word) - 1, end - start), start)
-        at = data.find(word)
-        while at >= 0:
-            yield start + at
-            at = data.find(word, at + 1)
-
-
-def _crc32(fd: int, offset: int, size: int) -> int:
-    crc = 0
-    for at in range(offset, offset + size, _CHUNK):
-        crc = zlib.crc32(os.pread(fd, min(_CHUNK, offset + size - at), at), crc)
-    return crc
-
-
 def _smallest(image: _Image, made: Relayout, kernel: Kernel) -> int:
     """MiB that the machine needs, by the members that were packed."""
-    members = list(cpio.walk(reader(image.fd), image.archive_offset, image.archive_size))
+    members = list(cpio.walk(image.archive.read, 0, image.archive_size))
     # where the root comes again it is padding
     packed = [m for index, m in enumerate(members) if m.path != "." or not index]
-    places = [m.offset - image.archive_offset for m in members if cpio.is_aligned(m)]
+    places = [m.offset for m in members if cpio.is_aligned(m)]
     return smallest_memory(
         image.archive_size,
         files_of(packed),
-        kernel_end=made.archive.paddr,
+        kernel_end=made.archive,
         loaded_end=made.end_paddr,
         one_copy=kernel.one_copy and not any(place % PAGE for place in places),
         allowance=kernel.allowance,
@@ -232,8 +199,6 @@ def _copy_parts(image: _Image, made: Relayout, target: int) -> None:
     """Copies all that stays what it is."""
     parts, size = image.parts, image.headers.size
     _copy_data(image.fd, 0, target, 0, parts.start)
-    archive = image.archive_offset
-    copy(image.fd, archive, target, made.archive.offset, parts.end - archive)
     _copy_data(image.fd, parts.end, target, made.moved(parts.end), made.kept - parts.end)
     tail = appended(image.headers)
     copy(image.fd, size - tail, target, made.end, tail)
@@ -261,6 +226,6 @@ def _patches(image: _Image, made: Relayout, kernel: Kernel) -> Iterator[tuple[in
     yield made.names_offset, made.names
     yield made.ehdr.shoff, b"".join(s.pack() for s in made.shdrs)
     descriptor = DESCRIPTOR.pack(
-        DESCRIPTOR_MAGIC, made.archive.paddr, image.archive_size, image.archive_crc32, 0
+        DESCRIPTOR_MAGIC, made.archive, image.archive_size, image.archive_crc32, 0
     )
     yield image.parts.start + kernel.descriptor_offset, descriptor

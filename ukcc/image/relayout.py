@@ -1,13 +1,14 @@
 """Where every part of an image goes when its kernel is replaced: pure arithmetic, no file touched.
 
 The image may have been through other tools (strip, objcopy, patchelf) since it was packed, so it is
-read as it is: kernel and archive are one region of the file, and the new ones take its place.
-What lies behind it moves by whole pages. The rules are those of `layout` (docs/image.md).
+read as it is: the kernel is one region of the file, and the new one takes its place. What lies
+behind it moves by whole pages, the archive's pieces and whatever is between them included. In
+memory the archive, with the program's segments in it, comes behind the new kernel. The rules are
+those of `layout` (docs/image.md).
 """
 
 from dataclasses import dataclass
 
-from ukcc.errors import UkccError
 from ukcc.image.headers import (
     PAGE,
     PF_R,
@@ -15,7 +16,6 @@ from ukcc.image.headers import (
     PT_LOAD,
     PT_PHDR,
     SHDR_SIZE,
-    SHT_NOBITS,
     Ehdr,
     Headers,
     Phdr,
@@ -24,42 +24,26 @@ from ukcc.image.headers import (
     congruent,
 )
 from ukcc.image.kernel import Kernel
-from ukcc.image.layout import MOST_PHDRS, OUTSIDE_MEMORY, covering
+from ukcc.image.layout import MOST_PHDRS, covering
+from ukcc.image.parts import Parts, has_bytes, mapped_from, refusal, span
 from ukcc.image.renaming import renamed, renumbered
+from ukcc.image.sharing import OUTSIDE_MEMORY
 from ukcc.record import Record
 
-ARCHIVE_SECTION = ".uk.archive"
-KERNEL_SECTIONS = b".uk.kernel."
-
 _END_OF_MEMORY = 1 << 47  # of a process
+# What the packer leaves free for patchelf stays free.
+_LONGEST_GAP = 16 << 20
+
 _MOST_SECTIONS = 0xFF00  # SHN_LORESERVE: from here on a section's index says something else
-
-LINK_AGAIN = "link it again"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Where in an image's file kernel and archive are: bytes `start` to `end`, on pages.
-
-    sections: indices of the kernel's section headers; segments: of its program headers; archive,
-    archive_segment: those of the archive.
-    """
-
-    start: int
-    end: int
-    sections: tuple[int, ...]
-    segments: tuple[int, ...]
-    archive: int
-    archive_segment: int
 
 
 @dataclass(frozen=True)
 class Relayout:
     """The image with another kernel; offsets are in the new file.
 
-    archive, metadata, pvh: their program headers. indices: the new number of each old section.
-    kept: how much of the old file is copied, from its `region_end` on `shift` bytes further; end:
-    of the ELF file; end_paddr: behind all that a hypervisor loads.
+    metadata, pvh: their program headers. archive: its physical address. indices: the new number of
+    each old section. kept: how much of the old file is copied, from its `region_end` on `shift`
+    bytes further; end: of the ELF file; end_paddr: behind all that a hypervisor loads.
     """
 
     ehdr: Ehdr
@@ -67,7 +51,7 @@ class Relayout:
     shdrs: tuple[Shdr, ...]
     names: bytes
     names_offset: int
-    archive: Phdr
+    archive: int
     metadata: Phdr
     pvh: Phdr
     indices: tuple[int, ...]
@@ -87,76 +71,13 @@ class Relayout:
         return offset + self.shift if offset >= self.region_end else offset
 
 
-def refusal(reason: str) -> UkccError:
-    """The kernel cannot be replaced; the image's name is still to be put in front."""
-    return UkccError(f"its kernel cannot be replaced: {reason}", LINK_AGAIN)
-
-
-def find_parts(headers: Headers) -> Parts:
-    """Finds kernel and archive. Raises UkccError unless they lie together, and nothing between."""
-    if len(headers.phdrs) > MOST_PHDRS:
-        raise refusal(f"it has {len(headers.phdrs):,} program headers, more than Linux takes")
-    sections = tuple(
-        index
-        for index, shdr in enumerate(headers.shdrs)
-        if headers.name_of(shdr).startswith(KERNEL_SECTIONS) and _has_bytes(shdr)
-    )
-    archives = [
-        index
-        for index, shdr in enumerate(headers.shdrs)
-        if headers.name_of(shdr) == ARCHIVE_SECTION.encode() and _has_bytes(shdr)
-    ]
-    if not sections or len(archives) != 1 or headers.ehdr.shstrndx in (*sections, *archives):
-        raise refusal("its sections do not say where kernel and archive are")
-    archive = headers.shdrs[archives[0]]
-    start = min(headers.shdrs[index].offset for index in sections) // PAGE * PAGE
-    end = archive.offset + archive.size
-    if (
-        archive.offset % PAGE
-        or archive.size % PAGE
-        or any(_end(headers.shdrs[index]) > archive.offset for index in sections)
-    ):
-        raise refusal("another tool has put its archive elsewhere")
-    segments = _segments_of(headers, [headers.shdrs[index] for index in sections])
-    holders = _segments_of(headers, [archive])
-    if len(segments) != len(sections) or len(holders) != 1:
-        raise refusal("its segments are not those of a kernel and an archive")
-    parts = Parts(start, end, sections, segments, archives[0], holders[0])
-    _check_alone(headers, parts)
-    return parts
-
-
-def _segments_of(headers: Headers, sections: list[Shdr]) -> tuple[int, ...]:
-    """The program headers of what these sections cover."""
-    covered = {(s.offset, s.addr, s.size) for s in sections}
-    return tuple(
-        index
-        for index, phdr in enumerate(headers.phdrs)
-        if phdr.type == PT_LOAD and (phdr.offset, phdr.vaddr, phdr.filesz) in covered
-    )
-
-
-def _check_alone(headers: Headers, parts: Parts) -> None:
-    """Raises UkccError if anything but kernel and archive lies in their region of the file."""
-    own_sections = {*parts.sections, parts.archive}
-    own_segments = {*parts.segments, parts.archive_segment}
-    ehdr = headers.ehdr
-    others = [_span(s) for i, s in enumerate(headers.shdrs) if i not in own_sections]
-    others += [_span(p) for i, p in enumerate(headers.phdrs) if i not in own_segments]
-    others.append((ehdr.phoff, ehdr.phoff + len(headers.phdrs) * PHDR_SIZE))
-    others.append((ehdr.shoff, ehdr.shoff + len(headers.shdrs) * SHDR_SIZE))
-    if any(begin < parts.end and parts.start < end for begin, end in others if begin < end):
-        raise refusal("something else lies between kernel and archive")
-
-
 def relayout(headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, int]) -> Relayout:
     """Lays the image out around another kernel.
 
     notes: the indices of the program headers of metadata and PVH note. Raises UkccError where a
     part has no place.
     """
-    shift = parts.start + align_up(kernel.size) + headers.phdrs[parts.archive_segment].filesz
-    shift -= parts.end
+    shift = parts.start + align_up(kernel.size) - parts.end
     segments = _segments(headers, parts, kernel, notes, shift)
     phdrs = segments.table
     shdrs = _sections(headers, parts, segments, notes[0], shift)
@@ -184,7 +105,7 @@ def relayout(headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, i
         shdrs=tuple(shdrs),
         names=names,
         names_offset=tables.names,
-        archive=segments.archive,
+        archive=align_up(kernel.end_paddr),
         metadata=segments.metadata,
         pvh=segments.pvh,
         indices=indices,
@@ -204,7 +125,6 @@ class _Segments(Record):
     phoff: int
     table: list[Phdr]
     boot: list[Phdr]
-    archive: Phdr
     metadata: Phdr
     pvh: Phdr
 
@@ -213,8 +133,8 @@ def _segments(
     headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, int], shift: int
 ) -> _Segments:
     """The kernel's segments come where the old ones were in the table, the others keep theirs."""
-    boot, archive = _boot_segments(headers, parts, kernel, parts.start + align_up(kernel.size))
-    placed = _placed(headers, parts, shift, archive.pend)
+    boot = _boot_segments(headers, parts, kernel, shift)
+    placed = _placed(headers, parts, shift, align_up(kernel.end_paddr))
     phoff = _moved(headers.ehdr.phoff, parts, shift)
     count = len(placed) - len(parts.segments) + len(boot)
     if count > MOST_PHDRS:
@@ -226,43 +146,50 @@ def _segments(
     for index, phdr in enumerate(placed):
         if index == parts.segments[0]:
             table += boot
-        if index == parts.archive_segment:
-            table.append(archive)
-        elif phdr.type == PT_PHDR and phdr.offset == phoff:
+        if phdr.type == PT_PHDR and phdr.offset == phoff:
             table.append(phdr._replace(filesz=size, memsz=size))
         elif index not in parts.segments:
             table.append(phdr)
-    return _Segments(phoff, table, boot, archive, placed[notes[0]], placed[notes[1]])
+    return _Segments(phoff, table, boot, placed[notes[0]], placed[notes[1]])
 
 
-def _boot_segments(
-    headers: Headers, parts: Parts, kernel: Kernel, archive_at: int
-) -> tuple[list[Phdr], Phdr]:
-    """The program headers of kernel and archive, at the virtual address where these began."""
-    own = {*parts.segments, parts.archive_segment}
-    size = headers.phdrs[parts.archive_segment].filesz
-    begin = min(headers.phdrs[index].vaddr for index in own) // PAGE * PAGE
-    end = begin + archive_at - parts.start + size
-    others = [p for i, p in enumerate(headers.phdrs) if p.type == PT_LOAD and i not in own]
+def _boot_segments(headers: Headers, parts: Parts, kernel: Kernel, shift: int) -> list[Phdr]:
+    """The program headers of the kernel, at the virtual address where the old one's began."""
+    begin = mapped_from(headers, parts)
+    end = max(headers.phdrs[index].vend for index in parts.archive) + shift
+    others = [p for i, p in enumerate(headers.phdrs) if p.type == PT_LOAD and i not in parts.own]
     if end > _END_OF_MEMORY or any(p.vaddr < end and begin < p.vend for p in others):
         raise refusal("something else is mapped where it would be")
 
     def part(offset: int, size: int, paddr: int) -> Phdr:
         return Phdr(PT_LOAD, PF_R, offset, begin + offset - parts.start, paddr, size, size, PAGE)
 
-    boot = [part(parts.start + s.offset, s.filesz, s.paddr) for s in kernel.segments]
-    return boot, part(archive_at, size, align_up(kernel.end_paddr))
+    return [part(parts.start + s.offset, s.filesz, s.paddr) for s in kernel.segments]
 
 
-def _placed(headers: Headers, parts: Parts, shift: int, scratch: int) -> list[Phdr]:
-    """All program headers at their new offsets; all but kernel and archive at scratch physical
-    addresses from `scratch` on, in the order that they had; without bytes they may stay outside."""
-    own = {*parts.segments, parts.archive_segment}
+def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Phdr]:
+    """All program headers at their new offsets, and their physical addresses when the archive
+    begins at `archive`: it with all that is in it as it was, the others at scratch addresses behind
+    it, in the order that they had; without bytes they may stay outside."""
     placed = [p._replace(offset=_moved(p.offset, parts, shift)) for p in headers.phdrs]
-    loads = [i for i, p in enumerate(headers.phdrs) if p.type == PT_LOAD and i not in own]
-    low = [i for i in loads if placed[i].filesz or placed[i].paddr < OUTSIDE_MEMORY]
-    for index in sorted(low, key=lambda i: headers.phdrs[i].paddr):
-        paddr = congruent(scratch, placed[index].paddr)
+    distance = archive - parts.paddr
+    for index in (*parts.archive, *parts.shared):
+        placed[index] = placed[index]._replace(paddr=placed[index].paddr + distance)
+    for index in parts.archive:
+        placed[index] = placed[index]._replace(vaddr=placed[index].vaddr + shift)
+    own = {*parts.own, *parts.shared}
+    loads = [
+        i
+        for i, p in enumerate(headers.phdrs)
+        if p.type == PT_LOAD and p.memsz and i not in parts.own
+    ]
+    scratch = parts.paddr_end + distance
+    for index in sorted(loads, key=lambda i: headers.phdrs[i].paddr):
+        if index in own or not (placed[index].filesz or placed[index].paddr < OUTSIDE_MEMORY):
+            continue
+        paddr = placed[index].paddr + distance
+        if not 0 <= paddr - scratch < _LONGEST_GAP:
+            paddr = congruent(scratch, paddr)
         placed[index] = placed[index]._replace(paddr=paddr)
         scratch = align_up(paddr + placed[index].memsz)
         if scratch > OUTSIDE_MEMORY:
@@ -299,15 +226,14 @@ def _begun_at(note: Phdr, offset: int) -> Phdr:
 def _sections(
     headers: Headers, parts: Parts, segments: _Segments, note: int, shift: int
 ) -> list[Shdr]:
-    """All section headers at their new offsets; those of archive and metadata cover their segment,
-    those of the kernel are still the old ones."""
+    """All section headers at their new places; those of the kernel are still the old ones."""
     old = headers.phdrs[note]
     result = []
     for index, shdr in enumerate(headers.shdrs):
         moved = shdr._replace(offset=_moved(shdr.offset, parts, shift))
-        if index == parts.archive:
-            moved = covering(segments.archive)._replace(name=shdr.name)
-        elif _has_bytes(shdr) and (shdr.offset, shdr.size) == (old.offset, old.filesz):
+        if index in parts.pieces:
+            moved = moved._replace(addr=moved.addr + shift)
+        elif has_bytes(shdr) and (shdr.offset, shdr.size) == (old.offset, old.filesz):
             new = segments.metadata
             moved = moved._replace(addr=new.vaddr, offset=new.offset, size=new.filesz)
         result.append(moved)
@@ -333,8 +259,8 @@ def _tables(
     """
     was = headers.shdrs[headers.ehdr.shstrndx].size
     names_at = shdrs[owner].offset
-    spans = [_span(s) for i, s in enumerate(shdrs) if i != owner]
-    spans += [_span(p) for p in phdrs]
+    spans = [span(s) for i, s in enumerate(shdrs) if i != owner]
+    spans += [span(p) for p in phdrs]
     rest = max(end for begin, end in spans if begin < end)
     old_end = max(rest, names_at + was, shoff + len(headers.shdrs) * SHDR_SIZE)
     if length == was and len(shdrs) == len(headers.shdrs):
@@ -352,26 +278,11 @@ def _check_table(made: Relayout) -> None:
     in_segment = any(
         p.type == PT_LOAD and p.offset <= begin and end <= p.offset + p.filesz for p in made.phdrs
     )
-    spans = [_span(s) for s in made.shdrs]
-    spans += [_span(p) for p in made.phdrs if p.type not in (PT_LOAD, PT_PHDR)]
+    spans = [span(s) for s in made.shdrs]
+    spans += [span(p) for p in made.phdrs if p.type not in (PT_LOAD, PT_PHDR)]
     if not in_segment or any(b < end and begin < e for b, e in spans if b < e):
         raise refusal("there is no room for this kernel's program headers")
 
 
 def _moved(offset: int, parts: Parts, shift: int) -> int:
     return offset + shift if offset >= parts.end else offset
-
-
-def _has_bytes(shdr: Shdr) -> bool:
-    return bool(shdr.size) and shdr.type != SHT_NOBITS
-
-
-def _span(part: Phdr | Shdr) -> tuple[int, int]:
-    """(begin, end) in the file; nothing of what has no bytes."""
-    return (part.offset, _end(part))
-
-
-def _end(part: Phdr | Shdr) -> int:
-    if isinstance(part, Shdr):
-        return part.offset + (part.size if _has_bytes(part) else 0)
-    return part.offset + part.filesz

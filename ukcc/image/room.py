@@ -14,6 +14,7 @@ import struct
 
 from ukcc.image.headers import (
     EHDR_SIZE,
+    PAGE,
     PHDR_SIZE,
     PT_LOAD,
     PT_NOTE,
@@ -43,6 +44,13 @@ _NOTE = struct.Struct("<III8s")  # namesz, descsz, type, "UKCC" padded
 _NOTE_NAME, _NOTE_TYPE = b"UKCC\0\0\0\0", 3
 
 _ABI_TAG = b"__abi_tag"  # glibc's name for its own note, to which nothing refers (csu/abi-note.c)
+
+# A table below the program goes no lower than this: vm.mmap_min_addr forbids only the first 64 KiB,
+# but null pointers with an offset should still fault.
+_LOWEST_TABLE = 1 << 20
+
+# A table behind the program's memory may lengthen the file by this; no blocks, but copies may.
+_LONGEST_HOLE = 16 << 20
 
 _STT_SECTION = 3
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
@@ -108,6 +116,25 @@ def grow(
         note=(end + distance, header),
         sections=frozenset([*between, index]),
     )
+
+
+def table_place(loads: list[Phdr], app_size: int, size: int) -> tuple[int, int]:
+    """(file offset of the table's segment of `size` bytes, its virtual address minus that offset),
+    for a program in which there is no room for a larger table.
+
+    Behind the program's memory, BSS included, at text base + file offset: there everybody finds it.
+    Where that would make the file long, below the program. Linux finds it there too: before 5.18 it
+    computes AT_PHDR as e_phoff + (vaddr - offset of the first PT_LOAD), since then it looks for the
+    PT_LOAD that holds e_phoff. Below a PIE linked at 0 there is nothing.
+    """
+    start = loads[0].vaddr // PAGE * PAGE
+    base = loads[0].vaddr - loads[0].offset
+    phoff = align_up(app_size)
+    behind = max(phoff, align_up(max(p.vend for p in loads)) - base)
+    below = start - align_up(size) - PAGE
+    if behind - phoff > _LONGEST_HOLE and below >= _LOWEST_TABLE:
+        return phoff, below - phoff
+    return behind, base
 
 
 def is_pinned(fd: int, app: Headers) -> bool:

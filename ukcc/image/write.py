@@ -161,10 +161,11 @@ def _patches(
     source: int,
     archive: bytes,
     pvh: bytes,
-) -> list[tuple[int, bytes]]:
+) -> list[tuple[int, bytes | memoryview]]:
     """(offset, bytes) of everything that is not a plain copy, in the order it must be written;
     the metadata come last, when the rest can be summed up."""
-    patches = []
+    patches: list[tuple[int, bytes | memoryview]] = []
+    whole = memoryview(archive)
     if grown := layout.grown:
         size = grown.end - grown.start
         patches.append((EHDR_SIZE, bytes(grown.start + grown.distance - EHDR_SIZE)))
@@ -174,7 +175,7 @@ def _patches(
         (0, layout.ehdr.pack()),
         (layout.ehdr.phoff, b"".join(p.pack() for p in layout.phdrs)),
         (layout.pvh_offset, pvh),
-        (layout.archive_offset, archive),
+        *((piece.offset, whole[piece.start : piece.end]) for piece in layout.archive),
         (layout.names_offset, layout.names),
         (layout.ehdr.shoff, b"".join(s.pack() for s in layout.shdrs)),
     ]
@@ -227,7 +228,7 @@ def copy(source: int, start: int, target: int, offset: int, size: int) -> None:
         done += len(data)
 
 
-def write_at(target: int, data: bytes, offset: int) -> None:
+def write_at(target: int, data: bytes | memoryview, offset: int) -> None:
     """All of `data`: a single pwrite may write less on a full disk."""
     view = memoryview(data)
     while view:

@@ -9,14 +9,12 @@ from typing import Any
 
 from ukcc import paths
 from ukcc.errors import MachineError, SysrootMissing, UkccError
-from ukcc.image import cpio
 from ukcc.image.closure import find_closure, interpreter_of
 from ukcc.image.elf import Elf, open_elf
 from ukcc.image.headers import EM_X86_64, ET_DYN, ET_EXEC
 from ukcc.image.inspect import metadata_if_image
 from ukcc.needs.program import code_digest, load
 
-_ARCHIVE_SECTION = ".uk.archive"
 # Of a file that is looked at, in bytes; a file of the archive with data of any size is no matter.
 LARGEST = 1 << 30
 _MOST_WITH_CODE = 512
@@ -101,15 +99,12 @@ def _libraries(program: Path) -> tuple[File, ...]:
 
 def _members(elf: Elf, image: Path) -> list[File]:
     """The regular files of the archive. Raises UkccError for one that is damaged."""
-    found = []
-    try:
-        for member in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION)):
-            if stat.S_ISREG(member.mode):
-                data = elf.bytes_at(member.offset, member.size)
-                found.append(File(f"/{member.path}", data))
-    except UkccError as error:
-        where = "" if str(image) in error.message else f"{image}: "
-        raise UkccError(f"{where}{error.message}", error.hint) from None
+    archive = elf.archive()
+    found = [
+        File(f"/{member.path}", archive.data(member))
+        for member in archive.members()
+        if stat.S_ISREG(member.mode)
+    ]
     if sum(file.is_elf for file in found) > _MOST_WITH_CODE:
         raise UkccError(f"{image}: more than {_MOST_WITH_CODE} programs and libraries in it")
     return found

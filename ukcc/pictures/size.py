@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ukcc.errors import UkccError
-from ukcc.image import cpio
 from ukcc.image.elf import Elf, Section, Symbol, open_elf
 from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, SHDR_SIZE, open_headers
 from ukcc.image.inspect import read_image_metadata
@@ -22,7 +21,6 @@ from ukcc.pictures.objects import named_ranges
 APPLICATION, ARCHIVE, KERNEL, TABLES = "application", "archive", "kernel", "ELF tables and notes"
 UNKNOWN = "(in no section)"
 THE_PROGRAM = "(program)"  # in the archive; it has another name in each image
-_ARCHIVE_SECTION = ".uk.archive"
 _OURS = (".uk.", ".note.uk.")
 _KINDS = (0, 1, 2, 10)  # no type, object, function, indirect function
 _DEBUG = (".debug_", ".zdebug_")
@@ -113,16 +111,15 @@ def _claim_section(
 
 
 def _claim_archive(ledger: Ledger, elf: Elf, path: Path) -> None:
-    offset, size = elf.section_range(_ARCHIVE_SECTION)
+    archive = elf.archive()
     program = read_image_metadata(elf, path).get("program", "")
-    try:
-        for member in cpio.walk(elf.read, offset, size):
-            if stat.S_ISREG(member.mode) or stat.S_ISLNK(member.mode):
-                name = f"/{member.path}"
-                whose = (ARCHIVE, THE_PROGRAM if name == program else name)
-                ledger.claim(member.offset, member.offset + member.size, whose)
-    except UkccError as error:
-        raise UkccError(f"{path}: {error.message}") from None
-    for start, end in list(ledger.free(offset, offset + size)):
-        what = PADDING if is_fill(elf, start, end) else "(headers)"
-        ledger.claim(start, end, (ARCHIVE, what))
+    for member in archive.members():
+        if stat.S_ISREG(member.mode) or stat.S_ISLNK(member.mode):
+            name = f"/{member.path}"
+            whose = (ARCHIVE, THE_PROGRAM if name == program else name)
+            for offset, size in archive.places(member.offset, member.size):
+                ledger.claim(offset, offset + size, whose)
+    for offset, size in archive.places(0, archive.size):
+        for start, end in list(ledger.free(offset, offset + size)):
+            what = PADDING if is_fill(elf, start, end) else "(headers)"
+            ledger.claim(start, end, (ARCHIVE, what))

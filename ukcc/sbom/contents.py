@@ -14,15 +14,13 @@ from typing import Any
 
 from ukcc import hashing, paths
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.image import cpio
+from ukcc.image.archive_file import Archive
 from ukcc.image.debug import without_debug
 from ukcc.image.elf import Elf, open_elf
 from ukcc.image.headers import open_headers
 from ukcc.image.inspect import is_changed, read_image_metadata
 from ukcc.image.provenance import SYSROOT
 from ukcc.sbom.dpkg import Database, Found, Package, Shipped, Wanted
-
-ARCHIVE_SECTION = ".uk.archive"
 
 # A component takes 20 KB of memory and a millisecond while the document is made.
 MOST_FILES = 65536
@@ -34,7 +32,6 @@ _LARGEST_COMMENT = 1 << 20
 _MOST_COMMENTS = 256
 
 _CHUNK = 1 << 20
-_ELF = b"\x7fELF"
 
 # Where a part of an image comes from.
 PROGRAM, INIT, GLIBC, UKCC, PACKAGE, UNKNOWN = (
@@ -111,17 +108,17 @@ def read_contents(path: Path, database: Database, *, thin: bool = False) -> Cont
         if len(metadata.get("versions", {})) > _MOST_TOOLS:
             raise NotAnImage(f"{path}: damaged metadata: 'versions' names too many tools")
         sysroot = _find_sysroot(metadata.get("sysroot", ""))
-        members = list(_read_members(elf, path))
+        archive = elf.archive()
+        members = list(_read_members(archive, path))
         linked = _linked(metadata, path)
         found = database.find(Wanted({m.md5 for m in members if m.md5}, linked))
         ours = _sysroot_digests(sysroot, members) if sysroot else {}
         program = metadata.get("program", "")
-        archive = _digest(elf, *elf.section_range(ARCHIVE_SECTION), hashlib.sha256())
         return Contents(
             path=str(path),
             sha256=hashing.sha256(path),
             metadata=metadata,
-            archive_sha256=archive,
+            archive_sha256=_digest(archive, 0, archive.size, hashlib.sha256()),
             members=tuple(_with_origin(m, program, ours, found, database) for m in members),
             linked=tuple(Linked(library, found.by_path.get(library)) for library in linked),
             comments=_comments(elf),
@@ -137,9 +134,9 @@ def _linked(metadata: Mapping[str, Any], image: Path) -> list[str]:
     return [path for path in found if path.endswith(".a") and not path.startswith(f"{SYSROOT}/")]
 
 
-def _read_members(elf: Elf, image: Path) -> Iterator[Member]:
+def _read_members(archive: Archive, image: Path) -> Iterator[Member]:
     count = 0
-    for member in cpio.walk(elf.read, *elf.section_range(ARCHIVE_SECTION)):
+    for member in archive.members():
         is_link = stat.S_ISLNK(member.mode)
         if not is_link and not stat.S_ISREG(member.mode):
             continue
@@ -148,21 +145,20 @@ def _read_members(elf: Elf, image: Path) -> Iterator[Member]:
             raise UkccError(f"{image}: more than {MOST_FILES} files: too many for an SBOM")
         path = f"/{member.path}"
         if is_link:
-            target = elf.read(member.offset, min(member.size, _CHUNK))
+            target = archive.read(member.offset, min(member.size, _CHUNK))
             text = target.decode("utf-8", "surrogateescape")
             yield Member(path, member.size, "", "", text, False)
             continue
         md5 = hashlib.md5(usedforsecurity=False)
-        sha256 = _digest(elf, member.offset, member.size, hashlib.sha256(), md5)
-        is_code = elf.read(member.offset, min(member.size, 4)) == _ELF
-        yield Member(path, member.size, sha256, md5.hexdigest(), "", is_code)
+        sha256 = _digest(archive, member.offset, member.size, hashlib.sha256(), md5)
+        yield Member(path, member.size, sha256, md5.hexdigest(), "", archive.is_elf(member))
 
 
-def _digest(elf: Elf, offset: int, size: int, *states: Any) -> str:
-    """Of a part of the file by each of these hashes; the first one's result, in hex."""
+def _digest(archive: Archive, offset: int, size: int, *states: Any) -> str:
+    """Of a part of the archive by each of these hashes; the first one's result, in hex."""
     end = offset + size
     while offset < end:
-        data = elf.read(offset, min(_CHUNK, end - offset))
+        data = archive.read(offset, min(_CHUNK, end - offset))
         if not data:
             break
         for state in states:

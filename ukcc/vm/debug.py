@@ -14,7 +14,6 @@ from ukcc.vm.content_key import content_key
 from ukcc.vm.facts import ImageFacts
 from ukcc.vm.options import LOOPBACK
 
-_ARCHIVE_SECTION = ".uk.archive"
 _COMMANDS = Path(__file__).with_name("in_gdb.py")
 
 # Unpacked libraries are kept for a later run of the same image: of this many images.
@@ -48,10 +47,11 @@ def gdb_line(image: str, whole: str, port: int, facts: ImageFacts) -> str:
 def _members(image: str) -> list[cpio.Entry]:
     """The programs and libraries in an image's archive."""
     with open_elf(Path(image)) as elf:
+        archive = elf.archive()
         return [
-            cpio.Entry(m.path, m.mode, elf.bytes_at(m.offset, m.size), m.uid, m.gid)
-            for m in cpio.walk(elf.read, *elf.section_range(_ARCHIVE_SECTION))
-            if elf.bytes_at(m.offset, min(m.size, 4)) == b"\x7fELF"
+            cpio.Entry(m.path, m.mode, archive.data(m), m.uid, m.gid)
+            for m in archive.members()
+            if archive.is_elf(m)
         ]
 
 

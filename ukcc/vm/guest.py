@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
-from ukcc.image.debug import LARGEST
+from ukcc.image.archive_file import open_archive
 from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.headers import open_headers, reader
 from ukcc.settings.document import Step
@@ -143,23 +143,13 @@ def archive_of(image: str, wanted: Callable[[cpio.Member], bool]) -> list[cpio.E
     """
     fd, headers = open_headers(image)
     try:
-        section = headers.section(".uk.archive")
-        offset, size = (section.offset, section.size) if section else (0, 0)
+        archive = open_archive(reader(fd), headers, image)
         return [
-            cpio.Entry(m.path, m.mode, read_member(fd, m) if wanted(m) else b"", m.uid, m.gid)
-            for m in cpio.walk(reader(fd), offset, size)
+            cpio.Entry(m.path, m.mode, archive.data(m) if wanted(m) else b"", m.uid, m.gid)
+            for m in archive.members()
         ]
-    except UkccError as error:
-        raise UkccError(f"{image}: {error.message}") from None
     finally:
         os.close(fd)
-
-
-def read_member(fd: int, member: cpio.Member) -> bytes:
-    """The data of one."""
-    if member.size > LARGEST:
-        raise UkccError(f"/{member.path}: larger than 2 GiB")
-    return os.pread(fd, member.size, member.offset)
 
 
 def accounts_files(image: str) -> list[cpio.Entry]:

@@ -9,7 +9,8 @@ import os
 
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
-from ukcc.image.headers import Headers, open_headers
+from ukcc.image.archive_file import is_damaged
+from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.pack import CHECKSUM
 from ukcc.image.program_file import checksum, machine_copy, program_extents
 from ukcc.vm import guest
@@ -20,6 +21,11 @@ EXTENTS = ".uk/extents"
 _LARGEST = 1 << 30  # bytes; the machine needs memory for it as well, and newc's sizes end at 4 GiB
 _LARGEST_INIT = 64 << 20  # bytes; ours has less than one MiB
 
+
+_MEND = (
+    "change the program first: link it with UKCC_PLAIN=1, change it, and make the image by `ukcc"
+    " pack`"
+)
 
 # What is read to see whether it has changed; a hole may be of any size.
 _LARGEST_FILE = 4 << 30
@@ -58,6 +64,7 @@ def changed_program(image: str) -> list[cpio.Entry]:
         return []
     fd, headers = _opened(image)
     try:
+        _check_archive(fd, headers, image)
         sparse = _init_knows_extents(image)
         if sum(length for _, length in program_extents(headers)) > _LARGEST:
             raise _too_large(image)
@@ -74,6 +81,21 @@ def changed_program(image: str) -> list[cpio.Entry]:
         text = b"".join(os.fsencode(word) + b"\0" for word in words)
         members.append(cpio.regular(EXTENTS, text))
     return members
+
+
+def _check_archive(fd: int, headers: Headers, image: str) -> None:
+    """Raises MachineError if what was changed is a part of the machine's own copy, too: its kernel
+    would find the archive damaged, and speak of memory."""
+    try:
+        if not is_damaged(reader(fd), headers, image):
+            return
+    except UkccError as error:
+        raise MachineError(error.message, error.hint or _MEND) from None
+    raise MachineError(
+        f"{image}: another tool has changed code or constants of the program; they are in the image"
+        " once, for the process and for the machine, which would not boot with them",
+        _MEND,
+    )
 
 
 def _opened(image: str) -> tuple[int, Headers]:

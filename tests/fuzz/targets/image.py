@@ -4,7 +4,6 @@ from pathlib import Path
 
 from fuzz.checking import as_file
 
-from ukcc.image import cpio
 from ukcc.image.elf import open_elf
 from ukcc.vm.facts import kernel_has_virtiofs, read_facts
 
@@ -16,5 +15,9 @@ def check(data: bytes) -> None:
         assert facts.memory_min_mib >= 0
         kernel_has_virtiofs(path)
         with open_elf(Path(path)) as elf:
-            for member in cpio.walk(elf.read, *elf.section_range(".uk.archive")):
-                assert member.offset + member.size <= len(data)
+            archive = elf.archive()
+            assert archive.size <= len(data)
+            for member in archive.members():
+                assert member.offset + member.size <= archive.size
+                assert len(archive.read(member.offset, member.size)) == member.size
+            elf.has_damaged_archive()

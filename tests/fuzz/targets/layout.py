@@ -1,6 +1,6 @@
 """`ukcc pack` of anybody's program: where the parts of its image would be."""
 
-from ukcc.image.headers import PT_LOAD, parse_headers
+from ukcc.image.headers import PAGE, PT_LOAD, align_up, parse_headers
 from ukcc.image.kernel import parse_kernel
 from ukcc.image.layout import Layout, Sizes, check_program, plan, plan_thin
 
@@ -22,11 +22,33 @@ _SIZES = Sizes(50_000, 700, 28)
 
 
 def check(data: bytes) -> None:
-    """It can be written, and all that is loaded is in the file."""
+    """It can be written, and all that is loaded is in the file; also where the program is the last
+    file of the archive, and its segments are parts of that."""
     app = parse_headers(lambda at, count: data[at : at + count], len(data), "x")
     check_program(app, "x")
     _check_layout(plan_thin(app, 700))
     _check_layout(plan(app, _KERNEL, _SIZES))
+    archive = 2 * PAGE + len(data) + 124
+    sharing = plan(app, _KERNEL, Sizes(archive, 700, 28, 2 * PAGE))
+    _check_layout(sharing)
+    _check_memory(sharing, archive)
+
+
+def _check_memory(layout: Layout, archive: int) -> None:
+    """All bytes of the archive come from the file, and nothing lies on anything else."""
+    loads = sorted((p for p in layout.phdrs if p.type == PT_LOAD), key=lambda p: p.paddr)
+    end = 0
+    for load in loads:
+        assert load.paddr >= end
+        end = load.pend
+    begin = layout.archive_paddr
+    inside = [p for p in loads if begin <= p.paddr < begin + align_up(archive)]
+    assert sum(p.filesz for p in inside) == align_up(archive)
+    at = 0
+    for piece in layout.archive:
+        assert piece.offset >= at // PAGE * PAGE
+        assert piece.offset % PAGE == piece.start % PAGE
+        at = align_up(piece.offset + piece.size)
 
 
 def _check_layout(layout: Layout) -> None:

@@ -40,8 +40,12 @@ def _check_memory(found: Headers, out: bytes) -> None:
     last = _KERNEL.segments[-1]
     into = _KERNEL.descriptor_offset - last.offset
     _, paddr, size, crc32, _ = DESCRIPTOR.unpack_from(memory[last.paddr], into)
-    assert zlib.crc32(memory[paddr][:size]) == crc32
+    archive = b""
+    while len(archive) < size:
+        archive += memory[paddr + len(archive)]
+    assert zlib.crc32(archive[:size]) == crc32
     end = 0
-    for load in sorted((p for p in found.phdrs if p.type == PT_LOAD), key=lambda p: p.paddr):
+    loads = (p for p in found.phdrs if p.type == PT_LOAD and p.memsz)
+    for load in sorted(loads, key=lambda p: p.paddr):
         assert load.paddr >= end or load.paddr >= 1 << 40
         end = load.pend
