@@ -20,12 +20,31 @@ struct extent {
 	off_t len;
 };
 
+static int write_zeros(int fd, off_t start, off_t end)
+{
+	static const char zeros[1 << 12];
+
+	while (start < end) {
+		size_t part = end - start < (off_t)sizeof(zeros) ?
+			      (size_t)(end - start) : sizeof(zeros);
+
+		errno = EIO;
+		if (pwrite(fd, zeros, part, start) != (ssize_t)part)
+			return -1;
+		start += part;
+	}
+	return 0;
+}
+
+/* On a file system without holes (ramfs) zeros are what they read as. */
 static int make_hole(int fd, off_t start, off_t end)
 {
 	if (start >= end)
 		return 0;
-	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 start, end - start);
+	if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		       start, end - start))
+		return 0;
+	return errno == EOPNOTSUPP ? write_zeros(fd, start, end) : -1;
 }
 
 /*
@@ -78,7 +97,8 @@ static int parse_extent(const char *text, off_t floor, off_t size,
 static int spread(int fd, off_t size, const struct extent *extent,
 		  size_t count, off_t packed)
 {
-	off_t end = size;
+	const off_t written = packed;	/* behind it there are holes already */
+	off_t end = written;
 	size_t i;
 
 	errno = EINVAL;
@@ -91,9 +111,12 @@ static int spread(int fd, off_t size, const struct extent *extent,
 		if (move_up(fd, packed, extent[i].offset, extent[i].len))
 			return -1;
 	}
-	for (i = count; i-- > 0; end = extent[i].offset)
+	for (i = count; i-- > 0;) {
 		if (make_hole(fd, extent[i].offset + extent[i].len, end))
 			return -1;
+		if (extent[i].offset < written)
+			end = extent[i].offset;
+	}
 	return make_hole(fd, 0, end);
 }
 

@@ -88,6 +88,37 @@ def test_a_program_has_a_kernel_of_its_own_in_both_lives(class_tree: Path, tmp_p
     assert "CONFIG_USED_SYSCALLS_ONLY=y" in Path(linux["config_place"]).read_text()
 
 
+# What its own file is in the machine, as far as it can tell.
+ITSELF = r"""
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+	char last[8] = "";
+	FILE *file = fopen("/proc/self/exe", "r");
+	fseek(file, -7, SEEK_END);
+	fread(last, 1, 7, file);
+	printf("%ld %s\n", ftell(file), last);
+	return 42;
+}
+"""
+
+
+def test_what_is_done_to_the_file_later_reaches_a_small_machine(
+    class_tree: Path, tmp_path: Path
+) -> None:
+    """Its root is a ramfs, which has no holes."""
+    image = linked(tmp_path, ITSELF)
+    ukcc("specialise", "-q", image)
+    subprocess.run(["strip", image], check=True)
+    with image.open("ab") as stream:
+        stream.write(b"payload")
+    said = f"{image.stat().st_size} payload\n"
+    process = subprocess.run([image], capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (42, said)
+    assert said in ukcc("run", image, status=42)
+
+
 def test_the_same_needs_give_the_same_kernel(small: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     other = linked(tmp_path / "more", HELLO.replace("hello", "good day"))
