@@ -16,11 +16,11 @@ from ukcc.vm.qemu import MACHINE
 
 MIB = 1 << 20
 KINDS = {
-    "static": [],
+    "static": ["-static"],
     "static PIE": ["-fPIE", "-static-pie"],
     "dynamic PIE": ["-fPIE", "-pie", "-DPLUGINS", "-rdynamic"],
-    "lld": ["-fuse-ld=lld"],
-    "1 GiB BSS": ["-DBIG"],
+    "lld": ["-static", "-fuse-ld=lld"],
+    "1 GiB BSS": ["-static", "-DBIG"],
 }
 
 # Reads its constants page by page, as a program with large tables does.
@@ -72,7 +72,7 @@ def test_the_machine_has_the_whole_program(
 @pytest.mark.parametrize("machine", [MACHINE, "microvm,rtc=on,isa-serial=on,x-option-roms=off"])
 def test_without_ukcc_run(build_image: Build, tmp_path: Path, machine: str) -> None:
     """By SeaBIOS and by microvm's qboot: the archive's copy boots, also after strip."""
-    image = build_image(SOURCE, language="c++")
+    image = build_image(SOURCE, "-static", language="c++")
     stripped = tmp_path / "stripped"
     subprocess.run(["strip", "-o", stripped, image], check=True)
     wanted = (total(guest_copy(image)) + says("own")).encode()
