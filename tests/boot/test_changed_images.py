@@ -26,7 +26,7 @@ static void *part(FILE *f, long at, int whence, size_t size)
 	return bytes;
 }
 
-const volatile char setting[16] __attribute__((section(".setting"), used)) = "as linked";
+volatile char setting[16] __attribute__((section(".setting"), used)) = "as linked";
 
 int main(int argc, char **argv)
 {

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 
+from ukcc.image.archive_file import open_archive
 from ukcc.image.headers import open_headers
 from ukcc.vm.accel import MACHINE
 from ukcc.vm.facts import read_facts
@@ -204,14 +205,14 @@ def test_each_byte_of_the_archive_is_checked(
     assert b"1 files, 3000001 bytes, " in by_hand(image, cpu, "-- /data")
     descriptor, headers = open_headers(str(image))
     os.close(descriptor)
-    archive = headers.section(".uk.archive")
-    assert archive
     intact = image.read_bytes()
-    last = intact.rindex(b"TRAILER!!!", archive.offset, archive.offset + archive.size)
-    middle = random.Random(cpu).randrange(archive.offset, last)
-    for place in (archive.offset, middle, last + 10):
+    archive = open_archive(lambda at, size: intact[at : at + size], headers, str(image))
+    last = archive.read(0, archive.size).rindex(b"TRAILER!!!") + 10
+    shared = next(extent.start for extent in archive.extents if extent.is_shared)
+    for place in (0, random.Random(cpu).randrange(last), shared, last):
+        ((offset, _),) = archive.places(place, 1)
         changed = bytearray(intact)
-        changed[place] ^= 1
+        changed[offset] ^= 1
         image.write_bytes(changed)
         assert b"does not fit into this machine's memory" in by_hand(image, cpu, "-- /data"), place
 
