@@ -241,6 +241,22 @@ def test_paths_and_who_has_them(static: Path) -> None:
     assert not any(path.startswith("/dev/virtblk") for path in paths)  # of the kernel
 
 
+@pytest.mark.parametrize("linkage", ["static", "dynamic"])
+def test_paths_of_kernel_and_init_are_not_the_programs(tmp_path: Path, linkage: str) -> None:
+    """They lie in the same file."""
+    (tmp_path / "app.c").write_text("int main(void) { return 0; }\n")
+    subprocess.run(
+        [BIN / "uk-gcc", "app.c", "-o", "app"],
+        cwd=tmp_path,
+        env={**os.environ, "UKCC_LINK": linkage},
+        check=True,
+    )
+    paths = find(tmp_path / "app").paths
+    assert "/init" in paths["/dev/mqueue"]
+    assert "/app/app" not in paths["/dev/mqueue"]
+    assert ("/app/app" in paths["/dev/full"]) == (linkage == "static")  # glibc's
+
+
 def ukcc(*words: "str | Path", status: int = 0) -> str:
     done = subprocess.run([BIN / "ukcc", "needs", *map(str, words)], capture_output=True, text=True)
     assert done.returncode == status, done

@@ -201,6 +201,8 @@ def _paths(image: Image, codes: "tuple[Code, ...]") -> dict[str, tuple[str, ...]
     found: dict[str, list[str]] = {}
     known = {code.file.path: code.findings.paths for code in codes if code.findings}
     for file in image.files:
-        for text in known.get(file.path) or paths_in(file.data):
+        # of an image's own file only the program counts: kernel and archive lie in it as well
+        texts = known[file.path] if file.path in known else paths_in(file.data)
+        for text in texts:
             found.setdefault(text, []).append(file.path)
     return {text: tuple(found[text]) for text in sorted(found)}
