@@ -138,7 +138,7 @@ def test_a_server_is_counted_until_it_waits(build_image: Build) -> None:
 def test_a_call_that_the_program_shares_with_init(build_image: Build) -> None:
     """init makes this one before the program begins; that is not the end."""
     image = build_image(HELLO, name="hello")
-    document = json.loads(ukcc("boot-chart", "--json", "--until", "openat", *MACHINE, image))
+    document = json.loads(ukcc("boot-chart", "--json", "--until", "write", *MACHINE, image))
     assert phases.PROGRAM in sizes(document)
 
 
