@@ -215,7 +215,7 @@ def test_a_panic_is_told_by_the_hypervisor(image: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("memory", "words"), [(16, ""), (20, "Failed to create kblockd")])
+@pytest.mark.parametrize(("memory", "words"), [(16, ""), (19, "(Failed to|Could not) create")])
 def test_a_panic_before_there_are_drivers(image: Path, kind: str, memory: int, words: str) -> None:
     """Too little memory, which `ukcc run` refuses: nothing tells but the reset, and the CPU."""
     machine = Machine(str(image), memory, 1, "tcg", (), kind=kind, tsc_khz=2_000_000)
@@ -232,7 +232,7 @@ def test_a_panic_before_there_are_drivers(image: Path, kind: str, memory: int, w
     print(outcome)
     assert outcome.reset and not outcome.panicked and not outcome.timed_out
     assert panics.judged(outcome, str(image)).panicked
-    assert words in panics.reason(outcome.console)
+    assert re.search(words, panics.reason(outcome.console))
 
 
 # A child counts the pages of the process that it was forked from, before its own program starts:
