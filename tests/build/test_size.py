@@ -123,7 +123,7 @@ def test_the_table_and_json(images: dict[str, Path]) -> None:
     size = images["static"].stat().st_size
     lines = ukcc("size", images["static"], "--depth", "1").splitlines()
     assert lines[0] == f"static: {size:,} bytes"
-    assert [line.split()[-1] for line in lines[1:4]] == ["kernel", "archive", "application"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["kernel", "application", "archive"]
     assert total(json.loads(ukcc("size", "--json", images["static"]))) == size
 
 
