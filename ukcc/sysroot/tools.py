@@ -6,7 +6,10 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import UkccError
 
-PROGRAMS = ("make", "patch", "xz", "bc", "flex", "bison", "gawk", "rsync", "python3")
+PROGRAMS = (
+    *("make", "patch", "xz", "bc", "flex", "bison", "gawk", "rsync", "python3"),
+    "dpkg-source",  # musl's source
+)
 _COMPILERS = ("gcc", "g++", "as", "ld")
 
 # The kernel's objtool is compiled against it.
