@@ -3,28 +3,29 @@
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ukcc import paths
+from ukcc.needs import find
 
 pytest_plugins = ["class_kernels"]
 
 Linked, Booted = Callable[..., Any], Callable[..., Any]
 
-# What init needs (sysroot/init), and a static program that prints a line: by their call sites.
-_NEEDED = """
-access arch_prctl bind brk chdir chmod chown clock_gettime clock_nanosleep clock_settime clone
-close close_range dup dup2 execve exit exit_group fallocate fchdir fchown fcntl fork ftruncate
-futex getcwd getdents64 getpgid getpid getrandom getsockname gettid ioctl kill lseek madvise mkdir
-mmap mount mprotect mremap munmap newfstatat openat pause pipe2 poll prctl pread64 prlimit64 ptrace
-pwrite64 read readlink reboot recvfrom recvmsg rename rseq rt_sigaction rt_sigprocmask
+# What a static program needs that prints a line, by its call sites, and to start and debug others.
+_PROGRAM = """
+access arch_prctl brk clock_gettime clock_nanosleep clone close execve exit exit_group fcntl futex
+getcwd getdents64 getpid getrandom gettid ioctl kill lseek madvise mmap mprotect mremap munmap
+newfstatat openat poll prctl pread64 prlimit64 ptrace read readlink rseq rt_sigaction rt_sigprocmask
 rt_sigreturn sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam
-sched_getscheduler sched_setaffinity sched_setattr sched_setscheduler sched_yield sendto
-set_robust_list set_tid_address setgid setgroups sethostname setitimer setpgid setsid setsockopt
-setuid signalfd4 socket symlink sync sysinfo tgkill umask umount2 unlink vfork wait4 waitid write
-writev
+sched_getscheduler sched_setscheduler sched_yield set_robust_list set_tid_address setitimer sysinfo
+tgkill vfork wait4 waitid write writev
 """
-NEEDED = _NEEDED.split()
+INIT = Path(paths.current_sysroot() or "/nonexistent") / "boot" / "init"
+NEEDED = sorted({*_PROGRAM.split(), *find(INIT).calls})
 
 HELLO = """
 #include <stdio.h>
