@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from hypervisor import load
+from image_files import archive, headers
 from once_program import SOURCE, says
 from twin import BIN, DEADLINE
 
 from ukcc import paths
-from ukcc.image.archive_file import Archive, archive_sections, open_archive
-from ukcc.image.headers import PF_W, PT_LOAD, Headers, open_headers
+from ukcc.image.archive_file import archive_sections
+from ukcc.image.headers import PF_W, PT_LOAD
 
 # Flags, and how many pieces the archive has; gold and -z noseparate-code have text and ELF header
 # in one segment, lld and mold constants and ELF header.
@@ -81,17 +82,6 @@ def link(where: Path, flags: "list[str]", name: str = "p") -> Path:
     (where / "p.cc").write_text(SOURCE)
     quiet(BIN / "uk-g++", "-O1", "-g", "p.cc", "-o", name, *flags, where=where)
     return where / name
-
-
-def headers(image: Path) -> Headers:
-    fd, found = open_headers(str(image))
-    os.close(fd)
-    return found
-
-
-def archive(image: Path) -> Archive:
-    data = image.read_bytes()
-    return open_archive(lambda at, size: data[at : at + size], headers(image), str(image))
 
 
 def check_process(image: Path) -> None:

@@ -4,7 +4,6 @@ archive is put together again, from honest files and from others.
 That such an image loads is in test_image_loaders.py.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from image_files import archive, headers
 from image_samples import SAMPLES, code_of, companions, constants_of, make_sysroot, program
 from kernel_samples import made_kernel
 
 from ukcc.cli.inspect import command as inspect_command
 from ukcc.errors import MachineError, NotAnImage, UkccError
 from ukcc.image import cpio
-from ukcc.image.archive_file import Archive, archive_sections, open_archive
+from ukcc.image.archive_file import archive_sections
 from ukcc.image.headers import (
     EHDR_SIZE,
     PAGE,
@@ -29,7 +29,6 @@ from ukcc.image.headers import (
     SHDR_SIZE,
     Headers,
     Phdr,
-    open_headers,
     parse_headers,
 )
 from ukcc.image.inspect import inspect_image
@@ -59,17 +58,6 @@ def pack(where: Path, sysroot: Path, data: bytes, kernel: str = "") -> Path:
         files=companions(linked), kernel_directory=kernel,
     )  # fmt: skip
     return image
-
-
-def headers(path: Path) -> Headers:
-    fd, found = open_headers(str(path))
-    os.close(fd)
-    return found
-
-
-def archive(path: Path) -> Archive:
-    data = path.read_bytes()
-    return open_archive(lambda at, size: data[at : at + size], headers(path), str(path))
 
 
 def names(path: Path) -> list[bytes]:

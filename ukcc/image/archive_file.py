@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.debug import LARGEST
-from ukcc.image.headers import PT_LOAD, SHT_NOBITS, Headers, Phdr, Shdr
+from ukcc.image.headers import PT_LOAD, SHF_COMPRESSED, SHT_NOBITS, Headers, Phdr, Shdr
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, KERNEL_SECTIONS
 from ukcc.image.layout import MOST_PHDRS
 from ukcc.image.sharing import ARCHIVE_SECTION, piece_names
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ukcc.image.headers import Read
 
-_SHF_COMPRESSED = 0x800
 _CHUNK = 1 << 20
 _MOST_WORDS = 4096  # that begin like a descriptor; a kernel has two
 _SECTION = ARCHIVE_SECTION.encode()
@@ -110,7 +109,7 @@ class Archive:
 def open_archive(read: Read, headers: Headers, what: str) -> Archive:
     """The archive of the open file with these headers. Raises NotAnImage if a part is not there."""
     sections = archive_sections(headers)
-    if any(headers.shdrs[index].flags & _SHF_COMPRESSED for index in sections):
+    if any(headers.shdrs[index].flags & SHF_COMPRESSED for index in sections):
         raise NotAnImage(f"{what}: damaged ELF file: {ARCHIVE_SECTION} is compressed")
     extents = archive_extents(headers, sections)
     if extents is None:
@@ -118,10 +117,19 @@ def open_archive(read: Read, headers: Headers, what: str) -> Archive:
     return Archive(read, extents, what)
 
 
-def _kernel_sections(headers: Headers) -> Iterator[Shdr]:
-    for shdr in headers.shdrs:
-        if headers.name_of(shdr).startswith(KERNEL_SECTIONS) and shdr.type != SHT_NOBITS:
-            yield shdr
+def has_bytes(shdr: Shdr) -> bool:
+    """Whether a section has a part of the file."""
+    return bool(shdr.size) and shdr.type != SHT_NOBITS
+
+
+def kernel_sections(headers: Headers) -> list[int]:
+    """The indices of the kernel's sections."""
+    prefix = KERNEL_SECTIONS.encode()
+    return [
+        index
+        for index, shdr in enumerate(headers.shdrs)
+        if headers.name_of(shdr).startswith(prefix) and has_bytes(shdr)
+    ]
 
 
 def find_descriptor(read: Read, kernel: Sequence[Phdr], paddr: int) -> Descriptor | None:
@@ -157,8 +165,8 @@ def is_damaged(read: Read, headers: Headers, what: str) -> bool:
     if not any(extent.is_shared for extent in archive.extents):
         return False
     kernel = [
-        headers.phdrs[segment_of(headers, shdr)]
-        for shdr in islice(_kernel_sections(headers), MOST_PHDRS)
+        headers.phdrs[segment_of(headers, headers.shdrs[index])]
+        for index in kernel_sections(headers)[:MOST_PHDRS]
     ]
     if sum(phdr.filesz for phdr in kernel) > headers.size:
         return True
@@ -176,7 +184,7 @@ def archive_sections(headers: Headers) -> list[int]:
     found: dict[bytes, int] = {}
     for index, shdr in enumerate(headers.shdrs):
         name = headers.name_of(shdr)
-        if name.startswith(_SECTION) and shdr.type != SHT_NOBITS and shdr.size:
+        if name.startswith(_SECTION) and has_bytes(shdr):
             found.setdefault(name, index)
     wanted = (name.encode() for name in piece_names(len(found)))
     return [found[name] for name in wanted if name in found]

@@ -19,6 +19,7 @@ from ukcc.image.headers import (
     PT_LOAD,
     PT_NOTE,
     SHF_ALLOC,
+    SHF_COMPRESSED,
     SHF_EXECINSTR,
     SHT_NOBITS,
     SHT_NULL,
@@ -43,7 +44,6 @@ _LARGEST_NOTES = 16 << 20
 _NAMES_FACTOR, _NAMES_MORE = 4, 1 << 20
 _LONGEST_NAME = 65536  # C++ templates have names of some thousand characters
 
-_SHF_COMPRESSED = 0x800
 _SYMBOL = struct.Struct("<IBBHQQ")
 _STT_FUNC, _STT_SECTION, _STT_FILE, _STT_GNU_IFUNC = 2, 3, 4, 10
 _SHN_UNDEF, _SHN_LORESERVE = 0, 0xFF00
@@ -168,7 +168,7 @@ class Elf:
         shdr = self._headers.section(name)
         if shdr is None or shdr.type == SHT_NOBITS:
             return 0, 0
-        if shdr.flags & _SHF_COMPRESSED:
+        if shdr.flags & SHF_COMPRESSED:
             raise NotAnImage(f"{self._what}: damaged ELF file: {name} is compressed")
         return shdr.offset, shdr.size
 
@@ -226,7 +226,7 @@ class Elf:
 
     def _symbols(self) -> Iterator[_Symbol]:
         for shdr in self._headers.shdrs:
-            if shdr.type == SHT_SYMTAB and not shdr.flags & _SHF_COMPRESSED:
+            if shdr.type == SHT_SYMTAB and not shdr.flags & SHF_COMPRESSED:
                 yield from self._symbols_of(shdr)
 
     def _symbols_of(self, table: Shdr) -> Iterator[_Symbol]:

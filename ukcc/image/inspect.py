@@ -17,6 +17,7 @@ from ukcc.image.archives import Archive as Library
 from ukcc.image.archives import origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.headers import open_headers
+from ukcc.image.kernel import KERNEL_SECTIONS
 from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
@@ -26,7 +27,6 @@ from ukcc.image.provenance import SYSROOT
 from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
 
 _OWN_SECTIONS = ".uk."
-_KERNEL_SECTIONS = ".uk.kernel."
 
 # Each is mapped and its index read. A link of hundreds of libraries is a very large one.
 _MOST_ARCHIVES = 512
@@ -252,7 +252,7 @@ def _sizes(elf: Elf, path: Path) -> dict[str, int]:
     for section in elf.sections():
         if not section.in_file:
             continue
-        if section.name.startswith(_KERNEL_SECTIONS):
+        if section.name.startswith(KERNEL_SECTIONS):
             kernel += section.size
         elif is_piece(section.name):
             archive += section.size

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ukcc.errors import UkccError
-from ukcc.image.archive_file import archive_extents, archive_sections, segment_of
+from ukcc.image.archive_file import (
+    archive_extents,
+    archive_sections,
+    has_bytes,
+    kernel_sections,
+    segment_of,
+)
 from ukcc.image.headers import (
     EHDR_SIZE,
     PAGE,
@@ -15,14 +21,12 @@ from ukcc.image.headers import (
     PT_LOAD,
     SHDR_SIZE,
     SHT_DYNSYM,
-    SHT_NOBITS,
     SHT_SYMTAB,
     Headers,
     Phdr,
     Shdr,
     align_up,
 )
-from ukcc.image.kernel import KERNEL_SECTIONS
 from ukcc.image.layout import MOST_PHDRS
 
 LINK_AGAIN = "link it again"
@@ -62,11 +66,7 @@ def find_parts(headers: Headers) -> Parts:
     """Finds kernel and archive. Raises UkccError unless each lies alone in its part of the file."""
     if len(headers.phdrs) > MOST_PHDRS:
         raise refusal(f"it has {len(headers.phdrs):,} program headers, more than Linux takes")
-    sections = tuple(
-        index
-        for index, shdr in enumerate(headers.shdrs)
-        if headers.name_of(shdr).startswith(KERNEL_SECTIONS) and has_bytes(shdr)
-    )
+    sections = tuple(kernel_sections(headers))
     pieces = tuple(archive_sections(headers))
     if not sections or not pieces or headers.ehdr.shstrndx in (*sections, *pieces):
         raise refusal("its sections do not say where kernel and archive are")
@@ -151,11 +151,6 @@ def _check_order(headers: Headers, parts: Parts) -> None:
 def mapped_from(headers: Headers, parts: Parts) -> int:
     """The virtual address of the kernel's part of the file."""
     return min(headers.phdrs[index].vaddr for index in parts.segments) // PAGE * PAGE
-
-
-def has_bytes(shdr: Shdr) -> bool:
-    """Whether a section has a part of the file."""
-    return bool(shdr.size) and shdr.type != SHT_NOBITS
 
 
 def span(part: Phdr | Shdr) -> tuple[int, int]:

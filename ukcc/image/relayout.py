@@ -9,6 +9,7 @@ those of `layout` (docs/image.md).
 
 from dataclasses import dataclass
 
+from ukcc.image.archive_file import has_bytes
 from ukcc.image.headers import (
     PAGE,
     PF_R,
@@ -25,7 +26,7 @@ from ukcc.image.headers import (
 )
 from ukcc.image.kernel import Kernel
 from ukcc.image.layout import MOST_PHDRS, covering
-from ukcc.image.parts import Parts, has_bytes, mapped_from, refusal, span
+from ukcc.image.parts import Parts, mapped_from, refusal, span
 from ukcc.image.renaming import renamed, renumbered
 from ukcc.image.sharing import OUTSIDE_MEMORY
 from ukcc.record import Record

@@ -8,10 +8,9 @@ from pathlib import Path
 from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Segment, open_elf
 from ukcc.image.inspect import read_image_metadata
-from ukcc.image.kernel import DESCRIPTOR
+from ukcc.image.kernel import DESCRIPTOR, KERNEL_SECTIONS
 from ukcc.vm.facts import facts_of
 
-SECTIONS = ".uk.kernel."
 _DESCRIPTOR_SYMBOL = "uk_archive"
 _PIECE = 1 << 20
 _INITCALL = re.compile(r"__initcall__kmod_.+?__\d+_\d+_(.+?)(early|con|rootfs|[0-7]s?)")
@@ -30,7 +29,7 @@ class Piece:
 
 def pieces_in(image: Elf) -> list[Segment]:
     """The segments of an image that are its kernel."""
-    starts = {s.offset for s in image.sections() if s.name.startswith(SECTIONS)}
+    starts = {s.offset for s in image.sections() if s.name.startswith(KERNEL_SECTIONS)}
     return [load for load in image.loads() if load.offset in starts]
 
 

@@ -9,10 +9,10 @@ from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Section, Symbol, open_elf
 from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, SHDR_SIZE, open_headers
 from ukcc.image.inspect import read_image_metadata
+from ukcc.image.kernel import KERNEL_SECTIONS
 from ukcc.pictures import kernel_bytes
 from ukcc.pictures.box import Box, Building, largest_first
 from ukcc.pictures.fills import is_fill
-from ukcc.pictures.kernel import SECTIONS
 from ukcc.pictures.kernel_bytes import NO_SYMBOL, PADDING
 from ukcc.pictures.ledger import Ledger
 from ukcc.pictures.members import Libraries
@@ -40,8 +40,8 @@ def file_tree(path: Path, vmlinux: "Path | None" = None) -> Box:
         _claim_program(ledger, elf, path)
         kernel_bytes.claim_kernel(ledger, elf, vmlinux, KERNEL)
         for section in sections:
-            if section.name.startswith(SECTIONS):
-                name = section.name.removeprefix(SECTIONS)
+            if section.name.startswith(KERNEL_SECTIONS):
+                name = section.name.removeprefix(KERNEL_SECTIONS)
                 ledger.claim(
                     section.offset, section.offset + section.size, (KERNEL, name, NO_SYMBOL)
                 )
@@ -84,7 +84,7 @@ def _claim_program(ledger: Ledger, elf: Elf, path: Path) -> None:
     for symbol in elf.symbols():
         by_section.setdefault(symbol.section, []).append(symbol)
     for number, section in enumerate(elf.sections(), 1):
-        if not section.in_file or section.name.startswith((SECTIONS, *_OURS)):
+        if not section.in_file or section.name.startswith((KERNEL_SECTIONS, *_OURS)):
             continue
         end = section.offset + section.size
         if section.name.startswith(_DEBUG):

@@ -141,7 +141,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
         *musl,
         is_source=True,
         files=_files(inputs, "musl_script", "sysroot/musl", what),
-        fetch=_fetch(*musl[:2])[1:],
+        fetch=_fetch(*musl[:2], commands=("source",)),
     )
     return (
         Part(
@@ -217,7 +217,9 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and bool(_DIGEST.fullmatch(value))
 
 
-def _fetch(package: str, version: str) -> tuple[str, ...]:
+def _fetch(
+    package: str, version: str, commands: tuple[str, ...] = ("download", "source")
+) -> tuple[str, ...]:
     """The binary package that has the tarball, and the source package that it was made from.
 
     apt-get source finds the latter by the former's name.
@@ -225,7 +227,7 @@ def _fetch(package: str, version: str) -> tuple[str, ...]:
     if not package or not version:
         return ()
     word = shlex.quote(f"{package}={version}")
-    return (f"apt-get download {word}", f"apt-get source {word}")
+    return tuple(f"apt-get {command} {word}" for command in commands)
 
 
 def _package_sources(contents: Contents) -> Iterator[PackageSource]:
