@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -51,17 +52,19 @@ static int exists(const char *path)
 /* mkdir -p; what is there already is as good. */
 int make_directory(const char *path)
 {
-	char *copy = strdup(path), *slash;
+	char copy[PATH_MAX], *slash;
 
-	if (!copy)
+	if (strlen(path) >= sizeof(copy)) {
+		errno = ENAMETOOLONG;
 		return -1;
+	}
+	strcpy(copy, path);
 	for (slash = strchr(copy + 1, '/'); slash;
 	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		mkdir(copy, 0755);
 		*slash = '/';
 	}
-	free(copy);
 	return mkdir(path, 0755) && errno != EEXIST ? -1 : 0;
 }
 

@@ -32,6 +32,22 @@ DEFAULTS = [
 ]
 
 
+# The last call makes it a program that may load a locale.
+LISTS = r"""
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(void)
+{
+	printf("%s %d\n", getenv("LANG"), access("/usr/lib/locale/C.utf8/LC_CTYPE", R_OK));
+	return 0;
+}
+"""
+LOADS = LISTS.replace("\treturn 0", '\tprintf("%s\\n", setlocale(LC_ALL, ""));\n\treturn 0')
+
+
 @pytest.fixture(scope="session")
 def app(build_image: Build) -> Path:
     return build_image(SOURCE, name="words")
@@ -87,3 +103,12 @@ def test_environment(app: Path, boot: Boot) -> None:
     home = [line if line != b"HOME=/root" else b"HOME=/home" for line in DEFAULTS]
     assert status == 0
     assert lines == [b"/app/words", *home, b"A=b=c d", b"GIVEN=from the host"]
+
+
+def test_a_locale_for_who_loads_one(build_image: Build, boot: Boot, tmp_path: Path) -> None:
+    """The environment is the same without, and what a share brings along may load one."""
+    lists = build_image(LISTS, name="lists")
+    assert boot(lists)[:2] == (0, b"C.UTF-8 -1\n")
+    assert boot(lists, options=["-v", f"{tmp_path}:/mnt"])[:2] == (0, b"C.UTF-8 0\n")
+    loads = build_image(LOADS, name="loads")
+    assert boot(loads)[:2] == (0, b"C.UTF-8 0\nC.UTF-8\n")

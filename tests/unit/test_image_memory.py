@@ -9,7 +9,14 @@ from image_samples import KERNEL, SAMPLES, companions, make_sysroot, program
 
 from ukcc.image import cpio
 from ukcc.image.headers import PAGE, align_up
-from ukcc.image.memory import Files, files_of, more_cpus_mib, second_archive_mib, smallest_memory
+from ukcc.image.memory import (
+    Files,
+    files_of,
+    more_cpus_mib,
+    second_archive,
+    second_archive_mib,
+    smallest_memory,
+)
 from ukcc.image.pack import pack_image
 from ukcc.vm.facts import read_facts
 
@@ -128,11 +135,15 @@ def _stated(size: int, files: Files, *, kernel_end: int = KERNEL_END, one_copy: 
 
 
 def test_what_a_run_adds() -> None:
-    """Arguments, environment and a locale are in what the image states."""
-    assert second_archive_mib([]) == 0
-    assert second_archive_mib([cpio.regular("args", b"a" * 4096)]) == 0
-    assert second_archive_mib(many(1, 8 * MIB)) == 16
-    assert second_archive_mib(many(4096, 1)) >= 2 * 16 - 1
+    """Arguments and environment are in what the image states, and a locale unless it loads none."""
+    stated, locale = second_archive(loads_locale=True), many(1, 360_000)
+    assert second_archive_mib([], stated) == 0
+    assert second_archive_mib([cpio.regular("args", b"a" * 4096), *locale], stated) == 0
+    assert second_archive_mib(many(1, 8 * MIB), stated) == 16
+    assert second_archive_mib(many(4096, 1), stated) >= 2 * 16 - 1
+    without = second_archive(loads_locale=False)
+    assert second_archive_mib([cpio.regular("args", b"a" * 65536)], without) == 0
+    assert second_archive_mib(locale, without) == 1
 
 
 def test_two_cpus_are_in_what_the_image_states() -> None:

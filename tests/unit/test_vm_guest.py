@@ -96,7 +96,6 @@ def test_lines() -> None:
 
 
 def test_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "LOCALE", tmp_path / "none")
     monkeypatch.setattr(guest, "ZONES", tmp_path)
     (tmp_path / "Zone").write_bytes(b"TZif2")
     step = Step(("/bin/a", "", "b c"), "u", "/d", ("A=1", "HERE", "AWAY"), True)
@@ -112,17 +111,6 @@ def test_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ".uk/steps/2/env": b"A=1\0HERE=\xff\0",
         ".uk/steps/2/settings": b"user=u\ncwd=/d\noptional=1\n",
     }
-
-
-def test_the_locale_is_the_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    locale = tmp_path / "C.utf8"
-    (locale / "LC_MESSAGES").mkdir(parents=True)
-    (locale / "LC_CTYPE").write_bytes(b"c")
-    (locale / "LC_MESSAGES" / "SYS_LC_MESSAGES").write_bytes(b"m")
-    monkeypatch.setattr(guest, "LOCALE", locale)
-    paths = [entry.path for entry in guest.entries(Guest(), "", "", {})]
-    place = str(locale).lstrip("/")
-    assert paths == [f"{place}/LC_CTYPE", f"{place}/LC_MESSAGES/SYS_LC_MESSAGES"]
 
 
 def test_each_machine_has_a_seed_of_its_own() -> None:

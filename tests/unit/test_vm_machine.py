@@ -41,7 +41,7 @@ def values(argv: list[str], option: str) -> list[str]:
 def test_argv_of_the_smallest_machine() -> None:
     argv = qemu_argv(machine(), ENDPOINTS)
     assert argv[0] == "qemu-system-x86_64"
-    assert values(argv, "-accel") == ["tcg"] and values(argv, "-cpu") == ["max"]
+    assert values(argv, "-accel") == ["tcg"] and values(argv, "-cpu") == ["max,erms=off,fsrm=off"]
     assert values(argv, "-m") == ["128M"] and values(argv, "-smp") == ["1"]
     assert values(argv, "-kernel") == ["app"] and values(argv, "-initrd") == ["/i"]
     assert values(argv, "-serial") == ["chardev:console", "chardev:record"]
@@ -141,6 +141,15 @@ def test_an_emulated_kernel_is_told_how_fast_its_timer_goes() -> None:
     """It would look for 100 ms: most of the instructions of a boot."""
     assert "lapic_khz=1000000" in machine(accel="tcg").kernel_arguments
     assert not [word for word in machine(accel="kvm").kernel_arguments if "lapic" in word]
+
+
+def test_an_emulator_sees_the_pages_that_virtiofs_fills() -> None:
+    """tests/boot/test_share_programs.py shows what happens where it does not."""
+    by = {way: (Share("/host", "/data", by=way),) for way in ("9p", "virtiofs")}
+    word = "init_on_alloc=1"
+    assert word in machine(accel="tcg", shares=by["virtiofs"]).kernel_arguments
+    assert word not in machine(accel="tcg", shares=by["9p"]).kernel_arguments
+    assert word not in machine(accel="kvm", shares=by["virtiofs"]).kernel_arguments
 
 
 @pytest.mark.parametrize(("files", "found"), [((), ""), (("bios.bin", "qboot.rom"), "qboot.rom")])

@@ -44,12 +44,13 @@ class Difference(Exception):
 
 class Linked(Frozen):
     """A link that was done: its status, what it said of the program, for the metadata, and the
-    files that it opened."""
+    files that it opened. loads_locale: False of a program that cannot."""
 
-    __slots__ = ("linkage", "opened", "status")
+    __slots__ = ("linkage", "loads_locale", "opened", "status")
     status: int
     linkage: str
     opened: "tuple[str, ...]"
+    loads_locale: bool
 
 
 def run(steps: Plan, environ: "Mapping[str, str]") -> int:
@@ -94,23 +95,30 @@ def _link(
     linker.take_objects([steps.command[place] for place, _ in steps.inputs])
     opened = () if status else linker.opened()
     if status or not steps.static or not _is_new_program(steps.output, before):
-        return Linked(status=status, linkage=steps.reason, opened=opened)
+        return _linked(status, steps.reason, opened)
     program = _dynamic_part(steps.output)
     if program is None:
-        return Linked(status=status, linkage="as gcc makes it", opened=opened)
+        return _linked(status, "as gcc makes it", opened)
     try:
         _try_static(linker, steps, program, opened)
     except Difference as difference:
         reason = str(difference)
     else:
         linkage = "static: it needs nothing of a loader"
-        return Linked(status=0, linkage=linkage, opened=linker.opened())
+        may_load = loader_needs.may_load_locale(program)
+        return _linked(0, linkage, linker.opened(), loads_locale=may_load)
     log.record(environ, "dynamic", (reason,))
     if linker.replaced:
         if steps.has_map:
             linker.link(steps.command, "again", silent=True)
         linker.put_back()
-    return Linked(status=status, linkage=f"dynamic: {reason}", opened=opened)
+    return _linked(status, f"dynamic: {reason}", opened)
+
+
+def _linked(
+    status: int, linkage: str, opened: "tuple[str, ...]", *, loads_locale: bool = True
+) -> Linked:
+    return Linked(status=status, linkage=linkage, opened=opened, loads_locale=loads_locale)
 
 
 def _dynamic_part(path: str) -> "Dynamic | None":
@@ -210,6 +218,7 @@ def _pack(steps: Plan, environ: "Mapping[str, str]", linked: Linked) -> None:
             settings=carried.document if carried else None,
             linkage=linked.linkage,
             opened=linked.opened,
+            loads_locale=linked.loads_locale,
         )
     except BaseException as error:
         _remove(output)

@@ -46,6 +46,18 @@ _LOADER_CALLS = {
     b"_rtld_global_ro": "reads the loader's data",
 }
 
+# The calls by which a program loads a locale, or becomes another program, which may.
+_LOCALE_CALLS = frozenset(
+    (
+        *(b"setlocale", b"newlocale", b"__newlocale", b"syscall", b"system", b"popen"),
+        *(b"execve", b"execv", b"execvp", b"execvpe", b"execl", b"execlp", b"execle"),
+        *(b"fexecve", b"execveat", b"posix_spawn", b"posix_spawnp"),
+    )
+)
+
+# Libraries of glibc's and gcc's whose own code calls none of these.
+_WITHOUT_LOCALE = frozenset(("libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2"))
+
 # The name of the dynamic section, by which a program can tell whether it is static.
 DYNAMIC_SECTION = b"_DYNAMIC"
 
@@ -72,6 +84,15 @@ def loader_reason(program: "Dynamic") -> str:
         if name in program.imports or name in program.weak:
             return f"it {_LOADER_CALLS[name]} ({_text(name)})"
     return ""
+
+
+def may_load_locale(program: "Dynamic") -> bool:
+    """Whether the program, or one that it starts, may load a locale.
+
+    In libc itself nothing loads one but the calls for it.
+    """
+    names = {*program.imports, *program.weak}
+    return not _WITHOUT_LOCALE.issuperset(program.needed) or not _LOCALE_CALLS.isdisjoint(names)
 
 
 def name_reason(defined: "frozenset[bytes]", inner_names: "frozenset[bytes]") -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 
-# The second archive of `ukcc run`, packed and unpacked: arguments, environment, locale.
-SECOND_ARCHIVE = 1 * _MIB
+# The second archive of `ukcc run`, packed and unpacked: arguments and environment; a locale.
+_SETTINGS, _LOCALE = _MIB // 4, 3 * _MIB // 4
 
 # Kernels with SPARSEMEM have the struct pages of a whole section, however little of it is there.
 _SECTION, _STRUCT_PAGES = 128 * _MIB, 2 * _MIB
@@ -75,19 +75,20 @@ def smallest_memory(
     loaded_end: int,
     one_copy: bool,
     allowance: int = ALLOWANCE,
+    loads_locale: bool = True,
 ) -> int:
     """MiB a machine needs to boot an image with `archive` bytes of archive.
 
     kernel_end: the physical address of the archive, behind the kernel; loaded_end: behind all that
     a hypervisor loads. one_copy, allowance: as Kernel has them; a kernel without the first copies
-    all files, and has room for half of what is left then.
+    all files, and has room for half of what is left then. loads_locale: of the second archive.
 
     Everything fits that a hypervisor loads; the kernel has memory for the files that it copies
     while the archive is there; the root's tmpfs, whose limit is the archive and half of the rest
     (`uk_archive_limit`), holds all files; and firmware does not write to the archive.
     """
     more = _unpacking(archive, files) if one_copy else align_up(archive) + 2 * files.pages
-    unpacking = kernel_end + more + allowance + SECOND_ARCHIVE
+    unpacking = kernel_end + more + allowance + second_archive(loads_locale=loads_locale)
     sections = 1
     while unpacking + (sections - 1) * _STRUCT_PAGES > sections * _SECTION:
         sections += 1
@@ -98,12 +99,20 @@ def smallest_memory(
     return -(-needed // _MIB)
 
 
-def second_archive_mib(members: Sequence[Entry]) -> int:
-    """MiB that a second archive of these members adds to what the image itself states."""
+def second_archive(*, loads_locale: bool) -> int:
+    """Bytes for the second archive that the memory that an image states has room for."""
+    return _SETTINGS + (_LOCALE if loads_locale else 0)
+
+
+def second_archive_mib(members: Sequence[Entry], stated: int) -> int:
+    """MiB that a second archive of these members adds to what the image itself states.
+
+    stated: bytes that are counted there already (`second_archive`).
+    """
     files = files_of(members)
     size = sum(len(member.data) for member in members)
     # nothing of it is taken as it lies
-    needed = _unpacking(size, files._replace(copied=files.pages)) - SECOND_ARCHIVE
+    needed = _unpacking(size, files._replace(copied=files.pages)) - stated
     return max(0, -(-needed // _MIB))
 
 

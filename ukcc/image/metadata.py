@@ -126,6 +126,7 @@ def _is_list_of_paths(value: Any) -> bool:
 _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "program": (_is_program, f"a file in {PROGRAMS}"),
     "sysroot": (_is_sysroot, "16 hexadecimal digits"),
+    "loads_locale": (lambda value: isinstance(value, bool), "true or false"),
     "memory_min_mib": (_is_memory, "a number of MiB"),
     "link_command": (_is_list_of_texts, "a list of words"),
     "libraries": (_is_list_of_texts, "a list of paths"),

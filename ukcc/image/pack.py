@@ -48,6 +48,7 @@ def pack_program(
     settings: Mapping[str, Any] | None = None,
     linkage: str = "",
     opened: Sequence[str] | None = None,
+    loads_locale: bool = True,
     kernel_directory: str = "",
 ) -> tuple[UkccError, ...]:
     """`pack_image`, with the interpreter and the libraries that a dynamic program needs.
@@ -59,6 +60,7 @@ def pack_program(
     image carries (`ukcc.settings.document`); files: further files of the user's. linkage: how the
     program was linked, and why. opened: the files that its linker opened; then a library that is
     nowhere is no error, as it was none for the linker: returned is what is missing.
+    loads_locale: False of a program that cannot (`loader_needs.may_load_locale`).
     kernel_directory: where a whole image's kernel is, if not in the sysroot.
     """
     places = here()
@@ -78,6 +80,7 @@ def pack_program(
             opened=opened or (),
         )
         return ()
+    files = list(files)
     closure = find_closure(
         linked, sysroot, directories, os.environ, linked=opened or (), partial=opened is not None
     )
@@ -93,6 +96,7 @@ def pack_program(
         settings=settings,
         linkage=linkage,
         complete=not closure.missing,
+        loads_locale=loads_locale or bool(files),
         kernel_directory=kernel_directory,
     )
     return closure.missing
@@ -111,6 +115,7 @@ def pack_image(
     linkage: str = "",
     packed_as: str = "",
     complete: bool = True,
+    loads_locale: bool = True,
     kernel_directory: str = "",
 ) -> None:
     """Makes the image `output` of the program `linked`.
@@ -120,6 +125,7 @@ def pack_image(
     name: the program's file name inside the image, `/app/<name>`. files: further archive members.
     packed_as: the checksum in a thin image; the machine has one that was changed since as it is.
     complete: False if a dynamic program's libraries need not all be there.
+    loads_locale: False if none of its programs can load a locale.
     kernel_directory: of the kernel, if it is not the sysroot's.
 
     The output appears whole, by rename, with the permissions of `linked`, or not at all. A
@@ -139,6 +145,8 @@ def pack_image(
         archive = cpio.archive(members, cpio.modification_time(), pages=True)
 
         metadata = _metadata(sysroot, kernel, link_command, name, libraries, settings, linkage)
+        if not loads_locale:
+            metadata["loads_locale"] = False
         # the smallest memory depends on the layout; its digits find room in the note
         pvh = pvh_note(kernel.entry_paddr)
         place = cpio.place_of_last(len(archive), members[-1])
@@ -151,6 +159,7 @@ def pack_image(
             loaded_end=layout.end_paddr,
             one_copy=kernel.one_copy,
             allowance=kernel.allowance,
+            loads_locale=loads_locale,
         )
         note = _note_of(metadata, sizes.metadata)
         where = directory_of(sysroot, kernel_directory)

@@ -108,7 +108,7 @@ def _replace(
     old = parse_metadata(image.text, path)
     with _named(path):
         made = relayout(headers, image.parts, kernel, image.notes)
-        smallest = _smallest(image, made, kernel)
+        smallest = _smallest(image, made, kernel, loads_locale=old.get("loads_locale", True))
         metadata = {**old, "kernel": kernel.facts, "memory_min_mib": smallest}
         symbols = renumbered_symbols(fd, headers, made.indices)
         _check_note(metadata, made.metadata.filesz)
@@ -179,7 +179,7 @@ def _notes(fd: int, headers: Headers) -> tuple[tuple[int, int], bytes]:
     raise refusal("it does not say what it was made of")
 
 
-def _smallest(image: _Image, made: Relayout, kernel: Kernel) -> int:
+def _smallest(image: _Image, made: Relayout, kernel: Kernel, *, loads_locale: bool) -> int:
     """MiB that the machine needs, by the members that were packed."""
     members = list(cpio.walk(image.archive.read, 0, image.archive_size))
     # where the root comes again it is padding
@@ -192,6 +192,7 @@ def _smallest(image: _Image, made: Relayout, kernel: Kernel) -> int:
         loaded_end=made.end_paddr,
         one_copy=kernel.one_copy and not any(place % PAGE for place in places),
         allowance=kernel.allowance,
+        loads_locale=loads_locale,
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.accounts import accounts_of, parse_owner
-from ukcc.image.memory import more_cpus_mib, second_archive_mib
-from ukcc.vm import guest
+from ukcc.image.memory import more_cpus_mib, second_archive, second_archive_mib
+from ukcc.vm import guest, locale
 from ukcc.vm.complete import completed
 from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.offers import fitted
@@ -52,6 +52,8 @@ def read_image(options: RunOptions) -> tuple[str, ImageFacts, RunOptions]:
     check_sources(options.shares, options.guest.files)
     image = completed(options.image)
     facts = read_facts(image)
+    if not locale.may_load(options, facts):
+        options = locale.with_language(options)
     return image, facts, fitted(options, facts)
 
 
@@ -60,12 +62,16 @@ def read_contents(
 ) -> Contents:
     """Reads the host's files that the options name, for a whole image. Raises MachineError."""
     tools = tracer.entries() if tracer else []
+    changed = changed_program(image)
+    loads_locale = changed or locale.may_load(options, facts)
     entries = (
-        *changed_program(image),
+        *changed,
         *tools,
+        *(locale.entries() if loads_locale else ()),
         *guest.entries(options.guest, image, facts.program, os.environb),
     )
     if facts.memory_min_mib:
-        more = second_archive_mib(entries) + more_cpus_mib(options.cpus)
+        stated = second_archive(loads_locale=facts.loads_locale)
+        more = second_archive_mib(entries, stated) + more_cpus_mib(options.cpus)
         facts = replace(facts, memory_min_mib=facts.memory_min_mib + more)
     return Contents(image, facts, entries)

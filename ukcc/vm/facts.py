@@ -29,7 +29,8 @@ class ImageFacts:
     """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
     sysroot: id of the sysroot it was linked against (empty: not recorded); program: the
     application's path in the image (empty: not recorded); offers: the features of a specialised
-    kernel (None: a general one, which has all); made: such a kernel's id in the store.
+    kernel (None: a general one, which has all); made: such a kernel's id in the store;
+    loads_locale: whether a program of it may load a locale.
     """
 
     memory_min_mib: int = 0
@@ -37,6 +38,7 @@ class ImageFacts:
     program: str = ""
     offers: "frozenset[str] | None" = None
     made: str = ""
+    loads_locale: bool = True
 
     @property
     def vmlinux(self) -> "Path | None":
@@ -84,6 +86,7 @@ def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
         program=metadata.get("program", ""),
         offers=frozenset(kernel["offers"].split()) if "offers" in kernel else None,
         made=kernel.get("made", ""),
+        loads_locale=metadata.get("loads_locale", True),
     )
 
 

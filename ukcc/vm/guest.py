@@ -20,9 +20,6 @@ from ukcc.vm.settings import encode_entries, encode_environment, variable
 
 ZONES = Path("/usr/share/zoneinfo")
 
-# Since version 2.35 glibc has this locale, but not inside the C library.
-LOCALE = Path("/usr/lib/locale/C.utf8")
-
 _ACCOUNTS = ("etc/passwd", "etc/group")
 _LARGEST_ACCOUNTS = 16 << 20
 _SEED_BYTES = 64
@@ -89,7 +86,7 @@ def entries(
     if guest.zone:
         files.append(cpio.regular("etc/localtime", (ZONES / guest.zone).read_bytes()))
         files.append(cpio.regular("etc/timezone", f"{guest.zone}\n".encode()))
-    return [*_locale(), *files, *_steps(guest.steps, host)]
+    return [*files, *_steps(guest.steps, host)]
 
 
 def seed() -> list[cpio.Entry]:
@@ -102,17 +99,6 @@ def _is_zone(path: Path) -> bool:
         return path.is_file() and path.read_bytes().startswith(b"TZif")  # tzfile(5)
     except OSError:
         return False
-
-
-def _locale() -> list[cpio.Entry]:
-    """C.UTF-8, where the host has it; init sets LANG only then."""
-    if not LOCALE.is_dir():
-        return []
-    return [
-        cpio.regular(str(path), path.read_bytes())
-        for path in sorted(LOCALE.rglob("*"))
-        if path.is_file()
-    ]
 
 
 def _steps(steps: Sequence[Step], host: Mapping[bytes, bytes]) -> list[cpio.Entry]:

@@ -133,6 +133,9 @@ class Machine:
         An emulated one is told how fast counter and timer go: it would measure for 100 ms. On a
         microvm nothing else counts, so that it would believe the counter never, or after a second,
         and sleep by ticks; it is the host's, which is watched there.
+        A virtiofs daemon writes into the guest's memory without QEMU, whose emulator keeps code
+        that it has translated until it sees the memory change: a program would run as the one whose
+        page it got. A kernel that clears each page when it takes it shows that to the emulator.
         """
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.tsc_khz is not None:
@@ -140,6 +143,8 @@ class Machine:
             arguments += ["tsc=reliable"] if self.kind == "microvm" else []
         if self.accel == "tcg":
             arguments.append(f"lapic_khz={_QEMU_LAPIC_KHZ}")
+            if any(share.by == VIRTIOFS for share in self.shares):
+                arguments.append("init_on_alloc=1")
         return tuple(arguments)
 
 
