@@ -133,9 +133,9 @@ class Machine:
         An emulated one is told how fast counter and timer go: it would measure for 100 ms. On a
         microvm nothing else counts, so that it would believe the counter never, or after a second,
         and sleep by ticks; it is the host's, which is watched there.
-        A virtiofs daemon writes into the guest's memory without QEMU, whose emulator keeps code
-        that it has translated until it sees the memory change: a program would run as the one whose
-        page it got. A kernel that clears each page when it takes it shows that to the emulator.
+        virtiofsd writes to guest memory directly, and TCG does not notice: it would go on running
+        the code that it translated from the old contents of the page. A kernel that clears each
+        page when it allocates it makes TCG drop that code.
         """
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.tsc_khz is not None:
