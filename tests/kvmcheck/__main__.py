@@ -1,6 +1,7 @@
 """`python -m kvmcheck [ROW…]`: see the package. 1 for a row that is wrong and not explained."""
 
 import concurrent.futures
+import contextlib
 import os
 import sys
 import threading
@@ -53,9 +54,8 @@ def main(names: Sequence[str], **given: "bool | str | int") -> None:
         if given["last"]:
             run = report.read(file)
         else:
-            session = _Session(rows, known, quiet=form is not report.plain, given=given)
+            session = _Session(rows, known, file, quiet=form is not report.plain, given=given)
             run = session.run()
-            report.keep(run, file)
     except UkccError as error:
         print(error.line("kvm-check"), file=sys.stderr)
         sys.exit(error.status)
@@ -73,11 +73,17 @@ class _Session:
         self,
         rows: Sequence[Row],
         known: Sequence[table.Explained],
+        file: Path,
         *,
         quiet: bool,
         given: "dict[str, bool | str | int]",
     ) -> None:
         self._rows, self._known, self._quiet, self._given = rows, known, quiet, given
+        self._file = file  # what the run says is kept there, as far as it has come
+        self._began = time.monotonic()
+        self._facts: dict[str, str] = {}
+        self._guest_cpu: Callable[[], float] = lambda: 0.0
+        self._end_guest: Callable[[], None] = lambda: None
         self._outcomes = {row.title: Outcome(row.title) for row in rows}
         self._wanted = 1 if given["no_control"] else 2  # results of each row
         self._lock = threading.Lock()
@@ -86,7 +92,6 @@ class _Session:
 
     def run(self) -> Run:
         """Raises UkccError."""
-        began = time.monotonic()
         store = default_store()
         work = store.root / "kvm-check"
         progress = for_stderr(quiet=not sys.stderr.isatty())
@@ -97,34 +102,45 @@ class _Session:
             if not self._quiet:
                 print(report.head(), end="", flush=True)
             if not self._given["nest"] and accel.probe().works:
-                facts, cpu = self._on_host(str(place), progress), 0.0
+                self._on_host(str(place), progress)
             else:
-                facts, cpu = self._in_nest(work, str(place), progress)
-        outcomes = tuple(self._outcomes.values())
-        whole = all(one.kvm is not None for one in outcomes)
-        seconds = time.monotonic() - began
-        return Run(facts, outcomes, round(seconds, 1), round(cpu + perform.cpu_seconds(), 1), whole)
+                self._in_nest(work, str(place), progress)
+        return self._kept()
 
-    def _on_host(self, place: str, progress: Progress) -> "dict[str, str]":
+    def _on_host(self, place: str, progress: Progress) -> None:
         here = perform.Place("kvm", 1.0, place)
+        self._facts = {"KVM": "of this host", "processor": _processor()}
+        self._facts["kernel"] = os.uname().release
         self._all(progress, 1, lambda row: perform.perform(row, here), place)
-        return {"KVM": "of this host", "processor": _processor(), "kernel": os.uname().release}
 
-    def _in_nest(
-        self, work: Path, place: str, progress: Progress
-    ) -> "tuple[dict[str, str], float]":
+    def _in_nest(self, work: Path, place: str, progress: Progress) -> None:
         words = str(self._given["kvm_amd"])
         with progress.step("outer kernel"):
             found = kernel.find(work)
-        with outer.started(found, work, self._cpus, words) as guest:
-            facts = {"KVM": "of an emulated AMD machine", **outer.facts(guest)}
+        with contextlib.ExitStack() as stack:
+            with progress.step("outer guest"):
+                guest = stack.enter_context(outer.started(found, work, self._cpus, words))
+            self._facts = {"KVM": "of an emulated AMD machine", **outer.facts(guest)}
+            self._guest_cpu = guest.cpu_seconds
+            self._end_guest = guest.process.kill  # nobody waits for its rows any more then
             there = perform.Place("kvm", _NEST_FACTOR, place)
 
             def do(row: Row) -> perform.Result:
                 return guest.do(row, there, row.seconds * _NEST_FACTOR * _LOST * self._cpus)
 
             self._all(progress, self._cpus, do, place)
-            return facts, guest.cpu_seconds()
+        # the emulator counts among our children now
+        self._guest_cpu = lambda: 0.0
+
+    def _kept(self) -> Run:
+        """What there is so far."""
+        outcomes = tuple(self._outcomes.values())
+        whole = all((one.kvm, one.control).count(None) == 2 - self._wanted for one in outcomes)
+        cpu = perform.cpu_seconds() + self._guest_cpu()
+        seconds = time.monotonic() - self._began
+        run = Run(self._facts, outcomes, round(seconds, 1), round(cpu, 1), whole)
+        report.keep(run, self._file)
+        return run
 
     def _all(
         self, progress: Progress, at_a_time: int, do: Callable[[Row], perform.Result], place: str
@@ -147,6 +163,7 @@ class _Session:
                     step.advance()
             except BaseException:
                 self._stopped.set()
+                self._end_guest()
                 raise
 
     def _one(self, row: Row, life: str, do: Callable[[Row], perform.Result]) -> None:
@@ -159,6 +176,7 @@ class _Session:
                 replace(before, kvm=result) if life == "kvm" else replace(before, control=result)
             )
             self._outcomes[row.title] = outcome
+            self._kept()
             done = [one for one in (outcome.kvm, outcome.control) if one is not None]
             if len(done) == self._wanted and not self._quiet:
                 print(report.lines(outcome, self._known), end="", flush=True)

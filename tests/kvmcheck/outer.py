@@ -24,6 +24,7 @@ from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.vm.process import die_with_parent
 from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.tsc import host_tsc_khz
 
 _BUSYBOX = Path("/bin/busybox")
 _MEMORY = "4G"
@@ -89,6 +90,9 @@ def initramfs(kernel: Kernel, kvm_words: str) -> bytes:
 
 def _argv(kernel: Kernel, initrd: Path, jobs: Path, log: Path, cpus: int) -> list[str]:
     words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "nokaslr"]
+    # on a busy host its own measurements of the timer and the counter go wrong
+    words += ["no_timer_check"]
+    words += [f"tsc_early_khz={khz}"] if (khz := host_tsc_khz()) else []
     argv = [PROGRAM, "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35"]
     argv += ["-smp", str(cpus), "-m", _MEMORY, "-nodefaults", "-no-user-config", "-no-reboot"]
     argv += ["-display", "none", "-serial", f"file:{log}", "-device", "virtio-rng-pci"]
