@@ -20,6 +20,7 @@ from ukcc.progress import Progress, for_stderr
 from ukcc.sysroot.store import default_store
 from ukcc.unwinding import unwind_when_ended
 from ukcc.vm import accel
+from ukcc.vm.qemu import PROGRAM
 
 _NEST_FACTOR = 10.0  # how much longer than on a machine with KVM it may take in the nest
 _LOST = 2.0  # so many times a row's own limits, before it counts as lost
@@ -37,6 +38,7 @@ _CPUS = 2  # of the outer guest, and rows at a time there
 @click.option(
     "--kvm-amd", default="", metavar="WORDS", help="The module's, as `npt=0`. For --nest."
 )
+@click.option("--emulator", default=PROGRAM, metavar="QEMU", help="Of the outer guest.")
 @click.option("--cpus", default=_CPUS, show_default=True, help="Of the outer guest.")
 @click.argument("names", nargs=-1, metavar="[ROW]…")
 def main(names: Sequence[str], **given: "bool | str | int") -> None:
@@ -89,6 +91,8 @@ class _Session:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._cpus = int(given["cpus"])
+        words, emulator = str(given["kvm_amd"]), str(given["emulator"])
+        self._outer = outer.Wanted(self._cpus, words, emulator)
 
     def run(self) -> Run:
         """Raises UkccError."""
@@ -114,12 +118,11 @@ class _Session:
         self._all(progress, 1, lambda row: perform.perform(row, here), place)
 
     def _in_nest(self, work: Path, place: str, progress: Progress) -> None:
-        words = str(self._given["kvm_amd"])
         with progress.step("outer kernel"):
             found = kernel.find(work)
         with contextlib.ExitStack() as stack:
             with progress.step("outer guest"):
-                guest = stack.enter_context(outer.started(found, work, self._cpus, words))
+                guest = stack.enter_context(outer.started(found, work, self._outer))
             self._facts = {"KVM": "of an emulated AMD machine", **outer.facts(guest)}
             self._guest_cpu = guest.cpu_seconds
             self._end_guest = guest.process.kill  # nobody waits for its rows any more then

@@ -88,13 +88,30 @@ def initramfs(kernel: Kernel, kvm_words: str) -> bytes:
     return cpio.archive(cpio.with_parents(entries))
 
 
-def _argv(kernel: Kernel, initrd: Path, jobs: Path, log: Path, cpus: int) -> list[str]:
+@dataclass(frozen=True)
+class Wanted:
+    """What the outer guest is to be. kvm_words: the module's; emulator: the QEMU that it is in."""
+
+    cpus: int
+    kvm_words: str = ""
+    emulator: str = PROGRAM
+
+
+def _argv(kernel: Kernel, initrd: Path, jobs: Path, log: Path, wanted: Wanted) -> list[str]:
     words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "nokaslr"]
     # on a busy host its own measurements of the timer and the counter go wrong
     words += ["no_timer_check"]
     words += [f"tsc_early_khz={khz}"] if (khz := host_tsc_khz()) else []
-    argv = [PROGRAM, "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35"]
-    argv += ["-smp", str(cpus), "-m", _MEMORY, "-nodefaults", "-no-user-config", "-no-reboot"]
+    argv = [wanted.emulator, "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35"]
+    argv += [
+        "-smp",
+        str(wanted.cpus),
+        "-m",
+        _MEMORY,
+        "-nodefaults",
+        "-no-user-config",
+        "-no-reboot",
+    ]
     argv += ["-display", "none", "-serial", f"file:{log}", "-device", "virtio-rng-pci"]
     argv += ["-kernel", str(kernel.image), "-initrd", str(initrd), "-append", " ".join(words)]
     shares = (("root", "/", ",readonly=on,multidevs=remap"), ("jobs", str(jobs), ""))
@@ -116,18 +133,18 @@ def _script(workers: int) -> str:
 
 
 @contextlib.contextmanager
-def started(kernel: Kernel, work: Path, cpus: int, kvm_words: str) -> Iterator[Outer]:
+def started(kernel: Kernel, work: Path, wanted: Wanted) -> Iterator[Outer]:
     """Up and ready for jobs; ended with the context. Raises UkccError."""
     jobs, log, initrd = work / "jobs", work / "outer.log", work / "initramfs"
     shutil.rmtree(jobs, ignore_errors=True)
     jobs.mkdir(parents=True)
-    write(jobs / "agent.sh", _script(cpus))
-    initrd.write_bytes(initramfs(kernel, kvm_words))
+    write(jobs / "agent.sh", _script(wanted.cpus))
+    initrd.write_bytes(initramfs(kernel, wanted.kvm_words))
     log.write_text("")
     said = work / "outer-qemu.log"
     with said.open("wb") as sink:
         process = subprocess.Popen(
-            _argv(kernel, initrd, jobs, log, cpus),
+            _argv(kernel, initrd, jobs, log, wanted),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

@@ -1,16 +1,19 @@
 """`make kvm-check`: its data, and what it makes of what machines do."""
 
 import ast
+import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from kvmcheck import kernel, perform, report, table
+from kvmcheck import agent, kernel, outer, perform, report, table
 from kvmcheck.perform import Place, Result
 from kvmcheck.report import Outcome, Run
 from kvmcheck.table import Explained, Row
 
 from ukcc.errors import UkccError
+from ukcc.image import cpio
 
 BOOT = table.ROOT / "tests" / "boot"
 KNOWN = (Explained("a-q35-1", "kvm", "no such vector", "the emulator's"),)
@@ -199,3 +202,55 @@ def test_words_are_put_behind_those_of_qemu(
 def test_a_command_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = fake(tmp_path, monkeypatch, "printf 'one\\ntwo\\n'; exit 1")
     assert perform.perform(Row("hello"), place).problem == "status 1: one two"
+
+
+def test_the_agent_does_what_the_host_has_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fake(tmp_path, monkeypatch, "echo right; exit 42")
+    row = next(row for row in table.load().rows if row.program == "hello")
+    (tmp_path / "a.json").write_text(json.dumps({"row": asdict(row), "place": asdict(place)}))
+    agent._do(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.result").read_text())["problem"] == ""
+    (tmp_path / "b.json").write_text("{}")
+    agent._do(tmp_path / "b.json")
+    assert "the agent failed" in json.loads((tmp_path / "b.result").read_text())["problem"]
+
+
+def test_the_outer_guest_gets_its_modules_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"kvm_amd": module("kvm"), "kvm": module(), "9p": module(), "floppy": module()}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(outer, "_BUSYBOX", tmp_path / "kvm")
+    found = kernel.Kernel("6.1", tmp_path, {name: tmp_path / name for name in files})
+    entries = {one.path: one.data for one in cpio.members(outer.initramfs(found, "npt=0"))}
+    assert entries["modules.list"] == b"9p\nkvm\nkvm_amd npt=0\n"
+    assert entries["modules/kvm.ko"] == files["kvm"] and "modules/floppy.ko" not in entries
+    monkeypatch.setattr(outer, "_BUSYBOX", tmp_path / "none")
+    with pytest.raises(UkccError, match="none is not there"):
+        outer.initramfs(found, "")
+
+
+def test_an_outer_guest_that_does_not_start(tmp_path: Path) -> None:
+    """By a program in the place of its emulator; the first line of a failure is told."""
+    for name in ("kvm_amd", "image"):
+        (tmp_path / name).write_bytes(module())
+    found = kernel.Kernel("6.1", tmp_path / "image", {"kvm_amd": tmp_path / "kvm_amd"})
+    emulator = tmp_path / "qemu"
+    emulator.write_text("#!/bin/sh\necho no such machine >&2\nexit 1\n")
+    emulator.chmod(0o755)
+    if not outer._BUSYBOX.is_file():
+        pytest.skip("no busybox here")
+    wanted = outer.Wanted(1, "", str(emulator))
+    with (
+        pytest.raises(UkccError, match="QEMU failed: no such machine"),
+        outer.started(found, tmp_path / "work", wanted),
+    ):
+        pass
+    subprocess.run(["sh", "-n", tmp_path / "work" / "jobs" / "agent.sh"], check=True)
+
+
+def test_the_shell_of_the_outer_guest_parses() -> None:
+    subprocess.run(["sh", "-n", table.HERE / "init.sh"], check=True)

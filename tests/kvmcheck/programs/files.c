@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MANY = 60, BLOCK = 4096, BLOCKS = 256 };
+enum { MANY = 20, BLOCK = 4096, BLOCKS = 64 };
 
 #define CHECK(condition)                                                \
 	do {                                                            \
@@ -58,8 +58,8 @@ int main(int argc, char **argv)
 	}
 	map = mmap(NULL, (size_t)BLOCK * BLOCKS, PROT_READ, MAP_PRIVATE, fd, 0);
 	CHECK(map != MAP_FAILED);
-	fill(block, 100);
-	CHECK(memcmp(map + 100 * BLOCK, block, BLOCK) == 0 && close(fd) == 0);
+	fill(block, 40);
+	CHECK(memcmp(map + 40 * BLOCK, block, BLOCK) == 0 && close(fd) == 0);
 	for (int i = 0; i < MANY; i++) {
 		snprintf(other, sizeof(other), "sub/b%d", i);
 		CHECK(unlink(other) == 0);
