@@ -7,11 +7,12 @@
 # make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 # make fuzz    every parser of a guest's or stranger's bytes, an hour each, in pieces (make fuzz-status); make fuzz-ci  ten minutes for all
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
+# make kvm-check  images under KVM, in an emulated machine that has one, or on this host's;  make kvm-check-ci  the quick ones
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
-	conformance conformance-packages kernel-check test-classes test-boot-class venv \
+	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages test-classes test-boot-class venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -116,3 +117,16 @@ test-boot-class: setup
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)
+
+kvm-check-packages: setup
+	@scripts/setup kvm-check-packages
+
+KVM_CHECK = PYTHONPATH=tests $(PYTHON) -m kvmcheck
+
+# ROWS narrows it: make kvm-check ROWS="hello redis"; ARGS=--list has all, ARGS=--last is what the last run said,
+# ARGS="--last --markdown" the table of docs/internals/kvm.md, ARGS="--kvm-amd npt=0" shadow page tables.
+kvm-check: kvm-check-packages
+	@$(KVM_CHECK) $(ARGS) $(ROWS)
+
+kvm-check-ci: kvm-check-packages
+	@$(KVM_CHECK) --ci --no-control $(ARGS)

@@ -158,6 +158,13 @@ def download_binary(name: str, version: str = "") -> Delivered:
         return Delivered(name, version, files)
 
 
+def binary_names(prefix: str) -> tuple[str, ...]:
+    """The binary packages whose names begin so, in no order. Raises UkccError."""
+    root = _root("debbinary")
+    with _updated(root, "deb"):
+        return tuple(proc.output(["apt-cache", *_options(root), "pkgnames", prefix]).split())
+
+
 def _candidate(root: Path, name: str) -> str:
     """The newest version of a binary package. Raises UkccError for none."""
     words = ["apt-cache", *_options(root), "policy", name]

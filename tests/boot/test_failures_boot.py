@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
 
+from ukcc import proc
 from ukcc.vm.facts import read_facts
 from ukcc.vm.machine import Machine
-from ukcc.vm.qemu import Endpoints, qemu_argv
+from ukcc.vm.qemu import PROGRAM, Endpoints, qemu_argv
 
 # Does what its first argument says. The words in comments mark lines that tests look for.
 SOURCE = r"""
@@ -418,6 +419,23 @@ def test_a_kernel_that_does_not_answer(app: Path, boot: Boot) -> None:
     status, _, stderr = boot(app, "deaf", options=options, timeout=4 * DEADLINE)
     assert status == 124 and placed(stderr) == [("main", line("deaf"))]
     assert b"CPU 0, in the application, interrupts off" in stderr
+
+
+def test_a_firmware_that_does_not_start_the_kernel(
+    static: Path, boot: Boot, tmp_path: Path
+) -> None:
+    """It is that of a QEMU whose words for a machine have changed, say."""
+    rom = bytearray(1 << 16)
+    rom[-16:-14] = b"\xeb\xfe"  # the first instruction: jmp to itself
+    (tmp_path / "rom").write_bytes(rom)
+    qemu = tmp_path / PROGRAM
+    qemu.write_text(f'#!/bin/sh\nexec {proc.find(PROGRAM)} "$@" -bios {tmp_path}/rom\n')
+    qemu.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    options = ["--accel", "tcg", "--timeout", "2", "--smp", "2"]
+    status, _, stderr = boot(static, "hang", options=options, env=environment)
+    assert status == 124 and b"still running after 2 s" in stderr
+    assert stderr.count(b", not started, at its first instruction\n") == 2
 
 
 def test_sigquit_shows_the_stacks_and_the_run_goes_on(static: Path) -> None:

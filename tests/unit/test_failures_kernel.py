@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from ukcc.failures import stuck
 from ukcc.failures.core import REGISTERS, Memory
 from ukcc.failures.cpus import parse_registers, unpack
 from ukcc.failures.kernel import KERNEL_STACK, call_before, entry_frame, traced
@@ -42,6 +43,17 @@ ES =0000 0000000000000000 00000000 00000000
 CR0=80050033 CR2=00000000b8a4a000 CR3=0000000001900000 CR4=000406b0
 """
 
+# The same of a CPU that has not left 16- or 32-bit code.
+NARROW_TEXT = """
+CPU#0
+EAX=00000000 EBX=00000000 ECX=00000000 EDX=00060fb1
+ESI=00000000 EDI=00000000 EBP=00000000 ESP=00000100
+EIP=0000fff0 EFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+ES =0000 00000000 0000ffff 00009300
+CS =f000 ffff0000 0000ffff 00009b00
+SS =0020 00000200 0000ffff 00009300
+"""
+
 
 def test_trace_of_a_console() -> None:
     trace = traced(CONSOLE)
@@ -62,6 +74,26 @@ def test_registers_of_a_cpu() -> None:
     assert (found["rip"], found["rsp"]) == (0x10001234, 0x7FFE00000010)
     assert (found["eflags"], found["halted"]) == (6, 0)
     assert parse_registers(REGISTERS_TEXT.replace("HLT=0", "HLT=1"))["halted"] == 1
+    assert found["narrow"] == 0
+
+
+def test_registers_of_a_cpu_in_firmware() -> None:
+    found = parse_registers(NARROW_TEXT)
+    assert found == {"rip": 0xFFFFFFF0, "rsp": 0x300, "narrow": 1, "eflags": 2, "halted": 0}
+    assert "rip" not in parse_registers("of another QEMU")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (0xFFFFFFF0, "not started, at its first instruction"),
+        (0xF1234, "in the firmware, at 0xf1234"),
+        (0xFFFC0010, "in the firmware, at 0xfffc0010"),
+        (0x7FF00010, "in 32-bit code, the firmware's or the kernel's first, at 0x7ff00010"),
+    ],
+)
+def test_where_a_cpu_in_firmware_is(address: int, words: str) -> None:
+    assert stuck._state({"rip": address, "narrow": 1, "halted": 0}) == words
 
 
 def test_cpus_as_data() -> None:

@@ -8,10 +8,12 @@ import threading
 
 import pytest
 
-from ukcc.errors import ToolFailed
+from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures import show
 from ukcc.vm import panics
-from ukcc.vm.events import Events, Lines, ending, is_panic
+from ukcc.vm.events import Events, Lines, ending, is_failure, is_panic
+from ukcc.vm.launch import exit_status
+from ukcc.vm.options import RunOptions
 from ukcc.vm.process import Outcome
 from ukcc.vm.record import RecordLines
 from ukcc.vm.watch import Watch
@@ -70,7 +72,45 @@ def test_the_machine_is_looked_at_and_then_ended(
     assert (len(looked), events.panicked, events.reset) == (looks, panicked, reset)
     assert json.loads(answers[0]) == {"execute": "qmp_capabilities"}
     ends = [json.loads(line)["execute"] for line in answers[1:]]
-    assert set(ends) == ({"quit"} if told[0].get("event") != "STOP" else set())
+    assert set(ends) == ({"quit"} if told[0].get("event") != "STOP" else {"query-status"})
+
+
+def test_a_machine_that_the_accelerator_stops() -> None:
+    """QEMU is asked after a stop, and the machine ended without a look if KVM has failed."""
+    with contextlib.ExitStack() as stack:
+        events = Events(stack, lambda: pytest.fail("looked"))
+        qemu = socket.socket(fileno=os.dup(events.qemu_end))
+        stack.callback(qemu.close)
+        events.start()
+        asked = qemu.makefile("r")
+        assert "qmp_capabilities" in asked.readline()
+        for status in ("paused", "internal-error"):
+            qemu.sendall(b'{"event": "STOP"}\n')
+            assert json.loads(asked.readline()) == {"execute": "query-status"}
+            assert not events.failed
+            qemu.sendall(json.dumps({"return": {"status": status}}).encode() + b"\n")
+        assert json.loads(asked.readline()) == {"execute": "quit"}
+        qemu.shutdown(socket.SHUT_WR)
+        events._thread.join(30)
+    assert events.failed and not events.reset and not events.panicked
+
+
+@pytest.mark.parametrize("answer", [None, [], "internal-error", {}, {"status": []}])
+def test_answers_without_a_status(answer: object) -> None:
+    assert not is_failure({"return": answer})
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("x: warning\nKVM internal error. Suberror: 1\nEAX=0\n", "KVM internal error. Suberror: 1"),
+        ("", "KVM reported an error"),
+    ],
+)
+def test_an_accelerators_failure_is_one_line(stderr: str, words: str) -> None:
+    with pytest.raises(MachineError, match=f"app: the machine was stopped: {words}") as caught:
+        exit_status(outcome(failed=True, stderr=stderr), RunOptions("app"))
+    assert "--accel tcg" in caught.value.hint and caught.value.status == 125
 
 
 def test_a_look_that_fails_does_not_keep_the_machine() -> None:

@@ -12,12 +12,27 @@ _REGISTER = re.compile(r"\b(R\w{1,2}) ?=([0-9a-f]{16})")
 # `ffffffff81000000: 0x0123456789abcdef 0x…`
 _WORD = re.compile(r" 0x([0-9a-f]{16})\b")
 _HALTED = re.compile(r"\bHLT=1")
-_FLAGS = re.compile(r"\bRFL=([0-9a-f]{8})")
+_FLAGS = re.compile(r"\b[RE]FL=([0-9a-f]{8})")
+# of a CPU in 16- or 32-bit code: `EIP=0000fff0 EFL=…`, `CS =f000 ffff0000 0000ffff 00009b00`
+_NARROW = re.compile(r"\bE(IP|SP) ?=([0-9a-f]{8})\b")
+_BASE = re.compile(r"^(CS|SS) ?=[0-9a-f]{4} ([0-9a-f]{8}) ", re.MULTILINE)
+_SEGMENTS = {"IP": "CS", "SP": "SS"}
+_LINEAR = (1 << 32) - 1
 
 
 def parse_registers(text: str) -> "dict[str, int]":
-    """HMP's `info registers` -> registers by name; `eflags`, and `halted` 0 or 1, among them."""
+    """HMP's `info registers` -> registers by name; `eflags`, and `halted` 0 or 1, among them.
+
+    `narrow`: 1 for a CPU in 16- or 32-bit code. Of its registers only `rip` and `rsp` are there, as
+    linear addresses.
+    """
     found = {name.lower(): int(value, 16) for name, value in _REGISTER.findall(text)}
+    found["narrow"] = int("rip" not in found)
+    if found["narrow"]:
+        bases = {name: int(value, 16) for name, value in _BASE.findall(text)}
+        for name, value in _NARROW.findall(text):
+            base = bases.get(_SEGMENTS[name], 0)
+            found[f"r{name.lower()}"] = (base + int(value, 16)) & _LINEAR
     flags = _FLAGS.search(text)
     found["eflags"] = int(flags[1], 16) if flags else 0
     found["halted"] = int(bool(_HALTED.search(text)))

@@ -43,14 +43,17 @@ async def _ask(channel: socket.socket) -> "list[dict[str, Any]]":
 async def _cpu(client: QMPClient, index: int) -> "dict[str, Any]":
     arguments = {"command-line": "info registers", "cpu-index": index}
     registers = parse_registers(str(await client.execute("human-monitor-command", arguments)))
+    rip, rsp = registers["rip"], registers["rsp"]
+    if registers["narrow"]:  # neither the application nor what the kernel's symbols are of
+        return {"registers": registers, "pages": {}}
     pages: dict[int, bytes] = {}
     reader = _Reader(client, index, pages)
-    await reader.stack(registers["rsp"])
-    inner = entry_frame(Memory(list(pages.items())), registers["rsp"])
-    if registers["rsp"] >= LOW_END and inner is not None:
+    await reader.stack(rsp)
+    inner = entry_frame(Memory(list(pages.items())), rsp)
+    if rsp >= LOW_END and inner is not None:
         await reader.stack(inner["rsp"])
         await reader.code(inner["rip"])
-    await reader.code(registers["rip"])
+    await reader.code(rip)
     joined = _joined(pages)
     encoded = {at: base64.b64encode(data).decode() for at, data in joined.items()}
     return {"registers": registers, "pages": encoded}

@@ -23,6 +23,8 @@ from ukcc.vm.facts import facts_of, read_facts, read_metadata
 
 _IF = 0x200  # the flag that lets interrupts in
 _MOST_FRAMES = 256
+_RESET_VECTOR = 0xFFFFFFF0
+_LOW_MEMORY, _ROMS = 1 << 20, 0xFF000000  # the firmware is below the one or above the other
 _PANICS = ("panic", "vpanic")  # kernel/panic.c; the latter of later kernels
 
 
@@ -31,8 +33,8 @@ def explain_cpus(data: bytes, image: str) -> "list[str]":
     machine = _Machine(image)
     lines = ["what the CPUs are at, by QEMU's monitor:", *machine.missing()]
     for number, (registers, memory) in enumerate(unpack(data)):
-        lines.append(f"  CPU {number}, {_state(registers)}:")
-        lines += machine.cpu_lines(registers, memory)
+        frames = list(machine.cpu_lines(registers, memory))
+        lines += [f"  CPU {number}, {_state(registers)}{':' if frames else ''}", *frames]
     return lines
 
 
@@ -78,10 +80,22 @@ def in_panic(data: bytes, image: str) -> "list[str]":
 
 
 def _state(registers: "dict[str, int]") -> str:
+    if registers["narrow"]:
+        return _early(registers["rip"])
     if registers["halted"]:
         return "halted"
     half = "kernel" if registers["rsp"] >= LOW_END else "application"
     return f"in the {half}, interrupts {'on' if registers['eflags'] & _IF else 'off'}"
+
+
+def _early(address: int) -> str:
+    """What a CPU in 16- or 32-bit code is at. All of them begin with the reset vector."""
+    if address == _RESET_VECTOR:
+        return "not started, at its first instruction"
+    if address < _LOW_MEMORY or address >= _ROMS:
+        return f"in the firmware, at {address:#x}"
+    # SeaBIOS moves itself to the end of memory
+    return f"in 32-bit code, the firmware's or the kernel's first, at {address:#x}"
 
 
 class _Machine:
@@ -111,6 +125,8 @@ class _Machine:
 
     def cpu_lines(self, registers: "dict[str, int]", memory: Memory) -> Iterator[str]:
         """The kernel's frames, then those of the application that called it."""
+        if registers["narrow"]:
+            return iter(())
         addresses = []
         outer: dict[str, int] | None = registers
         if registers["rsp"] >= LOW_END:

@@ -15,7 +15,7 @@ from ukcc.snapshots.check import check
 from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
 from ukcc.snapshots.words import continued_argv, forward_rules
-from ukcc.vm import confine, panics, probe_guest, process
+from ukcc.vm import accel, confine, panics, probe_guest, process
 from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
 from ukcc.vm.options import RunOptions
 from ukcc.vm.process import Running, in_thread
@@ -29,6 +29,7 @@ def resume(options: RunOptions) -> int:
     snapshot = options.snapshot
     manifest = read_manifest(snapshot)
     check(snapshot, manifest, options.image)
+    accel.choose(manifest.machine.accel)
     # what else there is may come from a file beside the image, for machines that boot
     options = RunOptions(
         image=options.image or manifest.image_path,

@@ -94,8 +94,8 @@ def _pasted_guard(directory: Path) -> str:
 
 
 def _accel(options: RunOptions) -> str:
-    """Another VMM than QEMU has KVM, whether it works here or not."""
-    return choose(options.accel) if options.vmm == QEMU else "kvm"
+    """KVM where it is wanted, or another VMM than QEMU is, whether it works here or not."""
+    return choose(options.accel) if options.vmm == QEMU and options.accel != "kvm" else "kvm"
 
 
 def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:

@@ -291,10 +291,19 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
             # init says why it traces nothing; one that knows nothing of it says nothing
             say("nothing was traced: the image's init is older than --trace; link the image again")
         return record.status
+    if outcome.failed:
+        raise MachineError(f"{options.image}: {_failure(outcome.stderr)}", "use --accel tcg")
     if outcome.panicked:
         why = panics.reason(outcome.console)
         raise MachineError(f"{options.image}: the kernel panicked{why}", status=PANICKED)
     raise MachineError(f"{options.image}: {_what_happened(outcome, options.disks)}")
+
+
+def _failure(stderr: str) -> str:
+    """One line on an accelerator that could not go on, of the many that QEMU writes."""
+    lines = stderr.splitlines()
+    found = next((line for line in lines if line.startswith("KVM")), "KVM reported an error")
+    return f"the machine was stopped: {found.rstrip('.')}"
 
 
 def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:

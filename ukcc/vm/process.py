@@ -41,9 +41,10 @@ class Outcome:
     returncode: QEMU's own (negative: killed by that signal); record: the lines that count of what
     came out of the second serial port; console: the last bytes shown; stderr: QEMU's own words;
     cpus: what they were at in a panic or reset, or empty (ukcc/failures/cpus.py); panicked, reset:
-    QEMU tells that the kernel has panicked, that the machine has reset itself; timed_out: we ended
-    it; stopped_by: the signal to us that ended it, or 0; traced: whether anything came of a trace;
-    unwritten: why an output could not be written, which ended it.
+    QEMU tells that the kernel has panicked, that the machine has reset itself; failed: that the
+    accelerator could not go on; timed_out: we ended it; stopped_by: the signal to us that ended it,
+    or 0; traced: whether anything came of a trace; unwritten: why an output could not be written,
+    which ended it.
     """
 
     returncode: int
@@ -53,6 +54,7 @@ class Outcome:
     cpus: bytes = b""
     panicked: bool = False
     reset: bool = False
+    failed: bool = False
     timed_out: bool = False
     stopped_by: int = 0
     traced: bool = False
@@ -217,6 +219,7 @@ def execute(
             cpus=watch.cpus if watch else b"",
             panicked=bool(watch and watch.events.panicked),
             reset=bool(watch and watch.events.reset),
+            failed=bool(watch and watch.events.failed),
             timed_out=ending.timed_out,
             stopped_by=ending.stopped_by
             or running.ended_by
