@@ -8,11 +8,13 @@
 # make fuzz    every parser of a guest's or stranger's bytes, an hour each, in pieces (make fuzz-status); make fuzz-ci  ten minutes for all
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
 # make kvm-check  images under KVM, in an emulated machine that has one, or on this host's;  make kvm-check-ci  the quick ones
+# make test-boot-qemu  the boot tests with the QEMU of another Debian: SUITE=trixie, SUITE=unstable
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
-	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages test-classes test-boot-class venv \
+	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
+	test-classes test-boot-class test-boot-qemu venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -114,6 +116,13 @@ test-classes: setup
 FEATURES = all
 test-boot-class: setup
 	UKCC_SYSROOT=$$($(PYTHON) tests/classes/sysroot_of.py $(FEATURES)) $(PYTHON) -m pytest tests/boot
+
+# Nothing is installed. TESTS narrows it; ARGS=--update takes the newest that the suite has now.
+SUITE = trixie
+TESTS = tests/boot
+test-boot-qemu: setup
+	@qemu=$$($(PYTHON) tests/other_qemu.py $(SUITE) $(ARGS)) && \
+	PATH="$$qemu:$$PATH" $(PYTHON) -m pytest $(TESTS)
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

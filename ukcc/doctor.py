@@ -16,6 +16,7 @@ from ukcc.sysroot import inputs, sources, tools
 from ukcc.sysroot.store import RECORD, Store, Sysroot
 from ukcc.vm.qemu import PROGRAM
 from ukcc.vm.qemu_probe import Abilities, abilities
+from ukcc.vm.tried import Version, named, untried
 
 # Free disk space, in bytes, below which building large programs gets uncomfortable.
 _COMFORTABLE = 2_000_000_000
@@ -65,8 +66,16 @@ def _machines() -> Iterator[Finding]:
         mend = error.hint or "use the distribution's QEMU"
         yield Finding("confinement", False, True, error.message, mend)
         return
+    yield _tried(able.version)
     yield _confinement(able)
     yield _kvm()
+
+
+def _tried(version: Version) -> Finding:
+    """Whether anybody knows that this QEMU is right for us."""
+    problem = untried(version)
+    found = problem or f"{named(version)}: the boot tests were run with it"
+    return Finding("QEMU version", not problem, False, found)
 
 
 def _confinement(able: Abilities) -> Finding:

@@ -1,12 +1,16 @@
 """Other machines than q35, with all that `ukcc run` gives to a machine."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
+from ukcc import proc
 from ukcc.demo import free_port
+from ukcc.vm.qemu import PROGRAM
 
 # Copies standard input to standard output in capitals, says on standard error how many CPUs there
 # are, and looks whether a second and a half is one by both clocks.
@@ -52,6 +56,26 @@ def test_microvm(build_image: Build, boot: Boot) -> None:
     options += ["-p", f"{free_port()}:7777"]
     status, stdout, stderr = boot(image, "last", options=options, stdin=b"some words\n")
     assert (status, stdout, stderr) == (42, b"SOME WORDS\n", b"2 CPUs, last\n")
+
+
+def test_a_qemu_without_that_machine(
+    build_image: Build, boot: Boot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some distributions build it without microvm. Here that has another name."""
+    wrapper = tmp_path / PROGRAM
+    wrapper.write_text(
+        f"""#!/bin/bash
+exec {proc.find(PROGRAM)} "${{@/#microvm,/nothing,}}"
+"""
+    )
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = boot(
+        build_image(EVERYTHING, name="everything"),
+        options=["--accel", "tcg", "--machine", "microvm"],
+    )
+    assert (done.status, done.stdout) == (125, b"")
+    assert b"this QEMU was built without the machine" in done.stderr
 
 
 # Fills memory, says so, gives it back, and ends when standard input does.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from image_samples import make_sysroot
 
 from ukcc import proc
+from ukcc.vm.tried import TRIED
 
 Findings = dict[str, dict[str, object]]
 
@@ -129,3 +131,38 @@ def test_people_read_the_same(tools: Path) -> None:
     )
     assert "MISSING QEMU          qemu-system-x86_64: no such program\n" in done.stdout
     assert "mend: apt-get install qemu-system-x86\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("says", "ok", "found"),
+    [
+        ("QEMU 11.1.3 monitor", True, "11.1: the boot tests were run with it"),
+        (
+            "QEMU 8.2.1 monitor",
+            False,
+            "8.2: not tried; the boot tests were run with 7.2, 10.0 and 11.1",
+        ),
+        (
+            "QEMU 6.2.0 monitor",
+            False,
+            "6.2: not tried; the boot tests were run with 7.2, 10.0 and 11.1,"
+            " and ukcc is written for no older one",
+        ),
+    ],
+)
+def test_a_qemu_that_was_not_tried(
+    tools: Path, tmp_path: Path, says: str, ok: bool, found: str
+) -> None:
+    qemu = tools / "qemu-system-x86_64"
+    qemu.write_text(f"#!/bin/sh\necho '{says}'\n")
+    qemu.chmod(0o755)
+    finding = doctor(path=f"{tools}:/bin", UKCC_SYSROOT="", XDG_RUNTIME_DIR=str(tmp_path))[
+        "QEMU version"
+    ]
+    assert (finding["ok"], finding["needed"], finding["found"]) == (ok, False, found)
+
+
+def test_the_page_on_tests_has_the_versions_that_were_tried() -> None:
+    page = Path(__file__).parents[2] / "docs" / "testing.md"
+    rows = re.findall(r"^\| QEMU (\d+)\.(\d+)\.\d+ ", page.read_text(), re.MULTILINE)
+    assert tuple((int(major), int(minor)) for major, minor in rows) == TRIED

@@ -212,14 +212,14 @@ def test_argv_of_a_microvm_without_acpi() -> None:
     places = Endpoints("/i", "/r", stdin_fd=9, stdout="/o", stderr="/e", reports="/x")
     machine = replace(planned(set()), stdin_port=True, output_ports=True)
     argv = qemu_argv(machine, places)
-    assert values(argv, "-machine") == ["microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off"]
+    assert values(argv, "-machine") == ["microvm,acpi=off,rtc=on,isa-serial=on"]
     assert values(argv, "-append")[0].split()[-1] == "reboot=t"
     kinds = [device.partition(",")[0] for device in values(argv, "-device")]
     assert kinds == ["isa-serial", "virtio-serial-device", *["virtserialport"] * 4]
     # it is not told of them by us
     assert "virtio_mmio" not in values(argv, "-append")[0]
     with_acpi = qemu_argv(planned({"pci"}, machine="microvm"), places)
-    assert values(with_acpi, "-machine") == ["microvm,rtc=on,isa-serial=on,x-option-roms=off"]
+    assert values(with_acpi, "-machine") == ["microvm,rtc=on,isa-serial=on"]
     assert "pvpanic" in values(with_acpi, "-device")
     assert "reboot=t" not in values(with_acpi, "-append")[0]
 
@@ -273,10 +273,25 @@ def test_the_firmware_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = planned(None)
     assert firmware.for_machine(machine) == "qboot.rom"
     assert firmware.for_machine(replace(machine, vmgenid=True)) == firmware.DEFAULT
-    assert firmware.for_machine(planned(set())) == firmware.DEFAULT
+    assert firmware.for_machine(planned(set())) == "qboot.rom"
     assert "vmgenid,guid=auto" in values(
         qemu_argv(replace(machine, vmgenid=True), Endpoints("/i", "/r")), "-device"
     )
+
+
+@pytest.mark.parametrize("features", [set(), {"pci"}])
+def test_a_microvm_is_told_its_firmware_and_what_that_needs(
+    monkeypatch: pytest.MonkeyPatch, features: set[str]
+) -> None:
+    """Debian 13's bios-microvm.bin is SeaBIOS, which starts a kernel by an option ROM only."""
+    machine = planned(features, machine="microvm")
+    cases = (("qboot.rom", "qboot.rom", False), ("", "bios-microvm.bin", True))
+    for found, named, has_roms in cases:
+        monkeypatch.setattr(firmware, "quickest", lambda found=found: found)
+        told = replace(machine, firmware=firmware.for_machine(machine))
+        argv = qemu_argv(told, Endpoints("/i", "/r"))
+        assert values(argv, "-bios") == [named]
+        assert ("x-option-roms=off" in values(argv, "-machine")[0]) is not has_roms
 
 
 def test_what_an_image_says_of_its_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

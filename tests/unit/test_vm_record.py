@@ -91,6 +91,15 @@ PANIC = (
         ({"console": PANIC}, 125, "without saying"),
         ({"console": PANIC, "reset": True}, 125, "it was reset"),
         ({"returncode": 1, "stderr": "a\nqemu: cannot\n"}, 125, "qemu: cannot"),
+        *(
+            (
+                {"returncode": 1, "stderr": f"qemu: {says}\nUse -machine help\n"},
+                125,
+                "was built without",
+            )
+            # by 7.2, and by 10.0 and later
+            for says in ("unsupported machine type", 'unsupported machine type: "microvm"')
+        ),
         ({"returncode": -9}, 125, "SIGKILL"),
         ({"timed_out": True}, 124, "2 s"),
     ],

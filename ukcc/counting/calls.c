@@ -389,11 +389,15 @@ static const unsigned char *opcode(const unsigned char *bytes, size_t size)
 static void watch_last(struct qemu_plugin_tb *tb, struct block *block)
 {
 	struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, block->size - 1);
-	const unsigned char *bytes = qemu_plugin_insn_data(insn);
-	size_t size = qemu_plugin_insn_size(insn);
-	const unsigned char *code = opcode(bytes, size);
-	bool has_more = code < bytes + size - 1;
+	unsigned char bytes[INSN_SIZE];
+	size_t size = read_insn(insn, bytes);
+	const unsigned char *code;
+	bool has_more;
 
+	if (!size)
+		return;
+	code = opcode(bytes, size);
+	has_more = code < bytes + size - 1;
 	block->is_interrupt_return = *code == 0xcf;
 	if (*code == 0xe8 || (*code == 0xff && has_more && (code[1] & 0x38) == 0x10))
 		qemu_plugin_register_vcpu_mem_cb(insn, on_call, NO_REGISTERS, READS_AND_WRITES,
@@ -465,9 +469,14 @@ static bool read_questions(const char *path)
 	return is_right;
 }
 
+#if INTERFACE >= 7
+static void at_exit(void *data)
+{
+#else
 static void at_exit(uint64_t id, void *data)
 {
 	(void)id;
+#endif
 	(void)data;
 	if (is_started) /* `ukcc run` tries QEMU before it runs the machine */
 		write_answer();

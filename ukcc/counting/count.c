@@ -16,7 +16,7 @@
 
 #include "plugin.h"
 
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+__attribute__((visibility("default"))) int qemu_plugin_version = INTERFACE;
 
 static struct {
 	uint64_t executed;
@@ -34,6 +34,21 @@ static void entered(unsigned int cpu, void *data)
 		counter->at_entry = counter->executed;
 }
 
+/* An instruction's bytes, and how many they are. */
+size_t read_insn(const struct qemu_plugin_insn *insn, unsigned char bytes[INSN_SIZE])
+{
+	size_t size = qemu_plugin_insn_size(insn);
+
+	if (size > INSN_SIZE)
+		size = INSN_SIZE;
+#if INTERFACE >= 3
+	return qemu_plugin_insn_data(insn, bytes, size);
+#else
+	memcpy(bytes, qemu_plugin_insn_data(insn), size);
+	return size;
+#endif
+}
+
 bool begins_at(const struct qemu_plugin_tb *tb, const struct place *place)
 {
 	size_t seen = 0;
@@ -42,27 +57,39 @@ bool begins_at(const struct qemu_plugin_tb *tb, const struct place *place)
 	    (qemu_plugin_tb_vaddr(tb) & place->mask) != (place->address & place->mask))
 		return false;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb) && seen < place->code_size; i++) {
-		const struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		size_t size = qemu_plugin_insn_size(insn);
+		unsigned char bytes[INSN_SIZE];
+		size_t size = read_insn(qemu_plugin_tb_get_insn(tb, i), bytes);
 
 		if (size > place->code_size - seen)
 			size = place->code_size - seen;
-		if (memcmp(qemu_plugin_insn_data(insn), place->code + seen, size))
+		if (!size || memcmp(bytes, place->code + seen, size))
 			return false;
 		seen += size;
 	}
 	return true;
 }
 
+static void executed(unsigned int cpu, void *size)
+{
+	(void)cpu;
+	__atomic_fetch_add(&counter->executed, (uintptr_t)size, __ATOMIC_RELAXED);
+}
+
+#if INTERFACE >= 7
+static void count(struct qemu_plugin_tb *tb, void *data)
+{
+	(void)data;
+#else
 static void count(uint64_t id, struct qemu_plugin_tb *tb)
 {
 	(void)id;
+#endif
 	if (begins_at(tb, &entry))
 		qemu_plugin_register_vcpu_tb_exec_cb(tb, entered, NO_REGISTERS, NULL);
 	if (is_calls)
 		calls_watch(tb);
-	qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, &counter->executed,
-						 qemu_plugin_tb_n_insns(tb));
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, NO_REGISTERS,
+					     (void *)qemu_plugin_tb_n_insns(tb));
 }
 
 void read_code(struct place *place, const char *hex)
@@ -112,6 +139,10 @@ int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 	close(fd);
 	if (counter == MAP_FAILED)
 		return -1;
+#if INTERFACE >= 7
+	qemu_plugin_register_vcpu_tb_trans_cb(id, count, NULL);
+#else
 	qemu_plugin_register_vcpu_tb_trans_cb(id, count);
+#endif
 	return 0;
 }

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import proc
+from ukcc.counting.plugin import plugin
 from ukcc.image.elf import Elf
 from ukcc.vm.qemu import PROGRAM
 
-_SOURCES = ("count.c", "calls.c")
 _NUMBERS = struct.Struct("<QQ")
 _CODE = 16  # bytes by which a program's begin is known
 _EXACT, _IN_PAGE = (1 << 64) - 1, 0xFFF
@@ -67,16 +67,12 @@ def counter(work: Path, plugin_words: Sequence[str] = (), *, is_exact: bool = Fa
 
     is_exact: the guest's clock counts instructions, so that a run is the same again, on any host.
     """
-    plugin = work / "count.so"
-    if not plugin.exists():
-        sources = [str(Path(__file__).with_name(name)) for name in _SOURCES]
-        compiler = proc.find(os.environ.get("UKCC_CC", "gcc"))
-        proc.run([compiler, "-O2", "-shared", "-fPIC", *sources, "-o", str(plugin)])
+    library = plugin(work)
     place = Path(tempfile.mkdtemp(prefix="count-", dir=work))
     file, wrapper = place / "count", place / "bin" / PROGRAM
     file.touch()
     wrapper.parent.mkdir()
-    option = ",".join([f"file={plugin}", f"to={file}", *plugin_words])
+    option = ",".join([f"file={library}", f"to={file}", *plugin_words])
     words = shlex.join([proc.find(PROGRAM), "-plugin", option])
     wrapper.write_text(_by_instructions(words) if is_exact else f'#!/bin/sh\nexec {words} "$@"\n')
     wrapper.chmod(0o755)

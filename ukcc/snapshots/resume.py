@@ -14,6 +14,7 @@ from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import check
 from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
+from ukcc.snapshots.pipes import Fed
 from ukcc.snapshots.words import continued_argv, forward_rules
 from ukcc.vm import accel, confine, panics, probe_guest, process
 from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
@@ -62,18 +63,18 @@ def _continue(
         kernel = os.memfd_create("ukcc-kernel")
         stack.callback(os.close, kernel)
         os.write(kernel, probe_guest.image())
-        state = os.open(directory / STATE, os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, state)
+        state = Fed(stack, directory / STATE)
         ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
         machine = replace(manifest.machine, image=f"/proc/self/fd/{kernel}")
         rules = forward_rules(machine, options.forwards)
-        incoming = Incoming(ours, theirs, state, manifest.qemu, rules)
+        incoming = Incoming(ours, theirs, state.fd, manifest.qemu, rules)
         shower = _Shower(options.image, manifest)
         confinement = stack.enter_context(
             confine.confined(machine, options.qemu_user, options.forwards)
         )
 
         def on_running(running: Running) -> None:
+            state.start()
             in_thread(incoming)(running)
             if hooks.on_running:
                 hooks.on_running(running)
@@ -91,7 +92,7 @@ def _continue(
             on_report=shower,
             on_running=on_running,
             started_fd=hooks.started_fd,
-            passed_fds=[kernel, state, theirs.fileno()],
+            passed_fds=[kernel, state.fd, theirs.fileno()],
             confinement=confinement,
         )
     if incoming.problem is not None:

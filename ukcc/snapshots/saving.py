@@ -13,6 +13,7 @@ from qemu.qmp import QMPClient
 from ukcc.errors import MachineError
 from ukcc.failures.reports import HELD, Report, parse_counts
 from ukcc.snapshots.incoming import qemu_version
+from ukcc.snapshots.pipes import kept
 from ukcc.vm.process import Running
 from ukcc.vm.qmp import BROKEN, conversation
 
@@ -67,8 +68,8 @@ class Saving:
         # what was said before belongs to this process, what is said later to the next one
         running.wait_for_outputs(counts)
         try:
-            with self._state.open("wb") as state:
-                work = _save(running.channels.monitor, state.fileno())
+            with kept(self._state) as state:
+                work = _save(running.channels.monitor, state)
                 self.qemu = asyncio.run(asyncio.wait_for(work, _SAVING))
         except (*BROKEN, asyncio.TimeoutError) as error:
             raise MachineError(f"QEMU has not saved the machine: {error}") from None

@@ -1,11 +1,14 @@
-"""Which firmware a q35 machine starts with.
+"""Which firmware a machine starts with.
 
-QEMU's own choice is SeaBIOS, which looks for devices to boot from: 5.6 million instructions before
+A q35's own choice is SeaBIOS, which looks for devices to boot from: 5.6 million instructions before
 the kernel's first. It also keeps some memory at the end. qboot, which QEMU has for microvm, only
 hands over the tables and the kernel: 0.07 million. Linux then gives PCI devices their addresses.
 
 It hangs in a machine with vmgenid: it does not know the command by which QEMU's tables are told
 where the guest has put the generation's number (WRITE_POINTER, hw/acpi/bios-linker-loader.c).
+
+A microvm's own choice is a file, bios-microvm.bin, that is qboot in Debian 12 and SeaBIOS in Debian
+13; and without ACPI it is qboot, though a distribution may lack that. So it is always named.
 """
 
 from pathlib import Path
@@ -14,16 +17,19 @@ from ukcc import proc
 from ukcc.errors import MachineError
 from ukcc.vm import findings
 from ukcc.vm.machine import Machine
+from ukcc.vm.microvm import QBOOT
 from ukcc.vm.qemu import PROGRAM
 
-QBOOT = "qboot.rom"
+MICROVM_BIOS = "bios-microvm.bin"  # SeaBIOS, if there is no qboot
 DEFAULT = ""  # QEMU's own
 _NONE = "none"
 
 
 def for_machine(machine: Machine) -> str:
-    """What it starts with: microvm has a firmware of its own."""
-    return quickest() if machine.kind == "q35" and not machine.vmgenid else DEFAULT
+    """What it starts with: a file of QEMU's, or DEFAULT."""
+    if machine.kind == "microvm":
+        return quickest() or MICROVM_BIOS
+    return DEFAULT if machine.vmgenid else quickest()
 
 
 def quickest() -> str:

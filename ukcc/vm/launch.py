@@ -41,6 +41,7 @@ from ukcc.vm.vmm import check_vsock
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
+_NO_SUCH_MACHINE = "unsupported machine type"  # QEMU's words, before a line on how to list others
 PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's bug
 
 
@@ -312,6 +313,11 @@ def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:
     said = stderr.strip().splitlines()
     if outcome.returncode > 0 and (file := in_use(stderr)):
         return f"--disk {file}: another machine has it; end that one first, or copy the file"
+    if outcome.returncode > 0 and _NO_SUCH_MACHINE in stderr:
+        return (
+            "this QEMU was built without the machine; --machine chooses q35 or microvm, and"
+            " `ukcc run --dry-run` shows which it is"
+        )
     if outcome.returncode > 0 and said:
         return f"QEMU failed: {said[-1]}"
     if outcome.returncode < 0:

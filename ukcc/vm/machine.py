@@ -115,7 +115,7 @@ class Machine:
     readonly_root: bool = False
     resolver: Resolver = NO_RESOLVER
     kind: str = "q35"  # or `microvm`
-    firmware: str = ""  # a file of QEMU's for a q35; empty: its own choice
+    firmware: str = ""  # a file of QEMU's; empty: its own choice
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
     rng: bool = True  # random numbers of the host

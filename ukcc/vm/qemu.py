@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ukcc.vm.disk_qemu import disk_words
 from ukcc.vm.events import ACTIONS
 from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
-from ukcc.vm.microvm import for_microvm
+from ukcc.vm.microvm import QBOOT, for_microvm
 from ukcc.vm.net_qemu import network_words
 
 PROGRAM = "qemu-system-x86_64"
@@ -64,7 +64,9 @@ class Endpoints:
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     """The whole command line, program first."""
     words = _pc_argv(machine, endpoints)
-    return for_microvm(words, acpi=machine.acpi) if machine.kind == "microvm" else words
+    if machine.kind != "microvm":
+        return words
+    return for_microvm(words, acpi=machine.acpi, roms=machine.firmware != QBOOT)
 
 
 def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:

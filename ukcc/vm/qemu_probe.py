@@ -56,6 +56,15 @@ def probe() -> Abilities:
     return Abilities((int(version[1]), int(version[2])), no_sandbox, guarded)
 
 
+def refusal(words: "tuple[str, ...]") -> str:
+    """Why QEMU does not start, without a machine, by these words; empty if it does.
+
+    Raises MachineError where it cannot be asked.
+    """
+    status, _, said, _ = _start(words)
+    return "" if status == 0 else _last_line(said) or f"it ended with status {status}"
+
+
 def _start(words: "tuple[str, ...]") -> tuple[int, bytes, bytes, bool]:
     """Its status, what it wrote, and whether the guard has told us that it is there."""
     telling, tell = os.pipe()

@@ -33,8 +33,12 @@ from ukcc.vm.share_rules import check_privileged, daemon_rules
 
 WAYS = (AUTO, VIRTIOFS, NINE_P)
 
-# Debian 12: package qemu-system-common.
+# QEMU's own, up to 7.2: Debian 12 has it, in the package qemu-system-common.
 PROGRAM = "/usr/lib/qemu/virtiofsd"
+_NOT_THERE = (
+    "on Debian 12: apt-get install qemu-system-common; the virtiofsd of later QEMUs is another"
+    " program, which ukcc does not start"
+)
 
 # cache=auto with no time: mappings work, as with cache=none they do not, and each use of a file
 # asks the host for its size and time first. Extended attributes, as 9p has them. What a guest makes
@@ -188,7 +192,7 @@ def _planned(share: Share, way: str) -> tuple[Share, str]:
 def _obstacle(share: Share) -> tuple[str, str]:
     """Why a share cannot go by virtiofs here, and what helps; empty if it can."""
     if not os.access(PROGRAM, os.X_OK):
-        return f"{PROGRAM}: no such program", "apt-get install qemu-system-common"
+        return f"{PROGRAM}: no such program", _NOT_THERE
     if "," in share.host and not share.readonly:
         return "virtiofsd takes no comma in a path", "leave --share-by virtiofs out"
     return "", ""
