@@ -121,7 +121,7 @@ def execute(
         running = RunningVmm(machine, api, link, copies.console)
         over = _Over()
         try:
-            _begin(wiring, machine, copies, api, begin)
+            _begin(wiring, machine, copies, relay, ending, api, begin)
             if on_running:
                 on_running(running)
             over = _wait(machine, ending, wiring.timeout)
@@ -196,6 +196,8 @@ def _begin(
     wiring: Wiring,
     machine: "subprocess.Popen[bytes]",
     copies: Copies,
+    relay: threading.Thread,
+    ending: Ending,
     api: Api,
     begin: Callable[[Api], None],
 ) -> None:
@@ -204,6 +206,9 @@ def _begin(
         begin(api)
     except Gone as error:
         _end(machine)
+        relay.join(_GRACE)
+        if ending.lines:
+            return  # the guest was quicker than the answer to the request that started it
         copies.finish(patient=False)
         said = last_words(wiring.directory, copies.messages.tail).strip().splitlines()
         more = f": {said[-1]}" if said else ""
