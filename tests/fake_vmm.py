@@ -39,7 +39,7 @@ class Vmm:
         self.state, self.parts = "new", {}
         self.lock = threading.Lock()
         self.events = events
-        self.guest: "threading.Thread | None" = None
+        self.guest: threading.Thread | None = None
         self.vsock = ""
 
     def handle(self, method: str, path: str, body: Any) -> Any:
@@ -212,7 +212,8 @@ class Vmm:
         ]
         drive = self.parts.get("drives")
         if drive:
-            argv += ["-drive", f"file={drive['path_on_host']},if=none,id=d,format=raw,file.locking=off"]
+            file = f"file={drive['path_on_host']},format=raw,file.locking=off"
+            argv += ["-drive", f"{file},if=none,id=d"]
             argv += ["-device", "virtio-blk-device,drive=d"]
         done = subprocess.run(argv, close_fds=False)
         os._exit(done.returncode)
@@ -266,7 +267,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    do_GET = do_PUT = do_PATCH = answer  # noqa: N815
+    do_GET = do_PUT = do_PATCH = answer
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""

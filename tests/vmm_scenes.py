@@ -1,4 +1,4 @@
-"""A directory with a `firecracker` or `cloud-hypervisor` that is tests/fake_vmm.py, for `ukcc run`."""
+"""`ukcc run` with a `firecracker` or `cloud-hypervisor` on PATH that is tests/fake_vmm.py."""
 
 import json
 import os

@@ -37,7 +37,7 @@ from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import QEMU, check_vsock
+from ukcc.vm.vmm import QEMU, VMM_MANIFEST, check_vsock
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -47,6 +47,10 @@ PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's 
 def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
     if options.snapshot:
+        if (Path(options.snapshot) / VMM_MANIFEST).exists():
+            from ukcc.vmm.snapshot import resume as resume_by_vmm
+
+            return resume_by_vmm(options)
         from ukcc.snapshots.resume import resume
 
         return resume(options)

@@ -9,6 +9,9 @@ from ukcc.vm.options import RunOptions
 QEMU, FIRECRACKER, CLOUD_HYPERVISOR = "qemu", "firecracker", "cloud-hypervisor"
 VMMS = (FIRECRACKER, CLOUD_HYPERVISOR)
 
+# What a snapshot has that QEMU has not saved (ukcc/vmm/manifest.py).
+VMM_MANIFEST = "vmm.json"
+
 _MOST_CPUS = {FIRECRACKER: 32, CLOUD_HYPERVISOR: 64}
 # `cache=` of a disk: Firecracker can heed the guest's flushes or not, Cloud Hypervisor heeds them.
 _CACHES = {

@@ -12,6 +12,8 @@ from ukcc.vmm.vmm import API_SOCKET, Request, Vmm
 _BASE = "/api/v1/"
 _MIB = 1 << 20
 
+MEMORY = "memory-ranges"
+
 
 def command(events: int) -> list[str]:
     """events: a descriptor, for what happens: it boots a guest again that has reset itself."""
@@ -112,6 +114,7 @@ VMM = Vmm(
     version=Request("GET", _BASE + "vmm.ping"),
     version_in=_version,
     fault=fault,
-    parts=("config.json", "memory-ranges", "state.json"),
+    parts=("config.json", MEMORY, "state.json"),
+    memory=MEMORY,
     resets="rebooting",
 )

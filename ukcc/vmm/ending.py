@@ -3,7 +3,7 @@
 init writes the same lines as to a port of its own (ukcc/vm/record.py). The ending is a record only
 if nothing comes after it: init writes it when all output has left the machine, and the kernel is
 silent then. What looks like one in the middle was written by the application, and is shown; and a
-kernel that panics after it speaks, so that it is none.
+kernel that panics after it speaks, so that it is none. Notes may come at any time.
 """
 
 import re
@@ -24,7 +24,6 @@ class Ending:
 
     def __init__(self) -> None:
         self._held = b""  # what may become a line of init's
-        self._begins_line = True
         self._notes: list[bytes] = []
         self.lines = b""  # for `parse_record`, when the console has ended
 
@@ -40,7 +39,6 @@ class Ending:
         while rest:
             at = self._find(rest)
             shown += rest[:at]
-            self._begins_line = rest[at - 1 : at] == b"\n" if at else self._begins_line
             rest = rest[at:]
             if not rest:
                 break
@@ -50,7 +48,6 @@ class Ending:
                 break
             if length == 0:  # no line of init's: one byte of it is the application's
                 shown += rest[:1]
-                self._begins_line = False
                 rest = rest[1:]
                 continue
             self._notes.append(rest[:length].rstrip(b"\r\n"))
@@ -85,7 +82,7 @@ class Ending:
             return None
         if any(word.startswith(text) for word in (*_WORDS, _NOTE)):
             return None
-        if not text.startswith(_NOTE) or not self._begins_line or len(self._notes) >= _MOST_NOTES:
+        if not text.startswith(_NOTE) or len(self._notes) >= _MOST_NOTES:
             return 0
         end = text.find(b"\n", 0, _LONGEST_NOTE)
         if end < 0:

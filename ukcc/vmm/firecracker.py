@@ -134,4 +134,5 @@ VMM = Vmm(
     version_in=_version,
     fault=fault,
     parts=(MEMORY, STATE),
+    memory=MEMORY,
 )

@@ -32,7 +32,7 @@ class Vmm:
     save and load with paths as `parts` names them; version: asks for it; version_in: finds it in
     the answer; fault: the reason in the answer to what was refused; resets: the words of an event
     that tells of a reset, after which it would boot the guest again; parts: the files of a
-    snapshot, in its own directory.
+    snapshot, in its own directory; memory: the one with the guest's.
     """
 
     name: str
@@ -47,4 +47,5 @@ class Vmm:
     version_in: Callable[[Any], str]
     fault: Callable[[Any], str]
     parts: tuple[str, ...]
+    memory: str
     resets: str = ""
