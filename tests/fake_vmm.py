@@ -8,6 +8,7 @@ the files that it is told of, and answers errors in the VMM's form. tests/vmm_sc
 """
 
 import argparse
+import contextlib
 import http.server
 import json
 import os
@@ -164,6 +165,7 @@ class Vmm:
     def run(self, steps: "list[list[Any]]") -> None:
         """The guest: what it writes to its serial port, and how it ends."""
         agent = None
+        time.sleep(0.1)  # no guest is quicker than the answer to the request that starts it
         for step in steps:
             word, *values = step
             if word == "say":
@@ -184,6 +186,17 @@ class Vmm:
                 write(lines)
             elif word == "keys":  # what is typed, shown on the console
                 write(b"[" + os.read(0, values[0]) + b"]")
+            elif word == "deaf":  # the agent has gone
+                assert agent is not None
+                agent.close()
+            elif word == "chatter":  # of the agent, to a host that does not ask
+                assert agent is not None
+                agent.settimeout(0.5)
+                with contextlib.suppress(OSError):
+                    agent.sendall(b"x" * values[0])
+            elif word == "link":
+                Path("log").unlink()
+                Path("log").symlink_to(values[0])
             elif word == "log":
                 (Path("log")).write_text(values[0])
             elif word == "reset":  # of a VMM that boots its guest again

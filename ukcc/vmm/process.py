@@ -104,6 +104,8 @@ def execute(
         stopping = StopSignals(link.signal)
         stack.enter_context(stopping.caught())
         machine = _start(wiring, output, events, keyboard)
+        pidfd = os.pidfd_open(machine.pid)  # before anybody reaps it
+        stack.callback(os.close, pidfd)
         stack.callback(_end, machine)
         output.write_end.close()
         events.write_end.close()
@@ -124,7 +126,7 @@ def execute(
             _begin(wiring, machine, copies, relay, ending, api, begin)
             if on_running:
                 on_running(running)
-            over = _wait(machine, ending, wiring.timeout)
+            over = _wait(pidfd, ending, wiring.timeout)
         except Stopped as stopped:
             over = _Over(stopped_by=stopped.signum)
         finally:
@@ -162,29 +164,24 @@ class _Over:
     told: bool = False
 
 
-def _wait(machine: "subprocess.Popen[bytes]", ending: Ending, timeout: "float | None") -> _Over:
+def _wait(pidfd: int, ending: Ending, timeout: "float | None") -> _Over:
     deadline = None if timeout is None else time.monotonic() + timeout
     told_at = None
-    pidfd = os.pidfd_open(machine.pid)
-    try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        while True:
-            now = time.monotonic()
-            if ending.has_come:
-                told_at = now if told_at is None else told_at
-                if now - told_at > _AFTER_RECORD:
-                    return _Over(told=True)
-            else:
-                told_at = None
-            if deadline is not None and now >= deadline:
-                return _Over(timed_out=True)
-            left = _GLANCE if deadline is None else min(_GLANCE, deadline - now)
-            if poll.poll(left * 1000 + 1):
-                machine.wait()
-                return _Over()
-    finally:
-        os.close(pidfd)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    while True:
+        now = time.monotonic()
+        if not ending.has_come:
+            told_at = None
+        elif told_at is None:
+            told_at = now
+        elif now - told_at > _AFTER_RECORD:
+            return _Over(told=True)
+        if deadline is not None and now >= deadline:
+            return _Over(timed_out=True)
+        left = _GLANCE if deadline is None else min(_GLANCE, deadline - now)
+        if poll.poll(left * 1000 + 1):
+            return _Over()
 
 
 def _is_reset(returncode: int, words: str) -> bool:
