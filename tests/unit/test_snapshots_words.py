@@ -186,7 +186,7 @@ def test_links_to_files_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "memory").symlink_to("/etc/passwd")
     part = Part("crc32 0", check.stamp(Path("/etc/passwd")))
     with pytest.raises(MachineError, match="not a regular file"):
-        check._check_part(str(tmp_path), "memory", part)
+        check.check_part(str(tmp_path), "memory", part, of_memory=True)
 
 
 @pytest.mark.parametrize(("size", "said"), [(0, 0), (4096, 4096), (1 << 41, 1 << 41), (100, 99)])
@@ -199,9 +199,7 @@ def test_a_file_that_cannot_be_the_image_is_not_read(
     os.truncate(image, size)
     read: list[Path] = []
     monkeypatch.setattr(check, "digest", lambda path: read.append(path) or "sha256 x")
-    manifest = replace(
-        MANIFEST, image_path=str(image), image=Part("sha256 other", Stamp(said, 2, 3))
-    )
+    saved = Part("sha256 other", Stamp(said, 2, 3))
     with pytest.raises(MachineError, match="a snapshot of another image"):
-        check._check_image("snap", manifest, "")
+        check.check_image("snap", str(image), saved, "")
     assert read == ([image] if size == 4096 else [])

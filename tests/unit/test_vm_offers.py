@@ -21,7 +21,7 @@ from ukcc.vm.offers import USES, check_snapshot, fitted, has
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.qemu import Endpoints, port_names, qemu_argv
-from ukcc.vm.vmm import vmm_text
+from ukcc.vmm.pasted import vmm_text
 
 GENERAL = ImageFacts()
 NOTHING = ImageFacts(offers=frozenset())

@@ -7,72 +7,22 @@ from typing import Any
 
 import jsonschema
 import pytest
+from vmm_schemas import FIRECRACKER
 
 from ukcc.errors import MachineError
 from ukcc.vm.disks import Disk
 from ukcc.vm.machine import VIRTIOFS, Address, Forward, Machine, Network, Share
 from ukcc.vm.microvm import for_microvm
 from ukcc.vm.net_options import NetOption
-from ukcc.vm.options import RunOptions
+from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.vmm import check_cid, check_vmm, check_vsock, vmm_text
+from ukcc.vm.vmm import check_cid, check_vmm, check_vsock
+from ukcc.vmm.pasted import vmm_text
 
 TAP = Network("tap", Address("dhcp"), interface="tap0")
 MACHINE = Machine("/app", 256, 2, "kvm", (TAP,), vsock_cid=7, disks=(Disk("/d.img", "/d"),))
 NONE = (NetOption("none"),)
 SETTINGS = Path("/tmp/settings.cpio")
-
-TEXT, COUNT, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
-
-
-def closed(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
-    """An object with these members and no others, for Firecracker refuses what it does not know."""
-    return {
-        "type": "object",
-        "properties": {**required, **optional},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-# As Firecracker's documentation and API description (src/firecracker/swagger, version 1.14) have
-# it, for the parts that we write.
-FIRECRACKER = closed(
-    {
-        "boot-source": closed({"kernel_image_path": TEXT}, initrd_path=TEXT, boot_args=TEXT),
-        "machine-config": closed(
-            {
-                "vcpu_count": {"type": "integer", "minimum": 1, "maximum": 32},
-                "mem_size_mib": {"type": "integer", "minimum": 1},
-            },
-            smt=FLAG,
-            track_dirty_pages=FLAG,
-        ),
-        "drives": {
-            "type": "array",
-            "items": closed(
-                {"drive_id": TEXT, "is_root_device": FLAG},
-                path_on_host=TEXT,
-                is_read_only=FLAG,
-                cache_type={"enum": ["Unsafe", "Writeback"]},
-            ),
-        },
-    },
-    **{
-        "network-interfaces": {
-            "type": "array",
-            "items": closed({"iface_id": TEXT, "host_dev_name": TEXT}, guest_mac=TEXT),
-        },
-        "balloon": closed(
-            {"amount_mib": COUNT, "deflate_on_oom": FLAG},
-            stats_polling_interval_s=COUNT,
-            free_page_hinting=FLAG,
-            free_page_reporting=FLAG,
-        ),
-        "entropy": closed({}),
-        "vsock": closed({"guest_cid": {"type": "integer", "minimum": 3}, "uds_path": TEXT}),
-    },
-)
 
 
 @pytest.mark.parametrize("machine", [MACHINE, Machine("app", 64, 1, "kvm", ())])
@@ -82,7 +32,10 @@ def test_firecracker_takes_it(machine: Machine) -> None:
     jsonschema.validate(config, FIRECRACKER)
     assert Path(config["boot-source"]["kernel_image_path"]).is_absolute()
     assert config["boot-source"]["initrd_path"] == str(SETTINGS)
-    assert "console=ttyS0" in config["boot-source"]["boot_args"].split()
+    arguments = config["boot-source"]["boot_args"].split()
+    # its ACPI has no power off, so init would halt for ever where it finds ACPI
+    assert {"console=ttyS0", "acpi=off", "reboot=k"} <= set(arguments)
+    assert not [word for word in arguments if word.startswith("rdinit=")]  # nobody reads a record
     assert config["machine-config"]["mem_size_mib"] == machine.memory_mib
     assert len(config["network-interfaces"]) == len(machine.networks)
 
@@ -112,11 +65,15 @@ def test_cloud_hypervisor() -> None:
         ({}, "no user mode network"),
         ({"forwards": (Forward("127.0.0.1", 80, 80),)}, "no -p 127.0.0.1:80:80"),
         ({"nets": NONE, "shares": (Share("/h", "/g"),)}, "no -v /h"),
-        ({"nets": (NetOption("bridge", "br0"),)}, "makes its taps, not ukcc"),
+        ({"nets": (NetOption("bridge", "br0"),)}, "takes taps by name"),
         ({"nets": NONE, "disks": (Disk("/d", format="qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "disks": (Disk("/d.qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "gdb_port": 1}, "--gdb is for QEMU"),
         ({"nets": NONE, "machine": "q35"}, "--machine is for QEMU"),
+        ({"nets": NONE, "accel": "tcg"}, "--accel tcg is for QEMU"),
+        ({"nets": NONE, "share_by": "virtiofs"}, "--share-by is for QEMU"),
+        ({"nets": NONE, "trace": TraceOption()}, "--trace is for QEMU"),
+        ({"nets": NONE, "disks": (Disk("/d", cache="directsync"),)}, "no cache=directsync"),
         ({"nets": NONE, "cpus": 65}, "CPUs, not 65"),
     ],
 )
@@ -124,6 +81,17 @@ def test_what_they_cannot_do(vmm: str, options: dict[str, Any], said: str) -> No
     with pytest.raises(MachineError, match=said) as raised:
         check_vmm(vmm, RunOptions("app", **options))
     assert raised.value.hint or "CPUs" in said
+
+
+def test_what_only_one_of_them_cannot_do() -> None:
+    for vmm, cache in (("firecracker", "none"), ("cloud-hypervisor", "unsafe")):
+        with pytest.raises(MachineError, match=f"no cache={cache}"):
+            check_vmm(vmm, RunOptions("app", nets=NONE, disks=(Disk("/d", cache=cache),)))
+    check_vmm("firecracker", RunOptions("app", nets=NONE, disks=(Disk("/d", cache="unsafe"),)))
+    check_vmm("cloud-hypervisor", RunOptions("app", nets=NONE, disks=(Disk("/d", cache="none"),)))
+    with pytest.raises(MachineError, match="up to 32 CPUs, not 33"):
+        check_vmm("firecracker", RunOptions("app", nets=NONE, cpus=33))
+    check_vmm("cloud-hypervisor", RunOptions("app", nets=NONE, cpus=33, detach=True))
 
 
 def test_vsock(tmp_path: Path) -> None:

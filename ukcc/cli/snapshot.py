@@ -12,7 +12,7 @@ from ukcc.snapshots import take
 # Options of `ukcc run` that a saved machine can have; -p, -v and --disk are taken to say why not.
 _OPTIONS = (
     *("memory", "smp", "accel", "publish", "volume", "disk", "env"),
-    *("net", "ip", "dns", "dns_search", "add_host", "read_only", "qemu_user"),
+    *("net", "ip", "dns", "dns_search", "add_host", "read_only", "qemu_user", "vmm"),
 )
 _PATIENCE = 300.0  # seconds
 

@@ -10,17 +10,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from ukcc.vm.process import Running
+from typing import Protocol
 
 _SOCKET = "control"
+DEAF = "no: the machine does not listen"
+
 _LONGEST = 64  # bytes of a line
 _PATIENCE = 10.0  # seconds for a question, and until a machine that has just begun listens
 _PAUSE = 0.02
 
 
+class Controlled(Protocol):
+    """A machine that runs, whichever VMM has it."""
+
+    def signal(self, signum: int) -> bool:
+        """A signal to the application. False where there is no way to the guest."""
+
+    def end(self) -> None:
+        """Ends the machine at once."""
+
+
 @contextlib.contextmanager
-def serving(directory: Path, running: Running) -> Iterator[None]:
+def serving(directory: Path, running: Controlled) -> Iterator[None]:
     """Answers as long as the context lasts, in a thread of its own."""
     with _place(directory) as place, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
@@ -65,7 +76,7 @@ def _place(directory: Path) -> Iterator[str]:
         os.close(fd)
 
 
-def _serve(listener: socket.socket, running: Running) -> None:
+def _serve(listener: socket.socket, running: Controlled) -> None:
     while True:
         try:
             client, _ = listener.accept()
@@ -76,12 +87,12 @@ def _serve(listener: socket.socket, running: Running) -> None:
             client.sendall(answer(client.recv(_LONGEST), running).encode() + b"\n")
 
 
-def answer(line: bytes, running: Running) -> str:
+def answer(line: bytes, running: Controlled) -> str:
     """Does what a line asks for."""
     words = line.split()
     if words == [b"end"]:
         running.end()
         return "ok"
     if len(words) == 2 and words[0] == b"signal" and words[1].isdigit():
-        return "ok" if running.signal(int(words[1])) else "no: the machine does not listen"
+        return "ok" if running.signal(int(words[1])) else DEAF
     return "no: not understood"

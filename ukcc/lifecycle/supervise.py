@@ -19,20 +19,20 @@ from typing import NoReturn
 from ukcc.cli import bug
 from ukcc.errors import MachineError, UkccError
 from ukcc.lifecycle import control, handshake
+from ukcc.lifecycle.control import Controlled
 from ukcc.lifecycle.entry import End, Facts, write_end
 from ukcc.lifecycle.handshake import Failure
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
 from ukcc.streams import NotWritten
 from ukcc.terminal import shown
-from ukcc.vm.process import Running
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a run gets of us: who is told that it runs, and QEMU's second monitor."""
+    """What a run gets of us: who is told that it runs, and a socket: QEMU's second monitor."""
 
-    on_running: "Callable[[Running], None] | None" = None
+    on_running: "Callable[[Controlled], None] | None" = None
     started_fd: "int | None" = None
 
 
@@ -51,14 +51,25 @@ def name_for(name: "str | None", image: str) -> str:
     return name if name is not None else generated_name(image)
 
 
-def run(facts: Facts, named: bool, start: Run) -> int:
+def hears_a_byte(channel: socket.socket) -> bool:
+    """Whether the machine runs, of a start that says so by a byte; False when it ended first."""
+    return bool(channel.recv(1))
+
+
+def run(
+    facts: Facts,
+    named: bool,
+    start: Run,
+    runs: "Callable[[socket.socket], bool]" = handshake.wait_until_running,
+) -> int:
     """Runs it, and returns its exit status; 0 as soon as it runs, when it is to be detached.
 
-    named: the user has given the name, so it is an error if it cannot be noted.
+    named: the user has given the name, so it is an error if it cannot be noted; runs: waits at our
+    end of the hooks' socket for a detached machine, False when it has not come to run.
     """
     registry = Registry(default_directory())
     if facts.detached:
-        return _detached(registry, facts, start)
+        return _detached(registry, facts, start, runs)
     try:
         place = registry.claim(facts)
     except MachineError as error:
@@ -88,7 +99,7 @@ def _controlled(place: Path) -> Iterator[Hooks]:
     """Hooks that make the machine listen to `ukcc stop` as soon as it runs."""
     with contextlib.ExitStack() as stack:
 
-        def on_running(running: Running) -> None:
+        def on_running(running: Controlled) -> None:
             # who removes the directory by hand loses the control, not the machine
             with contextlib.suppress(OSError):
                 stack.enter_context(control.serving(place, running))
@@ -96,7 +107,9 @@ def _controlled(place: Path) -> Iterator[Hooks]:
         yield Hooks(on_running)
 
 
-def _detached(registry: Registry, facts: Facts, start: Run) -> int:
+def _detached(
+    registry: Registry, facts: Facts, start: Run, runs: "Callable[[socket.socket], bool]"
+) -> int:
     ours, theirs = socket.socketpair()
     said, saying = os.pipe()
     sys.stdout.flush()
@@ -110,7 +123,7 @@ def _detached(registry: Registry, facts: Facts, start: Run) -> int:
     os.close(saying)
     place = registry.root / facts.name
     try:
-        failure = None if handshake.wait_until_running(ours) else handshake.hear(said)
+        failure = None if runs(ours) else handshake.hear(said)
     except BaseException:
         # Ctrl-C, or a QEMU that says nothing: QEMU ends with its supervisor
         os.kill(child, signal.SIGKILL)

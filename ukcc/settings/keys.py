@@ -65,7 +65,7 @@ REFUSED = {
     "gdb": "it is for one run, which waits for a debugger",
     "json": "it says how --dry-run answers",
     "no-config": "a file cannot say that none is read",
-    "vmm": "it is for one look at another VMM's configuration",
+    "vmm": "which VMM there is depends on the host",
 }
 
 # Values that begin with a path of the host: relative ones are relative to the file they are in. An

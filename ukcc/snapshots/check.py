@@ -24,9 +24,9 @@ def check(snapshot: str, manifest: Manifest, image: str) -> None:
             f"{snapshot}: saved on another processor ({manifest.cpu})", "use --accel tcg for both"
         )
     _check_counter(snapshot, manifest.machine.tsc_khz)
-    _check_image(snapshot, manifest, image)
+    check_image(snapshot, manifest.image_path, manifest.image, image)
     for name, part in ((MEMORY, manifest.memory), (STATE, manifest.state)):
-        _check_part(snapshot, name, part)
+        check_part(snapshot, name, part, of_memory=name == MEMORY)
 
 
 def digest(path: Path) -> str:
@@ -56,10 +56,13 @@ def _check_counter(snapshot: str, khz: "int | None") -> None:
         )
 
 
-def _check_image(snapshot: str, manifest: Manifest, image: str) -> None:
-    path = Path(image or manifest.image_path)
+def check_image(snapshot: str, saved_path: str, saved: Part, image: str) -> None:
+    """Raises MachineError for another image than was saved. image: the one that was named, or empty
+    for that of the snapshot, which may have gone.
+    """
+    path = Path(image or saved_path)
     try:
-        same = _is_same(path, manifest.image)
+        same = _is_same(path, saved)
     except OSError as error:
         if image:
             raise MachineError(f"{image}: {error.strerror}") from None
@@ -84,8 +87,10 @@ def _is_same(path: Path, image: Part) -> bool:
     return digest(path) == image.checksum
 
 
-def _check_part(snapshot: str, name: str, part: Part) -> None:
-    """A file with the stamp that it was left with is not read: only some of it will be needed."""
+def check_part(snapshot: str, name: str, part: Part, *, of_memory: bool) -> None:
+    """Raises MachineError for a file that is not what was saved.
+
+    A file with the stamp that it was left with is not read: only some of it will be needed."""
     path = Path(snapshot) / name
     try:
         now = stamp(path, links=False)
@@ -94,7 +99,7 @@ def _check_part(snapshot: str, name: str, part: Part) -> None:
         if now.size != part.stamp.size:
             what = f"{name} has {now.size} bytes, not {part.stamp.size}"
             raise MachineError(f"{snapshot}: corrupt: {what}", TAKE_AGAIN)
-        found = checksum(path) if name == MEMORY else digest(path)
+        found = checksum(path) if of_memory else digest(path)
     except OSError as error:
         raise MachineError(f"{snapshot}: corrupt: {name}: {error.strerror}", TAKE_AGAIN) from None
     if found != part.checksum:

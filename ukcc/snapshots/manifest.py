@@ -76,7 +76,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 def read_manifest(snapshot: str) -> Manifest:
     """Raises MachineError for what is no snapshot, or one of another version's."""
     try:
-        text = _read(Path(snapshot) / MANIFEST)
+        text = read_small(Path(snapshot) / MANIFEST)
     except OSError as error:
         hint = "--from takes a directory that `ukcc snapshot` has made"
         raise MachineError(f"{snapshot}: no snapshot: {_reason(error)}", hint) from None
@@ -105,7 +105,8 @@ def parse_manifest(text: bytes, snapshot: str) -> Manifest:
     return manifest
 
 
-def _read(path: Path) -> bytes:
+def read_small(path: Path) -> bytes:
+    """A regular file of at most 1 MiB. Raises OSError."""
     # a FIFO of that name must not keep us
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -29,11 +29,16 @@ from ukcc.vm.plan import plan_machine
 from ukcc.vm.process import Outcome, in_thread
 from ukcc.vm.record import parse_record
 from ukcc.vm.settings import Terminal
+from ukcc.vm.vmm import QEMU
 
 
 def take(options: RunOptions, target: str, text: str) -> int:
     """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
-    _check_options(options, text)
+    if options.vmm != QEMU:
+        from ukcc.vmm.snapshot import take as take_by_vmm
+
+        return take_by_vmm(options, target, text)
+    check_options(options, text)
     image, facts, options = read_image(options)
     check_snapshot(options, facts)
     contents = read_contents(options, image, facts)
@@ -41,7 +46,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
     booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
     plan_machine(options, facts, "tcg")
     check_host(options)
-    with _made(Path(target)) as directory, contextlib.ExitStack() as stack:
+    with made(Path(target)) as directory, contextlib.ExitStack() as stack:
         machine = plan_machine(
             options, facts, choose(options.accel), stdin_port=True, output_ports=True
         )
@@ -77,16 +82,16 @@ def take(options: RunOptions, target: str, text: str) -> int:
             confinement=confinement,
         )
         if not saving.qemu:
-            return _failed(outcome, options, text, saving.problem)
+            return failed(outcome, options, text, saving.problem)
         make_sparse(memory)
         write_manifest(directory, _manifest(options.image, booted, machine, directory, saving.qemu))
-        _move(directory, Path(target))
+        move(directory, Path(target))
     held = bytes_held(Path(target) / MEMORY) / 1e6
-    _say(f"{target}: {held:.1f} MB of {machine.memory_mib} MiB of memory are in use")
+    say(f"{target}: {held:.1f} MB of {machine.memory_mib} MiB of memory are in use")
     return 0
 
 
-def _check_options(options: RunOptions, text: str) -> None:
+def check_options(options: RunOptions, text: str) -> None:
     if not text:
         raise MachineError("--when '': it takes a text that is not empty")
     if options.forwards:
@@ -112,7 +117,7 @@ def _check_options(options: RunOptions, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _made(target: Path) -> Iterator[Path]:
+def made(target: Path) -> Iterator[Path]:
     """A directory beside the target, which is gone if it has not become the target."""
     if target.exists() or target.is_symlink():
         raise MachineError(
@@ -130,7 +135,7 @@ def _made(target: Path) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _move(directory: Path, target: Path) -> None:
+def move(directory: Path, target: Path) -> None:
     try:
         directory.rename(target)
     except OSError as error:
@@ -152,9 +157,7 @@ def _manifest(image: str, booted: Part, machine: Machine, directory: Path, qemu:
     )
 
 
-def _failed(
-    outcome: Outcome, options: RunOptions, text: str, problem: "MachineError | None"
-) -> int:
+def failed(outcome: Outcome, options: RunOptions, text: str, problem: "MachineError | None") -> int:
     """The status of a run that ended without a snapshot, or the error that it was."""
     if problem is not None:
         raise problem
@@ -173,5 +176,5 @@ def _failed(
     return exit_status(panics.judged(outcome, options.image), options)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(f"ukcc snapshot: {shown(line)}", file=sys.stderr, flush=True)

@@ -20,7 +20,8 @@ from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal
 from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
-from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm, vmm_text
+from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm
+from ukcc.vmm.pasted import vmm_text
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def dry_run(options: RunOptions) -> DryRun:
     The line can be pasted: the archive of the settings is written to a file whose name comes from
     its contents, in the directory for temporary files, and stays there.
     """
-    image, facts, options = read_image(options)
     if options.vmm != QEMU:
         check_vmm(options.vmm, options)
+    image, facts, options = read_image(options)
     contents = read_contents(options, image, facts, trace.prepare(options.trace))
     facts = contents.facts
     terminal = host_terminal() if options.vmm == QEMU else Terminal()

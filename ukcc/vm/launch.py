@@ -37,7 +37,7 @@ from ukcc.vm.settings import Terminal, settings_files
 from ukcc.vm.share_filter import filtered_argv
 from ukcc.vm.share_rules import qemu_rules
 from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import check_vsock
+from ukcc.vm.vmm import QEMU, VMM_MANIFEST, check_vsock
 from ukcc.vm.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
@@ -48,9 +48,17 @@ PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's 
 def run(options: RunOptions) -> int:
     """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
     if options.snapshot:
+        if (Path(options.snapshot) / VMM_MANIFEST).exists():
+            from ukcc.vmm.snapshot import resume as resume_by_vmm
+
+            return resume_by_vmm(options)
         from ukcc.snapshots.resume import resume
 
         return resume(options)
+    if options.vmm != QEMU:
+        from ukcc.vmm.run import run as run_by_vmm
+
+        return run_by_vmm(options)
     image, facts, options = read_image(options)
     contents = read_contents(options, image, facts, trace.prepare(options.trace))
     terminal = Terminal() if options.detach else host_terminal()
@@ -71,7 +79,7 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
         options,
         facts,
         choose(options.accel),
-        stdin_port=not options.detach and not terminal.interactive and not _stdin_is_empty(),
+        stdin_port=not options.detach and not terminal.interactive and not stdin_is_empty(),
         output_ports=options.detach or not os.isatty(process.STDOUT),
     )
     machine = with_host(machine, image)
@@ -328,7 +336,7 @@ def _what_happened(outcome: Outcome, disks: Sequence[Disk]) -> str:
     return "the machine ended without saying how the application did"
 
 
-def _stdin_is_empty() -> bool:
+def stdin_is_empty() -> bool:
     """Whether standard input is closed or /dev/null: then no port is worth its while."""
     try:
         status = os.fstat(process.STDIN)

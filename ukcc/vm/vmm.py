@@ -1,23 +1,23 @@
-"""The same machine for other VMMs: Firecracker's configuration, Cloud Hypervisor's command line.
+"""The VMMs by name, and what of a run the others cannot do (ukcc/vmm/ has how they do the rest)."""
 
-Both enter the image as QEMU does, by its PVH note, and hand it the settings as an initrd. Neither
-has virtio's console ports or a second serial port, so the application's output, and what init has
-to say, is on the first one, and nobody gets an exit record.
-"""
-
-import json
-import shlex
 from pathlib import Path
 
-from ukcc import paths
 from ukcc.errors import MachineError
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import AUTO
 from ukcc.vm.options import RunOptions
 
 QEMU, FIRECRACKER, CLOUD_HYPERVISOR = "qemu", "firecracker", "cloud-hypervisor"
 VMMS = (FIRECRACKER, CLOUD_HYPERVISOR)
 
+# What a snapshot has that QEMU has not saved (ukcc/vmm/manifest.py).
+VMM_MANIFEST = "vmm.json"
+
 _MOST_CPUS = {FIRECRACKER: 32, CLOUD_HYPERVISOR: 64}
+# `cache=` of a disk: Firecracker can heed the guest's flushes or not, Cloud Hypervisor heeds them.
+_CACHES = {
+    FIRECRACKER: ("writeback", "unsafe"),
+    CLOUD_HYPERVISOR: ("writeback", "none"),
+}
 _LEAST_CID = 3  # vsock(7): below are the host and the machine itself
 
 
@@ -36,15 +36,20 @@ def check_vmm(vmm: str, options: RunOptions) -> None:
             )
         if net.kind == "bridge":
             raise MachineError(
-                f"{what}: who starts it makes its taps, not ukcc",
+                f"{what}: it takes taps by name, and those of --net bridge have none that lasts",
                 f"put a tap into {net.interface}, and use --net tap=IF",
             )
     if options.shares:
         raise MachineError(
-            f"{what}: it has no 9p, so no -v {options.shares[0].host}",
-            "link the files into the image, or run it by QEMU",
+            f"{what}: it shares no directories, so no -v {options.shares[0].host}",
+            "use --disk, or --file for what is only read; or --vmm qemu",
         )
     for disk in options.disks:
+        if disk.cache not in _CACHES[vmm]:
+            raise MachineError(
+                f"{what}: --disk {disk.file}: no cache={disk.cache}",
+                f"it has {' and '.join(_CACHES[vmm])}",
+            )
         if disk.is_qcow2:
             raise MachineError(
                 f"{what}: --disk {disk.file}: ukcc gives it raw disks only",
@@ -54,87 +59,13 @@ def check_vmm(vmm: str, options: RunOptions) -> None:
         ("--gdb", options.gdb_port is not None),
         ("--trace", options.trace is not None),
         ("--machine", options.machine != "auto"),
-        ("--detach", options.detach),
+        ("--accel tcg", options.accel == "tcg"),
+        ("--share-by", options.share_by != AUTO),
     ):
         if given:
-            raise MachineError(f"{what}: {option} is for QEMU", f"leave out {option} or --vmm")
+            raise MachineError(f"{what}: {option} is for QEMU", f"leave out {option}, or --vmm")
     if options.cpus > _MOST_CPUS[vmm]:
         raise MachineError(f"{what}: it takes up to {_MOST_CPUS[vmm]} CPUs, not {options.cpus}")
-
-
-def vmm_text(vmm: str, machine: Machine, settings: Path) -> str:
-    """What --dry-run prints. settings: the archive; sockets of a vsock are made beside it."""
-    socket = str(settings.with_suffix(".vsock"))
-    if vmm == FIRECRACKER:
-        return json.dumps(firecracker_config(machine, str(settings), socket), indent=2)
-    return shlex.join(cloud_hypervisor_argv(machine, str(settings), socket))
-
-
-def firecracker_config(machine: Machine, settings: str, socket: str) -> "dict[str, object]":
-    """For `firecracker --no-api --config-file FILE`; keys as in its API (docs/machines.md)."""
-    config: dict[str, object] = {
-        "boot-source": {
-            "kernel_image_path": paths.absolute(machine.image),
-            "initrd_path": settings,
-            # it has no ACPI power button: a reset by the keyboard's controller ends it
-            "boot_args": " ".join([*machine.kernel_arguments, "reboot=k", "pci=off"]),
-        },
-        "machine-config": {"vcpu_count": machine.cpus, "mem_size_mib": machine.memory_mib},
-        "drives": [
-            {
-                "drive_id": f"disk{index}",
-                "path_on_host": paths.absolute(disk.file),
-                "is_root_device": False,
-                "is_read_only": disk.readonly,
-            }
-            for index, disk in enumerate(machine.disks)
-        ],
-        "network-interfaces": [
-            {
-                "iface_id": f"eth{index}",
-                "host_dev_name": network.interface,
-                **({"guest_mac": network.mac} if network.mac else {}),
-            }
-            for index, network in enumerate(machine.networks)
-        ],
-    }
-    if machine.balloon:
-        config["balloon"] = {
-            "amount_mib": 0,
-            "deflate_on_oom": True,
-            "free_page_reporting": True,
-        }
-    if machine.rng:
-        config["entropy"] = {}
-    if machine.vsock_cid is not None:
-        config["vsock"] = {"guest_cid": machine.vsock_cid, "uds_path": socket}
-    return config
-
-
-def cloud_hypervisor_argv(machine: Machine, settings: str, socket: str) -> "list[str]":
-    """Its command line, program first."""
-    words = [
-        *("cloud-hypervisor", "--kernel", paths.absolute(machine.image)),
-        *("--initramfs", settings, "--cmdline", " ".join(machine.kernel_arguments)),
-        *("--cpus", f"boot={machine.cpus}", "--memory", f"size={machine.memory_mib}M"),
-        *("--serial", "tty", "--console", "off", "--rng", "src=/dev/urandom"),
-    ]
-    if machine.balloon:
-        words += ["--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on"]
-    nets = [
-        f"tap={network.interface}" + (f",mac={network.mac}" if network.mac else "")
-        for network in machine.networks
-    ]
-    drives = [
-        # from version 51; an older one guesses, from what the guest has written
-        f"path={disk.file},image_type=raw,readonly={'on' if disk.readonly else 'off'}"
-        for disk in machine.disks
-    ]
-    words += ["--net", *nets] if nets else []
-    words += ["--disk", *drives] if drives else []
-    if machine.vsock_cid is not None:
-        words += ["--vsock", f"cid={machine.vsock_cid},socket={socket}"]
-    return words
 
 
 def check_vsock(cid: "int | None", device: str = "/dev/vhost-vsock") -> None:
