@@ -1,14 +1,20 @@
 """A class of kernels: built once, linked for each list of calls; the table from a list."""
 
+import errno
+import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ukcc.errors import UkccError
 from ukcc.progress import Silent, Step
 from ukcc.specialise import calls, kernel
+from ukcc.specialise import make as made
+from ukcc.specialise.features import Choice
 from ukcc.sysroot import fragments
+from ukcc.sysroot.store import Store
 
 TABLE = """\
 # <number> <abi> <name> <entry point>
@@ -24,6 +30,10 @@ CONFIG_EXPERT=y
 # CONFIG_USED_SYSCALLS_ONLY is not set
 CONFIG_VIRTIO=y
 """
+
+
+# What a class is made of, as far as its name has it.
+INPUTS = SimpleNamespace(part_digest=lambda name: "c" * 16, linux=SimpleNamespace(version="6"))
 
 
 @pytest.fixture
@@ -210,6 +220,36 @@ def test_a_link_that_fails_leaves_nothing_and_overwrites_nothing(
     with pytest.raises(UkccError, match="is there already"):
         kernel.relink(tmp_path / "class", [], tmp_path / "out", Silent(), source_version="6")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "the disk is full: "), (errno.EROFS, "read-only file system; set UKCC_HOME")],
+)
+def test_a_store_that_cannot_be_written_is_one_line(
+    number: int,
+    said: str,
+    make: Make,
+    source: Path,
+    wanted: "list[Path]",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    kernel.build_class(source, wanted, tmp_path / "class", Silent())
+    monkeypatch.setattr(kernel.shutil, "copy2", fail)
+    monkeypatch.setattr(made.inputs, "gather", lambda store: INPUTS)
+    monkeypatch.setattr(made, "patched_source", lambda *_: source)
+    monkeypatch.setattr(made, "class_directory", lambda *_: tmp_path / "class")
+    monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
+    request = made.Request(Choice("size", {}, {}), ("write",), ())
+    store = Store(tmp_path / "store")
+    with pytest.raises(UkccError) as caught:
+        made.make(request, tmp_path / "vmlinux", store, Silent())
+    assert said in caught.value.line("ukcc")
+    assert not [path for path in made.made_directory(store).iterdir() if path.is_dir()]
 
 
 def test_the_name_of_a_class_is_its_fragments_in_their_order(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ukcc.specialise.calls import TABLE, entries
 from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
-from ukcc.sysroot.store import Store, discard
+from ukcc.sysroot.store import Store, discard, disk_errors
 
 RECORD = "made.json"
 
@@ -99,6 +99,11 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
 
     Raises UkccError.
     """
+    with disk_errors(store.root):
+        return _make(request, general, store, progress, jobs)
+
+
+def _make(request: Request, general: Path, store: Store, progress: Progress, jobs: int) -> Made:
     given = inputs.gather(store)
     fragments = class_fragments(request.choice, store)
     name = kernel.class_name(fragments, given.part_digest("kernel"))
