@@ -12,6 +12,7 @@ written to again; what is unfinished lies under `build/` and is thrown away by t
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from typing import Any
 
 import filelock
 
-from ukcc import paths
+from ukcc import paths, proc
 from ukcc.errors import UkccError
 
 RECORD = "sysroot.json"
@@ -188,6 +189,28 @@ def held(
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def held_with_children(
+    path: Path, waiting: "contextlib.AbstractContextManager[object]"
+) -> Iterator[None]:
+    """Holds a lock that the programs hold with us which we start: a make goes on where its ukcc was
+    killed, and nobody must come between before it has ended. filelock's locks respect this one.
+
+    path: of the lock's file; waiting: entered only while another process holds it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with waiting:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+        with proc.inherited(fd):
+            yield
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager
