@@ -76,3 +76,27 @@ def test_what_nobody_looked_into_is_said(tmp_path: Path, source: str, is_said: b
     )
     place = f"volume in {tmp_path / 'uk.toml'}"
     assert (f"not seen: programs and libraries of {place}" in said.stdout) == is_said
+
+
+# What Debian's packages are compiled with has other names for the same functions.
+FORTIFIED = """
+#include <stdlib.h>
+#include <syslog.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    gid_t groups[8];
+    syslog(LOG_INFO, "%s", argv[0]);
+    return getgroups(atoi(argv[argc - 1]), groups) < 0;
+}
+"""
+
+
+def test_a_fortified_program_asks_for_the_same(tmp_path: Path) -> None:
+    (tmp_path / "app.c").write_text(FORTIFIED)
+    words = [BIN / "uk-gcc", "-O2", "-D_FORTIFY_SOURCE=2", "app.c", "-o", "app"]
+    subprocess.run(["env", "UKCC_LINK=dynamic", *words], cwd=tmp_path, check=True)
+    names = subprocess.run(["nm", "-D", "app"], cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "__getgroups_chk" in names and "__syslog_chk" in names
+    found = report(tmp_path / "app")["features"]
+    assert {"users", "sockets", "unix"} <= found.keys()
