@@ -18,11 +18,15 @@ from filelock import FileLock
 
 from ukcc import paths, proc
 from ukcc.errors import ToolFailed, UkccError
+from ukcc.sysroot.store import disk_errors
 
 _APT = Path("/etc/apt")
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # A suite of another vendor's repository has no Debian sources in it.
 _SUITE = re.compile(r"(old)*stable|testing|unstable|sid|bullseye|bookworm|trixie|forky")
+# Lists of Debian's sources were seen to take 21 MB packed, and apt unpacks them where the host's
+# configuration does not say otherwise. In bytes, with a wide margin.
+_SPACE_NEEDED = 150_000_000
 _DEB_LINE = re.compile(r"deb(?:-src)?\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<words>\S.*)")
 
 
@@ -182,10 +186,11 @@ def _root(name: str) -> Path:
 @contextlib.contextmanager
 def _updated(root: Path, kind: str) -> Iterator[None]:
     """Nobody else is at work there, and the lists of packages are."""
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / "lock"):
-        _update(root, kind)
-        yield
+    with disk_errors(Path(paths.store())):
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / "lock"):
+            _update(root, kind)
+            yield
 
 
 def versions(root: Path, name: str) -> tuple[str, ...]:
@@ -281,12 +286,24 @@ def _update(root: Path, kind: str) -> None:
     stamp = root / "updated"
     if stamp.exists() and stamp.read_text() == wanted:
         return
+    _check_space(root)
     for directory in ("state/lists/partial", "cache/archives/partial"):
         (root / directory).mkdir(parents=True, exist_ok=True)
     (root / "state" / "status").touch()
     sources.write_text(wanted)
     proc.run(["apt-get", *_options(root), "update"], log=root / "apt.log")
     stamp.write_text(wanted)
+
+
+def _check_space(root: Path) -> None:
+    """On a disk that gets full, `apt-get update` waits for ever."""
+    free = shutil.disk_usage(root).free
+    if free < _SPACE_NEEDED:
+        raise UkccError(
+            f"{root} has {free / 1e6:.0f} MB free, lists of packages need"
+            f" {_SPACE_NEEDED / 1e6:.0f} MB",
+            "free some space, or set UKCC_HOME",
+        )
 
 
 def _lines(repositories: Iterable[Repository], kind: str) -> list[str]:

@@ -16,6 +16,7 @@ import sysconfig
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -43,6 +44,9 @@ PACKAGES = {
 _BUILD_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "UKCC_HOME", "UKCC_LOG")
 
 _PLACES = ("HOME", "TMPDIR", "UKCC_HOME", "UKCC_LOG")
+
+# Descriptors that the programs get which are started now; see inherited().
+_INHERITED: "ContextVar[tuple[int, ...]]" = ContextVar("inherited", default=())
 
 _RUNNING: "set[subprocess.Popen[bytes]]" = set()
 _ended = False
@@ -241,11 +245,22 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
+            pass_fds=_INHERITED.get(),
         )
     except OSError as error:
         place = f" in {cwd}" if cwd else ""
         raise ToolFailed(f"{argv[0]} does not start{place}: {error.strerror}") from None
     return cast("subprocess.Popen[bytes]", process)
+
+
+@contextlib.contextmanager
+def inherited(fd: int) -> Iterator[None]:
+    """What is started in here has this descriptor too, and so have its children."""
+    token = _INHERITED.set((*_INHERITED.get(), fd))
+    try:
+        yield
+    finally:
+        _INHERITED.reset(token)
 
 
 def _plumbum() -> Any:

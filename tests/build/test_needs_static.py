@@ -7,6 +7,7 @@ import pytest
 from twin import BIN
 
 from ukcc.needs import Needs, find
+from ukcc.needs.members import File
 
 WAYS = [("-static",), ("-static", "-s"), ("-static", "-fno-pie", "-no-pie"), ("-static-pie",)]
 
@@ -70,3 +71,13 @@ def test_what_something_leads_to_counts(
     tmp_path: Path, source: str, words: "tuple[str, ...]"
 ) -> None:
     assert "socket" in own(needs_of(tmp_path, source, *words))
+
+
+def test_two_programs_of_one_path(tmp_path: Path) -> None:
+    """An image and its archive may have different ones, and files of a run replace others."""
+    needs_of(tmp_path, BY_CALL, "-static")
+    other = File("/app/app", (tmp_path / "app").read_bytes())
+    alone = needs_of(tmp_path, THREADS, "-static")
+    assert "getsockname" not in own(alone)
+    both = find(tmp_path / "app", further=[other])
+    assert "getsockname" in own(both)

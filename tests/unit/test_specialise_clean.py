@@ -69,5 +69,23 @@ def test_nothing_goes_while_a_class_is_built(store: Store) -> None:
     assert left(store) - {"classes/old/lock"} == before - {"classes/old/lock"}
 
 
+def test_nothing_goes_while_a_kernel_is_linked(store: Store) -> None:
+    work = make.made_directory(store, ".fedcba9876543210-x_1y2z3a")
+    work.mkdir()
+    before = left(store)
+    with store.locked_or_refuse("kernel-fedcba9876543210"):
+        with pytest.raises(UkccError, match="in use by another ukcc process"):
+            clean.clean(store, everything=False)
+        assert left(store) == before
+    clean.clean(store, everything=False)  # nobody links it any more
+    assert not work.exists()
+
+
+def test_a_record_that_is_none(store: Store) -> None:
+    (make.made_directory(store, "new") / make.RECORD).write_text("[]")
+    clean.clean(store, everything=False)
+    assert "made/new" not in left(store)
+
+
 def test_an_empty_store(tmp_path: Path) -> None:
     assert clean.clean(Store(tmp_path), everything=False) == []

@@ -165,6 +165,12 @@ def test_what_runs_need_is_said_by_the_settings() -> None:
     assert "user" in told.told_by({}, 1, {})
 
 
+def test_a_command_before_the_program_may_be_a_script() -> None:
+    """init starts it, whose own needs are no features."""
+    said = told.told_by({}, 1, {"init": "uk.toml"})
+    assert choose(NEEDS, said, NOTHING).reasons["scripts"] == "init in uk.toml"
+
+
 def test_the_users_words() -> None:
     program = families("AF_INET6")
     assert "inet6" not in chosen(program, Wish(forbid=("inet6",))).features

@@ -1,14 +1,25 @@
 """A class of kernels: built once, linked for each list of calls; the table from a list."""
 
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from ukcc.errors import UkccError
 from ukcc.progress import Silent, Step
 from ukcc.specialise import calls, kernel
+from ukcc.specialise import make as made
+from ukcc.specialise.features import Choice
 from ukcc.sysroot import fragments
+from ukcc.sysroot.store import Store, held_or_refuse, held_with_children
 
 TABLE = """\
 # <number> <abi> <name> <entry point>
@@ -24,6 +35,10 @@ CONFIG_EXPERT=y
 # CONFIG_USED_SYSCALLS_ONLY is not set
 CONFIG_VIRTIO=y
 """
+
+
+# What a class is made of, as far as its name has it.
+INPUTS = SimpleNamespace(part_digest=lambda name: "c" * 16, linux=SimpleNamespace(version="6"))
 
 
 @pytest.fixture
@@ -210,6 +225,100 @@ def test_a_link_that_fails_leaves_nothing_and_overwrites_nothing(
     with pytest.raises(UkccError, match="is there already"):
         kernel.relink(tmp_path / "class", [], tmp_path / "out", Silent(), source_version="6")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "the disk is full: "), (errno.EROFS, "read-only file system; set UKCC_HOME")],
+)
+def test_a_store_that_cannot_be_written_is_one_line(
+    number: int,
+    said: str,
+    make: Make,
+    source: Path,
+    wanted: "list[Path]",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    kernel.build_class(source, wanted, tmp_path / "class", Silent())
+    monkeypatch.setattr(kernel.shutil, "copy2", fail)
+    monkeypatch.setattr(made.inputs, "gather", lambda store: INPUTS)
+    monkeypatch.setattr(made, "patched_source", lambda *_: source)
+    monkeypatch.setattr(made, "class_directory", lambda *_: tmp_path / "class")
+    monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
+    request = made.Request(Choice("size", {}, {}), ("write",), ())
+    store = Store(tmp_path / "store")
+    with pytest.raises(UkccError) as caught:
+        made.make(request, tmp_path / "vmlinux", store, Silent())
+    assert said in caught.value.line("ukcc")
+    assert not [path for path in made.made_directory(store).iterdir() if path.is_dir()]
+
+
+def test_a_kernel_that_is_not_whole_is_made_again(
+    make: Make,
+    source: Path,
+    wanted: "list[Path]",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(made.inputs, "gather", lambda store: INPUTS)
+    monkeypatch.setattr(made.tools, "check", lambda: None)
+    monkeypatch.setattr(made, "patched_source", lambda *_: source)
+    monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
+    monkeypatch.setattr(made, "_check_calls", lambda *_: None)
+    request = made.Request(Choice("size", {}, {}), ("write",), ())
+    store = Store(tmp_path / "store")
+
+    def kernel_of_request() -> made.Made:
+        return made.make(request, tmp_path / "vmlinux", store, Silent())
+
+    first = kernel_of_request()
+    assert first.fresh and not kernel_of_request().fresh
+    (first.directory / "kernel.bin").write_bytes(b"\x7f" * 99)
+    again = kernel_of_request()
+    assert again.fresh and again.id == first.id and again.size == 100
+    assert [path.name for path in made.made_directory(store).iterdir()] == [first.id]
+
+
+def test_what_a_killed_link_left_goes_by_the_next_one(
+    make: Make, source: Path, wanted: "list[Path]", tmp_path: Path
+) -> None:
+    kernel.build_class(source, wanted, tmp_path / "class", Silent())
+    (tmp_path / ".out-abcd1234" / "out").mkdir(parents=True)
+    (tmp_path / ".other-abcd1234").mkdir()
+    kernel.relink(tmp_path / "class", [], tmp_path / "out", Silent(), source_version="6")
+    assert {path.name for path in tmp_path.glob(".*")} == {".other-abcd1234"}
+
+
+# A ukcc with a program that goes on where it is killed.
+_HOLDER = """
+import contextlib, sys
+from pathlib import Path
+from ukcc import proc
+from ukcc.sysroot.store import held_with_children
+with held_with_children(Path(sys.argv[1]), contextlib.nullcontext()):
+    proc.run(["sh", "-c", "echo $$; exec sleep 3600"], on_line=lambda line: print(line, flush=True))
+"""
+
+
+def test_a_make_whose_ukcc_was_killed_keeps_its_class(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    words = [sys.executable, "-c", _HOLDER, lock]
+    holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    left = int(holder.stdout.readline())
+    try:
+        holder.kill()
+        holder.wait()
+        with pytest.raises(UkccError, match="in use"), held_or_refuse(FileLock(lock), "x"):
+            pass
+    finally:
+        os.kill(left, signal.SIGKILL)
+    with held_with_children(lock, contextlib.nullcontext()):
+        pass  # at the latest when the kernel has closed all that the killed one had
 
 
 def test_the_name_of_a_class_is_its_fragments_in_their_order(tmp_path: Path) -> None:

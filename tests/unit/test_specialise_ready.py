@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ukcc.specialise import make
 from ukcc.specialise.features import SIZE, Choice
 from ukcc.specialise.make import Request
@@ -26,7 +28,12 @@ def kernel(store: Store, name: str, **about: Any) -> None:
     }
     directory = make.made_directory(store, name)
     directory.mkdir(parents=True)
-    (directory / make.RECORD).write_text(json.dumps({**record, **about}))
+    record |= about
+    (directory / make.RECORD).write_text(json.dumps(record))
+    (directory / "kernel.bin").write_bytes(bytes(int(str(record["bytes"]))))
+    for other in ("vmlinux", "config"):
+        (directory / other).write_text(other)
+    (directory / "kernel.json").write_text("{}")
 
 
 def asked(*calls: str, features: tuple[str, ...] = (), **choice: Any) -> Request:
@@ -72,3 +79,27 @@ def test_what_is_another_kernel_is_left_alone(tmp_path: Path) -> None:
     make.made_directory(store, "broken").mkdir()
     (make.made_directory(store, "broken") / make.RECORD).write_text("{")
     assert taken(store, asked("read", forbidden={"events": ""})) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("kernel.bin", None),
+        ("kernel.bin", b"short"),
+        ("vmlinux", b""),
+        ("config", None),
+        ("kernel.json", b"{"),
+        (make.RECORD, b"[]"),
+        (make.RECORD, b"{}"),
+        (make.RECORD, b""),
+    ],
+)
+def test_one_that_is_not_whole_is_none(tmp_path: Path, file: str, data: "bytes | None") -> None:
+    store = Store(tmp_path)
+    kernel(store, "damaged")
+    assert taken(store, asked("read")) == "damaged"
+    path = make.made_directory(store, "damaged") / file
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+    assert taken(store, asked("read")) is None

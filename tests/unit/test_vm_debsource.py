@@ -1,5 +1,7 @@
 """apt's two formats of sources, and which of them are Debian's."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,27 @@ def test_a_version_that_is_listed_but_not_there(
     assert asked == ["a=2", "a=1:1"]
     with pytest.raises(proc.ProgramFailed):
         debsource._delivered(tmp_path, "a", ("2",))
+
+
+def test_lists_of_packages_are_not_asked_for_on_a_disk_that_is_almost_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """apt-get would wait for ever."""
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path))
+    monkeypatch.setattr(debsource, "debian_repositories", lambda: tuple(debsource.parse_list(LIST)))
+    monkeypatch.setattr(debsource, "_SPACE_NEEDED", 1 << 62)
+    monkeypatch.setattr(proc, "run", lambda *_, **__: pytest.fail("started"))
+    with pytest.raises(UkccError, match="MB free, lists of packages need"):
+        debsource.download("hello")
+
+
+def test_a_store_that_is_no_place_for_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path))
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UkccError, match="read-only file system"):
+        debsource.download("hello")

@@ -123,6 +123,8 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
     changes, feature, line = ASKED[what]
     options = RunOptions("app", **changes)
+    required = ("inet6", "net") if feature == "inet6" else (feature,)
+    words, names = " --require ".join(required), ", ".join(f'"{name}"' for name in required)
     for offers in ({"net"} - {feature}, EVERYTHING - {feature}):
         with pytest.raises(MachineError) as caught:
             fitted(options, ImageFacts(offers=frozenset(offers)))
@@ -130,11 +132,23 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
         assert caught.value.hint == (
             "link it with the general kernel, which has every call: UKCC_KERNEL=general"
             if feature == "trace"
-            else f"`ukcc specialise --require {feature} app` makes one with it; or link it again,"
-            f' with kernel.require = ["{feature}"] in uk.toml'
+            else f"`ukcc specialise --require {words} app` makes one with it; or link it again,"
+            f" with kernel.require = [{names}] in uk.toml"
         )
     assert fitted(options, ImageFacts(offers=frozenset({feature, "net"}))) == options
     assert fitted(options, GENERAL) == options
+
+
+def test_the_mend_has_all_that_the_run_asks_for() -> None:
+    """Or the next kernel would lack what this one has."""
+    options = RunOptions("app", cpus=2, disks=(Disk("/d.img", "/d"),), shares=SHARES)
+    with pytest.raises(MachineError) as caught:
+        fitted(options, ImageFacts(offers=frozenset({"smp", "9p"})))
+    assert caught.value.message == "--disk /d.img: the kernel of app was made without disks"
+    assert caught.value.hint == (
+        "`ukcc specialise --require disk --require smp --require 9p app` makes one with it; or link"
+        ' it again, with kernel.require = ["disk", "smp", "9p"] in uk.toml'
+    )
 
 
 def test_every_row_of_the_table_is_tried() -> None:

@@ -127,6 +127,7 @@ def _lines(report: dict[str, Any], dry_run: bool) -> "list[str]":
         lines.append(f"  features  {' '.join(report['features'])}")
     lines += [f"  {name:<14}forbidden, but: {why}" for name, why in report["forbidden"].items()]
     lines += [f"  unknown: {place}" for place in report["unknown"]]
+    lines += [f"  not seen: programs and libraries of {place}" for place in report["unseen"]]
     if report["learned"]:
         lines.append(f"  learned   {' '.join(report['learned'])}")
     if not dry_run:

@@ -1,7 +1,8 @@
 """From an image to what it needs: the union over its files, with what they pass to each other."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, Argument
@@ -10,7 +11,7 @@ from ukcc.needs.code import NOT_REACHED
 from ukcc.needs.learned import NOTHING, read_trace
 from ukcc.needs.linking import Code, Linking, Resolved
 from ukcc.needs.member import Passed
-from ukcc.needs.members import Image, read_image
+from ukcc.needs.members import File, Image, check_count, read_image
 from ukcc.needs.model import Member, Needs, Place, Unknown, Values
 from ukcc.needs.names import call_names, named, sysroot_for
 from ukcc.needs.reach import Graph
@@ -25,14 +26,21 @@ INIT = "/init"  # PID 1, by its path in every image
 _BY_THE_KERNEL = ("restart_syscall",)
 
 
-def find(path: Path, rules: "str | None" = None, learn: "Path | None" = None) -> Needs:
+def find(
+    path: Path,
+    rules: "str | None" = None,
+    learn: "Path | None" = None,
+    further: Sequence[File] = (),
+) -> Needs:
     """What an image, or a plain program, needs of a kernel.
 
-    rules: the text of another rules.toml; learn: a trace of a run of it. Raises NotAnImage for what
-    is not an x86-64 ELF file or is damaged, SysrootMissing without one, UkccError for what cannot
-    be read.
+    rules: the text of another rules.toml; learn: a trace of a run of it; further: files that come
+    into the machine beside the image's. Raises NotAnImage for what is not an x86-64 ELF file or is
+    damaged, SysrootMissing without one, UkccError for what cannot be read.
     """
     image = read_image(path)
+    image = replace(image, files=(*image.files, *further))
+    check_count(image.files, path)
     sysroot = sysroot_for(image.metadata.get("sysroot", ""))
     names = call_names(sysroot)
     rulebook = Rulebook(sysroot, names, rules)
@@ -71,7 +79,7 @@ class _Union:
         self.absent: dict[int, list[Place]] = {}
         self.unknown: list[Unknown] = []
         self.members: list[Member] = []
-        self._reached: dict[str, frozenset[int]] = {}
+        self._reached: dict[str, frozenset[int]] = {}  # by digest: two files may have one path
         self._asked: dict[str, frozenset[str]] = {}
         self._passed: dict[str, list[tuple[Code, Passed, Argument, Resolved]]] = {}
         for call in _BY_THE_KERNEL if self.codes else ():
@@ -111,16 +119,16 @@ class _Union:
         glibc = code.findings.glibc
         if code.findings.graph is None or (glibc is not None and region not in glibc):
             return True
-        if code.file.path not in self._reached:
+        if code.digest not in self._reached:
             graph = code.findings.graph
-            self._reached[code.file.path] = graph.reached(self._asked_of(code.file.path, graph))
-        return region in self._reached[code.file.path]
+            self._reached[code.digest] = graph.reached(self._asked_of(code, graph))
+        return region in self._reached[code.digest]
 
-    def _asked_of(self, path: str, graph: Graph) -> frozenset[str]:
+    def _asked_of(self, code: Code, graph: Graph) -> frozenset[str]:
         """The names of a file's functions that any file may ask for."""
-        if path not in self._asked:
-            self._asked[path] = self._linking.asked_for(graph.names.keys())
-        return self._asked[path]
+        if code.digest not in self._asked:
+            self._asked[code.digest] = self._linking.asked_for(graph.names.keys())
+        return self._asked[code.digest]
 
     def asked(self) -> tuple[str, ...]:
         """The names of the sysroot's libc.so.6 that other files may ask for."""
@@ -128,7 +136,7 @@ class _Union:
         for code in self.codes:
             if code.findings is not None and code.findings.is_libc:
                 assert code.findings.graph is not None
-                found |= self._asked_of(code.file.path, code.findings.graph)
+                found |= self._asked_of(code, code.findings.graph)
         return tuple(sorted(found))
 
     def libc(self) -> tuple[str, ...]:
@@ -199,10 +207,10 @@ def _why(path: str, resolved: Resolved) -> str:
 def _paths(image: Image, codes: "tuple[Code, ...]") -> dict[str, tuple[str, ...]]:
     """The paths, each with the files that have it."""
     found: dict[str, list[str]] = {}
-    known = {code.file.path: code.findings.paths for code in codes if code.findings}
+    known = {id(code.file): code.findings.paths for code in codes if code.findings}
     for file in image.files:
         # of an image's own file only the program counts: kernel and archive lie in it as well
-        texts = known[file.path] if file.path in known else paths_in(file.data)
+        texts = known[id(file)] if id(file) in known else paths_in(file.data)
         for text in texts:
             found.setdefault(text, []).append(file.path)
     return {text: tuple(found[text]) for text in sorted(found)}

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ class Image:
 
     is_image: false for a plain program, with the libraries that `ukcc pack` would take. The
     program's own file is first. Its copy in the archive follows only if its code is another, as a
-    hypervisor without `ukcc run` boots that.
+    hypervisor without `ukcc run` boots that. Two files may have one path, of which either can be in
+    the machine.
     """
 
     program: str
@@ -100,11 +101,14 @@ def _libraries(program: Path) -> tuple[File, ...]:
 def _members(elf: Elf, image: Path) -> list[File]:
     """The regular files of the archive. Raises UkccError for one that is damaged."""
     archive = elf.archive()
-    found = [
+    return [
         File(f"/{member.path}", archive.data(member))
         for member in archive.members()
         if stat.S_ISREG(member.mode)
     ]
-    if sum(file.is_elf for file in found) > _MOST_WITH_CODE:
+
+
+def check_count(files: Sequence[File], image: Path) -> None:
+    """Raises UkccError for more programs and libraries than are looked at."""
+    if sum(file.is_elf for file in files) > _MOST_WITH_CODE:
         raise UkccError(f"{image}: more than {_MOST_WITH_CODE} programs and libraries in it")
-    return found

@@ -28,6 +28,10 @@ def clean(store: Store, everything: bool) -> list[Path]:
     with contextlib.ExitStack() as locks:
         for tree in trees:
             locks.enter_context(held_or_refuse(filelock.FileLock(tree / "lock"), tree.name))
+        for place in made:
+            if place.name.startswith("."):  # it is linked now, or by one that was killed
+                linked = place.name[1:].rpartition("-")[0]
+                locks.enter_context(store.locked_or_refuse(f"kernel-{linked}"))
         for place in sources:
             locks.enter_context(store.locked_or_refuse(place.name))
         removed = [*made, *trees, *sources]
@@ -44,7 +48,7 @@ def _source_of(tree: Path) -> Path:
 
 
 def _digest_of(made: Path) -> str:
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return str(json.loads((made / RECORD).read_text())["source"])
     return ""
 

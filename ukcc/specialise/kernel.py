@@ -2,7 +2,8 @@
 
 A class tree is a directory: `objects/` is kbuild's, `config` is the class's own .config, with all
 calls, `class.json` says what it was made from and is written last. Both functions hold the tree's
-lock for as long as they change it: kbuild keeps its state in files that two makes would spoil.
+lock for as long as they change it: kbuild keeps its state in files that two makes would spoil. The
+makes hold it, too.
 """
 
 import contextlib
@@ -15,15 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from ukcc.errors import UkccError
 from ukcc.image.kernelbin import split_kernel
 from ukcc.progress import Progress
 from ukcc.specialise import calls as call_list
 from ukcc.sysroot import linux
 from ukcc.sysroot.inputs import digest, file_digest
-from ukcc.sysroot.store import discard, held
+from ukcc.sysroot.store import discard, held_with_children
 
 RECORD = "class.json"
 
@@ -151,14 +150,16 @@ def _locked(tree: Path, progress: Progress) -> Iterator[None]:
     """Holds the class tree's lock, and shows that it waits while another process has it."""
     tree.mkdir(parents=True, exist_ok=True)
     waiting = progress.step(f"waiting for another build of the class {tree.name}")
-    with held(filelock.FileLock(tree / "lock"), waiting):
+    with held_with_children(tree / "lock", waiting):
         yield
 
 
 @contextlib.contextmanager
 def _new_directory(out: Path) -> Iterator[Path]:
-    """A directory that becomes `out` if all goes well, and goes if not."""
+    """A directory that becomes `out` if all goes well, and goes if not. Nobody else makes `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in out.parent.glob(f".{out.name}-*"):  # by one that was killed
+        discard(abandoned)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         made = work / out.name

@@ -8,6 +8,7 @@ kernels/made/<id>/         a linked kernel: vmlinux, kernel.bin, kernel.json, co
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
@@ -17,9 +18,13 @@ from ukcc.specialise.calls import TABLE, entries
 from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
-from ukcc.sysroot.store import Store, discard
+from ukcc.sysroot.store import Store, discard, disk_errors
 
 RECORD = "made.json"
+
+_RECORDED = frozenset(
+    ("class", "source", "options", "goal", "features", "calls", "strict", "bytes")
+)
 
 # What a kernel for size without any feature needs, measured with all the ports of `ukcc run`.
 _SMALL_ALLOWANCE = 4 << 20
@@ -69,6 +74,20 @@ def class_directory(store: Store, name: str = "") -> Path:
     return store.root / "kernels" / "classes" / name
 
 
+def record_of(directory: Path) -> "dict[str, Any] | None":
+    """What is said of a linked kernel; None of one that is not whole: being removed, or of a disk
+    that lost what was written last.
+    """
+    try:
+        record = json.loads((directory / RECORD).read_text())
+        json.loads((directory / "kernel.json").read_text())
+        sizes = [(directory / name).stat().st_size for name in ("kernel.bin", "vmlinux", "config")]
+    except (OSError, ValueError):
+        return None
+    is_whole = isinstance(record, dict) and record.keys() >= _RECORDED
+    return record if is_whole and record["bytes"] == sizes[0] and all(sizes) else None
+
+
 def source_directory(store: Store, digest: str) -> Path:
     """Where the patched source of a sysroot's kernel is or would be, by that part's digest."""
     return store.root / "kernels" / f"source-{digest}"
@@ -99,13 +118,18 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
 
     Raises UkccError.
     """
+    with disk_errors(store.root):
+        return _make(request, general, store, progress, jobs)
+
+
+def _make(request: Request, general: Path, store: Store, progress: Progress, jobs: int) -> Made:
     given = inputs.gather(store)
     fragments = class_fragments(request.choice, store)
     name = kernel.class_name(fragments, given.part_digest("kernel"))
     calls = None if request.calls is None else sorted(set(request.calls))
     made = digest([name, calls, request.strict, given.linux.version, _allowance(request.choice)])
     out = made_directory(store, made)
-    fresh = not out.is_dir()
+    fresh = record_of(out) is None
     if fresh:
         tools.check()
         linux.check_place(store.root)
@@ -114,7 +138,8 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
         source = patched_source(given, store, progress)
         kernel.build_class(source, fragments, tree, progress, jobs)
         with store.locked(f"kernel-{made}", progress.step("waiting for another link of the same")):
-            if not out.is_dir():
+            if record_of(out) is None:
+                discard(out)
                 _link(request, tree, source, general, out, given, progress, jobs)
     return Made(made, out, name, (out / "kernel.bin").stat().st_size, fresh)
 

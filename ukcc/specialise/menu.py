@@ -11,7 +11,7 @@ from ukcc.specialise.features import Choice
 from ukcc.specialise.make import class_fragments, patched_source
 from ukcc.sysroot import fragments, linux, tools
 from ukcc.sysroot.inputs import gather
-from ukcc.sysroot.store import Store
+from ukcc.sysroot.store import Store, disk_errors
 
 # It is compiled on first use, against these.
 _CURSES = Path("/usr/include/ncurses.h")
@@ -27,12 +27,14 @@ def edit(choice: Choice, store: Store, progress: Progress, terminal: str) -> tup
             f"not found, but needed for the menu: {_CURSES.name}",
             "as root: apt-get install libncurses-dev",
         )
-    source = patched_source(gather(store), store, progress)
+    with disk_errors(store.root):
+        source = patched_source(gather(store), store, progress)
+        given = class_fragments(choice, store)
     with tempfile.TemporaryDirectory(prefix="ukcc-menu-") as work:
         objects = Path(work) / "objects"
         objects.mkdir()
         with progress.step("the configuration"):
-            linux.configure(source, class_fragments(choice, store), Path(work) / "log", objects)
+            linux.configure(source, given, Path(work) / "log", objects)
         before = Path(work) / "before"
         shutil.copy2(objects / ".config", before)
         linux.menu(source, objects, terminal)

@@ -1,5 +1,6 @@
 """An image -> what its kernel is to be, by its code, its settings and the user's words."""
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ukcc.errors import SysrootMissing, UkccError
+from ukcc.image.files import FileSpec, file_entries
 from ukcc.needs import Needs, find
+from ukcc.needs.members import File
 from ukcc.settings.layers import Merged
 from ukcc.specialise import features
 from ukcc.specialise.features import GOALS, Choice, Table, Wish
@@ -19,16 +22,26 @@ from ukcc.sysroot.store import Store
 
 _MOST_UNKNOWN = 20
 
+# Settings with other people's files, and by what a program runs what is in these.
+_MAY_HAVE_PROGRAMS = ("volume", "disk")
+_STARTING = frozenset(("execve", "execveat"))
+_OPENING = frozenset(("dlopen", "dlmopen"))
+
 NOT_READY = 3  # the exit status of --ready where nothing fits; any other failure has 1
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program as `ukcc specialise` sees it."""
+    """A program as `ukcc specialise` sees it.
+
+    unseen: where it may find programs and libraries whose calls do not count, each as a setting and
+    who says it.
+    """
 
     needs: Needs
     choice: Choice
     request: Request
+    unseen: tuple[str, ...] = ()
 
     def report(self) -> dict[str, Any]:
         """What the kernel is to be, for the JSON of `ukcc specialise` (docs/specialise.md)."""
@@ -42,6 +55,7 @@ class Program:
             "calls": None if calls is None else sorted(set(calls)),
             "learned": [call for call in self.needs.learned.calls if call not in self.needs.calls],
             "strict": self.request.strict,
+            "unseen": list(self.unseen),
             "unknown": [
                 f"{place.object} {place.function} {place.addr:#x}: {place.why}"
                 for place in self.needs.unknown[:_MOST_UNKNOWN]
@@ -66,7 +80,7 @@ def read_program(
     `told.WORDS`, each with who says it. strict refuses a program of which a call cannot be told.
     Raises UkccError.
     """
-    needs = find(image, learn=learn)
+    needs = find(image, learn=learn, further=_brought(settings))
     if strict and needs.keeps_everything:
         first = needs.unknown[0]
         raise UkccError(
@@ -83,7 +97,7 @@ def read_program(
         own_calls=features.own_calls(needs, rows),
         strict=strict,
     )
-    return Program(needs, choice, request)
+    return Program(needs, choice, request, _unseen(settings, needs))
 
 
 def general_kernel(store: Store, needs: Needs) -> Path:
@@ -107,6 +121,22 @@ def ready_kernel(program: Program, store: Store) -> Made:
             NOT_READY,
         )
     return made
+
+
+def _brought(settings: Merged) -> tuple[File, ...]:
+    """The files that runs will put into the machine, by `[files]` beside the image."""
+    entries = file_entries(FileSpec(spec.source, spec.target) for spec in settings.files)
+    return tuple(File(f"/{e.path}", e.data) for e in entries if stat.S_ISREG(e.mode))
+
+
+def _unseen(settings: Merged, needs: Needs) -> tuple[str, ...]:
+    """What the settings bring into the machine that may have programs, for one that starts some."""
+    starts = _STARTING & set(features.own_calls(needs)) or _OPENING & set(needs.asked)
+    return tuple(
+        f"{key} in {settings.sources.get(key, 'the settings')}"
+        for key in _MAY_HAVE_PROGRAMS
+        if starts and settings.values.get(key)
+    )
 
 
 def _wish(settings: Merged, given: Wish) -> Wish:

@@ -1,12 +1,11 @@
 """Kernels that are linked already: the smallest of the store that has what a program needs."""
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ukcc.specialise.make import RECORD, Made, Request, made_directory
+from ukcc.specialise.make import RECORD, Made, Request, made_directory, record_of
 from ukcc.sysroot.store import Store
 
 
@@ -17,7 +16,7 @@ def smallest(request: Request, source: str, store: Store) -> "Made | None":
     fitting = [
         (record["bytes"], _count(record["calls"]), directory, record["class"])
         for directory, record in _records(store)
-        if record.get("source") == source and _serves(record, request)
+        if record["source"] == source and _serves(record, request)
     ]
     if not fitting:
         return None
@@ -46,7 +45,6 @@ def _serves(record: dict[str, Any], request: Request) -> bool:
 
 def _records(store: Store) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in made_directory(store).glob(f"*/{RECORD}"):
-        try:
-            yield path.parent, json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue  # it is being removed
+        record = record_of(path.parent)
+        if record is not None:
+            yield path.parent, record

@@ -18,7 +18,10 @@ _SAID_BY: Mapping[str, tuple[tuple[str, Callable[[Any], bool]], ...]] = {
     "q35": (("machine", lambda value: value == "q35"),),
 }
 
-WORDS = tuple(_SAID_BY)
+# Commands that run before the program: init starts them, and they may be scripts.
+_STEPS = "steps"
+
+WORDS = (*_SAID_BY, _STEPS)
 
 
 def told_by(settings: Mapping[str, Any], steps: int, sources: Mapping[str, str]) -> dict[str, str]:
@@ -34,5 +37,6 @@ def told_by(settings: Mapping[str, Any], steps: int, sources: Mapping[str, str])
                 found[word] = f"{key} in {sources.get(key, 'the settings')}"
                 break
     if steps:
-        found.setdefault("user", f"init in {sources.get('init', 'the settings')}")
+        found[_STEPS] = f"init in {sources.get('init', 'the settings')}"
+        found.setdefault("user", found[_STEPS])
     return found

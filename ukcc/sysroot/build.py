@@ -1,11 +1,8 @@
 """The order of things: headers, kernel, glibc, musl, init; parts kept, the whole published."""
 
-import contextlib
-import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ from ukcc.progress import Progress, Step
 from ukcc.sysroot import glibc, init, inputs, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.parts import Recipe
-from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree, unwritable
+from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, disk_errors, link_tree
 
 # A cold build was seen to take 0.7 GB at one time. In bytes, with a wide margin.
 _SPACE_NEEDED = 2_000_000_000
@@ -44,7 +41,7 @@ def build(store: Store, progress: Progress, jobs: int | None = None) -> Sysroot:
     jobs: processes at a time, by default one a CPU. Raises UkccError.
     """
     wanted = inputs.gather(store)
-    with _disk_errors(store):
+    with disk_errors(store.root):
         found = store.find(wanted.id)
         if found is None:
             with store.locked(wanted.id, progress.step("waiting for another build of the same")):
@@ -210,14 +207,3 @@ def _check_space(store: Store) -> None:
             f" {_SPACE_NEEDED / 1e9:.0f} GB while it is built",
             "free some space, or set UKCC_HOME",
         )
-
-
-@contextlib.contextmanager
-def _disk_errors(store: Store) -> Iterator[None]:
-    """A full or read-only disk is the user's problem; any other OSError is a bug of ours."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise unwritable(store.root, error) from error
-        raise

@@ -12,6 +12,7 @@ written to again; what is unfinished lies under `build/` and is thrown away by t
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -23,10 +24,13 @@ from typing import Any
 
 import filelock
 
-from ukcc import paths
+from ukcc import paths, proc
 from ukcc.errors import UkccError
 
 RECORD = "sysroot.json"
+
+# What a disk, or whoever owns it, refuses.
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -149,12 +153,26 @@ def default_store() -> Store:
 
 def unwritable(path: Path, error: OSError) -> UkccError:
     """An OSError about the store, as the user's problem."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UkccError(f"the disk is full: {path}", "free some space, or set UKCC_HOME")
     reason = (error.strerror or str(error)).lower()
     return UkccError(
         f"cannot write to the store {path}: {reason}", "set UKCC_HOME to another place"
     )
+
+
+@contextlib.contextmanager
+def disk_errors(root: Path) -> Iterator[None]:
+    """A full or read-only disk is the user's problem; any other OSError is a bug of ours.
+
+    root: of the store that is written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_DISKS:
+            raise unwritable(root, error) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -171,6 +189,28 @@ def held(
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def held_with_children(
+    path: Path, waiting: "contextlib.AbstractContextManager[object]"
+) -> Iterator[None]:
+    """Holds a lock that the programs hold with us which we start: a make goes on where its ukcc was
+    killed, and nobody must come between before it has ended. filelock's locks respect this one.
+
+    path: of the lock's file; waiting: entered only while another process holds it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with waiting:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+        with proc.inherited(fd):
+            yield
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

@@ -108,16 +108,24 @@ def has(facts: ImageFacts, feature: str) -> bool:
 
 def check(options: RunOptions, facts: ImageFacts) -> None:
     """Raises MachineError for what was asked for and the kernel has not."""
-    for use in USES:
-        asked = use.asked(options)
-        if asked and not any(has(facts, name) for name in use.features):
-            raise _refused(asked, options.image, use.lacking, use.features[0], use.mend)
+    wanted = [(use, asked) for use in USES if (asked := use.asked(options))]
+    for use, asked in wanted:
+        if not any(has(facts, name) for name in use.features):
+            # and what else the run asks for, which a kernel made with this alone would lack
+            others = [_chosen(other, facts) for other, _ in wanted if not other.mend]
+            required = tuple(dict.fromkeys((use.features[0], *others)))
+            raise _refused(asked, options.image, use.lacking, required, use.mend)
+
+
+def _chosen(use: Use, facts: ImageFacts) -> str:
+    """The feature for a use: the best one that the kernel has, or else could have."""
+    return next((name for name in use.features if has(facts, name)), use.features[0])
 
 
 def check_snapshot(options: RunOptions, facts: ImageFacts) -> None:
     """Raises MachineError for a kernel whose machine is no q35: only that can be saved."""
     if not has(facts, PCI):
-        raise _refused("a snapshot", options.image, "PCI and ACPI", PCI)
+        raise _refused("a snapshot", options.image, "PCI and ACPI", (PCI,))
 
 
 def fitted(options: RunOptions, facts: ImageFacts) -> RunOptions:
@@ -137,10 +145,14 @@ def machine_kind(wanted: str, facts: ImageFacts) -> str:
     return Q35 if has(facts, PCI) else MICROVM
 
 
-def _refused(asked: str, image: str, lacking: str, feature: str, mend: str = "") -> MachineError:
+def _refused(
+    asked: str, image: str, lacking: str, required: tuple[str, ...], mend: str = ""
+) -> MachineError:
+    words = " ".join(f"--require {feature}" for feature in required)
+    names = ", ".join(f'"{feature}"' for feature in required)
     return MachineError(
         f"{asked}: the kernel of {image} was made without {lacking}",
         mend
-        or f"`ukcc specialise --require {feature} {image}` makes one with it; or link it again,"
-        f' with kernel.require = ["{feature}"] in uk.toml',
+        or f"`ukcc specialise {words} {image}` makes one with it; or link it again,"
+        f" with kernel.require = [{names}] in uk.toml",
     )
