@@ -120,6 +120,11 @@ def test_verdicts_of_a_row(problem: str, expected: "tuple[str, str]") -> None:
     assert report.verdict(other, "control", KNOWN)[0] == "wrong"
 
 
+def test_the_nests_reasons_are_none_on_a_host() -> None:
+    assert report.holding({report.KVM: report.IN_NEST}, KNOWN) == KNOWN
+    assert report.holding({report.KVM: report.ON_HOST}, KNOWN) == ()
+
+
 def a_run(*problems: str, whole: bool = True) -> Run:
     rows = [Outcome(f"{n}-q35-1", Result(p, 2.0), Result("", 1.0)) for n, p in enumerate(problems)]
     return Run({"KVM": "of a test"}, tuple(rows), 10.0, 5.0, whole)
@@ -202,6 +207,10 @@ def test_words_are_put_behind_those_of_qemu(
 def test_a_command_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = fake(tmp_path, monkeypatch, "printf 'one\\ntwo\\n'; exit 1")
     assert perform.perform(Row("hello"), place).problem == "status 1: one two"
+    place = fake(tmp_path, monkeypatch, "echo first; seq 9999; echo last; exit 1")
+    problem = perform.perform(Row("hello"), place).problem
+    assert problem.startswith("status 1: first 1 2") and problem.endswith("9999 last")
+    assert len(problem) < 900
 
 
 def test_the_agent_does_what_the_host_has_written(
