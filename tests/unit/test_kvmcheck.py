@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
@@ -52,6 +53,12 @@ def test_rows_that_can_be_done() -> None:
         assert row.driver in perform.DRIVERS and row.machine in ("q35", "microvm")
         assert row.program == table.REDIS or table.source(row.program).is_file()
         assert all(table.source(name).is_file() for name in row.libraries)
+
+
+def test_every_case_of_vectors_is_in_a_row() -> None:
+    cases = set(re.findall(r"\bCASE\((\w+)\)", (BOOT / "programs" / "vectors.c").read_text()))
+    rows = [row for row in table.load().rows if row.program == "vectors"]
+    assert cases and {word for row in rows for word in row.args} == {"kernel", *cases}
 
 
 def test_explanations_are_of_rows() -> None:
