@@ -58,6 +58,7 @@ def main(names: Sequence[str], **given: "bool | str | int") -> None:
         else:
             session = _Session(rows, known, file, quiet=form is not report.plain, given=given)
             run = session.run()
+        known = report.holding(run.facts, known)
     except UkccError as error:
         print(error.line("kvm-check"), file=sys.stderr)
         sys.exit(error.status)
@@ -113,7 +114,7 @@ class _Session:
 
     def _on_host(self, place: str, progress: Progress) -> None:
         here = perform.Place("kvm", 1.0, place)
-        self._facts = {"KVM": "of this host", "processor": _processor()}
+        self._facts = {report.KVM: report.ON_HOST, "processor": _processor()}
         self._facts["kernel"] = os.uname().release
         self._all(progress, 1, lambda row: perform.perform(row, here), place)
 
@@ -123,7 +124,7 @@ class _Session:
         with contextlib.ExitStack() as stack:
             with progress.step("outer guest"):
                 guest = stack.enter_context(outer.started(found, work, self._outer))
-            self._facts = {"KVM": "of an emulated AMD machine", **outer.facts(guest)}
+            self._facts = {report.KVM: report.IN_NEST, **outer.facts(guest)}
             self._guest_cpu = guest.cpu_seconds
             self._end_guest = guest.process.kill  # nobody waits for its rows any more then
             there = perform.Place("kvm", _NEST_FACTOR, place)
@@ -182,7 +183,8 @@ class _Session:
             self._kept()
             done = [one for one in (outcome.kvm, outcome.control) if one is not None]
             if len(done) == self._wanted and not self._quiet:
-                print(report.lines(outcome, self._known), end="", flush=True)
+                known = report.holding(self._facts, self._known)
+                print(report.lines(outcome, known), end="", flush=True)
 
 
 def _processor() -> str:

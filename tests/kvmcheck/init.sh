@@ -30,6 +30,7 @@ $bb mount -t devpts pts /new/dev/pts
 $bb mount -t tmpfs shm /new/dev/shm
 $bb mount -t tmpfs -o mode=1777 tmp /new/tmp
 $bb mount -t tmpfs run /new/run
+$bb mkdir -m 700 /new/run/user
 $bb mount -t 9p -o "$options,cache=none" jobs /new/jobs || fail "no directory of jobs"
 $bb ifconfig lo 127.0.0.1 up
 $bb hostname kvm-check

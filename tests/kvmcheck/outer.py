@@ -126,7 +126,7 @@ def _script(workers: int) -> str:
     kept = ("HOME", "PATH", "UKCC_SYSROOT", "UKCC_HOME")
     settings = {name: os.environ[name] for name in kept if name in os.environ}
     settings |= {"PYTHONPATH": str(ROOT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}
-    settings |= {"XDG_RUNTIME_DIR": "/run", "TMPDIR": "/tmp", "LC_ALL": "C.UTF-8"}
+    settings |= {"XDG_RUNTIME_DIR": "/run/user", "TMPDIR": "/tmp", "LC_ALL": "C.UTF-8"}
     words = [f"{name}={value}" for name, value in settings.items()]
     argv = ["env", "-i", *words, sys.executable, "-m", "kvmcheck.agent", "/jobs", str(workers)]
     return f"cd {shlex.quote(str(ROOT))} && exec {shlex.join(argv)}\n"

@@ -23,7 +23,7 @@ from ukcc.vm.options import LOOPBACK
 from ukcc.vm.qemu import PROGRAM
 
 _UKCC = str(Path(sys.executable).parent / "ukcc")
-_WORDS = 400  # of what a wrong row has said, the last characters
+_WORDS = 400  # characters of what a wrong row has said: so many first ones, and as many last ones
 _BETWEEN_NMIS = 0.05  # seconds; the guest has to get on as well
 _REQUESTS = 200  # of each kind, of redis-benchmark
 
@@ -333,4 +333,5 @@ def _filled(word: str, known: "dict[str, str]") -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[-_WORDS:]
+    line = " ".join(text.split())
+    return line if len(line) <= 2 * _WORDS else f"{line[:_WORDS]} … {line[-_WORDS:]}"

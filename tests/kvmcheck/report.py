@@ -12,6 +12,8 @@ from ukcc import tables
 from ukcc.errors import UkccError
 from ukcc.progress import duration
 
+# a fact of each run, and its two values
+KVM, IN_NEST, ON_HOST = "KVM", "of an emulated AMD machine", "of this host"
 RIGHT, WRONG, EXPLAINED, MISSING = "right", "wrong", "explained", "-"
 
 
@@ -49,6 +51,12 @@ def read(file: Path) -> Run:
         return tables.record(Run, json.loads(file.read_text()))
     except (OSError, ValueError) as error:
         raise UkccError(f"{file}: no results of a run: {error}", "run `make kvm-check`") from None
+
+
+def holding(facts: Mapping[str, str], known: Sequence[Explained]) -> tuple[Explained, ...]:
+    """What explains a run of these facts: reasons for the life under KVM are all of the nest."""
+    in_nest = facts.get(KVM) == IN_NEST
+    return tuple(one for one in known if in_nest or one.life == "control")
 
 
 def verdict(outcome: Outcome, life: str, known: Sequence[Explained]) -> "tuple[str, str]":

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
@@ -52,6 +53,12 @@ def test_rows_that_can_be_done() -> None:
         assert row.driver in perform.DRIVERS and row.machine in ("q35", "microvm")
         assert row.program == table.REDIS or table.source(row.program).is_file()
         assert all(table.source(name).is_file() for name in row.libraries)
+
+
+def test_every_case_of_vectors_is_in_a_row() -> None:
+    cases = set(re.findall(r"\bCASE\((\w+)\)", (BOOT / "programs" / "vectors.c").read_text()))
+    rows = [row for row in table.load().rows if row.program == "vectors"]
+    assert cases and {word for row in rows for word in row.args} == {"kernel", *cases}
 
 
 def test_explanations_are_of_rows() -> None:
@@ -118,6 +125,11 @@ def test_verdicts_of_a_row(problem: str, expected: "tuple[str, str]") -> None:
     # an explanation is for one life only
     other = Outcome("a-q35-1", control=Result("no such vector", 1.0))
     assert report.verdict(other, "control", KNOWN)[0] == "wrong"
+
+
+def test_the_nests_reasons_are_none_on_a_host() -> None:
+    assert report.holding({report.KVM: report.IN_NEST}, KNOWN) == KNOWN
+    assert report.holding({report.KVM: report.ON_HOST}, KNOWN) == ()
 
 
 def a_run(*problems: str, whole: bool = True) -> Run:
@@ -202,6 +214,10 @@ def test_words_are_put_behind_those_of_qemu(
 def test_a_command_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = fake(tmp_path, monkeypatch, "printf 'one\\ntwo\\n'; exit 1")
     assert perform.perform(Row("hello"), place).problem == "status 1: one two"
+    place = fake(tmp_path, monkeypatch, "echo first; seq 9999; echo last; exit 1")
+    problem = perform.perform(Row("hello"), place).problem
+    assert problem.startswith("status 1: first 1 2") and problem.endswith("9999 last")
+    assert len(problem) < 900
 
 
 def test_the_agent_does_what_the_host_has_written(
