@@ -74,7 +74,7 @@ def _machines() -> Iterator[Finding]:
 def _tried(version: Version) -> Finding:
     """Whether anybody knows that this QEMU is right for us."""
     problem = untried(version)
-    found = problem or f"{named(version)}: the boot tests were run with it"
+    found = problem or f"{named(version)}: boot tests were run with it"
     return Finding("QEMU version", not problem, False, found)
 
 

@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from ukcc import paths
+from ukcc import paths, proc
 from ukcc.cc.toolchain import gate_flag
+from ukcc.errors import UkccError
 from ukcc.vm import accel
+from ukcc.vm.qemu import PROGRAM
 
 BIN = Path(sys.executable).parent
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
@@ -49,6 +51,14 @@ GATE = gate_flag(_SYSROOT) if _SYSROOT else ""  # without a sysroot every test h
 
 Build = Callable[..., Path]
 Boot = Callable[..., Result]
+
+
+def pytest_report_header() -> str:
+    """Which QEMU is first on PATH, for the log: the versions differ."""
+    try:
+        return proc.output([PROGRAM, "--version"]).partition("\n")[0]
+    except UkccError as error:
+        return error.message
 
 
 @pytest.fixture(scope="session", autouse=True)

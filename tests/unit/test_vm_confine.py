@@ -180,3 +180,11 @@ def test_a_qemu_that_loads_no_library(tmp_path: Path, monkeypatch: pytest.Monkey
     fake_qemu(tmp_path, "echo 'QEMU 7.2.1 monitor'")
     monkeypatch.setattr(qemu_probe.guard, "environment", lambda *_, **__: {"PATH": "/usr/bin"})
     assert qemu_probe.probe() == Abilities((7, 2), guarded=False)
+
+
+def test_why_a_qemu_refuses_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = 'case "$*" in *"-plugin file=x"*) echo "qemu: version 1 is too old" >&2; exit 1;; esac'
+    fake_qemu(tmp_path, body)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert qemu_probe.refusal(("-plugin", "file=x")) == "qemu: version 1 is too old"
+    assert qemu_probe.refusal(("-accel", "tcg")) == ""

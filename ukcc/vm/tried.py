@@ -1,4 +1,4 @@
-"""The versions of QEMU with which the boot tests were run; docs/testing.md says when and how.
+"""The versions of QEMU with which boot tests were run; docs/testing.md says which, and when.
 
 Another one may work as well. But QEMU takes options, firmware and interfaces away between versions,
 so nobody can say.
@@ -16,7 +16,7 @@ def untried(version: Version) -> str:
     names = [named(tried) for tried in TRIED]
     known = f"{', '.join(names[:-1])} and {names[-1]}"
     older = ", and ukcc is written for no older one" if version < min(TRIED) else ""
-    return f"{named(version)}: not tried; the boot tests were run with {known}{older}"
+    return f"{named(version)}: not tried; boot tests were run with {known}{older}"
 
 
 def named(version: Version) -> str:
