@@ -48,9 +48,7 @@ def _facts() -> "dict[str, str]":
     return {
         "kernel": os.uname().release,
         "qemu": version.splitlines()[0] if version else "none",
-        "npt": npt.read_text().strip() if npt.exists() else "no kvm_amd",
-        "kvm": str(Path("/dev/kvm").exists()),
-        "up": Path("/proc/uptime").read_text().split()[0],
+        "npt": npt.read_text().strip() if npt.exists() else outer.NO_KVM,
     }
 
 

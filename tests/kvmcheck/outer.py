@@ -31,6 +31,7 @@ _MEMORY = "4G"
 _START = 900.0  # seconds until the agent has answered, on a busy host
 _LOOK_AGAIN = 0.5  # seconds
 _UP = "up"
+NO_KVM = "none"  # nested page tables: Y or N, or this where the module is not loaded
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ def started(kernel: Kernel, work: Path, wanted: Wanted) -> Iterator[Outer]:
             if time.monotonic() > end:
                 raise UkccError(f"the outer guest is not up after {_START:g} s", f"see {log}")
             time.sleep(_LOOK_AGAIN)
+        if facts(outer)["npt"] == NO_KVM:
+            raise UkccError(f"the outer guest has not loaded {KVM}: {_tail(log)}", f"see {log}")
         yield outer
     finally:
         process.kill()
