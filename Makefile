@@ -7,12 +7,13 @@
 # make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 # make fuzz    every parser of a guest's or stranger's bytes, an hour each, in pieces (make fuzz-status); make fuzz-ci  ten minutes for all
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
+# make vmm-check  images booted by the real Firecracker and Cloud Hypervisor that are on PATH
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check test-classes test-boot-class venv \
-	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
+	vmm-check fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python

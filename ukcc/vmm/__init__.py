@@ -18,5 +18,4 @@ run.py              from options to an exit status
 snapshot.py, manifest.py
                     machines saved and continued
 pasted.py           what --dry-run prints
-check.py            `make vmm-check`: boots the real ones where they are
 """
