@@ -115,5 +115,9 @@ FEATURES = all
 test-boot-class: setup
 	UKCC_SYSROOT=$$($(PYTHON) tests/classes/sysroot_of.py $(FEATURES)) $(PYTHON) -m pytest tests/boot
 
+# status 77 where there is nothing to check: that is no success
+vmm-check: venv
+	@$(PYTHON) tests/vmm_check.py
+
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

@@ -4,6 +4,7 @@ As ukcc/vm/process.py does with QEMU, whose parts serve here: the console, the c
 signals. Nothing of it outlives this process, whatever ends that.
 """
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -316,10 +317,11 @@ class EventParser:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> "list[str]":
         """The names of the events that these bytes complete."""
-        self._rest += data.decode(errors="replace")
+        self._rest += self._decoder.decode(data)
         found = list(self._objects())
         if len(self._rest) > _LONGEST_EVENT:
             self._rest = ""
