@@ -18,6 +18,7 @@ from conftest import FACTOR, Build
 from vmm_scenes import Scene, scene
 
 from ukcc.image import cpio
+from ukcc.vm import virtiofs
 from ukcc.vm.launch import settings_archive
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import RunOptions
@@ -182,6 +183,17 @@ def test_the_dry_run_s_machine_ends(firecracker: Scene) -> None:
     ]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60 * FACTOR)
     assert done.stdout == b"2 [a] uid 0\nno newline"
+
+
+@pytest.mark.skipif(not Path(virtiofs.PROGRAM).exists(), reason="there is no virtiofsd")
+def test_a_dry_run_with_a_share_in_json(firecracker: Scene) -> None:
+    """The daemon's words are its own, and not among QEMU's."""
+    words = ("run", "--dry-run", "--json", "--share-by", "virtiofs", "-v", f"{firecracker.root}:/d")
+    answer = json.loads(firecracker.ukcc(*words, firecracker.image).stdout)
+    assert answer["command"][0] == "qemu-system-x86_64"
+    assert answer["command"][answer["command"].index("-kernel") + 1] == str(firecracker.image)
+    (daemon,) = answer["daemons"]
+    assert virtiofs.PROGRAM in daemon and "configuration" not in answer
 
 
 def test_the_agent_obeys(build_image: Build, tmp_path: Path) -> None:

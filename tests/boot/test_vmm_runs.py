@@ -1,4 +1,7 @@
-"""`ukcc run --vmm …` as a process, with a VMM that speaks the API and has no machine."""
+"""`ukcc run --vmm …` as a process, with a VMM that speaks the API and has no machine.
+
+Not a unit test, as each starts `ukcc`, some several times; nothing boots.
+"""
 
 import json
 import os
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run_settings import make_image
+from conftest import Build
 from vmm_scenes import BOTH, DEADLINE, ENDS, Scene, scene
 
 AGENT = [["agent"], ["say", "ready\n"], ["hear", 1], *ENDS]
@@ -21,8 +24,8 @@ FOREVER = [["say", "up\n"], ["sleep", 600]]
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_image(tmp_path_factory.mktemp("image"))
+def image(build_image: Build) -> Path:
+    return build_image("int main(void) { return 0; }", name="unbooted")
 
 
 @pytest.fixture(params=BOTH)
