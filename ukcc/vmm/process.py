@@ -139,21 +139,7 @@ def execute(
             relay.join(None if patient else _GRACE)
             copies.finish(patient=patient)
             resets.join()
-        record = ending.lines
-        words = last_words(wiring.directory, copies.messages.tail)
-        no_end = not over.told and not over.timed_out and not over.stopped_by
-        return Outcome(
-            returncode=machine.returncode,
-            record=record,
-            console=copies.console.tail,
-            stderr=words,
-            reset=resets.seen or (no_end and _is_reset(machine.returncode, words)),
-            timed_out=over.timed_out,
-            stopped_by=over.stopped_by
-            or running.ended_by
-            or (signal.SIGPIPE if copies.broken else 0),
-            unwritten=copies.problem,
-        )
+        return _outcome(wiring, machine, running, copies, over, ending.lines, resets.seen)
 
 
 @dataclass(frozen=True)
@@ -163,6 +149,32 @@ class _Over:
     timed_out: bool = False
     stopped_by: int = 0
     told: bool = False
+
+
+def _outcome(
+    wiring: Wiring,
+    machine: "subprocess.Popen[bytes]",
+    running: RunningVmm,
+    copies: Copies,
+    over: _Over,
+    record: bytes,
+    has_reset: bool,
+) -> Outcome:
+    """Of a VMM that has ended."""
+    words = last_words(wiring.directory, copies.messages.tail)
+    broken = signal.SIGPIPE if copies.broken else 0
+    stopped_by = over.stopped_by or running.ended_by or broken
+    by_itself = not (stopped_by or over.timed_out or over.told)
+    return Outcome(
+        returncode=machine.returncode,
+        record=record,
+        console=copies.console.tail,
+        stderr=words,
+        reset=has_reset or (by_itself and _is_reset(machine.returncode, words)),
+        timed_out=over.timed_out,
+        stopped_by=stopped_by,
+        unwritten=copies.problem,
+    )
 
 
 def _wait(pidfd: int, ending: Ending, timeout: "float | None") -> _Over:
