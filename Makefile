@@ -9,12 +9,13 @@
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
 # make kvm-check  images under KVM, in an emulated machine that has one, or on this host's;  make kvm-check-ci  the quick ones
 # make test-boot-qemu  the boot tests with the QEMU of another Debian: SUITE=trixie, SUITE=unstable
+# make vmm-check  images booted by the real Firecracker and Cloud Hypervisor that are on PATH
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
-	test-classes test-boot-class test-boot-qemu venv \
+	test-classes test-boot-class test-boot-qemu vmm-check venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -123,6 +124,10 @@ TESTS = tests/boot
 test-boot-qemu: setup
 	@qemu=$$($(PYTHON) tests/other_qemu.py $(SUITE) $(ARGS)) && \
 	PATH="$$qemu:$$PATH" $(PYTHON) -m pytest $(TESTS)
+
+# status 77 where there is nothing to check: that is no success
+vmm-check: venv
+	@$(PYTHON) tests/vmm_check.py
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

@@ -53,6 +53,7 @@ TARGETS = (
     Target("metadata", "notes and metadata; written again, they are the same"),
     Target("ar", "indexes of static libraries, by both of their readers"),
     Target("manifest", "manifests of snapshots, and QEMU's words for them"),
+    Target("vmm", "another VMM's console with a record, events, answers, manifests"),
     Target("carried", "settings that an image carries"),
     Target("toml", "uk.toml"),
     Target("trace", "a trace of a run, for `--learn`"),

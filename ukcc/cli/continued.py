@@ -12,7 +12,7 @@ _OF_MACHINE = frozenset(
     (
         *("memory", "smp", "accel", "env", "net", "ip", "dns", "dns_search", "add_host"),
         *("read_only", "argv0", "hostname", "user", "workdir", "ulimit", "tz", "files"),
-        *("config", "no_config"),
+        *("config", "no_config", "vmm"),
     )
 )
 _INSTEAD = "leave it out, or run the image without --from"

@@ -6,6 +6,7 @@ firecracker.py, cloud_hypervisor.py
 description.py      the machine as a VMM is told of it: paths that it can open, and what it holds
 known.py            by their names
 api.py              requests over a VMM's socket
+directory.py        the VMM's own directory
 files.py            image, archive and disks as descriptors that it inherits
 confine.py          the user that it runs as, and its limits
 disk_lock.py        a disk has one machine, also where the VMM does not see to that
@@ -18,5 +19,4 @@ run.py              from options to an exit status
 snapshot.py, manifest.py
                     machines saved and continued
 pasted.py           what --dry-run prints
-check.py            `make vmm-check`: boots the real ones where they are
 """

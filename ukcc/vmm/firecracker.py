@@ -111,7 +111,8 @@ def _version(answer: Any) -> str:
 
 def configuration(what: Description) -> "dict[str, Any]":
     """The same requests as one file, for `firecracker --no-api --config-file FILE`."""
-    config: dict[str, Any] = {"drives": [], "network-interfaces": []}
+    config: dict[str, Any] = {"boot-source": {}, "machine-config": {}}
+    config |= {"drives": [], "network-interfaces": []}
     for request in boot(what):
         kind, _, name = request.path.lstrip("/").partition("/")
         if name:

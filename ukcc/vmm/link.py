@@ -107,8 +107,8 @@ class Link:
     def _listen(self, guest: socket.socket) -> None:
         """The guest says nothing but that it is there."""
         poll = select.poll()
-        poll.register(guest, select.POLLIN)
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # it may be closed by now
+            poll.register(guest, select.POLLIN)
             while poll.poll() and guest.recv(_CHUNK):
                 # a guest that writes all the time gets no more of us than this
                 time.sleep(0.1)
@@ -118,6 +118,9 @@ class Link:
 
     def _drop(self) -> None:
         if self._guest is not None:
+            # wakes who waits for it, which close() would not
+            with contextlib.suppress(OSError):
+                self._guest.shutdown(socket.SHUT_RDWR)
             self._guest.close()
         self._guest = None
 

@@ -4,6 +4,7 @@ As ukcc/vm/process.py does with QEMU, whose parts serve here: the console, the c
 signals. Nothing of it outlives this process, whatever ends that.
 """
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -138,21 +139,7 @@ def execute(
             relay.join(None if patient else _GRACE)
             copies.finish(patient=patient)
             resets.join()
-        record = ending.lines
-        words = last_words(wiring.directory, copies.messages.tail)
-        no_end = not over.told and not over.timed_out and not over.stopped_by
-        return Outcome(
-            returncode=machine.returncode,
-            record=record,
-            console=copies.console.tail,
-            stderr=words,
-            reset=resets.seen or (no_end and _is_reset(machine.returncode, words)),
-            timed_out=over.timed_out,
-            stopped_by=over.stopped_by
-            or running.ended_by
-            or (signal.SIGPIPE if copies.broken else 0),
-            unwritten=copies.problem,
-        )
+        return _outcome(wiring, machine, running, copies, over, ending.lines, resets.seen)
 
 
 @dataclass(frozen=True)
@@ -162,6 +149,32 @@ class _Over:
     timed_out: bool = False
     stopped_by: int = 0
     told: bool = False
+
+
+def _outcome(
+    wiring: Wiring,
+    machine: "subprocess.Popen[bytes]",
+    running: RunningVmm,
+    copies: Copies,
+    over: _Over,
+    record: bytes,
+    has_reset: bool,
+) -> Outcome:
+    """Of a VMM that has ended."""
+    words = last_words(wiring.directory, copies.messages.tail)
+    broken = signal.SIGPIPE if copies.broken else 0
+    stopped_by = over.stopped_by or running.ended_by or broken
+    by_itself = not (stopped_by or over.timed_out or over.told)
+    return Outcome(
+        returncode=machine.returncode,
+        record=record,
+        console=copies.console.tail,
+        stderr=words,
+        reset=has_reset or (by_itself and _is_reset(machine.returncode, words)),
+        timed_out=over.timed_out,
+        stopped_by=stopped_by,
+        unwritten=copies.problem,
+    )
 
 
 def _wait(pidfd: int, ending: Ending, timeout: "float | None") -> _Over:
@@ -316,10 +329,11 @@ class EventParser:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> "list[str]":
         """The names of the events that these bytes complete."""
-        self._rest += data.decode(errors="replace")
+        self._rest += self._decoder.decode(data)
         found = list(self._objects())
         if len(self._rest) > _LONGEST_EVENT:
             self._rest = ""

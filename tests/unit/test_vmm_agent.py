@@ -1,0 +1,35 @@
+"""The guest's agent: that it is its source. What it does: tests/boot/test_vmm_boot.py."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ukcc.vm.guest import PLAIN
+from ukcc.vmm import agent
+
+
+def test_it_is_its_source(tmp_path: Path) -> None:
+    source = Path(agent.__file__).with_suffix(".c")
+    built = tmp_path / "agent"
+    try:
+        version = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    if version.stdout.splitlines()[0] != agent.COMPILER:
+        pytest.skip("another compiler makes other code of it")
+    subprocess.run(["gcc", *agent.FLAGS, "-Werror", "-o", str(built), str(source)], check=True)
+    assert built.read_bytes() == agent.PROGRAM
+
+
+def test_both_know_the_port_and_the_place() -> None:
+    text = Path(agent.__file__).with_suffix(".c").read_text()
+    assert f"#define PORT\t\t{agent.PORT}\t" in text
+    (entry,) = agent.entries()
+    assert f"/{entry.path}" == agent.PLACE and f"rdinit=/{entry.path}" == agent.KERNEL_ARGUMENT
+    assert entry.mode & 0o777 == 0o755
+
+
+def test_the_step_for_a_terminal_is_the_last() -> None:
+    (step,) = agent.for_terminal(PLAIN).steps
+    assert step.run == (agent.PLACE, "cook") and not step.user
