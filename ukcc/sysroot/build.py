@@ -12,8 +12,9 @@ from typing import Any
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
-from ukcc.sysroot import glibc, init, inputs, linux, parts, tools
+from ukcc.sysroot import glibc, init, inputs, kernels, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
+from ukcc.sysroot.kernels import Kernel
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree, unwritable
 
@@ -38,12 +39,17 @@ _ESSENTIAL = (
 )
 
 
-def build(store: Store, progress: Progress, jobs: int | None = None) -> Sysroot:
+def build(
+    store: Store,
+    progress: Progress,
+    jobs: int | None = None,
+    kernel: Kernel = kernels.LONG_TERM,
+) -> Sysroot:
     """The sysroot for the present inputs, built if it is not there yet, and made current.
 
     jobs: processes at a time, by default one a CPU. Raises UkccError.
     """
-    wanted = inputs.gather(store)
+    wanted = inputs.gather(store, kernel)
     with _disk_errors(store):
         found = store.find(wanted.id)
         if found is None:
@@ -82,7 +88,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         headers = made / "usr" / "include"
         init.compile_init(wanted.init, musl, headers, made / "boot" / "init", logs / "init.log")
         _check_whole(made)
-        if inputs.gather(store).id != wanted.id:
+        if inputs.gather(store, wanted.kernel).id != wanted.id:
             raise parts.changed_meanwhile("the sysroot")
         store.publish(made, store.sysroots / wanted.id)
     return Sysroot(wanted.id, store.sysroots / wanted.id, _record(wanted))
@@ -136,7 +142,7 @@ def _make_parts(
 
     def ensure(recipe: Recipe) -> Path:
         def digest() -> str:
-            return inputs.gather(store).part_digest(recipe.name)
+            return inputs.gather(store, wanted.kernel).part_digest(recipe.name)
 
         return parts.ensure(store, recipe, digest, progress)
 

@@ -2,7 +2,8 @@
 
 Installed packages are used where they lie. Otherwise they are fetched by `apt-get download` and
 unpacked into the store, which needs no root. The signature on the archive's index, checked by
-apt, is what vouches for them.
+apt, is what vouches for them. A newer kernel's source is in a suite that the host does not have;
+it is fetched from there, by the host's own mirror.
 
 Both tarballs hold the source with the distribution's patches applied. (For glibc that is easy
 to miss, since `debian/patches` lies beside the tarball; but its whole series applies in reverse.)
@@ -25,14 +26,19 @@ class Package:
     """A package of sources, and where it has its tarball: a pattern relative to the root.
 
     is_source: a source package; for a tarball it has its .dsc, which has the digests of the rest.
+    suite: of Debian, where the package is, if it may be none that the host is configured for.
     """
 
     name: str
     tarball: str
     is_source: bool = False
+    suite: str = ""
 
 
 LINUX = Package("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
+LINUX_NEWEST = Package(
+    "linux-source-7.2", "usr/src/linux-source-7.2.tar.xz", suite="unstable"
+)
 GLIBC = Package("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
 MUSL = Package("musl", "musl_*.dsc", is_source=True)
 
@@ -115,6 +121,12 @@ def _download_source(package: Package, work: Path) -> tuple[Path, str]:
 
 def _download_binary(package: Package, work: Path) -> tuple[Path, str]:
     """(what the package has below `/`, its version)"""
+    if package.suite:
+        delivered = debsource.download_binary(package.name, suite=package.suite)
+        (deb,) = delivered.files.glob("*.deb")
+        proc.run(["dpkg-deb", "-x", str(deb), str(work / "tree")])
+        shutil.rmtree(delivered.files)  # it is in the store now, unpacked
+        return work / "tree", delivered.version
     try:
         proc.run(["apt-get", "download", "-q", package.name], cwd=work)
         (deb,) = work.glob("*.deb")
