@@ -176,6 +176,18 @@ def download_binary(name: str, version: str = "", *, suite: str = "") -> Deliver
         return Delivered(name, version, files)
 
 
+def options_for_binaries(suite: str = "") -> list[str]:
+    """apt's options for one suite of Debian, whose lists are there then; none for the host's own.
+
+    Raises UkccError.
+    """
+    if not suite:
+        return []
+    root = _root(f"debbinary-{suite}")
+    with _updated(root, "deb", suite):
+        return _options(root)
+
+
 def _candidate(root: Path, name: str, suite: str) -> str:
     """The newest version of a binary package. Raises UkccError for none."""
     words = ["apt-cache", *_options(root), "policy", name]

@@ -129,7 +129,7 @@ def gather(store: Store, kernel: Kernel = kernels.LONG_TERM) -> Inputs:
 
 
 def series(name: str, kernel: Kernel = kernels.LONG_TERM) -> tuple[Path, ...]:
-    """The patches of one series, in order. File names differ. Raises UkccError if there are none."""
+    """The patches of one series, in order. Raises UkccError if there are none."""
     directory = kernel.directory(name)
     patches = tuple(sorted(directory.glob("*.patch")))
     if not patches:

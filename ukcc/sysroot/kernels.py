@@ -30,8 +30,8 @@ class Kernel:
     """A release of Linux.
 
     name: as `--linux` takes it. place: the directory with its `patches` and `config`, relative to
-    sysroot/linux. most_added: how many lines one-ring may add. classes: whether its series and
-    the fragments of sysroot/linux/classes make kernels for one program (`ukcc specialise`).
+    sysroot/linux. classes: whether its series and the fragments of sysroot/linux/classes make
+    kernels for one program (`ukcc specialise`).
     """
 
     name: str
@@ -39,7 +39,6 @@ class Kernel:
     place: str
     series: tuple[str, ...]
     own_fragments: tuple[str, ...] = ()
-    most_added: int = 400
     classes: bool = True
 
     def directory(self, series: str) -> Path:

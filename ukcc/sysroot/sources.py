@@ -36,9 +36,7 @@ class Package:
 
 
 LINUX = Package("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
-LINUX_NEWEST = Package(
-    "linux-source-7.2", "usr/src/linux-source-7.2.tar.xz", suite="unstable"
-)
+LINUX_NEWEST = Package("linux-source-7.2", "usr/src/linux-source-7.2.tar.xz", suite="unstable")
 GLIBC = Package("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
 MUSL = Package("musl", "musl_*.dsc", is_source=True)
 
