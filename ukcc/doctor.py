@@ -166,8 +166,8 @@ def _compared(current: Sysroot, store: Store) -> Finding:
         return Finding("sysroot", True, True, f"{found} ({error.message})")
     if fresh:
         return Finding("sysroot", True, True, found)
-    mend = f"ukcc sysroot build --linux {kernel.name}"
-    return Finding("sysroot", False, False, f"{found}; what it is made from has changed", mend)
+    changed = f"{found}; what it is made from has changed"
+    return Finding("sysroot", False, False, changed, kernel.build)
 
 
 def _store(store: Store) -> Iterator[Finding]:

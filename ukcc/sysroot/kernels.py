@@ -41,9 +41,19 @@ class Kernel:
     own_fragments: tuple[str, ...] = ()
     classes: bool = True
 
+    @property
+    def patches(self) -> str:
+        """The directory with a directory for each series, relative to `sysroot`."""
+        return str(Path("linux") / self.place / "patches")
+
+    @property
+    def build(self) -> str:
+        """The command that builds a sysroot with it."""
+        return "ukcc sysroot build" + ("" if self is LONG_TERM else f" --linux {self.name}")
+
     def directory(self, series: str) -> Path:
         """Where the patches of a series are."""
-        return _recipe() / self.place / "patches" / series
+        return Path(paths.data_dir("sysroot")) / self.patches / series
 
     def fragments(self) -> tuple[Path, ...]:
         """The files of its configuration, in the order in which they are merged."""
