@@ -7,11 +7,12 @@
 # make conformance  glibc's and the kernel's own tests, as unikernels and as Linux processes
 # make fuzz    every parser of a guest's or stranger's bytes, an hour each, in pieces (make fuzz-status); make fuzz-ci  ten minutes for all
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
+# make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
-	conformance conformance-packages kernel-check test-classes test-boot-class venv \
+	conformance conformance-packages kernel-check test-classes test-boot-class test-linux venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -113,6 +114,16 @@ test-classes: setup
 FEATURES = all
 test-boot-class: setup
 	UKCC_SYSROOT=$$($(PYTHON) tests/classes/sysroot_of.py $(FEATURES)) $(PYTHON) -m pytest tests/boot
+
+# Everything that boots, on another kernel, in some hours: make test-linux LINUX=7.2. The usual kernel is current again
+# before the tests begin.
+LINUX = 7.2
+test-linux: conformance-packages
+	UKCC_SYSROOT=$$(.venv/bin/ukcc sysroot build --linux $(LINUX)) && export UKCC_SYSROOT && \
+	.venv/bin/ukcc sysroot build -q && \
+	$(PYTHON) -m pytest tests/boot && \
+	$(PYTHON) -m ukcc.conformance glibc-setjmp glibc-signal kselftest && \
+	$(PYTHON) -m ukcc.demo
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)
