@@ -119,20 +119,30 @@ def _download_source(package: Package, work: Path) -> tuple[Path, str]:
 
 def _download_binary(package: Package, work: Path) -> tuple[Path, str]:
     """(what the package has below `/`, its version)"""
-    if package.suite:
-        delivered = debsource.download_binary(package.name, suite=package.suite)
-        (deb,) = delivered.files.glob("*.deb")
-        proc.run(["dpkg-deb", "-x", str(deb), str(work / "tree")])
-        shutil.rmtree(delivered.files)  # it is in the store now, unpacked
-        return work / "tree", delivered.version
+    download = _deb_of_suite if package.suite else _deb
     try:
-        proc.run(["apt-get", "download", "-q", package.name], cwd=work)
-        (deb,) = work.glob("*.deb")
-        version = proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
+        deb, version = download(package, work)
         proc.run(["dpkg-deb", "-x", str(deb), str(work / "tree")])
     except ToolFailed as error:
+        mend = f"as root: apt-get update && apt-get install {package.name}"
+        if package.suite:
+            mend = f"it is in Debian's suite {package.suite}; the last lines of apt say more"
         raise UkccError(
-            f"the source package {package.name} is not installed and cannot be downloaded",
-            f"as root: apt-get update && apt-get install {package.name}",
+            f"the source package {package.name} is not installed and cannot be downloaded", mend
         ) from error
     return work / "tree", version
+
+
+def _deb(package: Package, work: Path) -> tuple[Path, str]:
+    """(the package in `work`, from what the host's apt is configured for; its version)"""
+    proc.run(["apt-get", "download", "-q", package.name], cwd=work)
+    (deb,) = work.glob("*.deb")
+    return deb, proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
+
+
+def _deb_of_suite(package: Package, work: Path) -> tuple[Path, str]:
+    """(the package in `work`, from its suite; its version)"""
+    delivered = debsource.download_binary(package.name, suite=package.suite)
+    files = delivered.files.rename(work / "files")  # once unpacked, it is not needed again
+    (deb,) = files.glob("*.deb")
+    return deb, delivered.version
