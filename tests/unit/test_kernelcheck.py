@@ -104,6 +104,7 @@ def test_every_exclusion_of_the_series_is_checked(kernel: Kernel) -> None:
     dependencies = re.findall(r"^\+\tdepends on (.*)", text, re.MULTILINE)
     excluded = re.findall(r"!(\w+)|(\w+)=n", "\n".join(dependencies))
     assert {one or other for one, other in excluded} == set(exclusions.excluded(kernel.name))
+    assert set(exclusions.MODULAR[kernel.name]) <= {other for _, other in excluded}
 
 
 def test_a_fragment_that_asks_for_what_is_excluded() -> None:

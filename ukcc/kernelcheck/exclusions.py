@@ -68,8 +68,8 @@ _ONLY: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-# Drivers that could be modules, and are no less in the way then.
-MODULAR = ("HYPERV", "KVM")
+# Drivers that could be modules, and are no less in the way then; in each kernel.
+MODULAR = {"6.12": ("HYPERV", "KVM"), "7.2": ("KVM",)}
 
 # What GCC cannot do, and what it can do only where its headers for plugins are installed.
 IMPOSSIBLE = frozenset({"CFI", "CFI_CLANG", "GCC_PLUGIN_STACKLEAK", "KSTACK_ERASE"})
@@ -107,7 +107,8 @@ def check(source_tree: Path, kernel: Kernel, log: Path) -> Iterator[str]:
     linux.configure(source_tree, kernel.fragments(), log)
     config = source_tree / ".config"
     ours = config.read_text()
-    combinations = [(option, "y") for option in options] + [(option, "m") for option in MODULAR]
+    modules = MODULAR[kernel.name]
+    combinations = [(option, "y") for option in options] + [(option, "m") for option in modules]
     for option, value in combinations:
         # of two lines the later one counts
         config.write_text(ours + wanted(option, value, options[option]))
