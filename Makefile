@@ -10,12 +10,13 @@
 # make kvm-check  images under KVM, in an emulated machine that has one, or on this host's;  make kvm-check-ci  the quick ones
 # make test-boot-qemu  the boot tests with the QEMU of another Debian: SUITE=trixie, SUITE=unstable
 # make vmm-check  images booted by the real Firecracker and Cloud Hypervisor that are on PATH
+# make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
 .PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
-	test-classes test-boot-class test-boot-qemu vmm-check venv \
+	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
 	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -128,6 +129,16 @@ test-boot-qemu: setup
 # status 77 where there is nothing to check: that is no success
 vmm-check: venv
 	@$(PYTHON) tests/vmm_check.py
+
+# Everything that boots, on another kernel, in some hours: make test-linux LINUX=7.2. The usual kernel is current again
+# before the tests begin.
+LINUX = 7.2
+test-linux: conformance-packages
+	UKCC_SYSROOT=$$(.venv/bin/ukcc sysroot build --linux $(LINUX)) && export UKCC_SYSROOT && \
+	.venv/bin/ukcc sysroot build -q && \
+	$(PYTHON) -m pytest tests/boot && \
+	$(PYTHON) -m ukcc.conformance glibc-setjmp glibc-signal kselftest && \
+	$(PYTHON) -m ukcc.demo
 
 kernel-check: venv
 	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)

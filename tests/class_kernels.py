@@ -19,7 +19,7 @@ from ukcc.progress import for_stderr
 from ukcc.specialise import kernel, make
 from ukcc.specialise.features import SIZE, Choice
 from ukcc.specialise.kernel import Kernel
-from ukcc.sysroot import build, inputs, store
+from ukcc.sysroot import build, inputs, kernels, store
 from ukcc.sysroot.inputs import Inputs
 
 BIN = Path(sys.executable).parent
@@ -49,7 +49,7 @@ Built = Callable[[Path, str, Path], Path]
 
 @pytest.fixture(scope="session")
 def given() -> Inputs:
-    return inputs.gather(store.default_store())
+    return inputs.gather(store.default_store(), kernels.in_use())
 
 
 @pytest.fixture(scope="session")

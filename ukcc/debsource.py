@@ -112,6 +112,20 @@ def is_debian(repository: Repository) -> bool:
     return _SUITE.fullmatch(release) is not None and "main" in repository.components
 
 
+def in_suite(repositories: Iterable[Repository], suite: str) -> Repository:
+    """Another suite of the archive that these come from. Raises UkccError if none is the archive's.
+
+    Updates and security have archives or suites of their own; `bookworm` and its like are meant.
+    """
+    for repository in repositories:
+        if is_debian(repository) and not set("-/") & set(repository.suite):
+            return Repository(repository.uri, suite, ("main",), repository.signed_by)
+    raise UkccError(
+        f"no configured repository has a whole release of Debian, which could have {suite} too",
+        "see sources.list(5)",
+    )
+
+
 @dataclass(frozen=True)
 class Fetched:
     """An unpacked source package: its version, and the directory of the unpacked tree."""
@@ -151,11 +165,15 @@ def download(name: str, version: str = "") -> Delivered:
         return _delivered(root, name, wanted)
 
 
-def download_binary(name: str, version: str = "") -> Delivered:
-    """The same of a binary package, which is one file. Raises UkccError."""
-    root = _root("debbinary")
-    with _updated(root, "deb"):
-        version = version or _candidate(root, name)
+def download_binary(name: str, version: str = "", *, suite: str = "") -> Delivered:
+    """The same of a binary package, which is one file. Raises UkccError.
+
+    suite: a suite of Debian to take it from, of the mirror that the host uses; empty for what the
+    host is configured for.
+    """
+    root = _root(f"debbinary-{suite}" if suite else "debbinary")
+    with _updated(root, "deb", suite):
+        version = version or _candidate(root, name, suite)
         files = root / "files" / f"{name}_{version.rpartition(':')[2]}"
         if not list(files.glob("*.deb")):
             _download(root, ["download", f"{name}={version}"], files)
@@ -169,10 +187,27 @@ def binary_names(prefix: str) -> tuple[str, ...]:
         return tuple(proc.output(["apt-cache", *_options(root), "pkgnames", prefix]).split())
 
 
-def _candidate(root: Path, name: str) -> str:
+def options_for_binaries(suite: str = "") -> list[str]:
+    """apt's options for one suite of Debian, whose lists are there then; none for the host's own.
+
+    Raises UkccError.
+    """
+    if not suite:
+        return []
+    root = _root(f"debbinary-{suite}")
+    with _updated(root, "deb", suite):
+        return _options(root)
+
+
+def _candidate(root: Path, name: str, suite: str) -> str:
     """The newest version of a binary package. Raises UkccError for none."""
     words = ["apt-cache", *_options(root), "policy", name]
     found = re.search(r"^  Candidate: (\d\S*)$", proc.output(words), re.MULTILINE)
+    if not found and suite:
+        raise UkccError(
+            f"{name}: Debian's suite {suite} has no such package, or no longer",
+            "install a package of it that you have: dpkg -i FILE",
+        )
     if not found:
         raise UkccError(f"{name}: no such package in the configured repositories")
     return found[1]
@@ -184,12 +219,13 @@ def _root(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _updated(root: Path, kind: str) -> Iterator[None]:
+def _updated(root: Path, kind: str, suite: str = "") -> Iterator[None]:
     """Nobody else is at work there, and the lists of packages are."""
+    repositories = debian_repositories()
     with disk_errors(Path(paths.store())):
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / "lock"):
-            _update(root, kind)
+            _update(root, kind, (in_suite(repositories, suite),) if suite else repositories)
             yield
 
 
@@ -279,9 +315,9 @@ def _options(root: Path) -> list[str]:
     return [word for option in apt_options(root) for word in ("-o", option)]
 
 
-def _update(root: Path, kind: str) -> None:
+def _update(root: Path, kind: str, repositories: Iterable[Repository]) -> None:
     """Gets the lists of packages; not again while they are for the same repositories."""
-    wanted = "".join(f"{line}\n" for line in _lines(debian_repositories(), kind))
+    wanted = "".join(f"{line}\n" for line in _lines(repositories, kind))
     sources = root / "sources.list"
     stamp = root / "updated"
     if stamp.exists() and stamp.read_text() == wanted:

@@ -12,7 +12,7 @@ from ukcc import proc
 from ukcc.cc.toolchain import find_compiler
 from ukcc.errors import UkccError
 from ukcc.image.kernel import read_kernel
-from ukcc.sysroot import inputs, sources, tools
+from ukcc.sysroot import inputs, kernels, sources, tools
 from ukcc.sysroot.store import RECORD, Store, Sysroot
 from ukcc.vm.qemu import PROGRAM
 from ukcc.vm.qemu_probe import Abilities, abilities
@@ -164,18 +164,19 @@ def _damage(sysroot: Path) -> str:
 
 def _compared(current: Sysroot, store: Store) -> Finding:
     """Whether the sysroot is what its sources make now."""
-    mend = "ukcc sysroot build"
     versions = current.record["versions"]
     found = f"{current.id}: linux {versions['linux']}, glibc {versions['glibc']}"
-    if not all(sources.present(p, store) for p in (sources.LINUX, sources.GLIBC)):
+    kernel = kernels.of_record(current.record)
+    if not all(sources.present(p, store) for p in (kernel.package, sources.GLIBC)):
         return Finding("sysroot", True, True, found)  # there is nothing to compare it with
     try:
-        fresh = inputs.gather(store).id == current.id
+        fresh = inputs.gather(store, kernel).id == current.id
     except UkccError as error:
         return Finding("sysroot", True, True, f"{found} ({error.message})")
     if fresh:
         return Finding("sysroot", True, True, found)
-    return Finding("sysroot", False, False, f"{found}; what it is made from has changed", mend)
+    changed = f"{found}; what it is made from has changed"
+    return Finding("sysroot", False, False, changed, kernel.build)
 
 
 def _store(store: Store) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.image.elf import open_elf
-from ukcc.sysroot import inputs
+from ukcc.sysroot import inputs, kernels
 
 HEADER = "arch/x86/include/asm/code-table.h"
 
@@ -70,7 +70,7 @@ deeper:	nop
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A directory with the header, as the series makes it."""
-    text = "".join(path.read_text() for path in inputs.series(inputs.DEAD_CODE))
+    text = "".join(path.read_text() for path in inputs.series(kernels.DEAD_CODE))
     new = re.search(rf"^\+\+\+ b/{re.escape(HEADER)}\n@@.*\n((?:\+.*\n)+)", text, re.MULTILINE)
     assert new, "the series makes the header"
     lines = [line[1:] for line in new[1].splitlines()]

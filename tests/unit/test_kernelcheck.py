@@ -1,16 +1,16 @@
 """What `make kernel-check` counts, reads and compares."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from ukcc.errors import UkccError
 from ukcc.kernelcheck import exclusions, identity, revisions, style
-from ukcc.sysroot import inputs
+from ukcc.sysroot import inputs, kernels
+from ukcc.sysroot.kernels import Kernel
+from ukcc.sysroot.sources import Package
 
-PATCHES = Path("sysroot/linux/patches")
-SERIES = sorted((PATCHES / inputs.ONE_RING).glob("*.patch"))
+EACH_KERNEL = pytest.mark.parametrize("kernel", kernels.KERNELS, ids=kernels.NAMES)
 
 PATCH = """\
 --- a/kernel/fork.c
@@ -31,15 +31,21 @@ def test_added_lines_are_counted_as_grep_does() -> None:
     assert style.added_lines(PATCH) == 2
 
 
-def test_the_series_is_as_small_as_it_should_be() -> None:
-    assert 0 < sum(style.added_lines(patch.read_text()) for patch in SERIES) < style.MOST_ADDED
+@EACH_KERNEL
+def test_the_series_is_as_small_as_it_should_be(kernel: Kernel) -> None:
+    patches = inputs.series(kernels.ONE_RING, kernel)
+    assert 0 < sum(style.added_lines(patch.read_text()) for patch in patches) < style.MOST_ADDED
 
 
-def test_every_series_is_applied_and_its_files_have_names_of_their_own() -> None:
+@EACH_KERNEL
+def test_every_series_is_applied_and_its_files_have_names_of_their_own(kernel: Kernel) -> None:
     """What goes into a digest is a file's name and contents."""
-    assert {path.name for path in PATCHES.iterdir()} == set(inputs.SERIES)
-    names = [patch.name for patch in PATCHES.rglob("*.patch")]
+    patches = kernel.directory(kernels.ONE_RING).parent
+    assert {path.name for path in patches.iterdir()} == set(kernel.series)
+    names = [patch.name for patch in patches.rglob("*.patch")]
     assert len(names) == len(set(names))
+    fragments = [path.name for path in kernel.fragments()]
+    assert len(fragments) == len(set(fragments))
 
 
 def test_files_that_a_patch_touches() -> None:
@@ -65,7 +71,7 @@ def test_madison(text: str, versions: "tuple[str, ...]") -> None:
 def test_no_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revisions.proc, "output", lambda argv: "")
     with pytest.raises(UkccError, match="apt knows no version"):
-        revisions.available("linux-source-9.9")
+        revisions.available(Package("linux-source-9.9", ""))
 
 
 def test_the_unpatched_tree_is_not_asked_for_our_options() -> None:
@@ -91,22 +97,21 @@ def test_checkpatch_does_not_judge_assembly_as_c() -> None:
     assert style.complaints(report) == report[1:3]
 
 
-def series_text() -> str:
-    return "".join(patch.read_text() for patch in SERIES)
-
-
-def test_every_exclusion_of_the_series_is_checked() -> None:
+@EACH_KERNEL
+def test_every_exclusion_of_the_series_is_checked(kernel: Kernel) -> None:
     """What Kconfig excludes is what the check asks for, neither more nor less."""
-    dependencies = re.findall(r"^\+\tdepends on (.*)", series_text(), re.MULTILINE)
+    text = "".join(patch.read_text() for patch in inputs.series(kernels.ONE_RING, kernel))
+    dependencies = re.findall(r"^\+\tdepends on (.*)", text, re.MULTILINE)
     excluded = re.findall(r"!(\w+)|(\w+)=n", "\n".join(dependencies))
-    assert {one or other for one, other in excluded} == set(exclusions.EXCLUDED)
+    assert {one or other for one, other in excluded} == set(exclusions.excluded(kernel.name))
+    assert set(exclusions.MODULAR[kernel.name]) <= {other for _, other in excluded}
 
 
 def test_a_fragment_that_asks_for_what_is_excluded() -> None:
-    assert exclusions.wanted("KVM", "m") == (
+    assert exclusions.wanted("KVM", "m", ["VIRTUALIZATION"]) == (
         "CONFIG_VIRTUALIZATION=y\nCONFIG_MODULES=y\nCONFIG_KVM=m\n"
     )
-    assert "# CONFIG_TRIM_UNUSED_KSYMS is not set\n" in exclusions.wanted("LIVEPATCH", "y")
+    assert exclusions.wanted("CFI", "y", ["-LTO"]) == "# CONFIG_LTO is not set\nCONFIG_CFI=y\n"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,18 @@ import pytest
 
 from ukcc import paths
 from ukcc.errors import UkccError
-from ukcc.sysroot import inputs
+from ukcc.sysroot import inputs, kernels
 from ukcc.sysroot.sources import Source
 from ukcc.sysroot.store import Store
+
+
+def patches() -> list[str]:
+    """A patch of each series of each kernel, relative to sysroot/linux."""
+    return [
+        f"{kernel.place}/patches/{name}/0001-{name}.patch"
+        for kernel in kernels.KERNELS
+        for name in kernel.series
+    ]
 
 
 @pytest.fixture
@@ -17,8 +26,9 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small installation: data directories, source tarballs and tools that are not there."""
     data = tmp_path / "data"
     files = {
-        **{f"sysroot/linux/patches/{name}/0001-{name}.patch": "patch" for name in inputs.SERIES},
-        **{f"sysroot/linux/config/{name}.config": "CONFIG_X=y\n" for name in inputs.FRAGMENTS},
+        **{f"sysroot/linux/{path}": "patch" for path in patches()},
+        **{f"sysroot/linux/config/{name}.config": "CONFIG_X=y\n" for name in kernels.FRAGMENTS},
+        "sysroot/linux/7.2/config/linux-7.2.config": "CONFIG_X=n\n",
         "sysroot/glibc/build.sh": "true\n",
         "sysroot/musl/build.sh": "true\n",
         "sysroot/init/init.c": "int main;\n",
@@ -91,6 +101,23 @@ def test_another_compiler_rebuilds_kernel_and_glibc_but_not_the_headers(
     assert after.part_digest("kernel") != before.part_digest("kernel")
     assert after.part_digest("glibc") != before.part_digest("glibc")
     assert after.part_digest("headers") == before.part_digest("headers")
+
+
+def test_another_kernel_is_another_sysroot_with_the_same_musl(recipe: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    found = {kernel.name: inputs.gather(store, kernel) for kernel in kernels.KERNELS}
+    assert len({given.id for given in found.values()}) == len(kernels.KERNELS)
+    assert len({given.part_digest("musl") for given in found.values()}) == 1
+    assert inputs.gather(store).id == found["6.12"].id
+
+
+def test_a_newer_kernels_own_fragment_and_patches_are_its_own(recipe: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    before = {kernel.name: inputs.gather(store, kernel).id for kernel in kernels.KERNELS}
+    (recipe / "sysroot/linux/7.2/config/linux-7.2.config").write_text("CONFIG_X=m\n")
+    (recipe / "sysroot/linux/7.2/patches/boot/0002-more.patch").write_text("patch")
+    after = {kernel.name: inputs.gather(store, kernel).id for kernel in kernels.KERNELS}
+    assert after["6.12"] == before["6.12"] and after["7.2"] != before["7.2"]
 
 
 def test_another_source_changes_everything(recipe: Path, tmp_path: Path) -> None:

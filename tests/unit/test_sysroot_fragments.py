@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.errors import UkccError
-from ukcc.sysroot import fragments, inputs
+from ukcc.sysroot import fragments, kernels
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,5 +67,16 @@ def test_a_name_that_is_part_of_another_is_not_confused(tmp_path: Path) -> None:
 
 def test_every_fragment_of_the_project_is_used() -> None:
     """A file that nobody names configures nothing; virtiofs.config was one."""
-    there = {path.stem for path in (ROOT / "sysroot" / "linux" / "config").glob("*.config")}
-    assert there == set(inputs.FRAGMENTS)
+    linux = ROOT / "sysroot" / "linux"
+    there = {*linux.glob("config/*.config"), *linux.glob("[0-9]*/config/*.config")}
+    assert there == {path.resolve() for k in kernels.KERNELS for path in k.fragments()}
+
+
+def test_a_newer_kernels_fragment_only_says_what_differs() -> None:
+    """A line that the shared fragments have already would hide a change of theirs."""
+    for kernel in kernels.KERNELS:
+        shared = {w.option: w.value for w in fragments.wishes(kernels.LONG_TERM.fragments())}
+        for path in kernel.fragments()[len(kernels.FRAGMENTS) :]:
+            own = fragments.parse(path.read_text())
+            assert own
+            assert not [option for option, value in own.items() if shared.get(option) == value]

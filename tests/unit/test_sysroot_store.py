@@ -12,7 +12,7 @@ import pytest
 
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Silent, Step
-from ukcc.sysroot import build, clean, inputs, parts, strace
+from ukcc.sysroot import build, clean, inputs, kernels, parts, strace
 from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.sources import Source
@@ -175,7 +175,8 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
         "tools": {"gcc": "gcc 12", "ld": "ld 2.40"},
     }
     script, init, room = (tmp_path / name for name in ("build.sh", "init.c", "room.s"))
-    made = Inputs(source, source, source, (), (), script, script, (init,), (), room, record)
+    kernel = kernels.LONG_TERM
+    made = Inputs(kernel, source, source, source, (), (), script, script, (init,), (), room, record)
 
     def make_all(*arguments: object) -> tuple[list[Path], Path]:
         part = tmp_path / "part"
@@ -184,7 +185,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
             (part / name).write_text(name)
         return [part], tmp_path / "musl"
 
-    monkeypatch.setattr(inputs, "gather", lambda store: made)
+    monkeypatch.setattr(inputs, "gather", lambda store, kernel: made)
     monkeypatch.setattr(build.tools, "check", lambda: None)
     monkeypatch.setattr(build, "_make_parts", make_all)
     monkeypatch.setattr(build, "_split_kernel", lambda made, wanted: None)

@@ -67,6 +67,26 @@ def test_only_debian_counts(tmp_path: Path) -> None:
     assert "nodistro" not in suites and suites.count("bookworm") == 4
 
 
+def test_another_suite_comes_from_the_archive_of_the_release() -> None:
+    """Not from the one of security fixes, and with the same keys."""
+    security = Repository("http://s/debian-security", "bookworm-security", ("main",))
+    vendor = Repository("http://v/apt", "bookworm", ("contrib",))
+    release = Repository("http://d/debian", "bookworm", ("main", "contrib"), "/k.gpg")
+    found = debsource.in_suite([security, vendor, release], "unstable")
+    assert found == Repository("http://d/debian", "unstable", ("main",), "/k.gpg")
+    with pytest.raises(UkccError, match="could have unstable too"):
+        debsource.in_suite([security, vendor], "unstable")
+
+
+def test_a_package_that_a_suite_has_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debsource.proc, "output", lambda argv: "")
+    with pytest.raises(UkccError, match="Debian's suite unstable has no such package") as caught:
+        debsource._candidate(tmp_path, "linux-source-7.2", "unstable")
+    assert caught.value.hint
+
+
 def test_source_line() -> None:
     repository = Repository("http://d/debian", "bookworm", ("main", "contrib"), "/k.gpg")
     line = "deb-src [signed-by=/k.gpg] http://d/debian bookworm main contrib"

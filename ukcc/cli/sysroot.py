@@ -7,6 +7,7 @@ import sys
 import click
 
 from ukcc.errors import SysrootMissing
+from ukcc.sysroot import kernels
 from ukcc.sysroot.store import Sysroot, default_store
 
 
@@ -18,12 +19,20 @@ def command() -> None:
 @command.command()
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes at a time.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def build(jobs: int | None, quiet: bool) -> None:
+@click.option(
+    "--linux",
+    "name",
+    metavar="VERSION",
+    default=kernels.LONG_TERM.name,
+    help=f"The kernel: {' or '.join(kernels.NAMES)}. Default: {kernels.LONG_TERM.name}.",
+)
+def build(jobs: int | None, quiet: bool, name: str) -> None:
     """Build the sysroot and make it current; does nothing when nothing has changed."""
     from ukcc import progress
     from ukcc.sysroot import build as builder
 
-    made = builder.build(default_store(), progress.for_stderr(quiet), jobs)
+    kernel = kernels.find(name)
+    made = builder.build(default_store(), progress.for_stderr(quiet), jobs, kernel)
     if not quiet:
         click.echo(made.path)
 

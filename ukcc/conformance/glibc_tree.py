@@ -14,7 +14,7 @@ from ukcc.conformance import results
 from ukcc.errors import UkccError
 from ukcc.image.elf import open_elf
 from ukcc.progress import Progress, Step
-from ukcc.sysroot import glibc, inputs
+from ukcc.sysroot import glibc, inputs, kernels
 from ukcc.sysroot.store import Store, default_store, discard
 
 _SITES = "uk_sites_v1"  # where the gate's sites are listed (docs/syscalls.md)
@@ -97,7 +97,7 @@ class Tree:
 def ensure(progress: Progress, jobs: int) -> Tree:
     """The tree, its libraries built if they are not there. Raises UkccError."""
     store = default_store()
-    wanted = inputs.gather(store)
+    wanted = inputs.gather(store, kernels.in_use())
     tree = Tree(results.directory() / "glibc", wanted.glibc.version)
     digest = wanted.part_digest("glibc")
     stamp = tree.root / "built"

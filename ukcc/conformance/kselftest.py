@@ -17,7 +17,7 @@ from ukcc.conformance.results import Result, Row, Suite
 from ukcc.conformance.schema import Notes, SuiteData
 from ukcc.errors import UkccError
 from ukcc.progress import Progress
-from ukcc.sysroot import inputs, tree
+from ukcc.sysroot import inputs, kernels, tree
 from ukcc.sysroot.store import Store, default_store, discard
 
 # What tests include or source from outside their directories.
@@ -119,7 +119,7 @@ def row(
 def _ensure(groups: Iterable[str], progress: Progress, jobs: int) -> Tests:
     """The tests, built if they are not there or were built with another sysroot."""
     store = default_store()
-    wanted = inputs.gather(store)
+    wanted = inputs.gather(store, kernels.in_use())
     tests = Tests(results.directory() / "kselftest", _headers(store, wanted), wanted.linux.version)
     stamp = tests.root / "unpacked"
     key = f"{Path(paths.current_sysroot() or '').name} {wanted.linux.version}"

@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ukcc import proc
+from ukcc import debsource, proc
 from ukcc.errors import UkccError
 from ukcc.sysroot import tree
+from ukcc.sysroot.sources import Package
 
 _TARGET = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
 _CREATED = re.compile(r"^--- /dev/null\n\+\+\+ b/(\S+)", re.MULTILINE)
@@ -24,43 +25,42 @@ def touched_files(patches: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({name for patch in patches for name in _TARGET.findall(patch)}))
 
 
-def available(package: str) -> tuple[str, ...]:
-    """The package's versions in the configured repositories. Raises UkccError for none."""
-    found = parse_madison(proc.output(["apt-cache", "madison", package]))
+def available(package: Package) -> tuple[str, ...]:
+    """The package's versions in the repositories: those that are configured, or those of its suite.
+
+    Raises UkccError for none.
+    """
+    words = ["apt-cache", *debsource.options_for_binaries(package.suite), "madison", package.name]
+    found = parse_madison(proc.output(words))
     if not found:
-        raise UkccError(f"{package}: apt knows no version of it", "as root: apt-get update")
+        raise UkccError(f"{package.name}: apt knows no version of it", "as root: apt-get update")
     return found
 
 
-def check(
-    package: str, tarball: str, patches: Sequence[Path], log: Path
-) -> Iterator[tuple[str, str]]:
-    """Applies the series to each revision: (version, "" or what was in the way), one by one.
-
-    tarball: where the package has its source, relative to the root.
-    """
+def check(package: Package, patches: Sequence[Path], log: Path) -> Iterator[tuple[str, str]]:
+    """Applies the series to each revision: (version, "" or what was in the way), one by one."""
     for version in available(package):
         with tempfile.TemporaryDirectory(prefix="ukcc-revision-") as directory:
             try:
-                _apply(package, version, tarball, patches, Path(directory), log)
+                _apply(package, version, patches, Path(directory), log)
             except proc.ProgramFailed as error:
                 yield version, error.message
             else:
                 yield version, ""
 
 
-def _apply(
-    package: str, version: str, tarball: str, patches: Sequence[Path], work: Path, log: Path
-) -> None:
+def _apply(package: Package, version: str, patches: Sequence[Path], work: Path, log: Path) -> None:
     """Unpacks the files that the series touches, and applies it. Raises ProgramFailed."""
-    proc.run(["apt-get", "download", "-q", f"{package}={version}"], cwd=work, log=log)
+    options = debsource.options_for_binaries(package.suite)
+    words = ["apt-get", *options, "download", "-q", f"{package.name}={version}"]
+    proc.run(words, cwd=work, log=log)
     (deb,) = work.glob("*.deb")
     proc.run(["dpkg-deb", "-x", str(deb), str(work / "package")], log=log)
     source = work / "source"
     texts = [patch.read_text() for patch in patches]
     new = _created(texts)
     wanted = [name for name in touched_files(texts) if name not in new]
-    tree.unpack(work / "package" / tarball, source, log, only=wanted)
+    tree.unpack(work / "package" / package.tarball, source, log, only=wanted)
     tree.patch(source, patches, log)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ukcc import debsource, hashing, paths
 from ukcc.errors import NotAnImage
 from ukcc.sbom.contents import PROGRAM, UNKNOWN, Contents
+from ukcc.sysroot import kernels
 from ukcc.vm.facts import ImageFacts, facts_of
 
 KERNEL_LICENCE = "GPL-2.0-only WITH Linux-syscall-note"
@@ -119,7 +120,10 @@ def read_sources(contents: Contents) -> Sources:
         program=tuple(m.path for m in members if m.origin == PROGRAM),
         linked=tuple(library.path for library in contents.linked),
         unknown=tuple(m.path for m in members if m.origin == UNKNOWN and not m.target),
-        rebuild=("ukcc sysroot build", *(["ukcc specialise IMAGE"] if parts[0].made else [])),
+        rebuild=(
+            kernels.of_record(metadata).build,
+            *(["ukcc specialise IMAGE"] if parts[0].made else []),
+        ),
     )
 
 
@@ -132,6 +136,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
     own = metadata.get("kernel", {})
     made = own.get("made", "")
     config = _config_digest(own)
+    release = kernels.of_record(metadata)
     kernel = _package(inputs, "linux", what)
     glibc = _package(inputs, "glibc", what)
     musl = _package(inputs, "musl", what)
@@ -148,8 +153,8 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
             "linux",
             KERNEL_LICENCE,
             *kernel,
-            patches=_files(inputs, "kernel_patches", "sysroot/linux/patches", what),
-            files=(() if made else _files(inputs, "kernel_fragments", "sysroot/linux/config", what))
+            patches=_files(inputs, "kernel_patches", f"sysroot/{release.patches}", what),
+            files=(() if made else _files(inputs, "kernel_fragments", "sysroot/linux", what))
             + _files(inputs, "makers", "ukcc", what),
             config_sha256=config,
             config_place=_config_place(config, facts_of(metadata)),

@@ -16,8 +16,9 @@ from ukcc.progress import Progress
 from ukcc.specialise import kernel, present
 from ukcc.specialise.calls import TABLE, entries
 from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
-from ukcc.sysroot import build, inputs, linux, tools
+from ukcc.sysroot import build, inputs, kernels, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
+from ukcc.sysroot.kernels import Kernel
 from ukcc.sysroot.store import Store, discard, disk_errors
 
 RECORD = "made.json"
@@ -123,7 +124,7 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
 
 
 def _make(request: Request, general: Path, store: Store, progress: Progress, jobs: int) -> Made:
-    given = inputs.gather(store)
+    given = inputs.gather(store, _kernel_with_classes())
     fragments = class_fragments(request.choice, store)
     name = kernel.class_name(fragments, given.part_digest("kernel"))
     calls = None if request.calls is None else sorted(set(request.calls))
@@ -142,6 +143,17 @@ def _make(request: Request, general: Path, store: Store, progress: Progress, job
                 discard(out)
                 _link(request, tree, source, general, out, given, progress, jobs)
     return Made(made, out, name, (out / "kernel.bin").stat().st_size, fresh)
+
+
+def _kernel_with_classes() -> Kernel:
+    """That of the sysroot in use. Raises UkccError if it is made for all programs only."""
+    kernel = kernels.in_use()
+    if not kernel.classes:
+        raise UkccError(
+            f"the sysroot has Linux {kernel.name}, of which no kernel for one program can be made",
+            f"use one with another kernel: ukcc sysroot build --linux {kernels.LONG_TERM.name}",
+        )
+    return kernel
 
 
 def _link(

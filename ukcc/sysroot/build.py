@@ -9,8 +9,9 @@ from typing import Any
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
-from ukcc.sysroot import glibc, init, inputs, linux, parts, tools
+from ukcc.sysroot import glibc, init, inputs, kernels, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
+from ukcc.sysroot.kernels import Kernel
 from ukcc.sysroot.parts import Recipe
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, disk_errors, link_tree
 
@@ -35,12 +36,17 @@ _ESSENTIAL = (
 )
 
 
-def build(store: Store, progress: Progress, jobs: int | None = None) -> Sysroot:
+def build(
+    store: Store,
+    progress: Progress,
+    jobs: int | None = None,
+    kernel: Kernel = kernels.LONG_TERM,
+) -> Sysroot:
     """The sysroot for the present inputs, built if it is not there yet, and made current.
 
     jobs: processes at a time, by default one a CPU. Raises UkccError.
     """
-    wanted = inputs.gather(store)
+    wanted = inputs.gather(store, kernel)
     with disk_errors(store.root):
         found = store.find(wanted.id)
         if found is None:
@@ -79,7 +85,7 @@ def _build(store: Store, wanted: Inputs, progress: Progress, jobs: int) -> Sysro
         headers = made / "usr" / "include"
         init.compile_init(wanted.init, musl, headers, made / "boot" / "init", logs / "init.log")
         _check_whole(made)
-        if inputs.gather(store).id != wanted.id:
+        if inputs.gather(store, wanted.kernel).id != wanted.id:
             raise parts.changed_meanwhile("the sysroot")
         store.publish(made, store.sysroots / wanted.id)
     return Sysroot(wanted.id, store.sysroots / wanted.id, _record(wanted))
@@ -133,7 +139,7 @@ def _make_parts(
 
     def ensure(recipe: Recipe) -> Path:
         def digest() -> str:
-            return inputs.gather(store).part_digest(recipe.name)
+            return inputs.gather(store, wanted.kernel).part_digest(recipe.name)
 
         return parts.ensure(store, recipe, digest, progress)
 

@@ -15,23 +15,14 @@ from typing import Any, NoReturn
 
 from ukcc import paths, proc
 from ukcc.errors import UkccError
-from ukcc.sysroot import sources
+from ukcc.sysroot import kernels, sources
+from ukcc.sysroot.kernels import Kernel
 from ukcc.sysroot.sources import Source
 from ukcc.sysroot.store import Store
 
 # One number a step. Raise it when the commands of that step change, for then the same files
 # give another result.
 RECIPES = {"headers": 1, "kernel": 1, "glibc": 1, "musl": 1, "sysroot": 4}
-
-# Merged in this order; of two that disagree about an option the later one counts.
-FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
-
-# The kernel's patches: a directory for each series, applied in this order. File names differ.
-ONE_RING = "one-ring"
-DEAD_CODE = "dead-code"
-SMALL = "small"
-BOOT = "boot"  # what it changes is shorter for every guest: no option switches it
-SERIES = (ONE_RING, "one-copy", BOOT, DEAD_CODE, SMALL)
 
 # What each part depends on, as keys of Inputs.record.
 _PART_INPUTS = {
@@ -48,6 +39,7 @@ _ID_DIGITS = 16
 class Inputs:
     """What a sysroot is made from. `record` is what is hashed, and what sysroot.json lists."""
 
+    kernel: Kernel
     linux: Source
     glibc: Source
     musl: Source
@@ -86,14 +78,14 @@ def digest(record: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def gather(store: Store) -> Inputs:
+def gather(store: Store, kernel: Kernel = kernels.LONG_TERM) -> Inputs:
     """Finds and hashes all inputs. Raises UkccError, saying what is missing and what mends it."""
-    linux = sources.locate(sources.LINUX, store)
+    linux = sources.locate(kernel.package, store)
     glibc = sources.locate(sources.GLIBC, store)
     musl = sources.locate(sources.MUSL, store)
     recipe = Path(paths.data_dir("sysroot"))
-    patches = tuple(patch for name in SERIES for patch in series(name))
-    fragments = tuple(recipe / "linux" / "config" / f"{name}.config" for name in FRAGMENTS)
+    patches = tuple(patch for name in kernel.series for patch in series(name, kernel))
+    fragments = kernel.fragments()
     glibc_script = recipe / "glibc" / "build.sh"
     musl_script = recipe / "musl" / "build.sh"
     init = tuple(sorted((recipe / "init").glob("*.c")))
@@ -121,6 +113,7 @@ def gather(store: Store) -> Inputs:
         "tools": tool_versions(),
     }
     return Inputs(
+        kernel,
         linux,
         glibc,
         musl,
@@ -135,9 +128,9 @@ def gather(store: Store) -> Inputs:
     )
 
 
-def series(name: str) -> tuple[Path, ...]:
+def series(name: str, kernel: Kernel = kernels.LONG_TERM) -> tuple[Path, ...]:
     """The patches of one series, in order. Raises UkccError if there are none."""
-    directory = Path(paths.data_dir("sysroot")) / "linux" / "patches" / name
+    directory = kernel.directory(name)
     patches = tuple(sorted(directory.glob("*.patch")))
     if not patches:
         _raise_incomplete([str(directory / "*.patch")])

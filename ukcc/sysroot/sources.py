@@ -2,7 +2,8 @@
 
 Installed packages are used where they lie. Otherwise they are fetched by `apt-get download` and
 unpacked into the store, which needs no root. The signature on the archive's index, checked by
-apt, is what vouches for them.
+apt, is what vouches for them. A newer kernel's source is in a suite that the host does not have;
+it is fetched from there, by the host's own mirror.
 
 Both tarballs hold the source with the distribution's patches applied. (For glibc that is easy
 to miss, since `debian/patches` lies beside the tarball; but its whole series applies in reverse.)
@@ -25,14 +26,17 @@ class Package:
     """A package of sources, and where it has its tarball: a pattern relative to the root.
 
     is_source: a source package; for a tarball it has its .dsc, which has the digests of the rest.
+    suite: of Debian, where the package is, if it may be none that the host is configured for.
     """
 
     name: str
     tarball: str
     is_source: bool = False
+    suite: str = ""
 
 
 LINUX = Package("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
+LINUX_NEWEST = Package("linux-source-7.2", "usr/src/linux-source-7.2.tar.xz", suite="unstable")
 GLIBC = Package("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
 MUSL = Package("musl", "musl_*.dsc", is_source=True)
 
@@ -115,14 +119,30 @@ def _download_source(package: Package, work: Path) -> tuple[Path, str]:
 
 def _download_binary(package: Package, work: Path) -> tuple[Path, str]:
     """(what the package has below `/`, its version)"""
+    download = _deb_of_suite if package.suite else _deb
     try:
-        proc.run(["apt-get", "download", "-q", package.name], cwd=work)
-        (deb,) = work.glob("*.deb")
-        version = proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
+        deb, version = download(package, work)
         proc.run(["dpkg-deb", "-x", str(deb), str(work / "tree")])
     except ToolFailed as error:
+        mend = f"as root: apt-get update && apt-get install {package.name}"
+        if package.suite:
+            mend = f"it is in Debian's suite {package.suite}; the last lines of apt say more"
         raise UkccError(
-            f"the source package {package.name} is not installed and cannot be downloaded",
-            f"as root: apt-get update && apt-get install {package.name}",
+            f"the source package {package.name} is not installed and cannot be downloaded", mend
         ) from error
     return work / "tree", version
+
+
+def _deb(package: Package, work: Path) -> tuple[Path, str]:
+    """(the package in `work`, from what the host's apt is configured for; its version)"""
+    proc.run(["apt-get", "download", "-q", package.name], cwd=work)
+    (deb,) = work.glob("*.deb")
+    return deb, proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
+
+
+def _deb_of_suite(package: Package, work: Path) -> tuple[Path, str]:
+    """(the package in `work`, from its suite; its version)"""
+    delivered = debsource.download_binary(package.name, suite=package.suite)
+    files = delivered.files.rename(work / "files")  # once unpacked, it is not needed again
+    (deb,) = files.glob("*.deb")
+    return deb, delivered.version
