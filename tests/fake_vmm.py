@@ -208,6 +208,7 @@ class Vmm:
                 os.kill(os.getpid(), signal.SIGKILL)
             elif word == "qemu":
                 self.boot(*values)
+        os._exit(0)  # a test that has failed leaves nobody behind for long
 
     def boot(self, *more: str) -> None:
         """The same guest by QEMU's machine of that shape: virtio-mmio, no ACPI, one serial port."""

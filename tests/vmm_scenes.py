@@ -41,6 +41,7 @@ class Scene:
         shutil.copy(FAKE, self.bin / vmm)
         (root / "runtime").mkdir(0o700)
         self.scenario(guest=ENDS)
+        self.started: list[subprocess.Popen[bytes]] = []
 
     def scenario(self, **scenario: Any) -> None:
         """What the VMM does from now on; its notes begin anew."""
@@ -78,11 +79,13 @@ class Scene:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, *options: object, **more: Any) -> "subprocess.Popen[bytes]":
-        """Starts it."""
+        """Starts it; it is killed at the scene's end, whatever the test has found."""
         given = {"stdin": subprocess.DEVNULL, "env": self.environment, **more}
-        return subprocess.Popen(
+        machine = subprocess.Popen(
             self.argv(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **given
         )
+        self.started.append(machine)
+        return machine
 
     @property
     def notes(self) -> "list[dict[str, Any]]":
@@ -100,7 +103,11 @@ class Scene:
 def scene(vmm: str, image: Path) -> Iterator[Scene]:
     """In /tmp itself: the VMM may run as a user to whom pytest's directories are closed."""
     root = Path(tempfile.mkdtemp(prefix="ukcc-vmm-test-"))
+    made = Scene(root, vmm, image)
     try:
-        yield Scene(root, vmm, image)
+        yield made
     finally:
+        for machine in made.started:
+            machine.kill()
+            machine.wait()
         shutil.rmtree(root)

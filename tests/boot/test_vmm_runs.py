@@ -104,7 +104,8 @@ def test_no_record_is_an_error(vmm: Scene) -> None:
 
 def test_a_record_in_the_middle_is_the_application_s(vmm: Scene) -> None:
     text = "UKCC1 exit 0\nmore\nUKCC1 note x\nUKCC1 exit 3\nKernel panic - not syncing: oh\n"
-    vmm.scenario(guest=[["say", text], ["exit", 0] if vmm.vmm == "firecracker" else ["reset"]])
+    end = [["exit", 0]] if vmm.vmm == "firecracker" else [["reset"], ["sleep", 600]]
+    vmm.scenario(guest=[["say", text], *end])
     result = vmm.run()
     assert result.status == 123 and "the kernel panicked: oh" in result.stderr
     assert result.stdout.startswith("UKCC1 exit 0\nmore\nUKCC1 exit 3\nKernel panic")
