@@ -144,13 +144,16 @@ def started(kernel: Kernel, work: Path, wanted: Wanted) -> Iterator[Outer]:
     log.write_text("")
     said = work / "outer-qemu.log"
     with said.open("wb") as sink:
-        process = subprocess.Popen(
-            _argv(kernel, initrd, jobs, log, wanted),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            preexec_fn=die_with_parent,
-        )
+        try:
+            process = subprocess.Popen(
+                _argv(kernel, initrd, jobs, log, wanted),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            raise UkccError(f"{wanted.emulator}: {error.strerror}", "see --emulator") from None
     outer = Outer(process, jobs, log)
     try:
         end = time.monotonic() + _START

@@ -266,6 +266,11 @@ def test_an_outer_guest_that_does_not_start(tmp_path: Path) -> None:
     ):
         pass
     subprocess.run(["sh", "-n", tmp_path / "work" / "jobs" / "agent.sh"], check=True)
+    with (
+        pytest.raises(UkccError, match="nowhere: No such file"),
+        outer.started(found, tmp_path / "work", outer.Wanted(1, "", "/nowhere")),
+    ):
+        pass
 
 
 def test_the_shell_of_the_outer_guest_parses() -> None:

@@ -1,6 +1,7 @@
 """Machines on disk: names, entries of every state, what is stale and what is kept."""
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -199,6 +200,25 @@ def test_prune_forgets_the_ended_ones_only(machines: Registry) -> None:
     (machines.root / "junk").mkdir()
     (machines.root / ".new-x").mkdir()
     assert machines.prune() == ["ended", "junk", "lost"]
+    assert sorted(p.name for p in machines.root.iterdir()) == [".lock", "web"]
+
+
+def test_an_entry_that_cannot_be_renamed_goes_as_well(
+    machines: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rename(2) of a directory in the lower layer of an overlay fails with EXDEV."""
+    old = put(machines, "web", gone(), End(3, 5.0))
+    (old / "log.1").write_text("old")
+    rename = Path.rename
+
+    def across(path: Path, to: Path) -> Path:
+        if path == old:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", across)
+    place = machines.claim(FACTS)
+    assert place == old and not (place / "log.1").exists()
     assert sorted(p.name for p in machines.root.iterdir()) == [".lock", "web"]
 
 

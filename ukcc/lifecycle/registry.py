@@ -5,6 +5,7 @@ is used again, `ukcc ps --prune`, or more than `KEPT` have ended.
 """
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -173,10 +174,19 @@ class Registry:
             self._remove(path)
 
     def _remove(self, path: Path) -> None:
-        """Out of sight by one rename, so that nobody sees half of it."""
+        """Hide it by one rename, so that nobody sees half of it.
+
+        A directory in the lower layer of an overlay (a container's image) cannot be renamed.
+        """
         going = Path(tempfile.mkdtemp(prefix=_GOING, dir=self.root))
-        with contextlib.suppress(FileNotFoundError):
+        try:
             path.rename(going / path.name)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(going, ignore_errors=True)
 
 
