@@ -1,6 +1,5 @@
 """`make kernel-check`: see the package. Three builds of each kernel, some fifteen minutes each."""
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,12 +115,12 @@ def main(names: Sequence[str], only: "str | None") -> None:
 def _check(kernel: Kernel, names: Sequence[str], here: Store) -> bool:
     """Whether a kernel passes these checks. What they leave is removed if none raises."""
     work = here.root / "build" / "kernel-check" / kernel.name
-    shutil.rmtree(work, ignore_errors=True)
+    store.discard(work)  # what a check that was ended has left
     work.mkdir(parents=True)
     given = inputs.gather(here, kernel)
     print(f"Linux {kernel.name}: {given.linux.version}", flush=True)
     good = [_CHECKS[name](given, work, work / f"{name}.log") for name in names]
-    shutil.rmtree(work)
+    store.discard(work)
     return all(good)
 
 
