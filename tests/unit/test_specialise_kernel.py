@@ -245,7 +245,7 @@ def test_a_store_that_cannot_be_written_is_one_line(
 
     kernel.build_class(source, wanted, tmp_path / "class", Silent())
     monkeypatch.setattr(kernel.shutil, "copy2", fail)
-    monkeypatch.setattr(made.inputs, "gather", lambda store: INPUTS)
+    monkeypatch.setattr(made.inputs, "gather", lambda *_: INPUTS)
     monkeypatch.setattr(made, "patched_source", lambda *_: source)
     monkeypatch.setattr(made, "class_directory", lambda *_: tmp_path / "class")
     monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
@@ -264,7 +264,7 @@ def test_a_kernel_that_is_not_whole_is_made_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(made.inputs, "gather", lambda store: INPUTS)
+    monkeypatch.setattr(made.inputs, "gather", lambda *_: INPUTS)
     monkeypatch.setattr(made.tools, "check", lambda: None)
     monkeypatch.setattr(made, "patched_source", lambda *_: source)
     monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
