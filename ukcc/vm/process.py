@@ -93,7 +93,7 @@ class Running:
     def end(self) -> None:
         """Ends the machine at once."""
         self.ended_by = signal.SIGKILL
-        _end(self.machine)
+        end_machine(self.machine)
 
 
 def execute(
@@ -198,7 +198,7 @@ def execute(
             ending = _wait(machine, timeout)
             if ending.timed_out and watch:
                 watch.look()
-            _end(machine)
+            end_machine(machine)
             stopping.machine_has_ended = True
             copies.finish(patient=not ending.timed_out)
             if watch:
@@ -206,7 +206,7 @@ def execute(
         except Stopped as stopped:
             ending = _Ending(stopped_by=stopped.signum)
         finally:
-            _end(machine)
+            end_machine(machine)
             if ending.stopped_by:
                 copies.finish(patient=False)
             if watch and ending.stopped_by:
@@ -306,8 +306,8 @@ def die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _end(machine: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, by which QEMU ends in order, then SIGKILL. Nothing if it has ended."""
+def end_machine(machine: "subprocess.Popen[bytes]") -> None:
+    """Send SIGTERM, on which a VMM ends in order, then SIGKILL. Nothing if it has ended."""
     if machine.poll() is not None:
         return
     machine.terminate()

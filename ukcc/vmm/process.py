@@ -23,7 +23,7 @@ from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.vm.console import Console
 from ukcc.vm.copies import Copies, Copy, Pipe
-from ukcc.vm.process import STDOUT, Outcome
+from ukcc.vm.process import STDOUT, Outcome, end_machine
 from ukcc.vm.stopping import Stopped, StopSignals
 from ukcc.vmm.api import Api, Gone
 from ukcc.vmm.confine import VmmUser, preparation
@@ -32,7 +32,7 @@ from ukcc.vmm.keyboard import Keyboard
 from ukcc.vmm.link import Link
 from ukcc.vmm.vmm import LOG, Vmm
 
-_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+_GRACE = 2.0  # seconds for a thread that has nothing left to do
 _AFTER_RECORD = 60.0  # seconds for a guest that has told its end, and still writes its disks back
 _GLANCE = 0.5  # seconds between two looks at what is due
 _CHUNK = 65536
@@ -354,13 +354,6 @@ _ENDING = threading.Lock()
 
 
 def _end(machine: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, by which it ends in order, then SIGKILL. Nothing if it has ended."""
+    """End it from whichever thread is first."""
     with _ENDING:
-        if machine.poll() is not None:
-            return
-        machine.terminate()
-        try:
-            machine.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            machine.kill()
-            machine.wait()
+        end_machine(machine)
