@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from compiled import check_is_its_source
 
 from ukcc.vm import guard
 
@@ -80,16 +81,9 @@ def guarded(*argv: str, loopback: bool = False) -> Iterator["subprocess.Popen[st
 
 
 def test_it_is_its_source(tmp_path: Path) -> None:
-    source = Path(guard.__file__).with_suffix(".c")
-    built = tmp_path / "guard.so"
-    try:
-        version = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True)
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    if version.stdout.splitlines()[0] != guard.COMPILER:
-        pytest.skip("another compiler makes other code of it")
-    subprocess.run(["gcc", *guard.FLAGS, "-Werror", "-o", str(built), str(source)], check=True)
-    assert built.read_bytes() == guard.LIBRARY
+    check_is_its_source(
+        guard.__file__, guard.FLAGS, guard.COMPILER, guard.LIBRARY, tmp_path / "built"
+    )
 
 
 @contextlib.contextmanager

@@ -1,25 +1,17 @@
 """The guest's agent: that it is its source. What it does: tests/boot/test_vmm_boot.py."""
 
-import subprocess
 from pathlib import Path
 
-import pytest
+from compiled import check_is_its_source
 
 from ukcc.vm.guest import PLAIN
 from ukcc.vmm import agent
 
 
 def test_it_is_its_source(tmp_path: Path) -> None:
-    source = Path(agent.__file__).with_suffix(".c")
-    built = tmp_path / "agent"
-    try:
-        version = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True)
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    if version.stdout.splitlines()[0] != agent.COMPILER:
-        pytest.skip("another compiler makes other code of it")
-    subprocess.run(["gcc", *agent.FLAGS, "-Werror", "-o", str(built), str(source)], check=True)
-    assert built.read_bytes() == agent.PROGRAM
+    check_is_its_source(
+        agent.__file__, agent.FLAGS, agent.COMPILER, agent.PROGRAM, tmp_path / "built"
+    )
 
 
 def test_both_know_the_port_and_the_place() -> None:

@@ -2,9 +2,10 @@
 
 import click
 
+from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
 from ukcc.lifecycle.identity import has_ended, opened
-from ukcc.lifecycle.logs import LogReader, show, write_to_stream
+from ukcc.lifecycle.logs import LogReader, show
 from ukcc.lifecycle.registry import Registry, default_directory
 
 _PAUSE = 0.2  # seconds between two looks at a log that is followed
@@ -26,4 +27,4 @@ def command(follow: bool, name: str) -> None:
     with opened(entry.supervisor) as pidfd:
         following = pidfd if follow else None
         more = lambda: following is not None and not has_ended(following, _PAUSE)  # noqa: E731
-        show(LogReader(entry.path), write_to_stream, more)
+        show(LogReader(entry.path), write_all, more)

@@ -7,16 +7,15 @@ information. Both together are what an unwinder wants.
 
 import os
 
+from ukcc.descriptors import path_of, write_all
 from ukcc.image.headers import PHDR_SIZE, Headers, align_up, read_headers
 
 
 def memory_file(data: bytes, name: str) -> "tuple[int, str]":
     """(descriptor, path): a file that is in no directory, and lives as long as this process."""
     fd = os.memfd_create(name)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd, f"/proc/self/fd/{fd}"
+    write_all(fd, data)
+    return fd, path_of(fd)
 
 
 def has_debug(headers: Headers) -> bool:

@@ -190,10 +190,3 @@ def show(reader: LogReader, write: Callable[[int, bytes], None], more: Callable[
             write(stream, data)
         if last:
             return
-
-
-def write_to_stream(stream: int, data: bytes) -> None:
-    """All of it, to this process's own stream of that number."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(stream, view) :]

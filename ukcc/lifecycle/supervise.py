@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from ukcc.cli import bug
+from ukcc.descriptors import write_all
 from ukcc.errors import MachineError, UkccError
 from ukcc.lifecycle import control, handshake
 from ukcc.lifecycle.control import Controlled
 from ukcc.lifecycle.entry import End, Facts, write_end
 from ukcc.lifecycle.handshake import Failure
-from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show, write_to_stream
+from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show
 from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
 from ukcc.streams import NotWritten
 from ukcc.terminal import shown
@@ -139,7 +140,7 @@ def _detached(
     os.waitpid(child, 0)
     if registry.looks_after(place, child):
         # what it had to say besides
-        show(LogReader(place), write_to_stream, lambda: False)
+        show(LogReader(place), write_all, lambda: False)
         registry.remove(place, child)
     raise MachineError(failure.message, failure.hint, failure.status)
 

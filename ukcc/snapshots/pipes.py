@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
 
 _PIECE = 65536
@@ -85,6 +86,4 @@ class Fed:
 def _pour(source: int, sink: int) -> None:
     """All bytes until the end. Raises OSError."""
     while data := os.read(source, _PIECE):
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(sink, rest) :]
+        write_all(sink, data)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ukcc import proc
+from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures.reports import Report
 from ukcc.vm.confinement import NONE, Confinement
@@ -132,7 +133,7 @@ def execute(
     ours. `confinement`: what keeps QEMU small.
     """
     with contextlib.ExitStack() as stack:
-        initrd_fd = _memory_file(stack, "settings", initrd)
+        initrd_fd = memory_file(stack, "settings", initrd)
         record = Pipe(stack)
         port = StdinPort(stack) if stdin_port else None
         output = Pipe(stack) if output_ports else None
@@ -143,13 +144,13 @@ def execute(
         console = Console(stack, watch.resize if watch else _no_resize) if interactive else None
         stopping = StopSignals(watch.signal if watch else _no_forward)
         endpoints = Endpoints(
-            initrd=_own_path(initrd_fd),
-            record=_own_path(record.write_end.fileno()),
+            initrd=path_of(initrd_fd),
+            record=path_of(record.write_end.fileno()),
             stdin_fd=port.guest_end.fileno() if port else None,
-            stdout=_own_path(output.write_end.fileno()) if output else "",
-            stderr=_own_path(errors.write_end.fileno()) if errors else "",
-            trace=_own_path(trace.write_end.fileno()) if trace else "",
-            reports=_own_path(watch.reports_end) if watch else "",
+            stdout=path_of(output.write_end.fileno()) if output else "",
+            stderr=path_of(errors.write_end.fileno()) if errors else "",
+            trace=path_of(trace.write_end.fileno()) if trace else "",
+            reports=path_of(watch.reports_end) if watch else "",
             requests_fd=watch.requests_end if watch else None,
             monitor_fd=watch.monitor_end if watch else None,
             events_fd=watch.events.qemu_end if watch else None,
@@ -260,21 +261,6 @@ def _wait(machine: "subprocess.Popen[bytes]", timeout: "float | None") -> _Endin
     except subprocess.TimeoutExpired:
         return _Ending(timed_out=True)
     return _Ending()
-
-
-def _own_path(fd: int) -> str:
-    """The name by which QEMU opens a descriptor that it was handed."""
-    return f"/proc/self/fd/{fd}"
-
-
-def _memory_file(stack: contextlib.ExitStack, name: str, data: bytes) -> int:
-    """A file without a name in any directory, so that nothing has to be cleaned up."""
-    fd = os.memfd_create(f"ukcc-{name}")
-    stack.callback(os.close, fd)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
 
 
 def _start(

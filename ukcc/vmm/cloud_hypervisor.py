@@ -93,11 +93,6 @@ def fault(answer: Any) -> str:
     return ": ".join(text for text in answer if isinstance(text, str))
 
 
-def _version(answer: Any) -> str:
-    found = answer.get("version") if isinstance(answer, dict) else None
-    return found if isinstance(found, str) else ""
-
-
 def _put(name: str, body: "dict[str, Any] | None" = None) -> Request:
     return Request("PUT", _BASE + name, body)
 
@@ -112,7 +107,7 @@ VMM = Vmm(
     save=save,
     load=load,
     version=Request("GET", _BASE + "vmm.ping"),
-    version_in=_version,
+    version_key="version",
     fault=fault,
     parts=("config.json", MEMORY, "state.json"),
     memory=MEMORY,

@@ -13,11 +13,6 @@ from ukcc.vm.disks import Disk
 from ukcc.vmm.confine import VmmUser
 
 
-def path_of(fd: int) -> str:
-    """The name by which a program opens a descriptor that it was handed."""
-    return f"/proc/self/fd/{fd}"
-
-
 def image_for(stack: contextlib.ExitStack, image: str, user: VmmUser) -> int:
     """The image; a copy in memory where the VMM's user may not read it. Raises MachineError."""
     try:
@@ -35,16 +30,6 @@ def image_for(stack: contextlib.ExitStack, image: str, user: VmmUser) -> int:
         return copy
     except OSError as error:
         raise MachineError(f"{image}: {error.strerror}") from None
-
-
-def settings_for(stack: contextlib.ExitStack, archive: bytes) -> int:
-    """The second archive, a file without a name."""
-    fd = os.memfd_create("ukcc-settings")
-    stack.callback(os.close, fd)
-    view = memoryview(archive)
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
 
 
 def disk_descriptors(disks: Sequence[Disk]) -> list[int]:

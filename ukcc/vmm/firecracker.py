@@ -104,11 +104,6 @@ def fault(answer: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _version(answer: Any) -> str:
-    found = answer.get("firecracker_version") if isinstance(answer, dict) else None
-    return found if isinstance(found, str) else ""
-
-
 def configuration(what: Description) -> "dict[str, Any]":
     """The same requests as one file, for `firecracker --no-api --config-file FILE`."""
     config: dict[str, Any] = {"boot-source": {}, "machine-config": {}}
@@ -132,7 +127,7 @@ VMM = Vmm(
     save=save,
     load=load,
     version=Request("GET", "/version"),
-    version_in=_version,
+    version_key="firecracker_version",
     fault=fault,
     parts=(MEMORY, STATE),
     memory=MEMORY,

@@ -11,6 +11,8 @@ import socket
 import threading
 import tty
 
+from ukcc.descriptors import write_all
+
 _CHUNK = 4096
 
 
@@ -39,5 +41,4 @@ class Keyboard:
     def _copy(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._keys.recv(_CHUNK):
-                while data:
-                    data = data[os.write(self._ours, data) :]
+                write_all(self._ours, data)

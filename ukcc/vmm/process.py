@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import paths
+from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
 from ukcc.vm.console import Console
 from ukcc.vm.copies import Copies, Copy, Pipe
@@ -287,16 +288,11 @@ def find(vmm: Vmm) -> str:
 
 def _relay(output: Pipe, shown: Pipe, ending: Ending) -> None:
     """The console, without what init has written for us."""
-
-    def show(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(shown.write_end.fileno(), view) :]
-
+    target = shown.write_end.fileno()
     with shown.write_end, contextlib.suppress(OSError):
         while data := os.read(output.read_end.fileno(), _CHUNK):
-            show(ending.feed(data))
-        show(ending.finish())
+            write_all(target, ending.feed(data))
+        write_all(target, ending.finish())
 
 
 class _Resets:

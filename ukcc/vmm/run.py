@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 
+from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
 from ukcc.failures.show import Shower
 from ukcc.lifecycle import supervise
@@ -108,13 +109,13 @@ def _execute(
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(own_directory(user))
         image = files.image_for(stack, machine.image, user)
-        settings = files.settings_for(stack, archive)
+        settings = memory_file(stack, "settings", archive)
         disks = files.disk_descriptors(machine.disks)
         what = Description(
             machine,
-            files.path_of(image),
-            files.path_of(settings),
-            tuple(files.path_of(fd) for fd in disks),
+            path_of(image),
+            path_of(settings),
+            tuple(path_of(fd) for fd in disks),
             VSOCK if listens else "",
             attended=True,
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc import paths
+from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
 from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import digest
@@ -96,11 +97,11 @@ def take(options: RunOptions, target: str, text: str) -> int:
     with made(Path(target)) as directory, contextlib.ExitStack() as stack:
         prepared(directory, user)
         image_fd = files.image_for(stack, machine.image, user)
-        settings_fd = files.settings_for(stack, archive)
+        settings_fd = memory_file(stack, "settings", archive)
         what = Description(
             machine,
-            files.path_of(image_fd),
-            files.path_of(settings_fd),
+            path_of(image_fd),
+            path_of(settings_fd),
             vsock=VSOCK if listens else "",
             attended=True,
         )
@@ -196,7 +197,7 @@ def _continue(
         links = directory / _LINKS
         links.mkdir(0o755)
         for name, fd in zip(vmm.parts, fds, strict=True):
-            (links / name).symlink_to(files.path_of(fd))
+            (links / name).symlink_to(path_of(fd))
 
         def begin(api: Api) -> None:
             if api.version() != saved.version:

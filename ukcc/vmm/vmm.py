@@ -29,8 +29,8 @@ class Vmm:
 
     name: as `--vmm` has it; program: as PATH has it; command: argv, given a descriptor for events;
     boot: all requests up to the guest's first instruction; pause, save, load: those of a snapshot,
-    save and load with paths as `parts` names them; version: asks for it; version_in: finds it in
-    the answer; fault: the reason in the answer to what was refused; resets: the words of an event
+    save and load with paths as `parts` names them; version: asks for it; version_key: of the
+    answer; fault: the reason in the answer to what was refused; resets: the words of an event
     that tells of a reset, after which it would boot the guest again; parts: the files of a
     snapshot, in its own directory; memory: the one with the guest's.
     """
@@ -44,8 +44,13 @@ class Vmm:
     save: Callable[[str], Request]
     load: Callable[[str], tuple[Request, ...]]
     version: Request
-    version_in: Callable[[Any], str]
+    version_key: str
     fault: Callable[[Any], str]
     parts: tuple[str, ...]
     memory: str
     resets: str = ""
+
+    def version_in(self, answer: Any) -> str:
+        """What it calls its version; empty if the answer does not say."""
+        found = answer.get(self.version_key) if isinstance(answer, dict) else None
+        return found if isinstance(found, str) else ""
