@@ -143,6 +143,7 @@ def _segments(
     size = count * PHDR_SIZE
     if _is_followed(headers, notes[0]):
         placed[notes[0]] = _begun_at(placed[notes[0]], phoff + size)
+    placed = _followed(headers, parts, placed)
     table: list[Phdr] = []
     for index, phdr in enumerate(placed):
         if index == parts.segments[0]:
@@ -169,8 +170,8 @@ def _boot_segments(headers: Headers, parts: Parts, kernel: Kernel, shift: int) -
 
 
 def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Phdr]:
-    """All program headers at their new offsets, and their physical addresses when the archive
-    begins at `archive`: it with all that is in it as it was, the others at scratch addresses behind
+    """All program headers at their new offsets, and the segments' physical addresses when the
+    archive begins at `archive`: it with all that is in it as it was, the others at scratch addresses behind
     it, in the order that they had; without bytes they may stay outside."""
     placed = [p._replace(offset=_moved(p.offset, parts, shift)) for p in headers.phdrs]
     distance = archive - parts.paddr
@@ -179,11 +180,7 @@ def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Ph
     for index in parts.archive:
         placed[index] = placed[index]._replace(vaddr=placed[index].vaddr + shift)
     own = {*parts.own, *parts.shared}
-    loads = [
-        i
-        for i, p in enumerate(headers.phdrs)
-        if p.type == PT_LOAD and p.memsz and i not in parts.own
-    ]
+    loads = _loads(headers, parts)
     scratch = parts.paddr_end + distance
     for index in sorted(loads, key=lambda i: headers.phdrs[i].paddr):
         if index in own or not (placed[index].filesz or placed[index].paddr < OUTSIDE_MEMORY):
@@ -195,15 +192,27 @@ def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Ph
         scratch = align_up(paddr + placed[index].memsz)
         if scratch > OUTSIDE_MEMORY:
             raise refusal("its segments are longer than a machine's memory")
-    ranges = [(placed[i].vaddr, placed[i].vend, placed[i].paddr) for i in loads]
-    for index, phdr in enumerate(placed):
-        if phdr.type == PT_LOAD or not phdr.memsz:
-            continue
-        for vaddr, vend, paddr in ranges:
-            if vaddr <= phdr.vaddr < vend:
-                placed[index] = phdr._replace(paddr=paddr + phdr.vaddr - vaddr)
-                break
     return placed
+
+
+def _loads(headers: Headers, parts: Parts) -> list[int]:
+    """Indices of the program's own segments."""
+    phdrs = enumerate(headers.phdrs)
+    return [i for i, p in phdrs if p.type == PT_LOAD and p.memsz and i not in parts.own]
+
+
+def _followed(headers: Headers, parts: Parts, placed: list[Phdr]) -> list[Phdr]:
+    """The same, where what lies in a segment of the program's has its physical address by it."""
+    loads = [placed[index] for index in _loads(headers, parts)]
+
+    def follow(phdr: Phdr) -> Phdr:
+        if phdr.type != PT_LOAD and phdr.memsz:
+            for load in loads:
+                if load.vaddr <= phdr.vaddr < load.vend:
+                    return phdr._replace(paddr=load.paddr + phdr.vaddr - load.vaddr)
+        return phdr
+
+    return [follow(phdr) for phdr in placed]
 
 
 def _is_followed(headers: Headers, note: int) -> bool:

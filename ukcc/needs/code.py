@@ -6,6 +6,7 @@ What cannot be followed is said to be unknown, never left out; docs/needs.md lis
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import capstone
 from capstone import x86
@@ -16,6 +17,9 @@ from ukcc.needs.regions import Insn, Region, Regions, named_by_lea
 from ukcc.needs.returns import Returns
 
 _PADDING = frozenset(("nop", "int3", "fnop", "data16"))
+
+# Each takes some 3 kB; a walk comes back soon to what it has seen.
+_MOST_DETAILS = 256
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Code:
         self._named.add(program.entry)
         self._detailed = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
         self._detailed.detail = True
-        self._details: dict[int, capstone.CsInsn] = {}
+        self._detail = lru_cache(_MOST_DETAILS)(self._disassemble)
         self._before: dict[int, Before] = {}
         self._returns = Returns(self)
 
@@ -70,12 +74,10 @@ class Code:
 
     def detail(self, insn: Insn) -> capstone.CsInsn:
         """The instruction with its operands."""
-        found = self._details.get(insn.addr)
-        if found is None:
-            code = self.program.read(insn.addr, insn.size)
-            found = next(self._detailed.disasm(code, insn.addr, 1))
-            self._details[insn.addr] = found
-        return found
+        return self._detail(insn.addr, insn.size)
+
+    def _disassemble(self, addr: int, size: int) -> capstone.CsInsn:
+        return next(self._detailed.disasm(self.program.read(addr, size), addr, 1))
 
     def before(self, addr: int) -> Before:
         """From where the instruction at an address is reached."""
