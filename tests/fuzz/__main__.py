@@ -1,7 +1,7 @@
 """`python -m fuzz`: runs the fuzzers, two at a time, and prints a table; 1 if there is a finding.
 
 python -m fuzz run [--seconds N] [--json] [TARGET…]      until each has so long in the ledger
-python -m fuzz run --total N [TARGET…]                   all together for so long, more in any case
+python -m fuzz run --total N [--seed S] [TARGET…]        all together for so long, more in any case
 python -m fuzz status [--markdown | --json] [TARGET…]    the ledger: what each has, as its code is
 python -m fuzz input TARGET FILE…                        one input, to see a finding again
 python -m fuzz minimize [TARGET…]                        the grown corpus into the committed one
@@ -52,7 +52,8 @@ def main(words: "list[str]") -> int:
         return _status(targets, given)
     if given.command == "minimize":
         return max(engine.minimize(t, _argv(t), _state()) for t in targets)
-    place = Place(_state(), _ledger(), _Programs().argv)
+    seed = given.seed if given.total else None
+    place = Place(_state(), _ledger(), _Programs().argv, seed=seed)
     caught = _stopped_by_signals(place.stop)
     try:
         if given.total:
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run")
     run.add_argument("--seconds", type=int, default=3600, help="for each target, in all its runs")
     run.add_argument("--total", type=int, help="seconds for all together")
+    run.add_argument("--seed", type=int, help="with --total: the same inputs each time")
     run.add_argument("--json", action="store_true", help="what this run did, at its end")
     run.add_argument("targets", nargs="*")
     status = commands.add_parser("status")

@@ -71,12 +71,19 @@ class Fuzzer:
     """One target. state: a directory that keeps the grown corpus and the findings.
 
     stop: when it is set, a run ends at once, and what it has done up to then counts.
+    seed: begins from the committed corpus alone, and always tries the same inputs in the same
+    order; nothing that it learns is kept.
     """
 
     def __init__(
-        self, target: Target, argv: "list[str]", state: Path, stop: "threading.Event | None" = None
+        self,
+        target: Target,
+        argv: "list[str]",
+        state: Path,
+        stop: "threading.Event | None" = None,
+        seed: "int | None" = None,
     ) -> None:
-        self._target, self._argv = target, argv
+        self._target, self._argv, self._seed = target, argv, seed
         self._stop = stop or threading.Event()
         self._corpus = state / "corpus" / target.name
         self._findings = state / "findings" / target.name
@@ -119,7 +126,12 @@ class Fuzzer:
             "-print_final_stats=1",
             "-reload=0",
         ]
-        argv = [*_NICE, *self._argv, *options, str(self._corpus), str(self._target.seeds)]
+        grown = self._corpus
+        if self._seed is not None:
+            options.append(f"-seed={self._seed}")
+            grown = place / "corpus"
+            grown.mkdir()
+        argv = [*_NICE, *self._argv, *options, str(grown), str(self._target.seeds)]
         with (place / _LOG).open("wb") as out:
             status = _wait(argv, out.fileno(), seconds + _GRACE, self._stop)
         _count(result, (place / _LOG).read_text(errors="replace"))
@@ -152,6 +164,7 @@ def environment() -> "dict[str, str]":
     options = "abort_on_error=0:allocator_may_return_null=1:detect_leaks=0"
     return {
         **os.environ,
+        "PYTHONHASHSEED": "0",  # an input takes the same way each time
         "PYTHONPATH": os.pathsep.join(map(str, (HERE.parent, ROOT))),
         "ASAN_OPTIONS": options,
         "UBSAN_OPTIONS": "print_stacktrace=1",

@@ -22,12 +22,14 @@ class Place:
     """Where fuzzing leaves what it learns, and how a target is started.
 
     state: the directory of corpora and findings; argv: the process of a target, built if need be.
+    seed: of runs that are to be the same each time, which add nothing to the ledger.
     """
 
     state: Path
     ledger: Ledger
     argv: "Callable[[Target], list[str]]"
     stop: threading.Event = field(default_factory=threading.Event)
+    seed: "int | None" = None
 
 
 def account(ledger: Ledger, target: Target, code: str) -> Account:
@@ -41,8 +43,9 @@ def account(ledger: Ledger, target: Target, code: str) -> Account:
 def counted(place: Place, target: Target, seconds: int) -> "tuple[Result, Account]":
     """One slice. It counts for the code that was there, if that did not change meanwhile."""
     code = digest(target)
-    result = Fuzzer(target, place.argv(target), place.state, place.stop).run(seconds)
-    if digest(target) != code:
+    argv = place.argv(target)
+    result = Fuzzer(target, argv, place.state, place.stop, place.seed).run(seconds)
+    if digest(target) != code or place.seed is not None:
         return result, Account()
     return result, place.ledger.add(target.name, code, work(result))
 

@@ -7,7 +7,7 @@ import pytest
 from fuzz import __main__ as command
 from fuzz import report
 from fuzz.engine import Fuzzer, Result
-from fuzz.hours import Place
+from fuzz.hours import Place, counted
 from fuzz.ledger import Ledger
 from fuzz.table import find
 
@@ -50,6 +50,26 @@ def test_a_fuzzer_that_ends_without_a_finding_is_a_problem(tmp_path: Path) -> No
     (tmp_path / "count").write_text("2")
     result = run(tmp_path, 1)
     assert not result.findings and "ended with status 1: see " in result.problem
+
+
+def test_a_run_with_a_seed_begins_anew_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state/corpus/router").mkdir(parents=True)
+    (tmp_path / "state/corpus/router/learned").write_text("x")
+    script = tmp_path / "script"
+    script.write_text(
+        f'echo "$*" >{tmp_path}/words\n'
+        f'for word; do [ ! -d "$word" ] || ls -A "$word" >>{tmp_path}/seen; done\n'
+        'echo "#100 NEW cov: 10 ft: 20 corp: 3/9b exec/s: 0"; sleep 1\n'
+    )
+    (router,) = find(["router"])
+    argv = ["sh", str(script)]
+    place = Place(tmp_path / "state", Ledger(tmp_path / "ledger"), lambda _: argv, seed=7)
+    result, now = counted(place, router, 1)
+    assert result.executions and not now.executions
+    assert " -seed=7 " in (tmp_path / "words").read_text()
+    seen = (tmp_path / "seen").read_text().split()
+    assert seen == sorted(path.name for path in router.seeds.iterdir())
+    assert not (tmp_path / "ledger").exists()
 
 
 @pytest.mark.parametrize(("last", "status"), [(0, 0), (1, 1)])

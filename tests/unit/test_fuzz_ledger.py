@@ -150,7 +150,7 @@ class Clocked:
     slices: ClassVar[list[tuple[str, int]]] = []
     bad: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, target, argv, state, stop) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, target, argv, state, stop, seed) -> None:  # type: ignore[no-untyped-def]
         self._target = target
 
     def run(self, seconds: int) -> Result:
