@@ -171,8 +171,8 @@ def _boot_segments(headers: Headers, parts: Parts, kernel: Kernel, shift: int) -
 
 def _placed(headers: Headers, parts: Parts, shift: int, archive: int) -> list[Phdr]:
     """All program headers at their new offsets, and the segments' physical addresses when the
-    archive begins at `archive`: it with all that is in it as it was, the others at scratch addresses behind
-    it, in the order that they had; without bytes they may stay outside."""
+    archive begins at `archive`: it with all that is in it as it was, the others at scratch
+    addresses behind it, in the order that they had; without bytes they may stay outside."""
     placed = [p._replace(offset=_moved(p.offset, parts, shift)) for p in headers.phdrs]
     distance = archive - parts.paddr
     for index in (*parts.archive, *parts.shared):
