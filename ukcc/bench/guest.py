@@ -17,6 +17,7 @@ from ukcc.bench.host import compiler, run
 from ukcc.cc.toolchain import find_sysroot, gate_flag
 from ukcc.errors import UkccError
 from ukcc.vm import process
+from ukcc.vm.emulated_cpu import emulated_cpu
 from ukcc.vm.facts import read_facts
 from ukcc.vm.launch import settings_archive
 from ukcc.vm.machine import Machine
@@ -144,7 +145,8 @@ def _boots(machine: Machine, memory_mib: int) -> bool:
 def _machine(image: Path) -> Machine:
     """A machine without a network, under TCG: the same on every host."""
     options = RunOptions(str(image), nets=(NetOption("none"),))
-    return plan_machine(options, read_facts(str(image)), "tcg")
+    machine = plan_machine(options, read_facts(str(image)), "tcg")
+    return replace(machine, emulated_cpu=emulated_cpu())
 
 
 def _boot(machine: Machine, more: list[str], deadline: float) -> Outcome:

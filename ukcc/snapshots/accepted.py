@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ukcc.vm import firmware
+from ukcc.vm.emulated_cpu import is_emulated_cpu
 from ukcc.vm.machine import Address, Machine, Network
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
@@ -35,6 +36,8 @@ def problem(machine: Machine) -> str:
             return f"its machine has {name} {value}"
     if machine.firmware != firmware.DEFAULT:
         return f"its machine has the firmware {machine.firmware!r}"
+    if not is_emulated_cpu(machine.emulated_cpu):
+        return f"its machine has the CPU {machine.emulated_cpu!r}"
     if machine.accel not in ("kvm", "tcg") or machine.kind != "q35":
         return f"its machine is {machine.kind} by {machine.accel}"
     if machine.balloon or not (machine.acpi and machine.vmgenid):

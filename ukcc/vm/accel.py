@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ukcc.errors import MachineError
 from ukcc.vm import findings, probe_guest
+from ukcc.vm.machine import PLAIN_CPU
 from ukcc.vm.process import die_with_parent
 from ukcc.vm.qemu import MACHINE, PROGRAM, accel_words
 
@@ -117,7 +118,7 @@ def boot_guest(accel: str, deadline: float, yardstick: "Callable[[], float] | No
 def _guest_argv(accel: str, image: str) -> list[str]:
     """The same kind of machine as for an image (qemu.py), with a port to end it."""
     return [
-        *(PROGRAM, "-machine", MACHINE, *accel_words(accel), "-m", "32M"),
+        *(PROGRAM, "-machine", MACHINE, *accel_words(accel, PLAIN_CPU), "-m", "32M"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"),
         *("-kernel", image),

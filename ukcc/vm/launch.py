@@ -25,8 +25,9 @@ from ukcc.vm.contents import Contents, read_contents, read_image, user_ids
 from ukcc.vm.disk_qemu import descriptors, with_names
 from ukcc.vm.diskfile import ROOT, in_use, opened, why_not_mounted
 from ukcc.vm.disks import Disk
+from ukcc.vm.emulated_cpu import emulated_cpu
 from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
-from ukcc.vm.machine import VIRTIOFS, Machine
+from ukcc.vm.machine import PLAIN_CPU, VIRTIOFS, Machine
 from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import plan_machine
@@ -150,11 +151,16 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
 
 
 def with_host(machine: Machine, image: str) -> Machine:
-    """With the whole image, this QEMU's firmware, and the host's counter (KVM tells that)."""
+    """With the whole image, this QEMU's firmware and CPU, and the host's counter.
+
+    KVM tells its guests how fast that goes.
+    """
+    is_emulated = machine.accel == "tcg"
     return replace(
         machine,
         image=image,
-        tsc_khz=host_tsc_khz() if machine.accel == "tcg" else None,
+        emulated_cpu=emulated_cpu() if is_emulated else PLAIN_CPU,
+        tsc_khz=host_tsc_khz() if is_emulated else None,
         firmware=firmware.for_machine(machine),
     )
 

@@ -89,6 +89,8 @@ class Resolver:
 
 NO_RESOLVER = Resolver()
 
+PLAIN_CPU = "max"  # all that TCG can do
+
 
 # In kHz: QEMU's local APIC counts nanoseconds (hw/intc/apic.c), which no register tells.
 _QEMU_LAPIC_KHZ = 1_000_000
@@ -120,6 +122,7 @@ class Machine:
     balloon: bool = False  # gives memory that the guest has freed back to the host
     rng: bool = True  # random numbers of the host
     acpi: bool = True  # False: the kernel is told of the devices on its command line
+    emulated_cpu: str = PLAIN_CPU  # QEMU's `-cpu` under TCG
     vmgenid: bool = False  # tells a kernel that its memory was saved and now goes on elsewhere
 
     @property

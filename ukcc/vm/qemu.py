@@ -107,14 +107,9 @@ def _console(endpoints: Endpoints) -> str:
     return "stdio,id=console,signal=off"
 
 
-# TCG executes `rep movsb` and `rep stosb` byte by byte. Where the CPU does not report them as fast,
-# the kernel and glibc use other instructions: memset is 20 times as fast, read() 4 times.
-_EMULATED = "max,erms=off,fsrm=off"
-
-
-def accel_words(accel: str) -> list[str]:
+def accel_words(accel: str, emulated_cpu: str) -> list[str]:
     """The accelerator and the CPU that goes with it."""
-    return ["-accel", accel, "-cpu", "host" if accel == "kvm" else _EMULATED]
+    return ["-accel", accel, "-cpu", "host" if accel == "kvm" else emulated_cpu]
 
 
 def _base(machine: Machine) -> list[str]:
@@ -125,7 +120,7 @@ def _base(machine: Machine) -> list[str]:
     return [
         *("-machine", MACHINE),
         *(("-bios", machine.firmware) if machine.firmware else ()),
-        *accel_words(machine.accel),
+        *accel_words(machine.accel, machine.emulated_cpu),
         *("-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus)),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
     ]
