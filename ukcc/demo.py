@@ -86,7 +86,7 @@ def build(tree: Path, log: Path) -> Redis:
     command = ["make", "-j2", "CC=uk-gcc", "MALLOC=libc"]
     _shown(command, "")
     started = time.monotonic()
-    proc.run(proc.isolated(command, PATH=proc.path_for_builds()), cwd=tree, log=log)
+    proc.run(proc.isolated(command, {"PATH": proc.path_for_builds()}), cwd=tree, log=log)
     _fact(f"took {time.monotonic() - started:.0f} s; all that it said: {log}")
     made = Redis(*(tree / "src" / f"redis-{name}" for name in ("server", "cli", "benchmark")))
     for program in (made.server, made.cli, made.benchmark):

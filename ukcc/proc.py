@@ -1,7 +1,7 @@
-"""The one door for subprocesses outside the compile and link path.
+"""Runs programs, for everything but the compile and link path.
 
-A command is a list, never a shell line. Additions to the environment are named. What goes wrong
-is said once: what ran, where its output is, and the line to paste to run it again.
+A command is a list of words, never a shell line. An error says what ran, where its output is, and
+the line to paste to run it again.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -54,7 +55,8 @@ _ended = False
 # `ukcc` by this interpreter, so that it works where no PATH was set up.
 UKCC = (sys.executable, "-c", "from ukcc.cli import main; main()")
 
-TIMED_OUT = 124  # the status of a limited command that was over its time, by timeout(1)
+TIMED_OUT = 124  # the status of a command that reached its limit, by timeout(1)
+_KILL_AFTER = 10  # seconds between timeout(1)'s SIGTERM and its SIGKILL
 
 _CHUNK = 65536
 
@@ -73,26 +75,58 @@ class ProgramFailed(ToolFailed):
         self.tail = tuple(tail)
 
 
-def isolated(argv: Sequence[str], **environment: str) -> list[str]:
-    """The command, run with a small fixed environment plus the additions given.
+@dataclass(frozen=True)
+class Command:
+    """A program with its arguments, and how to run it.
 
-    As words of env(1), so that a line pasted from a log meets the same environment again.
+    env: added to our environment, or all of the environment if `is_isolated`; limit: seconds after
+    which the program is ended, with all that it has started.
     """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    is_isolated: bool = False
+    limit: float | None = None
+
+    @property
+    def program(self) -> str:
+        """The program as it was named."""
+        return self.argv[0]
+
+    def started(self) -> list[str]:
+        """The words that are executed: env(1) and timeout(1) put the command into effect."""
+        limit = self.limit
+        by = [] if limit is None else ["timeout", f"--kill-after={_KILL_AFTER}", f"{limit:.0f}"]
+        return [*self._environment(), *by, *self.argv]
+
+    def pasted(self, cwd: Path | None) -> str:
+        """One line for a shell, which meets the same environment again; without the limit."""
+        if self.is_isolated:
+            return paste_line([*self._environment(), *self.argv], cwd=cwd)
+        return paste_line(self.argv, env=self.env, cwd=cwd)
+
+    def _environment(self) -> list[str]:
+        if not self.is_isolated:
+            return []
+        return ["env", "-i", *(f"{name}={value}" for name, value in self.env.items())]
+
+
+def isolated(
+    argv: Sequence[str], additions: Mapping[str, str] | None = None, limit: float | None = None
+) -> Command:
+    """The command with a small fixed environment and the additions given."""
     kept = {name: os.environ[name] for name in _BUILD_ENVIRONMENT if name in os.environ}
     # The command runs in a directory of its own, where a relative path leads elsewhere.
     kept |= {name: str(Path(kept[name]).absolute()) for name in _PLACES if kept.get(name)}
-    settings = {**kept, "LC_ALL": "C", **environment}
-    return ["env", "-i", *(f"{name}={value}" for name, value in settings.items()), *argv]
+    return Command(tuple(argv), {**kept, "LC_ALL": "C", **(additions or {})}, True, limit)
 
 
-def limited(argv: Sequence[str], seconds: float) -> list[str]:
-    """The command, ended with all that it has started when it takes longer."""
-    return ["timeout", "--kill-after=10", f"{seconds:.0f}", *argv]
+def find(program: str, path: str | None = None) -> str:
+    """The absolute path of a program. Raises ToolFailed, naming the Debian package that has it.
 
-
-def find(program: str) -> str:
-    """The absolute path of a program. Raises ToolFailed, naming the Debian package that has it."""
-    found = shutil.which(program)
+    path: where to look, instead of our own PATH.
+    """
+    found = shutil.which(program, path=path)
     if found is None:
         package = PACKAGES.get(Path(program).name, Path(program).name)
         raise ToolFailed(f"{program}: no such program", f"apt-get install {package}")
@@ -128,7 +162,7 @@ def paste_line(
 
 
 def run(
-    argv: Sequence[str],
+    command: "Command | Sequence[str]",
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
@@ -140,16 +174,15 @@ def run(
     env: additions to the environment; on_line: gets each line without its end.
     Raises ProgramFailed.
     """
-    additions = dict(env or {})
+    wanted = _command(command, env)
     tail: deque[str] = deque(maxlen=_TAIL)
     with contextlib.ExitStack() as stack:
         sink: IO[str] | None = None
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             sink = stack.enter_context(log.open("a", buffering=1, errors="replace"))
-            shown = paste_line(argv, env=additions, cwd=cwd)
-            sink.write(f"$ {shown}\n")
-        process = _start(argv, additions, cwd, stderr=subprocess.STDOUT)
+            sink.write(f"$ {wanted.pasted(cwd)}\n")
+        process = _start(wanted, cwd, stderr=subprocess.STDOUT)
         with _killed_on_exception(process):
             assert process.stdout is not None  # it is a pipe
             for raw in process.stdout:
@@ -161,19 +194,20 @@ def run(
                     on_line(line)
             process.wait()
     if process.returncode != 0:
-        raise _failure(argv, additions, cwd, log, process.returncode, tail)
+        raise _failure(wanted, cwd, log, process.returncode, tail)
 
 
-def attended(argv: Sequence[str], cwd: Path) -> None:
+def attended(command: Command, cwd: Path) -> None:
     """Runs a program that talks to a person: our terminal is its own. Raises ProgramFailed."""
-    find(_program(argv))
-    done = subprocess.run(list(argv), cwd=cwd)
+    _find(command, cwd)
+    env = None if command.is_isolated else {**os.environ, **command.env}
+    done = subprocess.run(command.started(), cwd=cwd, env=env)
     if done.returncode != 0:
-        raise _failure(argv, {}, cwd, None, done.returncode, ())
+        raise _failure(command, cwd, None, done.returncode, ())
 
 
 def output(
-    argv: Sequence[str],
+    command: "Command | Sequence[str]",
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
@@ -185,25 +219,25 @@ def output(
     timeout: seconds after which it is ended, which is a ToolFailed; most: bytes of stdout and of
     stderr beyond which it is, too.
     """
-    additions = dict(env or {})
-    process = _start(argv, additions, cwd, stderr=subprocess.PIPE)
+    wanted = _command(command, env)
+    process = _start(wanted, cwd, stderr=subprocess.PIPE)
     try:
         with _killed_on_exception(process):
             if most is None:
                 stdout, stderr = process.communicate(timeout=timeout)
             else:
-                stdout, stderr = _limited_output(argv, process, timeout, most)
+                stdout, stderr = _limited_output(wanted.program, process, timeout, most)
     except subprocess.TimeoutExpired:
-        raise ToolFailed(f"{argv[0]} did not end within {timeout:g} s") from None
+        raise ToolFailed(f"{wanted.program} did not end within {timeout:g} s") from None
     if process.returncode != 0:
         said = stderr.decode(errors="replace").splitlines()[-_TAIL:]
-        raise _failure(argv, additions, cwd, None, process.returncode, said)
+        raise _failure(wanted, cwd, None, process.returncode, said)
     text: str = stdout.decode(errors="replace")
     return text
 
 
 def _limited_output(
-    argv: Sequence[str], process: "subprocess.Popen[bytes]", timeout: float | None, most: int
+    program: str, process: "subprocess.Popen[bytes]", timeout: float | None, most: int
 ) -> tuple[bytes, bytes]:
     """As communicate(). Raises ToolFailed for more than so many bytes, TimeoutExpired."""
     assert process.stdout is not None and process.stderr is not None  # they are pipes
@@ -224,22 +258,35 @@ def _limited_output(
                 if not data:
                     waiting.unregister(pipe)
                 if len(outputs[pipe]) > most:
-                    raise ToolFailed(f"{argv[0]} says more than {most} bytes")
+                    raise ToolFailed(f"{program} says more than {most} bytes")
     process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
     return bytes(outputs[process.stdout]), bytes(outputs[process.stderr])
 
 
-def _start(
-    argv: Sequence[str], additions: Mapping[str, str], cwd: Path | None, stderr: int
-) -> "subprocess.Popen[bytes]":
+def _command(command: "Command | Sequence[str]", env: "Mapping[str, str] | None") -> Command:
+    if not isinstance(command, Command):
+        command = Command(tuple(command))
+    return replace(command, env={**command.env, **(env or {})})
+
+
+def _find(command: Command, cwd: Path | None) -> None:
+    """Raises ToolFailed if there is no such program."""
+    program = command.program
+    if "/" in program:
+        program = str(Path(cwd or os.curdir) / program)
+    find(program, command.env.get("PATH"))
+
+
+def _start(command: Command, cwd: Path | None, stderr: int) -> "subprocess.Popen[bytes]":
     """Starts the program in a session of its own, so that all its children can be stopped."""
-    find(_program(argv))
+    _find(command, cwd)
     if _ended:
-        raise ToolFailed(f"{argv[0]}: not started: we are ending")
+        raise ToolFailed(f"{command.program}: not started: we are ending")
+    first, *rest = command.started()
     try:
-        process = _plumbum()[argv[0]].popen(
-            tuple(argv[1:]),
-            env=dict(additions),
+        process = _plumbum()[first].popen(
+            tuple(rest),
+            env={} if command.is_isolated else dict(command.env),
             cwd=str(cwd or os.curdir),  # its name, which is the default, may have been removed
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -249,7 +296,7 @@ def _start(
         )
     except OSError as error:
         place = f" in {cwd}" if cwd else ""
-        raise ToolFailed(f"{argv[0]} does not start{place}: {error.strerror}") from None
+        raise ToolFailed(f"{command.program} does not start{place}: {error.strerror}") from None
     return cast("subprocess.Popen[bytes]", process)
 
 
@@ -302,24 +349,14 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGTERM)
 
 
-def _program(argv: Sequence[str]) -> str:
-    """The program that runs in the end: `env -i A=B make x` is make."""
-    if argv[0] != "env":
-        return argv[0]
-    return next(word for word in argv[2:] if "=" not in word)
-
-
 def _failure(
-    argv: Sequence[str],
-    additions: Mapping[str, str],
-    cwd: Path | None,
-    log: Path | None,
-    returncode: int,
-    tail: Sequence[str],
+    command: Command, cwd: Path | None, log: Path | None, returncode: int, tail: Sequence[str]
 ) -> ProgramFailed:
-    name = Path(_program(argv)).name
+    name = Path(command.program).name
     if returncode < 0:
         what = f"{name} was killed by {signal.Signals(-returncode).name}"
+    elif returncode == TIMED_OUT and command.limit is not None:
+        what = f"{name} took longer than {command.limit:.0f} s"
     else:
         what = f"{name} failed with status {returncode}"
     if any("No space left on device" in line for line in tail):
@@ -328,5 +365,5 @@ def _failure(
         )
     if log:
         return ProgramFailed(what, f"the command and all it said: {log}", returncode, tail)
-    again = paste_line(argv, env=additions, cwd=cwd)
+    again = command.pasted(cwd)
     return ProgramFailed(what, f"to run it again: {again}", returncode, tail)

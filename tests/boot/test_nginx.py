@@ -46,9 +46,11 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = debsource.fetch("nginx", work).tree
     log = work / "build.log"
     # the tests of configure are run on Linux only: they need no kernel in them
-    plain = proc.isolated(CONFIGURE, CC="uk-gcc", PATH=proc.path_for_builds(), UKCC_PLAIN="1")
+    plain = proc.isolated(
+        CONFIGURE, {"CC": "uk-gcc", "PATH": proc.path_for_builds(), "UKCC_PLAIN": "1"}
+    )
     proc.run(plain, cwd=tree, log=log)
-    proc.run(proc.isolated(["make", "-j2"], PATH=proc.path_for_builds()), cwd=tree, log=log)
+    proc.run(proc.isolated(["make", "-j2"], {"PATH": proc.path_for_builds()}), cwd=tree, log=log)
     return tree / "objs" / "nginx"
 
 

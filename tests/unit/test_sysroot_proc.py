@@ -52,10 +52,36 @@ def test_a_full_disk_is_recognised() -> None:
 def test_a_missing_program_comes_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(proc.PACKAGES, "no-such-program", "the-package")
     with pytest.raises(ToolFailed) as caught:
-        proc.run(proc.isolated(["no-such-program"], A="b"))
+        proc.run(proc.isolated(["no-such-program"], {"A": "b"}, limit=60))
     assert caught.value.line("ukcc") == (
         "ukcc: error: no-such-program: no such program; apt-get install the-package"
     )
+
+
+def test_a_program_is_looked_for_where_it_will_be(tmp_path: Path) -> None:
+    program = tmp_path / "here"
+    program.write_text("#!/bin/sh\necho $0\n")
+    program.chmod(0o755)
+    command = proc.isolated(["here"], {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, limit=60)
+    assert proc.output(command) == f"{program}\n"
+    assert proc.output(proc.isolated(["./here"]), cwd=tmp_path) == "./here\n"
+    with pytest.raises(ToolFailed, match="here: no such program"):
+        proc.output(["here"])
+
+
+def test_what_failed_is_the_program_and_not_what_limits_it(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("all: ; @false\nslow: ; @sleep 60\n")
+    with pytest.raises(proc.ProgramFailed) as caught:
+        proc.run(proc.isolated(["make"], {"A": "b c"}, limit=60), cwd=tmp_path)
+    assert caught.value.message == "make failed with status 2"
+    assert f"cd {tmp_path} && env -i " in caught.value.hint
+    assert caught.value.hint.endswith(" 'A=b c' make")
+    with pytest.raises(proc.ProgramFailed, match="^make took longer than 1 s"):
+        proc.run(proc.isolated(["make", "slow"], limit=1), cwd=tmp_path)
+
+
+def test_additions_to_an_isolated_environment() -> None:
+    assert "\nA=c\n" in proc.output(proc.isolated(["env"], {"A": "b"}), env={"A": "c"})
 
 
 def test_an_isolated_program_does_not_see_the_callers_environment(
@@ -63,7 +89,7 @@ def test_an_isolated_program_does_not_see_the_callers_environment(
 ) -> None:
     monkeypatch.setenv("CFLAGS", "-Wrong")
     monkeypatch.setenv("MAKEFLAGS", "-j --jobserver-auth=3,4")
-    seen = proc.output(proc.isolated(["env"], ADDED="a b"))
+    seen = proc.output(proc.isolated(["env"], {"ADDED": "a b"}))
     assert "CFLAGS" not in seen
     assert "MAKEFLAGS" not in seen
     assert "ADDED=a b\n" in seen
@@ -117,5 +143,6 @@ def test_places_are_named_from_the_root(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("UKCC_HOME", "home")
     monkeypatch.setenv("TMPDIR", "../tmp")
     monkeypatch.setenv("UKCC_LOG", "")
-    words = proc.isolated(["true"])
-    assert {f"UKCC_HOME={tmp_path}/home", f"TMPDIR={tmp_path}/../tmp", "UKCC_LOG="} <= set(words)
+    command = proc.isolated(["true"])
+    words = {f"UKCC_HOME={tmp_path}/home", f"TMPDIR={tmp_path}/../tmp", "UKCC_LOG="}
+    assert words <= set(command.started())

@@ -146,7 +146,7 @@ def _fresh_tree(source: Path, work: Path) -> Path:
 def _run(words: Sequence[str], cc: str, tree: Path) -> None:
     argv = [word.replace("{cc}", cc) for word in words]
     proc.run(
-        proc.isolated(argv, PATH=proc.path_for_builds()),
+        proc.isolated(argv, {"PATH": proc.path_for_builds()}),
         cwd=tree,
         log=tree.parent / f"{tree.name}.log",
     )

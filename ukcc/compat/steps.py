@@ -94,10 +94,9 @@ def run(step: str, lines: Iterable[str], made: Place, limit: int, progress: Prog
     environment = {**_ENVIRONMENT, **made.variables, "PATH": proc.path_for_builds()}
     with progress.step(f"{made.directory.name}: {step}") as shown:
         for line in lines:
-            command = proc.limited(["bash", "-c", line], limit)
             try:
                 proc.run(
-                    proc.isolated(command, **environment),
+                    proc.isolated(["bash", "-c", line], environment, limit),
                     cwd=made.tree,
                     log=made.log(step),
                     on_line=lambda _: shown.advance(),

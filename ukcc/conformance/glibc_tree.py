@@ -89,9 +89,11 @@ class Tree:
         return lines[-1].split()[1:] if lines else []
 
     @staticmethod
-    def environment(command: Sequence[str], **variables: str) -> list[str]:
+    def environment(
+        argv: Sequence[str], limit: "float | None" = None, **variables: str
+    ) -> proc.Command:
         """A command as glibc is built: by the compiler that its configure was told."""
-        return proc.isolated(list(command), **{"PATH": proc.path_for_builds(), **variables})
+        return proc.isolated(argv, {"PATH": proc.path_for_builds(), **variables}, limit)
 
 
 def ensure(progress: Progress, jobs: int) -> Tree:
@@ -128,7 +130,7 @@ def make(
     """Runs a make -k; whether all of it went well. It is ended after `limit` seconds."""
     try:
         proc.run(
-            tree.environment(proc.limited(command, limit), **env),
+            tree.environment(command, limit, **env),
             log=tree.log(log),
             on_line=on_line,
         )

@@ -40,7 +40,6 @@ _BUILD_LIMIT = 1800
 _AT_ONCE = 2  # most tests wait, some measure
 
 _SKIPPED = 4  # kselftest.h: KSFT_SKIP
-_TIMED_OUT = 124
 
 _LIST = (
     "include Makefile\n"
@@ -64,13 +63,16 @@ class Tests:
     def log(self, *names: str) -> Path:
         return self.root / "logs" / f"{'.'.join(names).replace('/', '-')}.log"
 
-    def make(self, group: str, jobs: int, *words: str) -> list[str]:
+    def make(
+        self, group: str, jobs: int, *words: str, limit: "float | None" = None
+    ) -> proc.Command:
         """The command that makes goals of a group, 64-bit ones only, beside their sources."""
         place = self.directory(group)
         variables = [f"OUTPUT={place}", "CC=uk-gcc", "CAN_BUILD_I386=0"]
         variables.append(f"KHDR_INCLUDES=-isystem {self.headers}")
-        command = ["make", "-k", f"-j{jobs}", "-C", str(place), *variables, *words]
-        return proc.isolated(command, UKCC_PLAIN="1", PATH=proc.path_for_builds())
+        argv = ["make", "-k", f"-j{jobs}", "-C", str(place), *variables, *words]
+        environment = {"UKCC_PLAIN": "1", "PATH": proc.path_for_builds()}
+        return proc.isolated(argv, environment, limit)
 
     def names(self, group: str) -> list[str]:
         """The programs and scripts that the group's makefile calls tests."""
@@ -132,7 +134,7 @@ def _ensure(groups: Iterable[str], progress: Progress, jobs: int) -> Tests:
         stamp.write_text(key)
     for group in groups:
         with progress.step(f"kselftest {group}: build") as step:
-            command = proc.limited(tests.make(group, jobs), _BUILD_LIMIT)
+            command = tests.make(group, jobs, limit=_BUILD_LIMIT)
             try:
                 advance: Callable[[str], None] = lambda _: step.advance()  # noqa: E731
                 proc.run(command, log=tests.log(group, "build"), on_line=advance)
@@ -180,10 +182,11 @@ def _run(tests: Tests, life: str, group: str, name: str, socket: str) -> Result:
     if socket:
         command = [sys.executable, "-m", "ukcc.conformance.wrapper", *command]
         environment = {keeping.SOCKET: socket, keeping.LIMIT: str(_LIMIT)}
-    limited = proc.limited(command, _LIMIT + 120 if socket else _LIMIT)
+    limit = _LIMIT + 120 if socket else _LIMIT
+    limited = proc.isolated(command, environment, limit)
     status = 0
     try:
-        proc.run(proc.isolated(limited, **environment), cwd=tests.directory(group), log=log)
+        proc.run(limited, cwd=tests.directory(group), log=log)
     except proc.ProgramFailed as error:
         status = error.returncode
     return judge(status, log.read_text().partition("\n")[2])
@@ -191,7 +194,7 @@ def _run(tests: Tests, life: str, group: str, name: str, socket: str) -> Result:
 
 def judge(status: int, output: str) -> Result:
     """A verdict from the exit status (kselftest.h) and what was written."""
-    verdict = {0: "pass", _SKIPPED: "skip", _TIMED_OUT: "timeout"}.get(status, "fail")
+    verdict = {0: "pass", _SKIPPED: "skip", proc.TIMED_OUT: "timeout"}.get(status, "fail")
     if verdict == "pass":
         return Result("pass")
     lines = [line.strip() for line in output.splitlines() if line.strip()]

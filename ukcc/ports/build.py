@@ -71,7 +71,7 @@ def run(place: Place, step: str, argv: Sequence[str], on_line: Callable[[str], N
     """One command of the build. Raises ProgramFailed."""
     recipe = place.recipe.build
     proc.run(
-        proc.isolated(proc.limited(argv, recipe.limit), **environment(place)),
+        proc.isolated(argv, environment(place), recipe.limit),
         cwd=place.tree / recipe.directory,
         log=place.log(step),
         on_line=on_line,

@@ -199,8 +199,8 @@ def _run(
     """
     variables = {**stage.variables, **(machine.variables() if machine else {})}
     path = f"{stage.place.prefix}/bin:{proc.path_for_builds()}"
-    limited = proc.limited(bash(_TOLD + line, "-E", *options), stage.left)
-    command = proc.isolated(limited, **variables, PATH=path)
+    argv = bash(_TOLD + line, "-E", *options)
+    command = proc.isolated(argv, {**variables, "PATH": path}, stage.left)
     try:
         proc.run(command, cwd=stage.work, log=stage.log, on_line=on_line)
     except proc.ProgramFailed as error:

@@ -41,7 +41,7 @@ def build(
     }
     (work / "build").mkdir()
     proc.run(
-        proc.isolated(["bash", str(script)], **environment),
+        proc.isolated(["bash", str(script)], environment),
         cwd=work,
         log=log,
         on_line=lambda _: step.advance(),

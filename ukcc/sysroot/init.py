@@ -31,7 +31,7 @@ def build_musl(
     )
     environment = {"SRC": str(tree), "DESTDIR": str(out), "JOBS": str(jobs)}
     proc.run(
-        proc.isolated(["sh", str(script)], **environment),
+        proc.isolated(["sh", str(script)], environment),
         cwd=work,
         log=log,
         on_line=lambda _: step.advance(),

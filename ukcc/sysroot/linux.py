@@ -130,7 +130,7 @@ def _command(
     jobs: int,
     objects: "Path | None" = None,
     **environment: str,
-) -> list[str]:
+) -> proc.Command:
     """A make command whose result depends on the sources alone: not on who, where or when."""
     # The date of the distribution's source, from a file that no patch touches, is the build's.
     stamp = time.gmtime((source_tree / "COPYING").stat().st_mtime)
@@ -148,4 +148,4 @@ def _command(
     if objects:
         variables["O"] = str(objects)
     settings = [f"{name}={value}" for name, value in variables.items()]
-    return proc.isolated(["make", f"-j{jobs}", *settings, *goals], **environment)
+    return proc.isolated(["make", f"-j{jobs}", *settings, *goals], environment)

@@ -74,7 +74,7 @@ def _build(sysroot: Path, work: Path, result: Path, step: Step) -> None:
     jobs = len(os.sched_getaffinity(0))
     for command in (["sh", "./configure", *_CONFIGURE], ["make", f"-j{jobs}", "-C", "src", "all"]):
         proc.run(
-            proc.isolated(command, **environment),
+            proc.isolated(command, environment),
             cwd=tree,
             log=log,
             on_line=lambda _: step.advance(),
