@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ukcc import paths
-from ukcc.vm.facts import read_facts
+from ukcc.image.facts import read_facts
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

@@ -13,7 +13,7 @@ import pytest
 from conftest import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc import proc
-from ukcc.vm.facts import read_facts
+from ukcc.image.facts import read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.qemu import PROGRAM, Endpoints, qemu_argv
 

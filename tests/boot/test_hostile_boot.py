@@ -11,8 +11,8 @@ import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.failures.reports import Report
+from ukcc.image.facts import read_facts
 from ukcc.vm import panics, process
-from ukcc.vm.facts import read_facts
 from ukcc.vm.machine import Machine
 from ukcc.vm.qemu import qemu_argv
 

@@ -13,9 +13,9 @@ import pytest
 from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 
 from ukcc.image.archive_file import open_archive
+from ukcc.image.facts import read_facts
 from ukcc.image.headers import open_headers
 from ukcc.vm.accel import MACHINE
-from ukcc.vm.facts import read_facts
 
 PROGRAMS = Path(__file__).parent / "programs"
 MIB = 1 << 20

@@ -10,9 +10,9 @@ from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 from once_program import SOURCE, says, total
 
 from ukcc.image.archive_file import open_archive
+from ukcc.image.facts import read_facts
 from ukcc.image.headers import open_headers, reader
 from ukcc.image.program_file import machine_copy
-from ukcc.vm.facts import read_facts
 from ukcc.vm.qemu import MACHINE
 
 MIB = 1 << 20

@@ -4,7 +4,7 @@ import pytest
 from builders import TRIPLE, Project, is_image
 
 from ukcc.errors import MachineError
-from ukcc.vm.facts import read_facts
+from ukcc.image.facts import read_facts
 
 
 @pytest.fixture(scope="module")

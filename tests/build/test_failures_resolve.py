@@ -14,7 +14,7 @@ from ukcc.failures.modules import Files, modules_of
 from ukcc.failures.show import resolve
 from ukcc.failures.stuck import explain_panic
 from ukcc.image.elf import open_elf
-from ukcc.vm.complete import completed
+from ukcc.image.thin import completed
 
 BIN = Path(sys.executable).parent
 

@@ -6,7 +6,7 @@ import pytest
 from builders import BIN, clean_environment
 
 from ukcc import proc
-from ukcc.vm.facts import read_metadata
+from ukcc.image.facts import read_metadata
 
 PLAIN = '#include <stdio.h>\nint main(void) { puts("x"); return 0; }\n'
 LOADS = "#include <locale.h>\nint main(void) { return !setlocale(LC_ALL, 0); }\n"

@@ -14,9 +14,9 @@ from twin import BIN, DEADLINE
 
 from ukcc import paths
 from ukcc.errors import UkccError
+from ukcc.image.facts import read_facts, read_metadata
 from ukcc.image.rekernel import replace_kernel
-from ukcc.vm.complete import with_kernel
-from ukcc.vm.facts import read_facts, read_metadata
+from ukcc.image.thin import with_kernel
 from ukcc.vm.program_copy import is_changed
 
 # uk-gcc links the first ones, gcc those with ELSEWHERE, which `ukcc pack` makes images of.

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from ukcc.failures import libdw
+from ukcc.image.facts import read_facts
 from ukcc.vm import process
-from ukcc.vm.facts import read_facts
 from ukcc.vm.launch import settings_archive, with_host
 from ukcc.vm.machine import Machine
 from ukcc.vm.offers import fitted

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ukcc import cli
-from ukcc.cli import bug
+from ukcc import bug, cli
 from ukcc.errors import MachineError, UkccError
 from ukcc.proc import ProgramFailed
 

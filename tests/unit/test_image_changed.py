@@ -12,11 +12,11 @@ from image_samples import SAMPLES, TEXT, companions, make_sysroot, program
 from ukcc.cli.inspect import command as inspect_command
 from ukcc.errors import MachineError
 from ukcc.image import cpio
+from ukcc.image.facts import read_facts, read_metadata
 from ukcc.image.headers import PT_NOTE, SHT_NOBITS, SHT_PROGBITS, Headers, Shdr, open_headers
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import CHECKSUM, complete_image, pack_image, pack_thin
 from ukcc.image.program_file import appended, elf_end, program_extents
-from ukcc.vm.facts import read_facts, read_metadata
 from ukcc.vm.guest import archive_of
 from ukcc.vm.program_copy import EXTENTS, changed_program, is_changed
 

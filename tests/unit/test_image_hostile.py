@@ -22,17 +22,17 @@ from ukcc.cli.inspect import command as inspect_command
 from ukcc.errors import MachineError, NotAnImage, UkccError
 from ukcc.image import cpio, ldcache
 from ukcc.image.archives import Archive
+from ukcc.image.content_key import content_key
 from ukcc.image.debug import stripped
+from ukcc.image.facts import read_facts, read_metadata
 from ukcc.image.headers import EHDR_SIZE, SHDR_SIZE, Ehdr, Shdr, parse_headers
 from ukcc.image.inspect import inspect_image
 from ukcc.image.loader_tags import read_interpreter, read_loader_tags
 from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import find_note, metadata_note
 from ukcc.image.pack import pack_image, pack_program, pack_thin
+from ukcc.image.thin import completed, make_image
 from ukcc.vm import debug
-from ukcc.vm.complete import completed, make_image
-from ukcc.vm.content_key import content_key
-from ukcc.vm.facts import read_facts, read_metadata
 
 SMALL = 64 << 20  # bytes that reading a file of some KiB may take
 ID = "0123456789abcdef"
@@ -222,15 +222,15 @@ def test_an_image_that_changes_while_it_is_read(
     image = thin(tmp_path / "image", store)
     original, changed = image.read_bytes(), image.read_bytes().replace(b"data", b"DATA")
     assert original != changed
-    from ukcc.vm import complete
+    from ukcc.image import thin as thin_images
 
-    found = complete.find_closure
+    found = thin_images.find_closure
 
     def change(*args: Any, **named: Any) -> Any:
         image.write_bytes(changed)
         return found(*args, **named)
 
-    monkeypatch.setattr(complete, "find_closure", change)
+    monkeypatch.setattr(thin_images, "find_closure", change)
     whole = completed(str(image))
     assert b"application's data" in Path(whole).read_bytes()
     image.write_bytes(original)

@@ -6,8 +6,8 @@ import pytest
 
 from ukcc.errors import MachineError, NotAnImage
 from ukcc.image.elf import open_elf
+from ukcc.image.facts import read_facts
 from ukcc.image.libtool import wrapper_mend
-from ukcc.vm.facts import read_facts
 
 WRAPPER = """\
 #! /bin/bash

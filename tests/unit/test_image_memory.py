@@ -8,6 +8,7 @@ import pytest
 from image_samples import KERNEL, SAMPLES, companions, make_sysroot, program
 
 from ukcc.image import cpio
+from ukcc.image.facts import read_facts
 from ukcc.image.headers import PAGE, align_up
 from ukcc.image.memory import (
     Files,
@@ -18,7 +19,6 @@ from ukcc.image.memory import (
     smallest_memory,
 )
 from ukcc.image.pack import pack_image
-from ukcc.vm.facts import read_facts
 
 MIB = 1 << 20
 KERNEL_END = align_up(int(str(KERNEL["end_paddr"])))

@@ -16,10 +16,10 @@ from image_samples import BASE, DATA, GIB, SAMPLES, SYMBOL, companions, make_sys
 
 from ukcc.errors import MachineError, NotAnImage, SysrootMissing, UkccError
 from ukcc.image import cpio, write
+from ukcc.image.facts import read_facts, read_metadata
 from ukcc.image.headers import PT_NOTE, SHT_SYMTAB, Headers, read_headers
 from ukcc.image.notes import UKCC, UKCC_METADATA, find_note
 from ukcc.image.pack import complete_image, pack_image, pack_thin
-from ukcc.vm.facts import read_facts, read_metadata
 
 
 @pytest.fixture

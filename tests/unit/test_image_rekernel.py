@@ -19,6 +19,7 @@ from kernel_samples import made_kernel
 from ukcc.cli.inspect import command as inspect_command
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio, write
+from ukcc.image.facts import read_facts, read_metadata
 from ukcc.image.headers import PT_LOAD, PT_NOTE, SHDR_SIZE, Headers, Shdr, open_headers
 from ukcc.image.kernel import DESCRIPTOR, read_kernel
 from ukcc.image.notes import metadata_note
@@ -26,9 +27,8 @@ from ukcc.image.pack import pack_image, pack_thin
 from ukcc.image.program_file import appended
 from ukcc.image.rekernel import check_room, replace_kernel
 from ukcc.image.renaming import renumbered, renumbered_symbols
+from ukcc.image.thin import with_kernel
 from ukcc.specialise import features
-from ukcc.vm.complete import with_kernel
-from ukcc.vm.facts import read_facts, read_metadata
 from ukcc.vm.guest import archive_of
 from ukcc.vm.program_copy import is_changed
 

@@ -19,6 +19,7 @@ from ukcc.cli.inspect import command as inspect_command
 from ukcc.errors import MachineError, NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.archive_file import archive_sections
+from ukcc.image.facts import read_facts
 from ukcc.image.headers import (
     EHDR_SIZE,
     PAGE,
@@ -37,7 +38,6 @@ from ukcc.image.pack import pack_image
 from ukcc.image.rekernel import replace_kernel
 from ukcc.image.sharing import Piece, placed, shared
 from ukcc.pictures.size import file_tree
-from ukcc.vm.facts import read_facts
 from ukcc.vm.guest import archive_of
 from ukcc.vm.program_copy import changed_program
 

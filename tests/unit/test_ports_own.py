@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ukcc.errors import UkccError
+from ukcc.image.facts import ImageFacts
 from ukcc.ports import own, results, table, trial
 from ukcc.ports.place import Place
 from ukcc.ports.recipe import Boot, Build, Image, Recipe, Source, Suite, Trial
 from ukcc.progress import for_stderr
 from ukcc.settings.layers import Merged
 from ukcc.specialise.make import Made
-from ukcc.vm.facts import ImageFacts
 
 QUIET = for_stderr(quiet=True)
 

@@ -11,11 +11,11 @@ import pytest
 import qcow2_samples
 
 from ukcc.errors import MachineError
+from ukcc.image.facts import ImageFacts
 from ukcc.image.files import FileSpec
 from ukcc.vm import diskfile, superblock
 from ukcc.vm.disk_qemu import descriptors, with_names
 from ukcc.vm.disks import Disk, Layer, parse_disk, parse_size, size_word, with_create
-from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine, Share
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine

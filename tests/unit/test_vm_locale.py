@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ukcc.image.facts import ImageFacts, facts_of
 from ukcc.image.files import FileSpec
 from ukcc.vm import locale
-from ukcc.vm.facts import ImageFacts, facts_of
 from ukcc.vm.guest import Guest
 from ukcc.vm.options import RunOptions, Share
 

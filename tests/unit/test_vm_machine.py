@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ukcc.errors import MachineError
+from ukcc.image.facts import ImageFacts
 from ukcc.vm import firmware
-from ukcc.vm.facts import ImageFacts
 from ukcc.vm.guest import Guest
 from ukcc.vm.launch import argv0_of, name_entries
 from ukcc.vm.machine import Address, Machine, Network, Share

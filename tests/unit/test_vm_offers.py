@@ -9,10 +9,10 @@ import pytest
 
 from ukcc import paths
 from ukcc.errors import MachineError
+from ukcc.image.facts import ImageFacts, facts_of
 from ukcc.settings.document import Step
 from ukcc.vm import firmware
 from ukcc.vm.disks import Disk
-from ukcc.vm.facts import ImageFacts, facts_of
 from ukcc.vm.guest import Guest
 from ukcc.vm.launch import share_way
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Forward, Machine, Network, Resolver, Share

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.vm.private_dir import private_directory
+from ukcc.private_dir import private_directory
 
 NAME = f"ukcc-{os.geteuid()}"
 

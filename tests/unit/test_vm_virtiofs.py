@@ -8,9 +8,9 @@ import pytest
 from image_samples import kernel_bin, make_sysroot, program
 
 from ukcc.errors import MachineError
+from ukcc.image.facts import kernel_has_virtiofs
 from ukcc.image.pack import pack_image
 from ukcc.vm import virtiofs
-from ukcc.vm.facts import kernel_has_virtiofs
 from ukcc.vm.machine import Machine, Share
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal, settings_lines

@@ -16,9 +16,9 @@ from ukcc.bench import Figure
 from ukcc.bench.host import compiler, run
 from ukcc.cc.toolchain import find_sysroot, gate_flag
 from ukcc.errors import UkccError
+from ukcc.image.facts import read_facts
 from ukcc.vm import process
 from ukcc.vm.emulated_cpu import emulated_cpu
-from ukcc.vm.facts import read_facts
 from ukcc.vm.launch import settings_archive
 from ukcc.vm.machine import Machine
 from ukcc.vm.net_options import NetOption

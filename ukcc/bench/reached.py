@@ -21,10 +21,10 @@ from ukcc.cli.guest_options import guest_options
 from ukcc.cli.run import command, options_of
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.image.facts import read_facts
 from ukcc.ports.machine import end
 from ukcc.vm import guest
 from ukcc.vm.contents import read_contents, read_image
-from ukcc.vm.facts import read_facts
 from ukcc.vm.launch import settings_archive, with_host
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import default_memory_mib, plan_machine

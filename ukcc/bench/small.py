@@ -20,13 +20,13 @@ from ukcc.bench.made import Workshop, general_kernel, image_of
 from ukcc.bench.programs import PROGRAMS, Program
 from ukcc.bench.reached import Trial, smallest_memory
 from ukcc.errors import UkccError
+from ukcc.image.facts import read_facts
 from ukcc.pictures.boot import BootChart
 from ukcc.pictures.box import Box, largest_first
 from ukcc.pictures.drawn import draw_chart, draw_size
 from ukcc.pictures.measure import boot_chart
 from ukcc.pictures.size import ARCHIVE, KERNEL, file_tree
 from ukcc.specialise.present import functions
-from ukcc.vm.facts import read_facts
 
 _ITEMS = 4  # of what holds a target
 _COUNTS, _IS_ALL = 0.3, 0.8  # parts of an item, from which on one is named, or is as good as it

@@ -81,7 +81,7 @@ class Ukcc(click.Group):
             print(f"ukcc: error: standard output: {error.reason}", file=sys.stderr)
             sys.exit(1)
         except Exception as error:
-            from ukcc.cli import bug
+            from ukcc import bug
 
             print(shown(bug.report(error)), file=sys.stderr)
             sys.exit(bug.STATUS)

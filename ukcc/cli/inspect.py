@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from ukcc.errors import MachineError
+from ukcc.image.facts import ImageFacts, read_facts
 from ukcc.image.inspect import Report, inspect_image
 from ukcc.terminal import shown
-from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.plan import default_memory_mib, default_memory_reason
 
 _SHOWN_FILES = 10

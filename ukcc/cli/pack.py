@@ -6,8 +6,8 @@ import click
 
 from ukcc.image.collect import parse_word
 from ukcc.image.files import FileSpec, check_places, file_entries
+from ukcc.image.thin import make_image
 from ukcc.settings.link import read_carried
-from ukcc.vm.complete import make_image
 
 
 @click.command()

@@ -86,11 +86,11 @@ def _specialise(
     image: Path, output: Path, program: Any, jobs: int, *, quiet: bool, ready: bool
 ) -> dict[str, Any]:
     """Makes the kernel, or takes one that is there, and makes the image with it."""
+    from ukcc.image.thin import check_room, with_kernel
     from ukcc.progress import for_stderr
     from ukcc.specialise.make import make
     from ukcc.specialise.program import general_kernel, ready_kernel
     from ukcc.sysroot.store import default_store
-    from ukcc.vm.complete import check_room, with_kernel
 
     check_room(str(image), program.request.offers)
     store = default_store()

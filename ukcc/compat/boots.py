@@ -16,7 +16,7 @@ from ukcc.compat.steps import Place
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
 from ukcc.image.closure import interpreter_of
-from ukcc.vm.facts import read_facts
+from ukcc.image.facts import read_facts
 
 # Seconds for a server to end after it was told to, and for a run that is over its time to say what
 # it was at.

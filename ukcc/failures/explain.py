@@ -17,7 +17,7 @@ from ukcc.failures.modules import Files, modules_of
 from ukcc.failures.places import Address, Module
 from ukcc.failures.signals import reason
 from ukcc.failures.symbols import symbol_place
-from ukcc.vm.facts import read_metadata
+from ukcc.image.facts import read_metadata
 
 _MOST_FRAMES = 1 << 17  # a stack of 8 MiB in frames of 64 bytes
 _SYSCALL = re.compile(r"#define __NR_(\w+) (\d+)")

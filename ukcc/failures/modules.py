@@ -12,9 +12,9 @@ from ukcc.failures.places import Module
 from ukcc.failures.shared import below, open_below
 from ukcc.failures.view import application_view, memory_file
 from ukcc.image.elf import elf_in_memory, open_elf
+from ukcc.image.facts import read_metadata
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, Headers, open_headers
 from ukcc.image.provenance import SYSROOT
-from ukcc.vm.facts import read_metadata
 
 _MOST_MODULES = 1024  # files that a process has mapped; each is opened
 

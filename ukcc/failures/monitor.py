@@ -14,7 +14,7 @@ from qemu.qmp import QMPClient
 from ukcc.failures.core import Memory
 from ukcc.failures.cpus import parse_registers, parse_words
 from ukcc.failures.kernel import KERNEL_MAP, KERNEL_STACK, LOW_END, entry_frame
-from ukcc.vm.qmp import BROKEN, conversation
+from ukcc.qmp import BROKEN, conversation
 
 _PATIENCE = 10.0  # seconds for all of it
 _PAGE = 4096

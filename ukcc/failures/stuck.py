@@ -18,8 +18,8 @@ from ukcc.failures.libdw import Session
 from ukcc.failures.modules import Files
 from ukcc.failures.places import Address, Module
 from ukcc.image.elf import open_elf
+from ukcc.image.facts import facts_of, read_facts, read_metadata
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
-from ukcc.vm.facts import facts_of, read_facts, read_metadata
 
 _IF = 0x200  # the flag that lets interrupts in
 _MOST_FRAMES = 256

@@ -37,7 +37,7 @@ def wait_until_running(channel: socket.socket) -> bool:
     # not for the supervisor, which would keep them in memory
     import asyncio
 
-    from ukcc.vm.qmp import BROKEN, conversation
+    from ukcc.qmp import BROKEN, conversation
 
     async def ask() -> None:
         async with conversation(channel) as client:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ukcc.cli import bug
+from ukcc import bug
 from ukcc.descriptors import write_all
 from ukcc.errors import MachineError, UkccError
 from ukcc.lifecycle import control, handshake

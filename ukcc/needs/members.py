@@ -79,7 +79,7 @@ def read_image(path: Path) -> Image:
 
 def _completed(thin: Path) -> Path:
     """The whole image of a thin one, as `ukcc run` takes it."""
-    from ukcc.vm.complete import completed
+    from ukcc.image.thin import completed
 
     try:
         return Path(completed(str(thin)))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Segment, open_elf
+from ukcc.image.facts import facts_of
 from ukcc.image.inspect import read_image_metadata
 from ukcc.image.kernel import DESCRIPTOR, KERNEL_SECTIONS
-from ukcc.vm.facts import facts_of
 
 _DESCRIPTOR_SYMBOL = "uk_archive"
 _PIECE = 1 << 20

@@ -11,14 +11,14 @@ from ukcc.errors import UkccError
 from ukcc.failures.kernel import KERNEL_MAP
 from ukcc.image.cpio import Entry
 from ukcc.image.elf import Elf, Symbol, elf_in_memory, open_elf
+from ukcc.image.facts import read_metadata
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY
+from ukcc.image.thin import completed
 from ukcc.pictures import boot
 from ukcc.pictures.boot import BootChart, Names, Program, boot_tree, names_of
 from ukcc.pictures.calls import parse_calls
 from ukcc.pictures.kernel import find_vmlinux, levels
 from ukcc.specialise.present import functions
-from ukcc.vm.complete import completed
-from ukcc.vm.facts import read_metadata
 from ukcc.vm.guest import archive_of
 
 _STT_NOTYPE, _STT_FUNC = 0, 2

@@ -5,7 +5,7 @@ from pathlib import Path
 from ukcc.counting.counter import begin_of, counter
 from ukcc.counting.until import run_until
 from ukcc.image.elf import elf_in_memory
-from ukcc.vm.facts import read_metadata
+from ukcc.image.facts import read_metadata
 from ukcc.vm.guest import archive_of
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ukcc.errors import UkccError
+from ukcc.image.facts import read_facts
 from ukcc.image.files import check_places, file_entries
+from ukcc.image.thin import make_image
 from ukcc.ports.place import Place, expand
 from ukcc.ports.recipe import Image
 from ukcc.settings.document import carried, parse_settings
-from ukcc.vm.complete import make_image
-from ukcc.vm.facts import read_facts
 
 
 def make(place: Place) -> None:

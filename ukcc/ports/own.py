@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ukcc.cli.configured import settings_of
 from ukcc.errors import UkccError
+from ukcc.image.thin import with_kernel
 from ukcc.ports import runs
 from ukcc.ports.images import not_set
 from ukcc.ports.place import Place, digest_of
@@ -19,7 +20,6 @@ from ukcc.specialise import program
 from ukcc.specialise.features import Wish
 from ukcc.specialise.make import Made, make
 from ukcc.sysroot.store import Store, default_store, discard
-from ukcc.vm.complete import with_kernel
 
 
 def with_own_kernels(general: Place, progress: Progress, *, long: bool) -> Place:

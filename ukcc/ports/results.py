@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import UkccError
+from ukcc.image.facts import read_facts
 from ukcc.ports.place import Place, directory
 from ukcc.ports.trial import Comparison, Verdict
 from ukcc.specialise.make import RECORD, made_directory
 from ukcc.sysroot.store import default_store
 from ukcc.tables import record
-from ukcc.vm.facts import read_facts
 
 # Which kernel the tested images have: that of the sysroot, or each one of its own.
 GENERAL, OWN = "general", "own"

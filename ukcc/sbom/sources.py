@@ -10,9 +10,9 @@ from typing import Any
 
 from ukcc import debsource, hashing, paths
 from ukcc.errors import NotAnImage
+from ukcc.image.facts import ImageFacts, facts_of
 from ukcc.sbom.contents import PROGRAM, UNKNOWN, Contents
 from ukcc.sysroot import kernels
-from ukcc.vm.facts import ImageFacts, facts_of
 
 KERNEL_LICENCE = "GPL-2.0-only WITH Linux-syscall-note"
 GLIBC_LICENCE = "LGPL-2.1-or-later"

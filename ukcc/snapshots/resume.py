@@ -114,7 +114,7 @@ class _Shower:
             return
         if self._show is None:
             from ukcc.failures.show import Shower
-            from ukcc.vm.complete import completed
+            from ukcc.image.thin import completed
 
             with contextlib.suppress(UkccError):  # without it there are no names
                 self._image = completed(self._image)

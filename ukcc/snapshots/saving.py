@@ -12,10 +12,10 @@ from qemu.qmp import QMPClient
 
 from ukcc.errors import MachineError
 from ukcc.failures.reports import HELD, Report, parse_counts
+from ukcc.qmp import BROKEN, conversation
 from ukcc.snapshots.incoming import qemu_version
 from ukcc.snapshots.pipes import kept
 from ukcc.vm.process import Running
-from ukcc.vm.qmp import BROKEN, conversation
 
 _HOLD = b"hold\n"
 _LOOK_AGAIN = 0.5  # seconds

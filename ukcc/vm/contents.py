@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.accounts import accounts_of, parse_owner
+from ukcc.image.facts import ImageFacts, read_facts
 from ukcc.image.memory import more_cpus_mib, second_archive, second_archive_mib
+from ukcc.image.thin import completed
 from ukcc.vm import guest, locale
-from ukcc.vm.complete import completed
-from ukcc.vm.facts import ImageFacts, read_facts
 from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
 from ukcc.vm.program_copy import changed_program

@@ -8,10 +8,10 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
+from ukcc.image.content_key import content_key
 from ukcc.image.elf import elf_in_memory, open_elf
+from ukcc.image.facts import ImageFacts
 from ukcc.sysroot.store import default_store, discard
-from ukcc.vm.content_key import content_key
-from ukcc.vm.facts import ImageFacts
 from ukcc.vm.options import LOOPBACK
 
 _COMMANDS = Path(__file__).with_name("in_gdb.py")

@@ -6,16 +6,16 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ukcc.image.facts import ImageFacts
+from ukcc.private_dir import private_directory
 from ukcc.vm import confine, guard, taps, trace, virtiofs
 from ukcc.vm.accel import choose
 from ukcc.vm.contents import read_contents, read_image
 from ukcc.vm.diskfile import prepared
-from ukcc.vm.facts import ImageFacts
 from ukcc.vm.launch import host_terminal, say, settings_archive, share_way, with_host
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
-from ukcc.vm.private_dir import private_directory
 from ukcc.vm.qemu import Endpoints, qemu_argv
 from ukcc.vm.settings import Terminal
 from ukcc.vm.share_filter import filtered_argv

@@ -16,6 +16,7 @@ from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.failures.show import Shower
 from ukcc.image import cpio
+from ukcc.image.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.terminal import shown
@@ -26,7 +27,6 @@ from ukcc.vm.disk_qemu import descriptors, with_names
 from ukcc.vm.diskfile import ROOT, in_use, opened, why_not_mounted
 from ukcc.vm.disks import Disk
 from ukcc.vm.emulated_cpu import emulated_cpu
-from ukcc.vm.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.vm.machine import PLAIN_CPU, VIRTIOFS, Machine
 from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions

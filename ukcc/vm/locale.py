@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc.image import cpio
-from ukcc.vm.facts import ImageFacts
+from ukcc.image.facts import ImageFacts
 from ukcc.vm.options import RunOptions
 
 LOCALE = Path("/usr/lib/locale/C.utf8")

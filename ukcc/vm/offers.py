@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ukcc.errors import MachineError
-from ukcc.vm.facts import ImageFacts
+from ukcc.image.facts import ImageFacts
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS
 from ukcc.vm.net_options import NetOption
 from ukcc.vm.options import RunOptions

@@ -1,8 +1,8 @@
 """Options, and what the image and the terminal say, to a machine. A pure function."""
 
 from ukcc.errors import MachineError
+from ukcc.image.facts import ImageFacts
 from ukcc.settings.foreign import host_memory_mib
-from ukcc.vm.facts import ImageFacts
 from ukcc.vm.machine import Machine
 from ukcc.vm.microvm import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.net_plan import plan_networks

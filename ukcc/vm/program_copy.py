@@ -10,11 +10,11 @@ import os
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.archive_file import is_damaged
+from ukcc.image.facts import read_metadata
 from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.pack import CHECKSUM
 from ukcc.image.program_file import checksum, machine_copy, program_extents
 from ukcc.vm import guest
-from ukcc.vm.facts import read_metadata
 
 EXTENTS = ".uk/extents"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from fuzz.checking import as_file
 
 from ukcc.image.elf import open_elf
-from ukcc.vm.facts import kernel_has_virtiofs, read_facts
+from ukcc.image.facts import kernel_has_virtiofs, read_facts
 
 
 def check(data: bytes) -> None:

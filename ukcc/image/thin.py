@@ -13,12 +13,12 @@ from ukcc import __version__, paths
 from ukcc.errors import MachineError, SysrootMissing, UkccError
 from ukcc.image import cpio, rekernel
 from ukcc.image.closure import find_closure
+from ukcc.image.content_key import content_key
 from ukcc.image.debug import LARGEST
+from ukcc.image.facts import read_metadata, read_notes
 from ukcc.image.headers import open_headers
 from ukcc.image.metadata import check_name, find_metadata, require
 from ukcc.image.pack import complete_image, pack_program
-from ukcc.vm.content_key import content_key
-from ukcc.vm.facts import read_metadata, read_notes
 
 # Completed images are kept for the next run: this many, the longest unused go.
 _KEPT = 16
