@@ -19,7 +19,7 @@ from filelock import FileLock
 from ukcc import debsource, paths, proc
 from ukcc.debsource import Repository
 from ukcc.errors import UkccError
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor.qemu import PROGRAM
 
 PACKAGE = "qemu-system-x86"
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ukcc.vm.accel import cannot_open
+from ukcc.vm.hypervisor.accel import cannot_open
 from ukcc.vmm.known import VMMS
 
 NOTHING = 77

@@ -18,7 +18,7 @@ from pathlib import Path
 from ukcc import debsource, paths, proc
 from ukcc.errors import UkccError
 from ukcc.unwinding import unwind_when_ended
-from ukcc.vm import accel
+from ukcc.vm.hypervisor import accel
 from ukcc.vm.options import LOOPBACK
 
 _READY = 120.0  # seconds until the server answers

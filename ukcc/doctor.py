@@ -14,9 +14,9 @@ from ukcc.errors import UkccError
 from ukcc.image.kernel import read_kernel
 from ukcc.sysroot import inputs, kernels, sources, tools
 from ukcc.sysroot.store import RECORD, Store, Sysroot
-from ukcc.vm.qemu import PROGRAM
-from ukcc.vm.qemu_probe import Abilities, abilities
-from ukcc.vm.tried import Version, named, untried
+from ukcc.vm.hypervisor.qemu import PROGRAM
+from ukcc.vm.hypervisor.qemu_probe import Abilities, abilities
+from ukcc.vm.hypervisor.tried import Version, named, untried
 
 # Free disk space, in bytes, below which building large programs gets uncomfortable.
 _COMFORTABLE = 2_000_000_000
@@ -198,7 +198,7 @@ def _store(store: Store) -> Iterator[Finding]:
 
 
 def _kvm() -> Finding:
-    from ukcc.vm import accel  # boots a tiny guest the first time
+    from ukcc.vm.hypervisor import accel  # boots a tiny guest the first time
 
     verdict = accel.probe()
     if verdict.works:
@@ -207,8 +207,8 @@ def _kvm() -> Finding:
 
 
 def _shares() -> Finding:
-    from ukcc.vm import virtiofs
     from ukcc.vm.machine import VIRTIOFS, Share
+    from ukcc.vm.storage import virtiofs
 
     try:
         with (

@@ -17,8 +17,8 @@ import pytest
 from ukcc import paths, proc
 from ukcc.cc.toolchain import gate_flag
 from ukcc.errors import UkccError
-from ukcc.vm import accel
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor import accel
+from ukcc.vm.hypervisor.qemu import PROGRAM
 
 BIN = Path(sys.executable).parent
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))

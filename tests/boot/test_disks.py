@@ -11,7 +11,7 @@ import pytest
 import qcow2_samples
 from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
-from ukcc.vm.superblock import HEAD, read_ext
+from ukcc.vm.storage.superblock import HEAD, read_ext
 
 MIB = 1 << 20
 
@@ -280,7 +280,8 @@ def test_a_disk_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     code = (
-        "from ukcc.vm.diskfile import prepared; from ukcc.vm.disks import parse_disk;"
+        "from ukcc.vm.storage.diskfile import prepared\n"
+        "from ukcc.vm.storage.disks import parse_disk\n"
         f"prepared(parse_disk('{data}/d.img:/data,create=16M'))"
     )
     environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}

@@ -14,8 +14,8 @@ from conftest import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc import proc
 from ukcc.image.facts import read_facts
+from ukcc.vm.hypervisor.qemu import PROGRAM, Endpoints, qemu_argv
 from ukcc.vm.machine import Machine
-from ukcc.vm.qemu import PROGRAM, Endpoints, qemu_argv
 
 # Does what its first argument says. The words in comments mark lines that tests look for.
 SOURCE = r"""

@@ -12,9 +12,9 @@ from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.failures.reports import Report
 from ukcc.image.facts import read_facts
-from ukcc.vm import panics, process
+from ukcc.vm.hypervisor.qemu import qemu_argv
+from ukcc.vm.live import panics, process
 from ukcc.vm.machine import Machine
-from ukcc.vm.qemu import qemu_argv
 
 SOURCE = r"""
 #define _GNU_SOURCE

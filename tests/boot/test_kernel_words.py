@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import BIN, DEADLINE, FACTOR, Build
 
-from ukcc.vm.qemu import MACHINE
+from ukcc.vm.hypervisor.qemu import MACHINE
 
 # What the kernel logs of itself when a process crashes and when memory ends, and an alert, its
 # second highest level; the highest is an emergency.

@@ -10,7 +10,7 @@ from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc import proc
 from ukcc.demo import free_port
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor.qemu import PROGRAM
 
 # Copies standard input to standard output in capitals, says on standard error how many CPUs there
 # are, and looks whether a second and a half is one by both clocks.

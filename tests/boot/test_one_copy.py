@@ -15,7 +15,7 @@ from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 from ukcc.image.archive_file import open_archive
 from ukcc.image.facts import read_facts
 from ukcc.image.headers import open_headers
-from ukcc.vm.accel import MACHINE
+from ukcc.vm.hypervisor.accel import MACHINE
 
 PROGRAMS = Path(__file__).parent / "programs"
 MIB = 1 << 20

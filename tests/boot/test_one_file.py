@@ -9,7 +9,7 @@ import pytest
 from conftest import BIN, DEADLINE, FACTOR, Boot, Build
 
 from ukcc.sysroot import kernels
-from ukcc.vm.qemu import MACHINE
+from ukcc.vm.hypervisor.qemu import MACHINE
 
 HELLO = '#include <stdio.h>\nint main(int c,char**v){printf("hi %d %s\\n",c,v[1]);return 42;}\n'
 

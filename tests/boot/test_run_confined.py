@@ -14,7 +14,8 @@ import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
 from ukcc.demo import free_port
-from ukcc.vm import qemu_probe, virtiofs
+from ukcc.vm.hypervisor import qemu_probe
+from ukcc.vm.storage import virtiofs
 
 PROGRAMS = Path(__file__).parent / "programs"
 

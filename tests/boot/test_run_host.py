@@ -238,7 +238,7 @@ def test_dry_run_can_be_pasted(server: Path, boot: Boot, tmp_path: Path) -> None
 
 
 def test_the_kernel_takes_the_hosts_word_for_its_counter(build_image: Build, boot: Boot) -> None:
-    """What it measures by itself on a busy host can be off by a factor (ukcc/vm/tsc.py)."""
+    """What it measures by itself on a busy host can be off by a factor: hypervisor/tsc.py."""
     image = build_image(COUNTER, name="counter")
     status, stdout, _ = boot(image, options=["--accel", "tcg"])
     detected, told = stdout.decode().splitlines()

@@ -10,7 +10,7 @@ from conftest import DEADLINE, FACTOR, Boot, Build
 
 from ukcc.image import cpio
 from ukcc.image.inspect import inspect_image
-from ukcc.vm import guest
+from ukcc.vm.boot import guest
 
 PROGRAMS = Path(__file__).parent / "programs"
 SOURCE = (PROGRAMS / "server_setup.c").read_text()

@@ -13,7 +13,7 @@ from ukcc.image.archive_file import open_archive
 from ukcc.image.facts import read_facts
 from ukcc.image.headers import open_headers, reader
 from ukcc.image.program_file import machine_copy
-from ukcc.vm.qemu import MACHINE
+from ukcc.vm.hypervisor.qemu import MACHINE
 
 MIB = 1 << 20
 # Nothing is measured, for an emulated microvm has nothing to measure by.

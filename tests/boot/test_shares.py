@@ -411,7 +411,7 @@ def test_a_daemon_that_dies(build_image: Build, tmp_path: Path) -> None:
 SERVER = """
 import os, sys
 from ukcc.vm.machine import Share
-from ukcc.vm.virtiofs import served
+from ukcc.vm.storage.virtiofs import served
 import plumbum  # the other user may not be able to read where it is
 os.setresgid(*[int(sys.argv[2])] * 3)
 os.setresuid(*[int(sys.argv[2])] * 3)

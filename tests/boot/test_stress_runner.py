@@ -8,7 +8,7 @@ from ukcc.conformance import stress_guest, stress_image, stress_list
 from ukcc.conformance.stress_guest import Guest, Order
 from ukcc.conformance.stress_judge import judge
 from ukcc.conformance.stress_lines import Job
-from ukcc.vm import accel
+from ukcc.vm.hypervisor import accel
 
 SOURCE = Path(__file__).parent / "programs" / "misbehave.c"
 PROGRAM = "/app/misbehave"

@@ -13,10 +13,10 @@ HOLDER = """
 import json, sys
 from dataclasses import replace
 from ukcc.errors import MachineError
-from ukcc.vm import taps
+from ukcc.vm.net import taps
 from ukcc.vm.machine import NO_RESOLVER, Machine
-from ukcc.vm.net_options import parse_networks
-from ukcc.vm.net_plan import plan_networks
+from ukcc.vm.net.options import parse_networks
+from ukcc.vm.net.plan import plan_networks
 
 machine = Machine("app", 128, 1, "kvm", ())
 networks = plan_networks(parse_networks(sys.argv[1:], []), (), NO_RESOLVER)

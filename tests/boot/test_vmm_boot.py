@@ -18,12 +18,12 @@ from conftest import FACTOR, Build
 from vmm_scenes import Scene, scene
 
 from ukcc.image import cpio
-from ukcc.vm import virtiofs
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor.tsc import host_tsc_khz
 from ukcc.vm.launch import settings_archive
 from ukcc.vm.machine import Machine
 from ukcc.vm.options import RunOptions
-from ukcc.vm.settings import Terminal
-from ukcc.vm.tsc import host_tsc_khz
+from ukcc.vm.storage import virtiofs
 from ukcc.vmm import agent
 
 SPEAKS = r"""

@@ -17,7 +17,7 @@ from ukcc.errors import UkccError
 from ukcc.image.facts import read_facts, read_metadata
 from ukcc.image.rekernel import replace_kernel
 from ukcc.image.thin import with_kernel
-from ukcc.vm.program_copy import is_changed
+from ukcc.vm.boot.program_copy import is_changed
 
 # uk-gcc links the first ones, gcc those with ELSEWHERE, which `ukcc pack` makes images of.
 ELSEWHERE = "elsewhere"

@@ -12,14 +12,14 @@ import pytest
 
 from ukcc.failures import libdw
 from ukcc.image.facts import read_facts
-from ukcc.vm import process
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.launch import settings_archive, with_host
+from ukcc.vm.live import process
 from ukcc.vm.machine import Machine
 from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.settings import Terminal
 
 pytest_plugins = ["class_kernels"]
 

@@ -19,8 +19,8 @@ from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
 from ukcc.sysroot.store import default_store
 from ukcc.unwinding import unwind_when_ended
-from ukcc.vm import accel
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor import accel
+from ukcc.vm.hypervisor.qemu import PROGRAM
 
 _NEST_FACTOR = 10.0  # how much longer than on a machine with KVM it may take in the nest
 _LOST = 2.0  # so many times a row's own limits, before it counts as lost

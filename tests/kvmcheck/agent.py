@@ -14,7 +14,7 @@ from pathlib import Path
 from kvmcheck import outer, perform
 from kvmcheck.table import Row
 from ukcc import tables
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor.qemu import PROGRAM
 
 _LOOK_AGAIN = 0.3  # seconds
 

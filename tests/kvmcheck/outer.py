@@ -22,9 +22,9 @@ from kvmcheck.perform import Place, Result
 from kvmcheck.table import HERE, ROOT, Row
 from ukcc.errors import UkccError
 from ukcc.image import cpio
-from ukcc.vm.process import die_with_parent
-from ukcc.vm.qemu import PROGRAM
-from ukcc.vm.tsc import host_tsc_khz
+from ukcc.vm.hypervisor.qemu import PROGRAM
+from ukcc.vm.hypervisor.tsc import host_tsc_khz
+from ukcc.vm.live.process import die_with_parent
 
 _BUSYBOX = Path("/bin/busybox")
 _MEMORY = "4G"

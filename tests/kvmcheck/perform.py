@@ -19,8 +19,8 @@ from pathlib import Path
 
 from kvmcheck.table import Row
 from ukcc.demo import free_port
+from ukcc.vm.hypervisor.qemu import PROGRAM
 from ukcc.vm.options import LOOPBACK
-from ukcc.vm.qemu import PROGRAM
 
 _UKCC = str(Path(sys.executable).parent / "ukcc")
 _WORDS = 400  # characters of what a wrong row has said: so many first ones, and as many last ones

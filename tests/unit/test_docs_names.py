@@ -121,7 +121,7 @@ def test_sections_of_other_pages(page: Path) -> None:
 
 @each_page
 def test_modules(page: Path) -> None:
-    """`ukcc.vm.guest`, `python -m ukcc.bench`."""
+    """`ukcc.vm.boot.guest`, `python -m ukcc.bench`."""
     missing = []
     text = text_of(page, code=True)
     names = re.findall(r"python3? -m (ukcc(?:\.[a-z_]+)+)", text)

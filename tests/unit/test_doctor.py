@@ -11,7 +11,7 @@ import pytest
 from image_samples import make_sysroot
 
 from ukcc import proc
-from ukcc.vm.tried import TRIED
+from ukcc.vm.hypervisor.tried import TRIED
 
 Findings = dict[str, dict[str, object]]
 

@@ -13,7 +13,7 @@ from ukcc.image.metadata import parse_metadata
 from ukcc.settings.document import parse_carried
 from ukcc.settings.keys import KEYS
 from ukcc.snapshots.manifest import parse_manifest
-from ukcc.vm.qcow2 import read_qcow2
+from ukcc.vm.storage.qcow2 import read_qcow2
 
 _MOST_FILES, _MOST_BYTES = 64, 24576  # of a corpus; of a file
 
@@ -73,7 +73,7 @@ ValueError: invalid literal for int() with base 10: b'C y'
 Traceback (most recent call last):
   File "/x/tests/fuzz/targets/record.py", line 9, in check
     status = parse_record(data).status
-  File "/x/ukcc/vm/record.py", line 75, in _status
+  File "/x/ukcc/vm/live/exit_record.py", line 75, in _status
     number = int(value)
 ValueError: invalid literal for int() with base 10: b'C y'
 
@@ -92,7 +92,10 @@ def test_what_a_fuzzer_says_is_read() -> None:
         210,
         68,
     )
-    assert engine._named("crash-12", LOG, False) == "ValueError in _status (ukcc/vm/record.py)"
+    assert (
+        engine._named("crash-12", LOG, False)
+        == "ValueError in _status (ukcc/vm/live/exit_record.py)"
+    )
     said = "a.c:3:4: runtime error: index 9 out of bounds\nSUMMARY: UndefinedBehaviorSanitizer: x"
     assert engine._named("crash-12", said, True) == "index 9 out of bounds"
     assert engine._named("timeout-12", "", True) == "timeout"

@@ -111,9 +111,8 @@ def changed(copy: Path, file: str, old: str, new: str) -> "set[str]":
 
 
 def test_a_change_counts_for_the_targets_that_run_it(copy: Path) -> None:
-    assert changed(copy, "ukcc/vm/qcow2.py", "def read_qcow2", "X = 1\n\n\ndef read_qcow2") == {
-        "qcow2"
-    }
+    qcow2 = "ukcc/vm/storage/qcow2.py"
+    assert changed(copy, qcow2, "def read_qcow2", "X = 1\n\n\ndef read_qcow2") == {"qcow2"}
     python = {target.name for target in TARGETS if not target.is_c}
     assert changed(copy, "fuzz/checking.py", "2 << 20, 64", "2 << 20, 65") == python
     assert changed(copy, "sysroot/init/dhcp_message.c", "{", "{ ;") == {"dhcp_answer"}
@@ -125,8 +124,8 @@ def test_a_change_counts_for_the_targets_that_run_it(copy: Path) -> None:
 def test_what_is_imported_late_counts(copy: Path) -> None:
     before = digests.digest(find(["qcow2"])[0])
     (copy / "ukcc" / "late.py").write_text("A = 1\n")
-    with (copy / "ukcc/vm/qcow2.py").open("a") as file:
-        file.write("\n\ndef f():\n    from .. import late\n")
+    with (copy / "ukcc/vm/storage/qcow2.py").open("a") as file:
+        file.write("\n\ndef f():\n    from ... import late\n")
     with_it = digests.digest(find(["qcow2"])[0])
     (copy / "ukcc" / "late.py").write_text("A = 21\n")
     assert len({before, with_it, digests.digest(find(["qcow2"])[0])}) == 3
@@ -134,8 +133,8 @@ def test_what_is_imported_late_counts(copy: Path) -> None:
 
 def test_words_for_readers_change_nothing(copy: Path) -> None:
     old = "def read_qcow2"
-    assert not changed(copy, "ukcc/vm/qcow2.py", old, f"# why\n\n\n{old}")
-    assert not changed(copy, "ukcc/vm/qcow2.py", '"""', '"""Other words: ')
+    assert not changed(copy, "ukcc/vm/storage/qcow2.py", old, f"# why\n\n\n{old}")
+    assert not changed(copy, "ukcc/vm/storage/qcow2.py", '"""', '"""Other words: ')
     assert not changed(copy, "sysroot/init/dhcp_message.c", "{", "{ /* why */ // and\n")
 
 

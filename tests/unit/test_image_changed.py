@@ -17,8 +17,8 @@ from ukcc.image.headers import PT_NOTE, SHT_NOBITS, SHT_PROGBITS, Headers, Shdr,
 from ukcc.image.inspect import inspect_image
 from ukcc.image.pack import CHECKSUM, complete_image, pack_image, pack_thin
 from ukcc.image.program_file import appended, elf_end, program_extents
-from ukcc.vm.guest import archive_of
-from ukcc.vm.program_copy import EXTENTS, changed_program, is_changed
+from ukcc.vm.boot.guest import archive_of
+from ukcc.vm.boot.program_copy import EXTENTS, changed_program, is_changed
 
 OURS = (b".uk.kernel", b".uk.archive", b".uk.meta")
 PAYLOAD = b"what was appended" * 3

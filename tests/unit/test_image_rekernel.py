@@ -29,8 +29,8 @@ from ukcc.image.rekernel import check_room, replace_kernel
 from ukcc.image.renaming import renumbered, renumbered_symbols
 from ukcc.image.thin import with_kernel
 from ukcc.specialise import features
-from ukcc.vm.guest import archive_of
-from ukcc.vm.program_copy import is_changed
+from ukcc.vm.boot.guest import archive_of
+from ukcc.vm.boot.program_copy import is_changed
 
 PAYLOAD = b"what was appended" * 3
 # Other kernels by number of segments and their pages: shorter, longer, with the general one's

@@ -38,8 +38,8 @@ from ukcc.image.pack import pack_image
 from ukcc.image.rekernel import replace_kernel
 from ukcc.image.sharing import Piece, placed, shared
 from ukcc.pictures.size import file_tree
-from ukcc.vm.guest import archive_of
-from ukcc.vm.program_copy import changed_program
+from ukcc.vm.boot.guest import archive_of
+from ukcc.vm.boot.program_copy import changed_program
 
 SHARED = [name for name in SAMPLES if name.startswith("shared")]
 SAMPLE = SAMPLES["shared"]

@@ -25,7 +25,7 @@ from ukcc.lifecycle.registry import (
     generated_name,
 )
 from ukcc.runtime_dir import runtime_directory
-from ukcc.vm import findings
+from ukcc.vm.hypervisor import findings
 
 FACTS = Facts("web", "/img/web", ("-p",), 1000.0, ("127.0.0.1:80:80",), "tcg", 128, 1, True)
 

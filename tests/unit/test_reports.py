@@ -20,7 +20,7 @@ from ukcc.failures.reports import (
     Report,
     parse_counts,
 )
-from ukcc.vm.watch import Watch
+from ukcc.vm.live.watch import Watch
 
 MIB = 1 << 20
 PATIENCE = 30.0  # seconds; only a failing test waits so long

@@ -13,9 +13,9 @@ from ukcc.snapshots import check, memory
 from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import Manifest, Part, Stamp, read_manifest, write_manifest
 from ukcc.snapshots.words import continued_argv, fingerprint, forward_rules, saved_argv
-from ukcc.vm.disks import Disk
+from ukcc.vm.hypervisor.qemu import Endpoints
 from ukcc.vm.machine import Address, Forward, Machine, Network, Share
-from ukcc.vm.qemu import Endpoints
+from ukcc.vm.storage.disks import Disk
 
 NETWORK = Network("user", Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",)))
 DHCP = Network("user", Address("dhcp"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.vm import accel, probe_guest
+from ukcc.vm.hypervisor import accel, probe_guest
 
 
 def fake_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ukcc.vm import backlog
+from ukcc.vm.net import backlog
 
 LISTENER = """
 import socket, sys

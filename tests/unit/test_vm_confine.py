@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.vm import confine, qemu_probe
-from ukcc.vm.confine import Host, User
+from ukcc.vm.hypervisor import confine, qemu_probe
+from ukcc.vm.hypervisor.confine import Host, User
+from ukcc.vm.hypervisor.qemu_probe import SANDBOX, Abilities
 from ukcc.vm.machine import Address, Forward, Machine, Network, Share
-from ukcc.vm.qemu_probe import SANDBOX, Abilities
 
 ALL = (1 << 41) - 1
 ROOT = Host(euid=0, pid=77, capabilities=ALL, id_ranges=((0, 1 << 32),))

@@ -3,8 +3,8 @@
 import os
 import termios
 
-from ukcc.vm.console import raw_mode
-from ukcc.vm.copies import Copy, WholeLines
+from ukcc.vm.live.console import raw_mode
+from ukcc.vm.live.pumps import Copy, WholeLines
 
 
 def copied(by_lines: bool, *pieces: bytes) -> bytes:

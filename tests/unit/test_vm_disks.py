@@ -13,16 +13,16 @@ import qcow2_samples
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageFacts
 from ukcc.image.files import FileSpec
-from ukcc.vm import diskfile, superblock
-from ukcc.vm.disk_qemu import descriptors, with_names
-from ukcc.vm.disks import Disk, Layer, parse_disk, parse_size, size_word, with_create
+from ukcc.vm.boot.init_archive import Terminal, settings_lines
+from ukcc.vm.hypervisor.disk_qemu import descriptors, with_names
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.machine import Machine, Share
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.settings import Terminal, settings_lines
-from ukcc.vm.trail import check_sources, trail
-from ukcc.vm.volumes import check_places, check_shares
+from ukcc.vm.storage import diskfile, superblock
+from ukcc.vm.storage.disks import Disk, Layer, parse_disk, parse_size, size_word, with_create
+from ukcc.vm.storage.trail import check_sources, trail
+from ukcc.vm.storage.volumes import check_places, check_shares
 
 MIB = 1 << 20
 

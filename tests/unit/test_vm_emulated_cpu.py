@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.vm.emulated_cpu import emulated_cpu, is_emulated_cpu
+from ukcc.vm.hypervisor.emulated_cpu import emulated_cpu, is_emulated_cpu
 
 HELP = "Available CPUs:\n  x86 fsrs a model\nRecognized CPUID flags:\n"
 

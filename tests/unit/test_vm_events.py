@@ -10,13 +10,13 @@ import pytest
 
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures import show
-from ukcc.vm import panics
-from ukcc.vm.events import Events, Lines, ending, is_failure, is_panic
 from ukcc.vm.launch import exit_status
+from ukcc.vm.live import panics
+from ukcc.vm.live.events import Events, Lines, ending, is_failure, is_panic
+from ukcc.vm.live.exit_record import RecordLines
+from ukcc.vm.live.process import Outcome
+from ukcc.vm.live.watch import Watch
 from ukcc.vm.options import RunOptions
-from ukcc.vm.process import Outcome
-from ukcc.vm.record import RecordLines
-from ukcc.vm.watch import Watch
 
 PANICKED = {"event": "GUEST_PANICKED", "data": {"action": "pause"}}
 RESET = {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-reset"}}
@@ -128,7 +128,7 @@ def test_a_look_that_fails_does_not_keep_the_machine() -> None:
 
 
 def test_a_kernel_that_panics_and_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ukcc.vm.events._LAST_WORDS", 0.01)
+    monkeypatch.setattr("ukcc.vm.live.events._LAST_WORDS", 0.01)
     looked = threading.Event()
     with contextlib.ExitStack() as stack:
         events = Events(stack, looked.set)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from compiled import check_is_its_source
 
-from ukcc.vm import guard
+from ukcc.vm.hypervisor import guard
 
 # Sends `hello` to addresses, over TCP and UDP, and says what came of it.
 CLIENT = """

@@ -10,8 +10,8 @@ from ukcc.image.files import FileSpec
 from ukcc.settings import words
 from ukcc.settings.document import Step
 from ukcc.settings.limits import Limit, parse_limit
-from ukcc.vm import guest
-from ukcc.vm.guest import Guest
+from ukcc.vm.boot import guest
+from ukcc.vm.boot.guest import Guest
 
 UNLIMITED = (1 << 64) - 1
 

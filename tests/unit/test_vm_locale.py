@@ -7,8 +7,8 @@ import pytest
 
 from ukcc.image.facts import ImageFacts, facts_of
 from ukcc.image.files import FileSpec
-from ukcc.vm import locale
-from ukcc.vm.guest import Guest
+from ukcc.vm.boot import locale
+from ukcc.vm.boot.guest import Guest
 from ukcc.vm.options import RunOptions, Share
 
 NONE = ImageFacts(loads_locale=False)

@@ -8,15 +8,15 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageFacts
-from ukcc.vm import firmware
-from ukcc.vm.guest import Guest
+from ukcc.vm.boot.guest import Guest
+from ukcc.vm.boot.init_archive import Terminal, encode_entries, settings_files, settings_lines
+from ukcc.vm.hypervisor import firmware
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
+from ukcc.vm.hypervisor.tsc import host_tsc_khz
 from ukcc.vm.launch import argv0_of, name_entries
 from ukcc.vm.machine import Address, Machine, Network, Share
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_mib, default_memory_reason, plan_machine
-from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.settings import Terminal, encode_entries, settings_files, settings_lines
-from ukcc.vm.tsc import host_tsc_khz
 
 ENDPOINTS = Endpoints(initrd="/i", record="/r", stdin_fd=9)
 STATIC = Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",))

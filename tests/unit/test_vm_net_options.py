@@ -4,7 +4,7 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.machine import Address, Resolver
-from ukcc.vm.net_options import (
+from ukcc.vm.net.options import (
     NetOption,
     parse_address,
     parse_net,

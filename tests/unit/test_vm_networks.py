@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.vm import net_plan, ports, taps
+from ukcc.vm.boot.init_network import network_lines
+from ukcc.vm.hypervisor.net_qemu import network_words
 from ukcc.vm.machine import Address, Forward, Machine, Network, Resolver
-from ukcc.vm.net_options import NetOption, parse_networks
-from ukcc.vm.net_qemu import network_words
-from ukcc.vm.net_settings import network_lines
+from ukcc.vm.net import host_ports, taps
+from ukcc.vm.net.options import NetOption, parse_networks
+from ukcc.vm.net.plan import plan_networks
 
 STATIC = Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",))
 FORWARD = Forward("127.0.0.1", 8080, 80)
@@ -25,7 +26,7 @@ def machine(*networks: Network, **changes: Any) -> Machine:
 
 
 def plan(*nets: str, forwards: tuple[Forward, ...] = ()) -> tuple[Network, ...]:
-    return net_plan.plan_networks(parse_networks(nets, []), forwards, Resolver())
+    return plan_networks(parse_networks(nets, []), forwards, Resolver())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_user_mode_is_completed_in_both_families() -> None:
 
 def test_a_name_server_that_is_given_is_the_only_one() -> None:
     resolver = Resolver(("9.9.9.9",))
-    (user,) = net_plan.plan_networks([NetOption("user")], (), resolver)
+    (user,) = plan_networks([NetOption("user")], (), resolver)
     assert user.address.nameservers == ()
     assert "nameserver=9.9.9.9" in network_lines(machine(user, resolver=resolver))
 
@@ -150,9 +151,9 @@ def test_who_has_a_port() -> None:
         server.listen()
         other.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
-        assert ports.holder(port, socket.SOCK_STREAM).endswith(own)
-        assert ports.holder(other.getsockname()[1], socket.SOCK_DGRAM).endswith(own)
-    assert own not in ports.holder(port, socket.SOCK_STREAM)
+        assert host_ports.holder(port, socket.SOCK_STREAM).endswith(own)
+        assert host_ports.holder(other.getsockname()[1], socket.SOCK_DGRAM).endswith(own)
+    assert own not in host_ports.holder(port, socket.SOCK_STREAM)
 
 
 def test_what_init_is_told() -> None:

@@ -11,16 +11,16 @@ from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageFacts, facts_of
 from ukcc.settings.document import Step
-from ukcc.vm import firmware
-from ukcc.vm.disks import Disk
-from ukcc.vm.guest import Guest
+from ukcc.vm.boot.guest import Guest
+from ukcc.vm.hypervisor import firmware
+from ukcc.vm.hypervisor.qemu import Endpoints, port_names, qemu_argv
 from ukcc.vm.launch import share_way
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Forward, Machine, Network, Resolver, Share
-from ukcc.vm.net_options import NetOption, parse_networks
+from ukcc.vm.net.options import NetOption, parse_networks
 from ukcc.vm.offers import USES, check_snapshot, fitted, has
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.qemu import Endpoints, port_names, qemu_argv
+from ukcc.vm.storage.disks import Disk
 from ukcc.vmm.pasted import vmm_text
 
 GENERAL = ImageFacts()

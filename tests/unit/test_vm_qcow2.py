@@ -7,8 +7,8 @@ import pytest
 import qcow2_samples
 from qcow2_samples import BACKING_FORMAT, CORRUPT, DATA_FILE, DIRTY, EXTERNAL_DATA, header
 
-from ukcc.vm.qcow2 import MOST_HEAD, Qcow2, Unusable, read_qcow2
-from ukcc.vm.superblock import HEAD, contents, image_kind, read_ext
+from ukcc.vm.storage.qcow2 import MOST_HEAD, Qcow2, Unusable, read_qcow2
+from ukcc.vm.storage.superblock import HEAD, contents, image_kind, read_ext
 
 MIB = 1 << 20
 

@@ -4,9 +4,9 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.launch import exit_status
+from ukcc.vm.live.exit_record import Record, RecordLines, parse_record
+from ukcc.vm.live.process import Outcome
 from ukcc.vm.options import RunOptions, TraceOption
-from ukcc.vm.process import Outcome
-from ukcc.vm.record import Record, RecordLines, parse_record
 
 
 @pytest.mark.parametrize(

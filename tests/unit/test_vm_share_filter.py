@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.vm import share_filter
-from ukcc.vm.share_filter import ONE_OWNER, SET_GID, SET_UID
+from ukcc.vm.storage import share_filter
+from ukcc.vm.storage.share_filter import ONE_OWNER, SET_GID, SET_UID
 
 BIT_OF = {SET_UID: stat.S_ISUID, SET_GID: stat.S_ISGID}
 

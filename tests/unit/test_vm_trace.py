@@ -6,9 +6,9 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.image.memory import second_archive, second_archive_mib
-from ukcc.vm import trace
+from ukcc.vm.boot import trace
+from ukcc.vm.live.process import STDERR
 from ukcc.vm.options import TraceOption
-from ukcc.vm.process import STDERR
 
 
 def test_members_of_the_archive(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from image_samples import kernel_bin, make_sysroot, program
 from ukcc.errors import MachineError
 from ukcc.image.facts import kernel_has_virtiofs
 from ukcc.image.pack import pack_image
-from ukcc.vm import virtiofs
+from ukcc.vm.boot.init_archive import Terminal, settings_lines
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.machine import Machine, Share
-from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.settings import Terminal, settings_lines
-from ukcc.vm.share_readonly import PLACE
-from ukcc.vm.share_rules import daemon_rules, qemu_rules
+from ukcc.vm.storage import virtiofs
+from ukcc.vm.storage.share_readonly import PLACE
+from ukcc.vm.storage.share_rules import daemon_rules, qemu_rules
 
 HERE = Share("/h", "/data")
 

@@ -10,13 +10,13 @@ import pytest
 from vmm_schemas import FIRECRACKER
 
 from ukcc.errors import MachineError
-from ukcc.vm.disks import Disk
+from ukcc.vm.hypervisor.microvm import for_microvm
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
+from ukcc.vm.hypervisor.vmm import check_cid, check_vmm, check_vsock
 from ukcc.vm.machine import VIRTIOFS, Address, Forward, Machine, Network, Share
-from ukcc.vm.microvm import for_microvm
-from ukcc.vm.net_options import NetOption
+from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions, TraceOption
-from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.vmm import check_cid, check_vmm, check_vsock
+from ukcc.vm.storage.disks import Disk
 from ukcc.vmm.pasted import vmm_text
 
 TAP = Network("tap", Address("dhcp"), interface="tap0")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from compiled import check_is_its_source
 
-from ukcc.vm.guest import PLAIN
+from ukcc.vm.boot.guest import PLAIN
 from ukcc.vmm import agent
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.vm import confine
-from ukcc.vm.confine import Host
-from ukcc.vm.disks import Disk, Layer
+from ukcc.vm.hypervisor import confine
+from ukcc.vm.hypervisor.confine import Host
+from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.machine import Machine
-from ukcc.vm.record import parse_record
+from ukcc.vm.storage.disks import Disk, Layer
 from ukcc.vmm import disk_lock
 from ukcc.vmm.api import Api, Gone, Refused
 from ukcc.vmm.confine import Place, user_for

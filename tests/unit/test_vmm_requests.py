@@ -8,8 +8,8 @@ import vmm_schemas
 import yaml
 from vmm_schemas import REQUESTS
 
-from ukcc.vm.disks import Disk
 from ukcc.vm.machine import Address, Machine, Network
+from ukcc.vm.storage.disks import Disk
 from ukcc.vmm import cloud_hypervisor, firecracker
 from ukcc.vmm.description import Description
 from ukcc.vmm.known import VMMS

@@ -17,17 +17,17 @@ from ukcc.bench.host import compiler, run
 from ukcc.cc.toolchain import find_sysroot, gate_flag
 from ukcc.errors import UkccError
 from ukcc.image.facts import read_facts
-from ukcc.vm import process
-from ukcc.vm.emulated_cpu import emulated_cpu
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor.emulated_cpu import emulated_cpu
+from ukcc.vm.hypervisor.qemu import qemu_argv
 from ukcc.vm.launch import settings_archive
+from ukcc.vm.live import process
+from ukcc.vm.live.exit_record import parse_record
+from ukcc.vm.live.process import Outcome
 from ukcc.vm.machine import Machine
-from ukcc.vm.net_options import NetOption
+from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.process import Outcome
-from ukcc.vm.qemu import qemu_argv
-from ukcc.vm.record import parse_record
-from ukcc.vm.settings import Terminal
 
 _DEADLINE = 120.0  # seconds
 _SMALL_DEADLINE = 30.0  # seconds: a machine with too little memory may never end

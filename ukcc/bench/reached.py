@@ -23,13 +23,13 @@ from ukcc.demo import free_port
 from ukcc.errors import UkccError
 from ukcc.image.facts import read_facts
 from ukcc.ports.machine import end
-from ukcc.vm import guest
-from ukcc.vm.contents import read_contents, read_image
+from ukcc.vm.boot import guest
+from ukcc.vm.boot.contents import read_contents, read_image
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor.qemu import PROGRAM, Endpoints, qemu_argv
 from ukcc.vm.launch import settings_archive, with_host
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import default_memory_mib, plan_machine
-from ukcc.vm.qemu import PROGRAM, Endpoints, qemu_argv
-from ukcc.vm.settings import Terminal
 
 _LOOK = 0.05  # seconds
 _FIRST = 600.0  # seconds for a boot with the usual memory

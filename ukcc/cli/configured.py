@@ -25,7 +25,7 @@ from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 from ukcc.settings.layers import Merged, merge, merge_env
 from ukcc.vm.dry_run import DryRun
 from ukcc.vm.options import parse_share
-from ukcc.vm.trail import check_settings
+from ukcc.vm.storage.trail import check_settings
 
 _MERGED = "ukcc.settings"
 _BESIDE = "ukcc.settings.beside"  # the path of a file that nobody named

@@ -12,8 +12,8 @@ from ukcc.image.collect import parse_word
 from ukcc.image.files import FileSpec
 from ukcc.settings.limits import parse_limit
 from ukcc.settings.words import parse_argv0, parse_hostname, parse_user, parse_workdir
-from ukcc.vm import guest
-from ukcc.vm.guest import Guest
+from ukcc.vm.boot import guest
+from ukcc.vm.boot.guest import Guest
 
 _OPTIONS = (
     click.option("--argv0", metavar="NAME", help="What the application is told it is called."),

@@ -10,12 +10,15 @@ from ukcc.cli.continued import refuse_fixed
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.terminal import shown
-from ukcc.vm import confine, disks, launch, net_options, options, virtiofs
 from ukcc.vm import dry_run as rehearsal
-from ukcc.vm.guest import Guest
+from ukcc.vm import launch, options
+from ukcc.vm.boot.guest import Guest
+from ukcc.vm.hypervisor import confine
+from ukcc.vm.hypervisor.vmm import QEMU, VMMS, check_cid
 from ukcc.vm.machine import AUTO
+from ukcc.vm.net.options import parse_networks, parse_resolver
 from ukcc.vm.options import RunOptions
-from ukcc.vm.vmm import QEMU, VMMS, check_cid
+from ukcc.vm.storage import disks, virtiofs
 
 _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
 
@@ -215,8 +218,8 @@ def options_of(
         accel=accel,
         forwards=tuple(options.parse_forward(word) for word in publish),
         shares=tuple(options.parse_share(word) for word in volume),
-        nets=net_options.parse_networks(net, ip),
-        resolver=net_options.parse_resolver(dns, dns_search, add_host),
+        nets=parse_networks(net, ip),
+        resolver=parse_resolver(dns, dns_search, add_host),
         timeout=timeout,
         gdb_port=gdb,
         trace=options.parse_trace(trace, trace_filter, trace_output),

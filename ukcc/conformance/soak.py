@@ -23,7 +23,7 @@ from ukcc.conformance.stress_judge import judge_process, kernel_warnings
 from ukcc.conformance.stress_lines import Job, Memory
 from ukcc.errors import UkccError
 from ukcc.unwinding import unwind_when_ended
-from ukcc.vm import accel
+from ukcc.vm.hypervisor import accel
 
 PLAN = Path(__file__).parents[2] / "tests" / "conformance" / "soak.toml"
 _CPUS = 2

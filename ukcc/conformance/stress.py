@@ -17,7 +17,7 @@ from ukcc.conformance.stress_list import Plan, Stressor
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
 from ukcc.unwinding import unwind_when_ended
-from ukcc.vm import accel
+from ukcc.vm.hypervisor import accel
 
 SUITE = "stress-ng"
 _INSTANCES = 2  # of each stressor, one a CPU

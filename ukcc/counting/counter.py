@@ -15,7 +15,7 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.counting.plugin import plugin
 from ukcc.image.elf import Elf
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor.qemu import PROGRAM
 
 _NUMBERS = struct.Struct("<QQ")
 _CODE = 16  # bytes by which a program's begin is known

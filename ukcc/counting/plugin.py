@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import UkccError
-from ukcc.vm.qemu import PROGRAM
-from ukcc.vm.qemu_probe import refusal
+from ukcc.vm.hypervisor.qemu import PROGRAM
+from ukcc.vm.hypervisor.qemu_probe import refusal
 
 _SOURCES = ("count.c", "calls.c")
 # Those that plugin.h knows, the newest first.

@@ -19,7 +19,7 @@ from ukcc.pictures.boot import BootChart, Names, Program, boot_tree, names_of
 from ukcc.pictures.calls import parse_calls
 from ukcc.pictures.kernel import find_vmlinux, levels
 from ukcc.specialise.present import functions
-from ukcc.vm.guest import archive_of
+from ukcc.vm.boot.guest import archive_of
 
 _STT_NOTYPE, _STT_FUNC = 0, 2
 MAIN = "main"

@@ -6,7 +6,7 @@ from ukcc.counting.counter import begin_of, counter
 from ukcc.counting.until import run_until
 from ukcc.image.elf import elf_in_memory
 from ukcc.image.facts import read_metadata
-from ukcc.vm.guest import archive_of
+from ukcc.vm.boot.guest import archive_of
 
 
 def count(image: Path, work: Path) -> int:

@@ -16,8 +16,8 @@ from ukcc.demo import free_port
 from ukcc.errors import UkccError
 from ukcc.ports.place import Place, expand
 from ukcc.ports.recipe import Boot
+from ukcc.vm.net.host_ports import holder
 from ukcc.vm.options import LOOPBACK
-from ukcc.vm.ports import holder
 
 _LOOK = 0.1  # seconds between two looks
 _ENDING = 60.0  # seconds for a machine to end that was told to

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ukcc.vm import firmware
-from ukcc.vm.emulated_cpu import is_emulated_cpu
+from ukcc.vm.hypervisor import firmware
+from ukcc.vm.hypervisor.emulated_cpu import is_emulated_cpu
 from ukcc.vm.machine import Address, Machine, Network
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)

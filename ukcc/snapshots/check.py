@@ -10,7 +10,7 @@ from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, Part, s
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
 from ukcc.terminal import shown
-from ukcc.vm.tsc import host_tsc_khz
+from ukcc.vm.hypervisor.tsc import host_tsc_khz
 
 _CLOCK_ERROR = 0.01  # two measurements of 2 ms differ by far less
 

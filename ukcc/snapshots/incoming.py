@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from ukcc.errors import MachineError
-from ukcc.vm.process import Running
+from ukcc.vm.live.process import Running
 
 _LONGEST = 1 << 20  # bytes of a line that QEMU says
 _SEED_BYTES = 32  # sysroot/init/hold.c

@@ -16,10 +16,11 @@ from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
 from ukcc.snapshots.pipes import Fed
 from ukcc.snapshots.words import continued_argv, forward_rules
-from ukcc.vm import accel, confine, panics, probe_guest, process
+from ukcc.vm.hypervisor import accel, confine, probe_guest
 from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
+from ukcc.vm.live import panics, process
+from ukcc.vm.live.process import Running, in_thread
 from ukcc.vm.options import RunOptions
-from ukcc.vm.process import Running, in_thread
 
 # QEMU wants a kernel where the saved machine had one, and never looks at it.
 _NO_ARCHIVE = b"\0"

@@ -15,7 +15,7 @@ from ukcc.failures.reports import HELD, Report, parse_counts
 from ukcc.qmp import BROKEN, conversation
 from ukcc.snapshots.incoming import qemu_version
 from ukcc.snapshots.pipes import kept
-from ukcc.vm.process import Running
+from ukcc.vm.live.process import Running
 
 _HOLD = b"hold\n"
 _LOOK_AGAIN = 0.5  # seconds

@@ -18,18 +18,20 @@ from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
 from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
 from ukcc.terminal import shown
-from ukcc.vm import confine, guest, panics, process
-from ukcc.vm.accel import choose
-from ukcc.vm.contents import read_contents, read_image
+from ukcc.vm.boot import guest
+from ukcc.vm.boot.contents import read_contents, read_image
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor import confine
+from ukcc.vm.hypervisor.accel import choose
+from ukcc.vm.hypervisor.vmm import QEMU
 from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
+from ukcc.vm.live import panics, process
+from ukcc.vm.live.exit_record import parse_record
+from ukcc.vm.live.process import Outcome, in_thread
 from ukcc.vm.machine import Machine
 from ukcc.vm.offers import check_snapshot
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.process import Outcome, in_thread
-from ukcc.vm.record import parse_record
-from ukcc.vm.settings import Terminal
-from ukcc.vm.vmm import QEMU
 
 
 def take(options: RunOptions, target: str, text: str) -> int:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.machine import Forward, Machine
-from ukcc.vm.qemu import Endpoints, qemu_argv
 
 _MIB = 1 << 20
 

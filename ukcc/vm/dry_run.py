@@ -8,19 +8,22 @@ from pathlib import Path
 
 from ukcc.image.facts import ImageFacts
 from ukcc.private_dir import private_directory
-from ukcc.vm import confine, guard, taps, trace, virtiofs
-from ukcc.vm.accel import choose
-from ukcc.vm.contents import read_contents, read_image
-from ukcc.vm.diskfile import prepared
+from ukcc.vm.boot import trace
+from ukcc.vm.boot.contents import read_contents, read_image
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor import confine, guard
+from ukcc.vm.hypervisor.accel import choose
+from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
+from ukcc.vm.hypervisor.vmm import FIRECRACKER, QEMU, check_vmm
 from ukcc.vm.launch import host_terminal, say, settings_archive, share_way, with_host
 from ukcc.vm.machine import Machine
+from ukcc.vm.net import taps
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
-from ukcc.vm.qemu import Endpoints, qemu_argv
-from ukcc.vm.settings import Terminal
-from ukcc.vm.share_filter import filtered_argv
-from ukcc.vm.share_rules import qemu_rules
-from ukcc.vm.vmm import FIRECRACKER, QEMU, check_vmm
+from ukcc.vm.storage import virtiofs
+from ukcc.vm.storage.diskfile import prepared
+from ukcc.vm.storage.share_filter import filtered_argv
+from ukcc.vm.storage.share_rules import qemu_rules
 from ukcc.vmm.pasted import vmm_text
 
 

@@ -20,26 +20,30 @@ from ukcc.image.facts import ImageFacts, kernel_has_virtiofs
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.terminal import shown
-from ukcc.vm import backlog, confine, firmware, guest, panics, ports, process, taps, trace, virtiofs
-from ukcc.vm.accel import choose
-from ukcc.vm.contents import Contents, read_contents, read_image, user_ids
-from ukcc.vm.disk_qemu import descriptors, with_names
-from ukcc.vm.diskfile import ROOT, in_use, opened, why_not_mounted
-from ukcc.vm.disks import Disk
-from ukcc.vm.emulated_cpu import emulated_cpu
+from ukcc.vm.boot import guest, trace
+from ukcc.vm.boot.contents import Contents, read_contents, read_image, user_ids
+from ukcc.vm.boot.init_archive import Terminal, settings_files
+from ukcc.vm.hypervisor import confine, firmware
+from ukcc.vm.hypervisor.accel import choose
+from ukcc.vm.hypervisor.disk_qemu import descriptors, with_names
+from ukcc.vm.hypervisor.emulated_cpu import emulated_cpu
+from ukcc.vm.hypervisor.qemu import qemu_argv
+from ukcc.vm.hypervisor.tsc import host_tsc_khz
+from ukcc.vm.hypervisor.vmm import QEMU, VMM_MANIFEST, check_vsock
+from ukcc.vm.live import panics, process
+from ukcc.vm.live.exit_record import parse_record
+from ukcc.vm.live.process import Outcome
 from ukcc.vm.machine import PLAIN_CPU, VIRTIOFS, Machine
+from ukcc.vm.net import backlog, host_ports, taps
 from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.process import Outcome
-from ukcc.vm.qemu import qemu_argv
-from ukcc.vm.record import parse_record
-from ukcc.vm.settings import Terminal, settings_files
-from ukcc.vm.share_filter import filtered_argv
-from ukcc.vm.share_rules import qemu_rules
-from ukcc.vm.tsc import host_tsc_khz
-from ukcc.vm.vmm import QEMU, VMM_MANIFEST, check_vsock
-from ukcc.vm.volumes import check_shares
+from ukcc.vm.storage import virtiofs
+from ukcc.vm.storage.diskfile import ROOT, in_use, opened, why_not_mounted
+from ukcc.vm.storage.disks import Disk
+from ukcc.vm.storage.share_filter import filtered_argv
+from ukcc.vm.storage.share_rules import qemu_rules
+from ukcc.vm.storage.volumes import check_shares
 
 TIMED_OUT = 124  # as timeout(1)
 _NO_SUCH_MACHINE = "unsupported machine type"  # QEMU's words, before a line on how to list others
@@ -278,7 +282,7 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
             if kind == socket.SOCK_STREAM:
                 trial.listen(1)
         except OSError as error:
-            who = ports.holder(port, kind) if error.errno == errno.EADDRINUSE else ""
+            who = host_ports.holder(port, kind) if error.errno == errno.EADDRINUSE else ""
             raise MachineError(
                 f"{option}: port {port} of {address}: {error.strerror}"
                 + (f" by {who}" if who else ""),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ukcc.vm.disks import Disk
+from ukcc.vm.storage.disks import Disk
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageFacts
+from ukcc.vm.hypervisor.vmm import CLOUD_HYPERVISOR
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS
-from ukcc.vm.net_options import NetOption
+from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions
-from ukcc.vm.vmm import CLOUD_HYPERVISOR
 
 ROOT = ("", "root", "0")
 Q35, MICROVM = "q35", "microvm"

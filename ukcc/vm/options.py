@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ukcc.errors import MachineError
-from ukcc.vm.disks import Disk
-from ukcc.vm.guest import PLAIN, Guest
-from ukcc.vm.host_path import host_path
+from ukcc.vm.boot.guest import PLAIN, Guest
+from ukcc.vm.boot.init_archive import variable
 from ukcc.vm.machine import AUTO, NO_RESOLVER, Forward, Resolver, Share
-from ukcc.vm.net_options import NetOption
-from ukcc.vm.settings import variable
+from ukcc.vm.net.options import NetOption
+from ukcc.vm.storage.disks import Disk
+from ukcc.vm.storage.host_path import host_path
 
 LOOPBACK = "127.0.0.1"
 _PORT_LIMIT = 65535

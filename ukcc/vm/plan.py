@@ -3,13 +3,13 @@
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageFacts
 from ukcc.settings.foreign import host_memory_mib
+from ukcc.vm.hypervisor.microvm import PLACES, PLACES_WITHOUT_ACPI
+from ukcc.vm.hypervisor.vmm import QEMU
 from ukcc.vm.machine import Machine
-from ukcc.vm.microvm import PLACES, PLACES_WITHOUT_ACPI
-from ukcc.vm.net_plan import plan_networks
+from ukcc.vm.net.plan import plan_networks
 from ukcc.vm.offers import MICROVM, PCI, has, machine_kind
 from ukcc.vm.options import RunOptions
-from ukcc.vm.vmm import QEMU
-from ukcc.vm.volumes import check_places
+from ukcc.vm.storage.volumes import check_places
 
 # A server with some data fits, and a host has room for many.
 _COMFORTABLE_MIB = 128

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ukcc.image import cpio
 from ukcc.settings.document import Step
-from ukcc.vm.guest import Guest
+from ukcc.vm.boot.guest import Guest
 
 PORT = 30059  # of the virtio socket at which the host listens; agent.c has it, too
 PLACE = "/.uk/agent"

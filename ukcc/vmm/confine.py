@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc.vm import confine
-from ukcc.vm.confine import AUTO, Host, User
-from ukcc.vm.disks import Disk
+from ukcc.vm.hypervisor import confine
+from ukcc.vm.hypervisor.confine import AUTO, Host, User
+from ukcc.vm.hypervisor.qemu_probe import Abilities
+from ukcc.vm.live.process import die_with_parent
 from ukcc.vm.machine import Machine
-from ukcc.vm.process import die_with_parent
-from ukcc.vm.qemu_probe import Abilities
+from ukcc.vm.storage.disks import Disk
 
 _KVM, _TUN = "/dev/kvm", "/dev/net/tun"
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h

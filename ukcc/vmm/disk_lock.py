@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 
 from ukcc.errors import MachineError
-from ukcc.vm.disks import Disk
+from ukcc.vm.storage.disks import Disk
 
 _USED, _FORBIDDEN = 100, 200
 _READ, _WRITE = 0, 1  # QEMU's BLK_PERM_CONSISTENT_READ and _WRITE, as bit numbers

@@ -1,14 +1,14 @@
 """The exit record on a console that is the application's as well.
 
-init writes the same lines as to a port of its own (ukcc/vm/record.py). The ending is a record only
-if nothing comes after it: init writes it when all output has left the machine, and the kernel is
-silent then. What looks like one in the middle was written by the application, and is shown; and a
-kernel that panics after it speaks, so that it is none. Notes may come at any time.
+init writes the same lines as to a port of its own (ukcc/vm/live/exit_record.py). The ending is a
+record only if nothing comes after it: init writes it when all output has left the machine, and the
+kernel is silent then. What looks like one in the middle was written by the application, and is
+shown; and a kernel that panics after it speaks, so that it is none. Notes may come at any time.
 """
 
 import re
 
-from ukcc.vm.record import parse_record
+from ukcc.vm.live.exit_record import parse_record
 
 _MARK = b"UKCC1 "
 _ENDING = re.compile(rb"UKCC1 (?:exit|signal) [0-9]{1,3}\r?\n")

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Sequence
 
 from ukcc.errors import MachineError
-from ukcc.vm.disks import Disk
+from ukcc.vm.storage.disks import Disk
 from ukcc.vmm.confine import VmmUser
 
 

@@ -17,7 +17,7 @@ _CHUNK = 4096
 
 
 class Keyboard:
-    """keys: the socket that brings them (ukcc/vm/console.py)."""
+    """keys: the socket that brings them (ukcc/vm/live/console.py)."""
 
     def __init__(self, stack: contextlib.ExitStack, keys: socket.socket) -> None:
         self._ours, self.vmm_end = pty.openpty()

@@ -14,7 +14,7 @@ from ukcc.snapshots.check import check_image, check_part, digest, host_cpu
 from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import TAKE_AGAIN, Part, read_small, stamp
 from ukcc.snapshots.memory import checksum
-from ukcc.vm.vmm import VMM_MANIFEST
+from ukcc.vm.hypervisor.vmm import VMM_MANIFEST
 from ukcc.vmm.known import VMMS
 from ukcc.vmm.vmm import Vmm
 

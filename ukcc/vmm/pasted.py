@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 from ukcc import paths
+from ukcc.vm.hypervisor.vmm import FIRECRACKER
 from ukcc.vm.machine import Machine
-from ukcc.vm.vmm import FIRECRACKER
 from ukcc.vmm import firecracker
 from ukcc.vmm.description import Description
 

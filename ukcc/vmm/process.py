@@ -1,7 +1,7 @@
 """Runs a VMM: starts it, has it make the machine, waits, ends it.
 
-As ukcc/vm/process.py does with QEMU, whose parts serve here: the console, the copies of output, the
-signals. Nothing of it outlives this process, whatever ends that.
+As ukcc/vm/live/process.py does with QEMU, whose parts serve here: the console, the copies of
+output, the signals. Nothing of it outlives this process, whatever ends that.
 """
 
 import codecs
@@ -22,10 +22,10 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
-from ukcc.vm.console import Console
-from ukcc.vm.copies import Copies, Copy, Pipe
-from ukcc.vm.process import STDOUT, Outcome, end_machine
-from ukcc.vm.stopping import Stopped, StopSignals
+from ukcc.vm.live.console import Console
+from ukcc.vm.live.process import STDOUT, Outcome, end_machine
+from ukcc.vm.live.pumps import Copies, Copy, Pipe
+from ukcc.vm.live.stopping import Stopped, StopSignals
 from ukcc.vmm.api import Api, Gone
 from ukcc.vmm.confine import VmmUser, preparation
 from ukcc.vmm.ending import Ending

@@ -9,10 +9,11 @@ from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
 from ukcc.failures.show import Shower
 from ukcc.lifecycle import supervise
-from ukcc.vm import guest, panics, taps
-from ukcc.vm.accel import cannot_open
-from ukcc.vm.contents import Contents, read_contents, read_image, user_ids
-from ukcc.vm.diskfile import ROOT, opened
+from ukcc.vm.boot import guest
+from ukcc.vm.boot.contents import Contents, read_contents, read_image, user_ids
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor.accel import cannot_open
+from ukcc.vm.hypervisor.vmm import FIRECRACKER, check_vmm
 from ukcc.vm.launch import (
     exit_status,
     facts_to_list,
@@ -21,14 +22,15 @@ from ukcc.vm.launch import (
     settings_archive,
     stdin_is_empty,
 )
+from ukcc.vm.live import panics
+from ukcc.vm.live.exit_record import parse_record
+from ukcc.vm.live.process import Outcome
 from ukcc.vm.machine import Machine
+from ukcc.vm.net import taps
 from ukcc.vm.offers import has
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.process import Outcome
-from ukcc.vm.record import parse_record
-from ukcc.vm.settings import Terminal
-from ukcc.vm.vmm import FIRECRACKER, check_vmm
+from ukcc.vm.storage.diskfile import ROOT, opened
 from ukcc.vmm import agent, files
 from ukcc.vmm.api import Api, Refused
 from ukcc.vmm.confine import places_of, user_for

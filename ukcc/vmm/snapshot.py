@@ -15,15 +15,15 @@ from ukcc.snapshots.manifest import Part, stamp
 from ukcc.snapshots.memory import bytes_held, make_sparse
 from ukcc.snapshots.take import check_options, failed, made, move
 from ukcc.snapshots.take import say as say_of_snapshot
-from ukcc.vm import guest
-from ukcc.vm.contents import read_contents, read_image
+from ukcc.vm.boot import guest
+from ukcc.vm.boot.contents import read_contents, read_image
+from ukcc.vm.boot.init_archive import Terminal
+from ukcc.vm.hypervisor.vmm import check_vmm
 from ukcc.vm.launch import facts_to_list, say, settings_archive
 from ukcc.vm.machine import Machine
 from ukcc.vm.offers import has
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.settings import Terminal
-from ukcc.vm.vmm import check_vmm
 from ukcc.vmm import agent, files, manifest
 from ukcc.vmm.api import Api
 from ukcc.vmm.confine import Place, places_of, user_for

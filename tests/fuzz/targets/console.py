@@ -5,8 +5,8 @@ from fuzz.checking import moves_nothing, pieces
 from ukcc.failures.kernel import traced
 from ukcc.failures.show import killed_line
 from ukcc.terminal import shown, shown_bytes, shown_lines
-from ukcc.vm.copies import WholeLines
-from ukcc.vm.panics import reason
+from ukcc.vm.live.panics import reason
+from ukcc.vm.live.pumps import WholeLines
 
 _LONGEST = 512
 

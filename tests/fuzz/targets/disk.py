@@ -1,6 +1,6 @@
 """The first bytes of a disk. They are long, so what is fuzzed are the pieces that are looked at."""
 
-from ukcc.vm.superblock import HEAD, contents, image_kind, read_ext
+from ukcc.vm.storage.superblock import HEAD, contents, image_kind, read_ext
 
 _PLACES = (0, 0x200, 0x400, 0x8000, 0x10000)
 _PIECE = 0x180

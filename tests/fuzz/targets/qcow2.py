@@ -1,6 +1,6 @@
 """The header of a qcow2 image."""
 
-from ukcc.vm.qcow2 import Unusable, read_qcow2
+from ukcc.vm.storage.qcow2 import Unusable, read_qcow2
 
 
 def check(data: bytes) -> None:

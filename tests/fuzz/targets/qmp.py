@@ -5,7 +5,7 @@ from typing import Any
 from fuzz.checking import pieces
 
 from ukcc.failures.cpus import parse_registers, parse_words
-from ukcc.vm.events import Lines, ending, is_failure, is_panic, is_stop
+from ukcc.vm.live.events import Lines, ending, is_failure, is_panic, is_stop
 
 
 def check(data: bytes) -> None:

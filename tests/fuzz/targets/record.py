@@ -2,7 +2,7 @@
 
 from fuzz.checking import pieces
 
-from ukcc.vm.record import RecordLines, parse_record
+from ukcc.vm.live.exit_record import RecordLines, parse_record
 
 
 def check(data: bytes) -> None:

@@ -5,7 +5,7 @@ import contextlib
 from fuzz.checking import pieces
 
 from ukcc.errors import UkccError
-from ukcc.vm.record import parse_record
+from ukcc.vm.live.exit_record import parse_record
 from ukcc.vmm import manifest
 from ukcc.vmm.api import _parsed
 from ukcc.vmm.ending import Ending

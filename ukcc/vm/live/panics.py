@@ -1,6 +1,6 @@
 """Whether a machine has ended by a panic of its kernel, and why.
 
-QEMU tells (ukcc/vm/events.py), since the console is the application's as well: `pvpanic` of a
+QEMU tells (ukcc/vm/live/events.py), since the console is the application's as well: `pvpanic` of a
 kernel that has a driver for it, and a reset of one that panics before that, or has none. A reset is
 a panic if a CPU was in panic() then. The console's words only say why.
 """
@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from ukcc.errors import ToolFailed
 from ukcc.failures.reports import PANIC, Report
-from ukcc.vm.process import Outcome
-from ukcc.vm.record import parse_record
+from ukcc.vm.live.exit_record import parse_record
+from ukcc.vm.live.process import Outcome
 
 _WORDS = re.compile(rb"(---\[ end )?Kernel panic - not syncing: ([^\r\n]*)")
 

@@ -14,7 +14,7 @@ from ukcc.image.facts import read_metadata
 from ukcc.image.headers import Headers, open_headers, reader
 from ukcc.image.pack import CHECKSUM
 from ukcc.image.program_file import checksum, machine_copy, program_extents
-from ukcc.vm import guest
+from ukcc.vm.boot import guest
 
 EXTENTS = ".uk/extents"
 

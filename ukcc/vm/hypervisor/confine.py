@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ukcc.errors import MachineError
-from ukcc.vm import guard
-from ukcc.vm.confinement import Confinement
+from ukcc.vm.hypervisor import guard
+from ukcc.vm.hypervisor.confinement import Confinement
+from ukcc.vm.hypervisor.qemu_probe import SANDBOX, Abilities, abilities
 from ukcc.vm.machine import NINE_P, Forward, Machine
-from ukcc.vm.qemu_probe import SANDBOX, Abilities, abilities
 
 AUTO, ROOT = "auto", "root"
 

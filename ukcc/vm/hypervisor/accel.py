@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ukcc.errors import MachineError
-from ukcc.vm import findings, probe_guest
+from ukcc.vm.hypervisor import findings, probe_guest
+from ukcc.vm.hypervisor.qemu import MACHINE, PROGRAM, accel_words
+from ukcc.vm.live.process import die_with_parent
 from ukcc.vm.machine import PLAIN_CPU
-from ukcc.vm.process import die_with_parent
-from ukcc.vm.qemu import MACHINE, PROGRAM, accel_words
 
 # Seconds; a KVM that works needs a tenth of one. But the host may be a slow one (an emulated one
 # takes 7 s). So after this time the same guest is booted under TCG beside it, and KVM has failed if

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image.files import lies_in
-from ukcc.vm.disks import MOST, Disk
 from ukcc.vm.machine import NINE_P, VIRTIOFS, Machine, Share, disk_device, share_tag
-from ukcc.vm.trail import check_apart
+from ukcc.vm.storage.disks import MOST, Disk
+from ukcc.vm.storage.trail import check_apart
 
 # What init makes itself, and would lose under a mount.
 _OURS = ("/proc", "/sys", "/dev", "/.uk")

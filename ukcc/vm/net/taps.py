@@ -19,7 +19,7 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.vm.machine import Machine, Network
-from ukcc.vm.net_plan import mac_of
+from ukcc.vm.net.plan import mac_of
 
 # linux/if_tun.h, linux/if.h, linux/sockios.h
 _TUNSETIFF = 0x400454CA

@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import asdict, dataclass
 
 from ukcc.errors import MachineError
-from ukcc.vm import findings, guard
-from ukcc.vm.process import die_with_parent
-from ukcc.vm.qemu import PROGRAM
+from ukcc.vm.hypervisor import findings, guard
+from ukcc.vm.hypervisor.qemu import PROGRAM
+from ukcc.vm.live.process import die_with_parent
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ukcc.errors import MachineError
 from ukcc.image.files import FileSpec, lies_in
-from ukcc.vm.disks import Disk
 from ukcc.vm.machine import Share
+from ukcc.vm.storage.disks import Disk
 
 _MOST_LINKS = 40  # the kernel follows as many (include/linux/namei.h)
 

@@ -18,13 +18,13 @@ from ukcc import proc
 from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError, ToolFailed
 from ukcc.failures.reports import Report
-from ukcc.vm.confinement import NONE, Confinement
-from ukcc.vm.console import Console
-from ukcc.vm.copies import Copies, Copy, Pipe, StdinPort
-from ukcc.vm.qemu import Endpoints
-from ukcc.vm.record import RecordLines
-from ukcc.vm.stopping import Stopped, StopSignals
-from ukcc.vm.watch import Watch
+from ukcc.vm.hypervisor.confinement import NONE, Confinement
+from ukcc.vm.hypervisor.qemu import Endpoints
+from ukcc.vm.live.console import Console
+from ukcc.vm.live.exit_record import RecordLines
+from ukcc.vm.live.pumps import Copies, Copy, Pipe, StdinPort
+from ukcc.vm.live.stopping import Stopped, StopSignals
+from ukcc.vm.live.watch import Watch
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError
-from ukcc.vm.disks import FORMATS, QCOW2, RAW, Disk, Layer, named_qcow2
-from ukcc.vm.qcow2 import MOST_HEAD, Qcow2, Unusable, is_qcow2, read_qcow2
-from ukcc.vm.superblock import HEAD, QCOW2_IMAGE, contents, image_kind
+from ukcc.vm.storage.disks import FORMATS, QCOW2, RAW, Disk, Layer, named_qcow2
+from ukcc.vm.storage.qcow2 import MOST_HEAD, Qcow2, Unusable, is_qcow2, read_qcow2
+from ukcc.vm.storage.superblock import HEAD, QCOW2_IMAGE, contents, image_kind
 
 _MOST_LAYERS = 32
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
-from ukcc.vm.disklayers import check_format, closed, open_below, open_layer
-from ukcc.vm.disks import QCOW2, RAW, Disk, Layer, size_word
-from ukcc.vm.superblock import Ext, contents, read_ext
+from ukcc.vm.storage.disklayers import check_format, closed, open_below, open_layer
+from ukcc.vm.storage.disks import QCOW2, RAW, Disk, Layer, size_word
+from ukcc.vm.storage.superblock import Ext, contents, read_ext
 
 MKFS = "mkfs.ext4"
 # Where an ordinary user's PATH does not look.

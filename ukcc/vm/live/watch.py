@@ -25,7 +25,7 @@ from ukcc.failures.reports import (
     Report,
     parse_counts,
 )
-from ukcc.vm.events import Events
+from ukcc.vm.live.events import Events
 
 _CHUNK = 65536
 _REQUEST = b"stacks\n"

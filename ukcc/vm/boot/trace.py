@@ -9,9 +9,9 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
+from ukcc.vm.boot.init_archive import encode_entries
+from ukcc.vm.live.process import STDERR
 from ukcc.vm.options import TraceOption
-from ukcc.vm.process import STDERR
-from ukcc.vm.settings import encode_entries
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from ukcc.errors import MachineError
 from ukcc.vm.machine import Address, Forward, Network, Resolver
-from ukcc.vm.net_options import DHCP, MOST_NAMESERVERS, SLAAC, NetOption
+from ukcc.vm.net.options import DHCP, MOST_NAMESERVERS, SLAAC, NetOption
 
 # The addresses that QEMU's user mode uses by itself (qemu-system-x86_64(1), -netdev user), for the
 # first network; a further one counts the third number up, so that each has its own.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ukcc.errors import MachineError
-from ukcc.vm.host_path import host_path
+from ukcc.vm.storage.host_path import host_path
 
 RAW, QCOW2 = "raw", "qcow2"
 FSTYPE = "ext4"  # the one that the kernel has (sysroot/linux/config/blk.config)

@@ -25,11 +25,11 @@ from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
+from ukcc.vm.live.process import die_with_parent
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Share
-from ukcc.vm.process import die_with_parent
-from ukcc.vm.share_filter import LISTENER, filtered_argv, installer
-from ukcc.vm.share_readonly import PLACE, readonly_argv
-from ukcc.vm.share_rules import check_privileged, daemon_rules
+from ukcc.vm.storage.share_filter import LISTENER, filtered_argv, installer
+from ukcc.vm.storage.share_readonly import PLACE, readonly_argv
+from ukcc.vm.storage.share_rules import check_privileged, daemon_rules
 
 WAYS = (AUTO, VIRTIOFS, NINE_P)
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from ukcc.vm.disk_qemu import disk_words
-from ukcc.vm.events import ACTIONS
+from ukcc.vm.hypervisor.disk_qemu import disk_words
+from ukcc.vm.hypervisor.microvm import QBOOT, for_microvm
+from ukcc.vm.hypervisor.net_qemu import network_words
+from ukcc.vm.live.events import ACTIONS
 from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
-from ukcc.vm.microvm import QBOOT, for_microvm
-from ukcc.vm.net_qemu import network_words
 
 PROGRAM = "qemu-system-x86_64"
 

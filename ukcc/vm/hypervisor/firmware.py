@@ -15,10 +15,10 @@ from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import MachineError
-from ukcc.vm import findings
+from ukcc.vm.hypervisor import findings
+from ukcc.vm.hypervisor.microvm import QBOOT
+from ukcc.vm.hypervisor.qemu import PROGRAM
 from ukcc.vm.machine import Machine
-from ukcc.vm.microvm import QBOOT
-from ukcc.vm.qemu import PROGRAM
 
 MICROVM_BIOS = "bios-microvm.bin"  # SeaBIOS, if there is no qboot
 DEFAULT = ""  # QEMU's own

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ukcc.errors import MachineError
 from ukcc.vm.machine import NINE_P, Machine, Share
-from ukcc.vm.share_filter import ONE_OWNER, SET_GID, SET_UID
+from ukcc.vm.storage.share_filter import ONE_OWNER, SET_GID, SET_UID
 
 
 def daemon_rules(share: Share) -> tuple[str, ...]:

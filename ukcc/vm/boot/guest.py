@@ -16,7 +16,7 @@ from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.headers import open_headers, reader
 from ukcc.settings.document import Step
 from ukcc.settings.limits import Limit
-from ukcc.vm.settings import encode_entries, encode_environment, variable
+from ukcc.vm.boot.init_archive import encode_entries, encode_environment, variable
 
 ZONES = Path("/usr/share/zoneinfo")
 

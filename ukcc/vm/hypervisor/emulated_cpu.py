@@ -3,9 +3,9 @@
 import subprocess
 
 from ukcc.errors import MachineError
-from ukcc.vm import findings
+from ukcc.vm.hypervisor import findings
+from ukcc.vm.hypervisor.qemu import PROGRAM
 from ukcc.vm.machine import PLAIN_CPU
-from ukcc.vm.qemu import PROGRAM
 
 # TCG executes `rep movsb` and `rep stosb` byte by byte. Where the CPU does not report them as fast,
 # the kernel and glibc use other instructions: memset is 20 times as fast, read() 4 times.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ukcc.errors import MachineError
-from ukcc.vm.disks import QCOW2, Disk, Layer
+from ukcc.vm.storage.disks import QCOW2, Disk, Layer
 
 _PLACE = re.compile(r"/dev/fdset/(\d+)")
 

@@ -9,12 +9,12 @@ from ukcc.image.accounts import accounts_of, parse_owner
 from ukcc.image.facts import ImageFacts, read_facts
 from ukcc.image.memory import more_cpus_mib, second_archive, second_archive_mib
 from ukcc.image.thin import completed
-from ukcc.vm import guest, locale
+from ukcc.vm.boot import guest, locale
+from ukcc.vm.boot.program_copy import changed_program
+from ukcc.vm.boot.trace import Tracer
 from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
-from ukcc.vm.program_copy import changed_program
-from ukcc.vm.trace import Tracer
-from ukcc.vm.trail import check_sources
+from ukcc.vm.storage.trail import check_sources
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import ipaddress
 from collections.abc import Sequence
 
 from ukcc.vm.machine import Network
-from ukcc.vm.net_options import SLAAC
-from ukcc.vm.net_plan import user_network, user_prefix6
+from ukcc.vm.net.options import SLAAC
+from ukcc.vm.net.plan import user_network, user_prefix6
 
 
 def network_words(networks: Sequence[Network]) -> list[str]:

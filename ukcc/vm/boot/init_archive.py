@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ukcc.vm.boot.init_network import network_lines
+from ukcc.vm.hypervisor.qemu import port_names
 from ukcc.vm.machine import Machine
-from ukcc.vm.net_settings import network_lines
-from ukcc.vm.qemu import port_names
-from ukcc.vm.volumes import volume_lines
+from ukcc.vm.storage.volumes import volume_lines
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
 
 
 def _answers(terminal: Terminal) -> list[bytes]:
-    """The reports that init may wait for an answer to (ukcc/vm/watch.py)."""
+    """The reports that init may wait for an answer to (ukcc/vm/live/watch.py)."""
     return [b"clock", b"stopped"] if terminal.interactive else [b"clock"]
 
 

@@ -1,0 +1,1 @@
+"""What init is told, and which files a run adds to those of the image."""

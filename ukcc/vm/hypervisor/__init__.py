@@ -1,0 +1,1 @@
+"""QEMU: its command line, what this host's one can do, and what keeps it small."""
