@@ -21,6 +21,8 @@
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python
+# The long tests: packages under tests/.
+RIG = PYTHONPATH=tests $(PYTHON) -m
 
 setup:
 	@scripts/setup
@@ -42,18 +44,18 @@ lint: venv
 
 # ARGS="--pictures docs/pictures --only small" is the table of kernels alone, with its pictures.
 bench: setup
-	@$(PYTHON) -m ukcc.bench $(ARGS)
+	@$(RIG) bench $(ARGS)
 
 compat-packages: setup
 	@scripts/setup compat-packages
 
 # ROWS narrows it: make compat ROWS="zlib xz". ARGS="--markdown" is for docs/compatibility.md.
 compat: compat-packages
-	@$(PYTHON) -m ukcc.compat $(ARGS) $(ROWS)
+	@$(RIG) compat $(ARGS) $(ROWS)
 
 # The trees of rows that passed are removed: some have gigabytes of test programs.
 compat-ci: compat-packages
-	@$(PYTHON) -m ukcc.compat --ci --discard
+	@$(RIG) compat --ci --discard
 
 ports-packages: setup
 	@scripts/setup ports-packages
@@ -71,23 +73,23 @@ stress-packages: setup
 
 # ARGS narrows it: make stress ARGS="--seconds 2 fork vm".
 stress: stress-packages
-	@$(PYTHON) -m ukcc.conformance.stress $(ARGS)
+	@$(RIG) conformance.stress $(ARGS)
 
 soak: stress-packages
-	@$(PYTHON) -m ukcc.conformance.soak $(ARGS)
+	@$(RIG) conformance.soak $(ARGS)
 
 conformance-packages: setup
 	@scripts/setup conformance-packages
 
 # SUITES narrows it: make conformance SUITES="glibc-signal". ARGS="--markdown" is for docs/conformance.md.
 conformance: conformance-packages
-	@$(PYTHON) -m ukcc.conformance $(ARGS) $(SUITES)
+	@$(RIG) conformance $(ARGS) $(SUITES)
 
 # No sysroot is needed.
 fuzz-packages: venv
 	@scripts/setup fuzz-packages
 
-FUZZ = PYTHONPATH=tests $(PYTHON) -m fuzz
+FUZZ = $(RIG) fuzz
 
 # Until each target has that much, in all runs for its present code; it may be ended at any time, and goes on the next time.
 # TARGETS narrows it: make fuzz SECONDS=60 TARGETS="cpio dhcp_answer". ARGS="--json" is for machines.
@@ -138,16 +140,16 @@ test-linux: conformance-packages
 	UKCC_SYSROOT=$$(.venv/bin/ukcc sysroot build --linux $(LINUX)) && export UKCC_SYSROOT && \
 	.venv/bin/ukcc sysroot build -q && \
 	$(PYTHON) -m pytest tests/boot && \
-	$(PYTHON) -m ukcc.conformance glibc-setjmp glibc-signal kselftest && \
+	$(RIG) conformance glibc-setjmp glibc-signal kselftest && \
 	$(PYTHON) -m ukcc.demo
 
 kernel-check: venv
-	@$(PYTHON) -m ukcc.kernelcheck $(ARGS)
+	@$(RIG) kernelcheck $(ARGS)
 
 kvm-check-packages: setup
 	@scripts/setup kvm-check-packages
 
-KVM_CHECK = PYTHONPATH=tests $(PYTHON) -m kvmcheck
+KVM_CHECK = $(RIG) kvmcheck
 
 # ROWS narrows it: make kvm-check ROWS="hello redis"; ARGS=--list has all, ARGS=--last is what the last run said,
 # ARGS="--last --markdown" the table of docs/internals/kvm.md, ARGS="--kvm-amd npt=0" shadow page tables.

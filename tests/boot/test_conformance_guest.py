@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conformance import agent_image, client, keeper, keeping, wrapper
 from conftest import DEADLINE, FACTOR, Build
-
-from ukcc.conformance import agent, client, keeper, keeping, wrapper
 
 # In ring 3 this is a SIGSEGV; here it takes the page tables away from the kernel.
 CRASH = r"""
@@ -46,7 +45,7 @@ int main(int argc, char **argv)
 KEEPING = """
 import sys
 from pathlib import Path
-from ukcc.conformance import keeper
+from conformance import keeper
 from ukcc.unwinding import unwind_when_ended
 
 unwind_when_ended()
@@ -66,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kept(place: Path) -> Iterator[keeper.Keeper]:
-    image = agent.build(place / "agent", place / "agent.log")
+    image = agent_image.build(place / "agent", place / "agent.log")
     with keeper.keep(keeper.Setting(image, (place,), place), place / "socket") as kept:
         yield kept
 
@@ -75,7 +74,7 @@ def kept(place: Path) -> Iterator[keeper.Keeper]:
 def run(kept: keeper.Keeper, place: Path) -> Run:
     def run(*words: "str | Path", send: str = "") -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "ukcc.conformance.wrapper", *words],
+            [*wrapper.BY_PATH, *words],
             env={**os.environ, keeping.SOCKET: str(place / "socket"), keeping.LIMIT: "60"},
             cwd=place,
             input=send,

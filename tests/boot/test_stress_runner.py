@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from conformance import stress_guest, stress_image, stress_list
+from conformance.stress_guest import Guest, Order
+from conformance.stress_judge import judge
+from conformance.stress_lines import Job
 
-from ukcc.conformance import stress_guest, stress_image, stress_list
-from ukcc.conformance.stress_guest import Guest, Order
-from ukcc.conformance.stress_judge import judge
-from ukcc.conformance.stress_lines import Job
 from ukcc.vm.hypervisor import accel
 
 SOURCE = Path(__file__).parent / "programs" / "misbehave.c"

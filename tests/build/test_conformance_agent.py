@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conformance import agent_image, client, keeping, listening, wrapper
 
-from ukcc.conformance import agent, client, keeping, listening, wrapper
 from ukcc.demo import free_port
 
 DEADLINE = 30.0  # seconds
@@ -44,7 +44,7 @@ class Wrapped:
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        command = [sys.executable, "-m", "ukcc.conformance.wrapper", *words]
+        command = [*wrapper.BY_PATH, *words]
         return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload,no-any-return]
 
     def run(
@@ -60,7 +60,7 @@ class Wrapped:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("agent")
-    return agent.build(directory / "agent", directory / "log")
+    return agent_image.build(directory / "agent", directory / "log")
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_surroundings_go_along(wrapped: Wrapped, tmp_path: Path) -> None:
     words = ("env", "-i", "LC_ALL=C", "LANG=x=y", sys.executable, "-S", "-c", code)
     shell = sh('umask 027; ulimit -Sn 123; exec "$@"')
     environment = {**os.environ, keeping.SOCKET: str(wrapped.path)}
-    command = [*shell, "sh", sys.executable, "-m", "ukcc.conformance.wrapper", *words]
+    command = [*shell, "sh", *wrapper.BY_PATH, *words]
     said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     wanted = f"{tmp_path} 0o27 [('LANG', 'x=y'), ('LC_ALL', 'C')] 123\n"
     assert (said.returncode, said.stdout, said.stderr) == (0, wanted, "")

@@ -4,9 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from ukcc.kernelcheck.identity import code_digests
-from ukcc.kernelcheck.tables import Entry, entries
+from kernelcheck.identity import code_digests
+from kernelcheck.tables import Entry, entries
 
 SOURCES = {
     "call": ".globl f\nf: call g\nret\n",

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench import reached, small
+from bench.kernels import COLUMNS, GENERAL, Row, figures, host_line, markdown, misses
+from bench.made import link_others
+from bench.programs import PROGRAMS, Program
+from bench.reached import Trial, smallest
 
-from ukcc.bench import reached, small
-from ukcc.bench.kernels import COLUMNS, GENERAL, Row, figures, host_line, markdown, misses
-from ukcc.bench.made import link_others
-from ukcc.bench.programs import PROGRAMS, Program
-from ukcc.bench.reached import Trial, smallest
 from ukcc.errors import UkccError
 from ukcc.pictures.boot import BootChart
 from ukcc.pictures.box import Box

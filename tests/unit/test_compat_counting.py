@@ -1,9 +1,9 @@
 """n of m out of suites' output."""
 
 import pytest
+from compat.counting import Count, count
+from compat.schema import Suite
 
-from ukcc.compat.counting import Count, count
-from ukcc.compat.schema import Suite
 from ukcc.errors import UkccError
 
 AUTOMAKE = "PASS: a\nPASS: b\nSKIP: c\nFAIL: d\n# TOTAL: 4\n# PASS:  2\n"

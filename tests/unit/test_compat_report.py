@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from compat import __main__ as compat
+from compat import report, results
+from compat.__main__ import select
+from compat.row import Outcome
+from compat.schema import Boot, Row, Suite
+from compat.steps import Place, variable
 
-from ukcc.compat import __main__ as compat
-from ukcc.compat import report, results
-from ukcc.compat.__main__ import select
-from ukcc.compat.row import Outcome
-from ukcc.compat.schema import Boot, Row, Suite
-from ukcc.compat.steps import Place, variable
 from ukcc.errors import UkccError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compat.schema import Boot, Get, Suite, Talk, load, load_all, parse
 
-from ukcc.compat.schema import Boot, Get, Suite, Talk, load, load_all, parse
 from ukcc.errors import UkccError
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from conformance.glibc_tree import Tree
 
-from ukcc.conformance.glibc_tree import Tree
 from ukcc.errors import UkccError
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from conformance import glibc_results, glibc_suite, kselftest, report, schema
+from conformance.__main__ import select
+from conformance.results import Result, Row, Suite
+from conformance.schema import Excluded, Explained, Notes
 
-from ukcc.conformance import glibc_results, glibc_suite, kselftest, report, schema
-from ukcc.conformance.__main__ import select
-from ukcc.conformance.results import Result, Row, Suite
-from ukcc.conformance.schema import Excluded, Explained, Notes
 from ukcc.errors import UkccError
 
 STATUS = "original exit status 1\n"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conformance import results
+from conformance.__main__ import main
+from conformance.results import Row, Suite
 
-from ukcc.conformance import results
-from ukcc.conformance.__main__ import main
-from ukcc.conformance.results import Row, Suite
 from ukcc.errors import UkccError
 
 SUITE = Suite(

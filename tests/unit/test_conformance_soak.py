@@ -1,10 +1,10 @@
 """When a soak fails: growth, the kernel's warnings, a round, the load."""
 
 import pytest
+from conformance import soak
+from conformance.soak_growth import Limits, growths
+from conformance.stress_lines import Job, Memory
 
-from ukcc.conformance import soak
-from ukcc.conformance.soak_growth import Limits, growths
-from ukcc.conformance.stress_lines import Job, Memory
 from ukcc.errors import UkccError
 
 LIMITS = Limits(available_mib=8, slab_mib=4, unreclaimable_mib=4, tasks=8)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from conformance import stress, stress_list, stress_process
+from conformance.results import Row
+from conformance.stress_guest import Order
+from conformance.stress_judge import drift, judge, judge_process, machines
+from conformance.stress_lines import Job, Memory, Reader
 
-from ukcc.conformance import stress, stress_list, stress_process
-from ukcc.conformance.results import Row
-from ukcc.conformance.stress_guest import Order
-from ukcc.conformance.stress_judge import drift, judge, judge_process, machines
-from ukcc.conformance.stress_lines import Job, Memory, Reader
 from ukcc.errors import UkccError
 
 PLAN = stress_list.load()

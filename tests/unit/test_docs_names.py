@@ -121,13 +121,14 @@ def test_sections_of_other_pages(page: Path) -> None:
 
 @each_page
 def test_modules(page: Path) -> None:
-    """`ukcc.vm.boot.guest`, `python -m ukcc.bench`."""
+    """`ukcc.vm.boot.guest`, `python -m ukcc.failures`, `PYTHONPATH=tests python -m bench`."""
     missing = []
     text = text_of(page, code=True)
     names = re.findall(r"python3? -m (ukcc(?:\.[a-z_]+)+)", text)
     packages = "|".join(path.parent.name for path in ROOT.glob("ukcc/*/__init__.py"))
     names += re.findall(rf"\bukcc\.(?:{packages})(?:\.[a-z_]+)*\b", text)
-    for name in names:
+    rigs = re.findall(r"PYTHONPATH=tests \S*python3? -m ([a-z_.]+)", text)
+    for name in [*names, *(f"tests.{rig}" for rig in rigs)]:
         place = ROOT / name.replace(".", "/")
         parent = place.parent  # perhaps a function of a module
         found = place.is_dir() or place.with_suffix(".py").exists()

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from kernelcheck import exclusions, identity, revisions, style
 
 from ukcc.errors import UkccError
-from ukcc.kernelcheck import exclusions, identity, revisions, style
 from ukcc.sysroot import inputs, kernels
 from ukcc.sysroot.kernels import Kernel
 from ukcc.sysroot.sources import Package

@@ -1,8 +1,7 @@
 """What `make kernel-check ARGS=tables` reads in a linker's map, and what it complains of."""
 
 import pytest
-
-from ukcc.kernelcheck.tables import Entry, LinkerMap, missing, parse_map
+from kernelcheck.tables import Entry, LinkerMap, missing, parse_map
 
 MAP = """\
 Archive member included to satisfy reference by file (symbol)

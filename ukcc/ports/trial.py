@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import paths, proc
-from ukcc.compat.counting import add_up
 from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.ports.adding_up import add_up
 from ukcc.ports.build import bash
 from ukcc.ports.machine import Machine, running
 from ukcc.ports.place import Place

@@ -9,7 +9,7 @@
 /*
  * The wire: frames in both directions.  A frame is a type (one byte), the
  * length of what follows (four bytes, little-endian), and so many bytes.
- * ukcc/conformance/wire.py is the other end, and says what each type is for.
+ * tests/conformance/wire.py is the other end, and says what each type is for.
  */
 enum {
 	/* from the host */
