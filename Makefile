@@ -31,7 +31,7 @@ venv:
 	@scripts/setup packages venv
 
 demo: setup
-	@$(PYTHON) -m ukcc.demo
+	@.venv/bin/ukcc demo
 
 # PYTEST_ADDOPTS narrows a run, for example PYTEST_ADDOPTS='-k sysroot'.
 test: setup
@@ -141,7 +141,7 @@ test-linux: conformance-packages
 	.venv/bin/ukcc sysroot build -q && \
 	$(PYTHON) -m pytest tests/boot && \
 	$(RIG) conformance glibc-setjmp glibc-signal kselftest && \
-	$(PYTHON) -m ukcc.demo
+	.venv/bin/ukcc demo
 
 kernel-check: venv
 	@$(RIG) kernelcheck $(ARGS)

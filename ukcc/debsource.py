@@ -17,8 +17,8 @@ from debian.deb822 import Sources
 from filelock import FileLock
 
 from ukcc import paths, proc
+from ukcc.disk_errors import disk_errors
 from ukcc.errors import ToolFailed, UkccError
-from ukcc.sysroot.store import disk_errors
 
 _APT = Path("/etc/apt")
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"

@@ -1,4 +1,4 @@
-"""`make demo`: builds the distribution's Redis by uk-gcc, boots it and talks to it.
+"""`ukcc demo`: builds the distribution's Redis by uk-gcc, boots it and talks to it.
 
 The transcript goes to standard output. Nothing is claimed beyond what was measured in this run.
 """
@@ -7,7 +7,6 @@ import contextlib
 import json
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from ukcc import debsource, paths, proc
 from ukcc.errors import UkccError
-from ukcc.unwinding import unwind_when_ended
+from ukcc.free_port import free_port
 from ukcc.vm.hypervisor import accel
 from ukcc.vm.options import LOOPBACK
 
@@ -38,17 +37,8 @@ class Redis:
     benchmark: Path
 
 
-def main() -> int:
-    """Exit status 0 when each step did what it should."""
-    try:
-        _demo()
-    except UkccError as error:
-        print(error.line("demo"), file=sys.stderr)
-        return error.status
-    return 0
-
-
-def _demo() -> None:
+def demo() -> None:
+    """Raises UkccError at the first step that did not do what it should."""
     work = Path(paths.store()) / "demo"
     _say("Fetching the distribution's source of Redis")
     source = debsource.fetch("redis", work)
@@ -182,13 +172,6 @@ def _wait(machine: "subprocess.Popen[bytes]") -> int:
         raise UkccError("the machine did not end after SHUTDOWN") from None
 
 
-def free_port() -> int:
-    """A port of loopback that was free just now."""
-    with socket.socket() as trial:
-        trial.bind((LOOPBACK, 0))
-        return int(trial.getsockname()[1])
-
-
 def _say(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
@@ -202,8 +185,3 @@ def _shown(command: Sequence[str], output: str) -> None:
     print(f"   $ {shlex.join(command)}", flush=True)
     for line in output.splitlines():
         print(f"   {line}", flush=True)
-
-
-if __name__ == "__main__":
-    unwind_when_ended()
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Standard streams that are full, or that nobody reads any more: as a program of the system does.
 
-What is done about closed ones is in ukcc/cc/process.py, as a compilation needs that too.
+What is done about closed ones is in ukcc/light/tool.py, as a compilation needs that too.
 """
 
 import os

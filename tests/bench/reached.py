@@ -19,8 +19,8 @@ from bench.programs import Program
 from ukcc import proc
 from ukcc.cli.guest_options import guest_options
 from ukcc.cli.run import command, options_of
-from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.free_port import free_port
 from ukcc.image.facts import read_facts
 from ukcc.ports.machine import end
 from ukcc.vm.boot import guest

@@ -19,6 +19,7 @@ from bench.host import run
 from ukcc import debsource, demo, paths, proc
 from ukcc.counting.counter import Counter, counter
 from ukcc.errors import UkccError
+from ukcc.free_port import free_port
 from ukcc.snapshots.manifest import MEMORY
 from ukcc.snapshots.memory import bytes_held
 from ukcc.vm.options import LOOPBACK
@@ -85,7 +86,7 @@ def _first_answer(
     start: Start, environment: Mapping[str, str], counted: "Counter | None" = None
 ) -> tuple[float, int]:
     """Seconds of wall time from the command to the answer, and the instructions by then."""
-    port = demo.free_port()
+    port = free_port()
     command = [str(proc.own_tool("ukcc")), "run", "-p", f"{port}:{_PORT}", *start.words]
     began = time.monotonic()
     machine = subprocess.Popen(

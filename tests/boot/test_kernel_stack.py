@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from conftest import DEADLINE, FACTOR, Build, run_argv
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 from ukcc.image.facts import read_facts
 
 SOURCE = "#include <unistd.h>\nint main(void) { return getppid() > 0 ? 3 : 4; }\n"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import BIN, DEADLINE, FACTOR, Build
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 # A server that says which signals it gets, greets who connects, and ends with 40 + the signal, but
 # not on SIGUSR1, and not at all if it is stubborn.

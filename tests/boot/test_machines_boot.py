@@ -9,7 +9,7 @@ import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc import proc
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 from ukcc.vm.hypervisor.qemu import PROGRAM
 
 # Copies standard input to standard output in capitals, says on standard error how many CPUs there

@@ -12,6 +12,7 @@ import pytest
 from conftest import DEADLINE, FACTOR, run_argv
 
 from ukcc import debsource, demo, proc
+from ukcc.free_port import free_port
 
 # What is not asked here would only make the build longer.
 WITHOUT = ("rewrite", "gzip", "proxy", "fastcgi", "uwsgi", "scgi", "memcached", "grpc")
@@ -80,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(nginx: Path, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     place = tmp_path_factory.mktemp("conf")
     (place / "nginx.conf").write_text(CONFIGURATION)
-    port = demo.free_port()
+    port = free_port()
     options = ["-p", f"{port}:8080", "-v", f"{place}:/nginx:ro", "-v", f"{site}:/www:ro"]
     words = ["-p", "/tmp", "-e", "stderr", "-c", "/nginx/nginx.conf"]
     command = [word.decode() for word in run_argv(nginx, words, options)]

@@ -12,6 +12,7 @@ import pytest
 from conftest import run_argv
 
 from ukcc import debsource, demo
+from ukcc.free_port import free_port
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> demo.Redis:
 
 
 def test_redis_serves(redis: demo.Redis, tmp_path: Path) -> None:
-    port = demo.free_port()
+    port = free_port()
     command = run_argv(
         redis.server, ["--protected-mode", "no", "--save", ""], ["-p", f"{port}:6379"]
     )
@@ -62,7 +63,7 @@ def test_redis_loses_nothing_that_it_acknowledged(redis: demo.Redis, tmp_path: P
     rounds = [*killing.moments(2, 100), (0, 0.0), (0, 0.0)]
     for turn, (count, pause) in enumerate(rounds):
         place = list(kept)[turn % 2]
-        port = demo.free_port()
+        port = free_port()
         command = run_argv(redis.server, [*words, place], ["-p", f"{port}:6379", *options])
         with demo.booted([word.decode() for word in command], tmp_path / "console") as machine:
             demo.wait_until_ready(redis.cli, port, machine)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 from ukcc.vm.hypervisor import qemu_probe
 from ukcc.vm.storage import virtiofs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import BIN, DEADLINE, FACTOR, Build, run_argv
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 # A function of its own with the name of the kernel's, by which the application's start is found.
 SOURCE = r"""

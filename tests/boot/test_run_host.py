@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 # Answers one connection with what it was sent, reversed; then ends with status 5.
 SERVER = r"""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 PROGRAM = Path(__file__).parent / "programs" / "network.c"
 

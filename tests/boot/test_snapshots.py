@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import BIN, DEADLINE, FACTOR, Boot, Build, Result
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 # Answers each connection with the time, the first random bytes since the clock was set, how many
 # connections there were, the hostname, and what it has of standard input; `end` for a word ends it

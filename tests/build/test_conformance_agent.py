@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conformance import agent_image, client, keeping, listening, wrapper
 
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 DEADLINE = 30.0  # seconds
 

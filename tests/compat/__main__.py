@@ -10,9 +10,10 @@ from rich.console import Console
 
 from compat import report, results, row
 from compat.schema import Row, load_all
+from ukcc.disk_errors import unwritable
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, for_stderr
-from ukcc.sysroot.store import default_store, unwritable
+from ukcc.sysroot.store import default_store
 from ukcc.unwinding import unwind_when_ended
 
 ROWS = Path(__file__).with_name("rows")

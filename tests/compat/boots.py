@@ -13,8 +13,8 @@ from compat import talk
 from compat.schema import Boot
 from compat.steps import Place
 from ukcc import proc
-from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.free_port import free_port
 from ukcc.image.closure import interpreter_of
 from ukcc.image.facts import read_facts
 

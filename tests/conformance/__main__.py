@@ -8,10 +8,11 @@ import click
 
 from conformance import glibc_suite, kselftest, report, results, schema
 from conformance.schema import SuiteData
+from ukcc.disk_errors import unwritable
 from ukcc.errors import UkccError
 from ukcc.progress import for_stderr
 from ukcc.sysroot.build import cpus
-from ukcc.sysroot.store import default_store, unwritable
+from ukcc.sysroot.store import default_store
 from ukcc.unwinding import unwind_when_ended
 
 _RUNNERS = {"glibc": glibc_suite.run, "kselftest": kselftest.run}

@@ -16,7 +16,7 @@ from conformance import client, keeping, listening
 from conformance.client import GuestLost
 from conformance.keeping import NoGuest
 from ukcc import proc
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 
 AGENT_PORT = 7
 

@@ -22,6 +22,7 @@ from conformance.stress_judge import judge_process, kernel_warnings
 from conformance.stress_lines import Job, Memory
 from ukcc import debsource, demo
 from ukcc.errors import UkccError
+from ukcc.free_port import free_port
 from ukcc.unwinding import unwind_when_ended
 from ukcc.vm.hypervisor import accel
 
@@ -130,7 +131,7 @@ def _soak(plan: Plan, warnings: tuple[str, ...], minutes: int) -> list[Memory]:
     program = stress_image.stress_ng()
     redis = demo.build(debsource.fetch("redis", work).tree, work / "redis.log")
     image = stress_image.build("runner", [program, str(redis.server)], work)
-    port = demo.free_port()
+    port = free_port()
     guest = Guest(
         image.path,
         _MEMORY_MIB,

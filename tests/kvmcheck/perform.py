@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvmcheck.table import Row
-from ukcc.demo import free_port
+from ukcc.free_port import free_port
 from ukcc.vm.hypervisor.qemu import PROGRAM
 from ukcc.vm.options import LOOPBACK
 

@@ -7,8 +7,9 @@ import pytest
 from ukcc.cc import plan
 from ukcc.cc.linkage import Lookup
 from ukcc.cc.parse import parse
-from ukcc.cc.shared import is_shared, stand_in
+from ukcc.cc.shared import stand_in
 from ukcc.cc.toolchain import Toolchain
+from ukcc.light.sonames import is_shared
 
 NAMES = [
     # path, is it a shared library

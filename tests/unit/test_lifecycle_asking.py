@@ -16,7 +16,8 @@ from ukcc.errors import MachineError
 from ukcc.lifecycle import asking, control
 from ukcc.lifecycle.entry import End, read_entry, write_end
 from ukcc.lifecycle.registry import Registry
-from ukcc.vm.live.console import raw_mode, with_line_ends
+from ukcc.line_ends import with_line_ends
+from ukcc.vm.live.console import raw_mode
 from ukcc.vm.live.process import Running
 from ukcc.vm.live.stopping import STOPPING, Stopped, StopSignals
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ukcc.cli.port import command
 from ukcc.errors import UkccError
 from ukcc.ports import recipe
+from ukcc.ports.command import command
 from ukcc.ports.recipe import load_all, load_named, parse
 
 DIGEST = "0" * 64

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ukcc import quickjson
-from ukcc.record import Record
+from ukcc.light import quickjson
+from ukcc.light.record import Record
 
 
 class Point(Record):

@@ -15,12 +15,13 @@ from click.testing import CliRunner
 from image_samples import SAMPLES, make_sysroot, program
 
 from ukcc import cli
+from ukcc.cli import dry_run
 from ukcc.cli.inspect import command as inspect_command
 from ukcc.cli.run import command as run_command
 from ukcc.cli.snapshot import command as snapshot_command
 from ukcc.image.pack import pack_image
 from ukcc.settings.limits import Limit
-from ukcc.vm import dry_run, launch
+from ukcc.vm import launch
 from ukcc.vm.options import RunOptions
 
 Run = Callable[..., RunOptions]

@@ -12,7 +12,7 @@ from ukcc import paths, proc
 # Says which descriptors it has been given, and what the next one is that it opens.
 LOOK = """
 import os, sys
-from ukcc.cc.process import hold_streams
+from ukcc.light.tool import hold_streams
 hold_streams(inheritable=sys.argv[1] == "yes")
 fd = os.open("/etc/passwd", os.O_RDONLY)
 names = [os.readlink(f"/proc/self/fd/{n}") for n in range(3)]

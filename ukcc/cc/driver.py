@@ -3,8 +3,9 @@
 import os
 import sys
 
-from ukcc.cc import process, toolchain
+from ukcc.cc import toolchain
 from ukcc.errors import SysrootMissing, UkccError
+from ukcc.light import tool as process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,14 +11,16 @@ otherwise, what the first one made is put back.
 
 import os
 
-from ukcc.cc import child, loader_needs, log, own_kernel, plan, process
-from ukcc.cc.child import Interrupted
-from ukcc.cc.frozen import Frozen
+from ukcc.cc import loader_needs, log, own_kernel, plan
 from ukcc.cc.linker import Linker
 from ukcc.cc.plan import Plan
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image.ar import read_index
 from ukcc.image.dynamic import defined_names, read_dynamic
+from ukcc.light import child
+from ukcc.light import tool as process
+from ukcc.light.child import Interrupted
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,11 +44,10 @@ class Difference(Exception):
     """Why a static program may do something else than the dynamic one."""
 
 
-class Linked(Frozen):
+class Linked(Record):
     """A link that was done: its status, what it said of the program, for the metadata, and the
     files that it opened. loads_locale: False of a program that cannot."""
 
-    __slots__ = ("linkage", "loads_locale", "opened", "status")
     status: int
     linkage: str
     opened: "tuple[str, ...]"

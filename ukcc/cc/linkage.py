@@ -6,8 +6,8 @@ user's words.
 """
 
 from ukcc.cc import options, parse, shared
-from ukcc.cc.frozen import Frozen
 from ukcc.cc.parse import Argument, Invocation
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _OPEN_FILES = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 _SHARED_SANITIZERS = frozenset(("address", "hwaddress", "leak", "thread"))
 
 
-class Lookup(Frozen):
+class Lookup(Record):
     """What is known of the machine's libraries.
 
     stand_in: the linker's words for the archive of a shared library's path; () if it has none.
@@ -33,7 +33,6 @@ class Lookup(Frozen):
     is_read_once: whether the path is that of a pipe, or of something else that is no plain file.
     """
 
-    __slots__ = ("has_libc", "has_linker", "is_read_once", "stand_in")
     has_libc: "Callable[[str], bool]"
     has_linker: "Callable[[str], bool]"
     is_read_once: "Callable[[str], bool]"
@@ -54,10 +53,9 @@ ON_DISK = Lookup(
 )
 
 
-class Linkage(Frozen):
+class Linkage(Record):
     """kind: STATIC, DYNAMIC or OPEN; reason: why, as a part of a sentence."""
 
-    __slots__ = ("kind", "reason")
     kind: str
     reason: str
 

@@ -5,8 +5,9 @@ The first link's output, and the objects that it compiled, can be kept while oth
 
 import os
 
-from ukcc.cc import child, log
+from ukcc.cc import log
 from ukcc.cc.objects import Kept, with_objects
+from ukcc.light import child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,11 @@ load; so a process of its own looks for the kernel. Nothing is compiled.
 import os
 import sys
 
-from ukcc.cc import child, log, process
+from ukcc.cc import log
 from ukcc.cc.toolchain import AUTO, GENERAL
 from ukcc.errors import UkccError
+from ukcc.light import child
+from ukcc.light import tool as process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

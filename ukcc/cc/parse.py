@@ -1,7 +1,7 @@
 """argv → Invocation: how each word was read. No decision is taken here, see `plan`."""
 
 from ukcc.cc import atfile, options
-from ukcc.cc.frozen import Frozen
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,10 +15,9 @@ _TAKES_NEXT = (options.SEPARATE, options.EITHER, options.EQUALS)
 _LINK_KINDS = (options.SHARED, options.PIE, options.STATIC_PIE, options.NO_PIE)
 
 
-class Argument(Frozen):
+class Argument(Record):
     """One option with its value, or one input; `words` are as they stood on the command line."""
 
-    __slots__ = ("meaning", "name", "origin", "value", "words")
     words: "tuple[str, ...]"
     name: str  # of the option; "" for an input
     value: str  # of the option, or the input's path
@@ -26,27 +25,9 @@ class Argument(Frozen):
     origin: str  # the @file it came from, or ""
 
 
-class Invocation(Frozen):
+class Invocation(Record):
     """A command line, read: what the words ask for, and in what order they came."""
 
-    __slots__ = (
-        "arguments",
-        "dry_run",
-        "foreign",
-        "freestanding",
-        "headers_only",
-        "incomplete",
-        "inputs",
-        "link_kind",
-        "linker",
-        "listing",
-        "no_headers",
-        "output",
-        "query",
-        "relocatable",
-        "script",
-        "stage",
-    )
     arguments: "tuple[Argument, ...]"
     inputs: int  # files, libraries and words for the linker: what makes GCC go on to link
     output: str  # of -o, or of -Wl,-o; or ""

@@ -4,11 +4,11 @@ Pure: what has to be looked up on the machine is handed in.
 """
 
 from ukcc.cc import linkage, options, parse
-from ukcc.cc.frozen import Frozen
 from ukcc.cc.linkage import Lookup
 from ukcc.cc.parse import Invocation
 from ukcc.cc.static_words import static_words, words_each
 from ukcc.cc.toolchain import Toolchain
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SHOWN = ("-v", "--verbose", "-time", "-save-temps", "--save-temps", "-dump", "-
 TEXT_BASE = 0x10000000
 
 
-class Plan(Frozen):
+class Plan(Record):
     """What to run. The fields after `reason` are of a program's link, else empty.
 
     command: the link as gcc would do it, or the only one there is. static: the static link, which
@@ -44,23 +44,6 @@ class Plan(Frozen):
     are sources among them whose objects a second link may have (see `objects`); else empty.
     """
 
-    __slots__ = (
-        "command",
-        "directories",
-        "has_map",
-        "inputs",
-        "kernel",
-        "kind",
-        "listing",
-        "output",
-        "reads_stdin",
-        "reason",
-        "run_directories",
-        "static",
-        "sysroot",
-        "thin",
-        "words",
-    )
     kind: str
     command: "tuple[str, ...]"
     reason: str

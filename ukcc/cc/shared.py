@@ -7,14 +7,7 @@ shared library knew by itself: libtool writes that into `libfoo.la`.
 
 import os
 
-_SUFFIX = ".so"
-
-
-def is_shared(path: str) -> bool:
-    """Whether the name is that of a shared library: `libfoo.so`, `libfoo.so.1.2`."""
-    name = path.rpartition("/")[2]
-    stem, dot, version = name.partition(_SUFFIX)
-    return bool(stem) and bool(dot) and (not version or version[0] == ".")
+from ukcc.light.sonames import SUFFIX
 
 
 def has_libc(directory: str) -> bool:
@@ -36,7 +29,7 @@ def is_read_once(path: str) -> bool:
 def stand_in(path: str) -> "tuple[str, ...]":
     """The linker's words for the archive of the shared library `path`; () if it has none."""
     directory, slash, name = path.rpartition("/")
-    archive = f"{directory}{slash}{name.partition(_SUFFIX)[0]}.a"
+    archive = f"{directory}{slash}{name.partition(SUFFIX)[0]}.a"
     if not os.path.isfile(archive):  # noqa: PTH113
         return ()
     return (archive, *_needed_by(_libtool_file(archive), {archive}))

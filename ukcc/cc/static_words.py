@@ -1,8 +1,9 @@
 """The user's words for a link in which all is static."""
 
-from ukcc.cc import options, parse, shared
+from ukcc.cc import options, parse
 from ukcc.cc.linkage import Lookup
 from ukcc.cc.parse import Argument
+from ukcc.light.sonames import is_shared
 
 # With them GCC lets the linker take shared libraries again behind a sanitizer's archive.
 _STATIC_RUNTIMES = tuple(f"-static-lib{name}" for name in ("asan", "lsan", "tsan", "ubsan"))
@@ -49,7 +50,7 @@ def words_each(arguments: "tuple[Argument, ...]", lookup: Lookup) -> "list[tuple
 
 
 def _words(argument: Argument, lookup: Lookup) -> "tuple[str, ...]":
-    if argument.meaning == parse.INPUT and shared.is_shared(argument.value):
+    if argument.meaning == parse.INPUT and is_shared(argument.value):
         return lookup.stand_in(argument.value) or argument.words
     if argument.name == "-R" or argument.name in _STATIC_RUNTIMES:
         return ()

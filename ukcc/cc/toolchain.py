@@ -4,8 +4,8 @@ import os
 import sys
 
 from ukcc import paths
-from ukcc.cc.frozen import Frozen
 from ukcc.errors import SysrootMissing, UkccError
+from ukcc.light.record import Record
 
 TRIPLE = "x86_64-uk-linux-gnu"
 
@@ -36,10 +36,9 @@ _BEFORE_COMPILERS = ("ccache", "distcc", "icecc", "sccache")
 GENERAL, AUTO = "general", "auto"
 
 
-class Toolchain(Frozen):
+class Toolchain(Record):
     """What a plan needs to know of the machine."""
 
-    __slots__ = ("compiler", "kernel", "linkage", "name", "plain", "sysroot", "thin")
     name: str  # of ours: uk-gcc
     compiler: str
     sysroot: str  # "" when there is none

@@ -3,8 +3,9 @@
 The layout of an image keeps what `strip` and `objcopy` rewrite apart from what boots.
 """
 
-from ukcc.cc import log, process, toolchain
+from ukcc.cc import log, toolchain
 from ukcc.errors import UkccError
+from ukcc.light import tool as process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
-"""The `ukcc` command. Each subcommand is a module `ukcc.cli.<name>`, `_` for `-`, with an attribute
-`command`, loaded only when it is asked for."""
+"""The `ukcc` command. commands.py lists the subcommands."""
 
-import importlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,34 +8,11 @@ from typing import Any, NoReturn
 import click
 
 from ukcc import __version__, streams
-from ukcc.cc.process import hold_streams
+from ukcc.cli.commands import GROUPS, SUBCOMMANDS
 from ukcc.errors import UkccError
+from ukcc.light.tool import hold_streams
 from ukcc.terminal import shown
 from ukcc.unwinding import unwind_when_ended
-
-# In the order in which `ukcc --help` shows them.
-SUBCOMMANDS = (
-    "run",
-    "ps",
-    "logs",
-    "stop",
-    "kill",
-    "wait",
-    "snapshot",
-    "inspect",
-    "sbom",
-    "size",
-    "boot-chart",
-    "needs",
-    "specialise",
-    "menuconfig",
-    "pack",
-    "port",
-    "explain",
-    "env",
-    "sysroot",
-    "doctor",
-)
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -49,11 +24,14 @@ class Ukcc(click.Group):
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUBCOMMANDS:
-            return None
-        command = importlib.import_module(f"ukcc.cli.{cmd_name.replace('-', '_')}").command
-        assert isinstance(command, click.Command)
-        return command
+        found = SUBCOMMANDS.get(cmd_name)
+        return found.load() if found else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Without loading them."""
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(command.name, command.summary) for command in commands])
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Runs the command line and exits. A subcommand's integer result is the exit status."""

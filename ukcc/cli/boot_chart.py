@@ -18,7 +18,7 @@ from ukcc.terminal import shown
 _SMALLEST = 1000  # in the table: a part of the whole
 
 
-@click.command(name="boot-chart", short_help="What an image executes until `main`.")
+@click.command(name="boot-chart")
 @picture_options(64)
 @click.option("-m", "--memory", type=int, metavar="MIB", help="As for `ukcc run`.")
 @click.option(

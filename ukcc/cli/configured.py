@@ -17,13 +17,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ukcc.cli.dry_run import DryRun
 from ukcc.errors import MachineError, UkccError
 from ukcc.image.facts import read_metadata
 from ukcc.settings import keys
 from ukcc.settings.document import NAME, Settings, parse_carried, read_settings
 from ukcc.settings.keys import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Key
 from ukcc.settings.layers import Merged, merge, merge_env
-from ukcc.vm.dry_run import DryRun
 from ukcc.vm.options import parse_share
 from ukcc.vm.storage.trail import check_settings
 

@@ -22,7 +22,7 @@ _VARIABLES = {
 }
 
 
-@click.command(short_help="Variables and files that make a build use uk-gcc.")
+@click.command()
 @click.option("--shell", "form", flag_value="shell", default=True, help="CC=… CXX=… (default)")
 @click.option("--cmake", "form", flag_value="cmake", help="the path of the CMake toolchain file")
 @click.option(

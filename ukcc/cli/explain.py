@@ -19,7 +19,6 @@ _MEANS = {UNKNOWN: "passes through", INPUT: "an input"}
 
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    short_help="How a compiler command line is read, and what it would run.",
 )
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 def explain(words: tuple[str, ...]) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from ukcc.cli import configured
+from ukcc.cli import configured, machines
+from ukcc.cli import dry_run as rehearsal
 from ukcc.cli.continued import refuse_fixed
 from ukcc.cli.guest_options import guest_options
 from ukcc.errors import MachineError
 from ukcc.terminal import shown
-from ukcc.vm import dry_run as rehearsal
-from ukcc.vm import launch, options
+from ukcc.vm import options
 from ukcc.vm.boot.guest import Guest
 from ukcc.vm.hypervisor import confine
 from ukcc.vm.hypervisor.vmm import QEMU, VMMS, check_cid
@@ -155,7 +155,7 @@ def command(
     if as_json and not dry_run:
         raise MachineError("--json says how --dry-run answers", "add --dry-run")
     if not dry_run:
-        return launch.run(wanted)
+        return machines.run(wanted)
     settings = configured.shown(context)
     would = rehearsal.dry_run(wanted)
     if as_json:

@@ -16,7 +16,7 @@ from ukcc.terminal import shown
 _SMALLEST = 500  # in the table: a part of the whole
 
 
-@click.command(name="size", short_help="What the bytes of an image are.")
+@click.command(name="size")
 @picture_options(16)
 @vmlinux_option
 def command(

@@ -4,10 +4,9 @@ from typing import Any
 
 import click
 
-from ukcc.cli import configured, run
+from ukcc.cli import configured, machines, run
 from ukcc.cli.guest_options import guest_options
 from ukcc.settings.keys import Key
-from ukcc.snapshots import take
 
 # Options of `ukcc run` that a saved machine can have; -p, -v and --disk are taken to say why not.
 _OPTIONS = (
@@ -49,4 +48,4 @@ def command(*, output: str, when: str, **words: Any) -> int:
 
     Options may come before and behind IMAGE; what is behind `--` is the application's.
     """
-    return take.take(run.options_of(**words), output, when)
+    return machines.take(run.options_of(**words), output, when)

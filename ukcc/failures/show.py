@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from ukcc import proc
 from ukcc.errors import ToolFailed
 from ukcc.failures.reports import CPUS, CRASH, DONE, MEMORY, NOTICE, PANIC, STACKS, Report
+from ukcc.line_ends import with_line_ends
 from ukcc.terminal import shown
-from ukcc.vm.live.console import with_line_ends
 
 # So many crashes of one run are explained; more are a storm, of which one line each is enough, and
 # at last none: each costs the host a process.

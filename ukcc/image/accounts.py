@@ -11,7 +11,7 @@ import os
 
 from ukcc import paths
 from ukcc.errors import UkccError
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

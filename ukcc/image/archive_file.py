@@ -20,7 +20,7 @@ from ukcc.image.headers import PT_LOAD, SHF_COMPRESSED, SHT_NOBITS, Headers, Phd
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, KERNEL_SECTIONS
 from ukcc.image.layout import MOST_PHDRS
 from ukcc.image.sharing import ARCHIVE_SECTION, piece_names
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

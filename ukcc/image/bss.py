@@ -19,7 +19,7 @@ from ukcc.image.headers import (
     Shdr,
     align_up,
 )
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 # Below this the clearing costs less than a millisecond, and the file is easier to read unsplit.
 BIG_BSS = 1 << 20

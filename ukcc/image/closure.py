@@ -14,7 +14,7 @@ from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.image.headers import open_headers, parse_headers, reader
 from ukcc.image.loader_tags import LoaderTags, read_interpreter, read_loader_tags
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import struct
 
 from ukcc.errors import UkccError
 from ukcc.image.headers import PAGE
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import struct
 
 from ukcc.image.headers import Headers, Shdr, open_headers, reader
 from ukcc.image.loader_tags import read_loader_tags
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 SHT_DYNSYM, SHT_SYMTAB, SHT_RELA, SHT_VERSYM = 11, 2, 4, 0x6FFFFFFF
 

@@ -11,7 +11,7 @@ from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.image.accounts import Accounts, accounts_of, parse_owner
 from ukcc.image.collect import walk
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

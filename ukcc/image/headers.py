@@ -11,7 +11,7 @@ import stat
 import struct
 
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 import struct
 
-from ukcc import quickjson
 from ukcc.errors import SysrootMissing, UkccError
-from ukcc.record import Record
+from ukcc.light import quickjson
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
 from ukcc.image.room import Grown, grow, table_place
 from ukcc.image.sharing import Piece, Sharing, moved_segments, piece_names, placed, shared
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 METADATA_SECTION = ".uk.meta"
 

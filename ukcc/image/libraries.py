@@ -13,7 +13,7 @@ from ukcc.errors import SysrootMissing
 from ukcc.image.closure import LOADER, Closure
 from ukcc.image.search import Glibc, Loaded, Missing, Musl, expand_in_image, load
 from ukcc.image.shared_object import SharedObject, open_shared
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import struct
 
 from ukcc.errors import UkccError
 from ukcc.image.headers import PT_DYNAMIC, PT_INTERP, PT_LOAD
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

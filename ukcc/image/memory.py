@@ -10,7 +10,7 @@ import stat
 from ukcc.image.cpio import is_aligned
 from ukcc.image.headers import PAGE, align_up
 from ukcc.image.kernel import ALLOWANCE
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

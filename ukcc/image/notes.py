@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ukcc import quickjson
+from ukcc.light import quickjson
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

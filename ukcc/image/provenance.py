@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ukcc import paths
-from ukcc.cc.shared import is_shared
+from ukcc.light.sonames import is_shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from ukcc.image.layout import MOST_PHDRS, covering
 from ukcc.image.parts import Parts, mapped_from, refusal, span
 from ukcc.image.renaming import renamed, renumbered
 from ukcc.image.sharing import OUTSIDE_MEMORY
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 _END_OF_MEMORY = 1 << 47  # of a process
 # What the packer leaves free for patchelf stays free.

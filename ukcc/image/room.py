@@ -29,7 +29,7 @@ from ukcc.image.headers import (
     Shdr,
     align_up,
 )
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

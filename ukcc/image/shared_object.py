@@ -16,7 +16,7 @@ from ukcc.errors import UkccError
 from ukcc.image.debug import stripped
 from ukcc.image.headers import ET_DYN, parse_headers, reader
 from ukcc.image.loader_tags import LoaderTags, read_loader_tags
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from ukcc.image.headers import (
     align_up,
     congruent,
 )
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 ARCHIVE_SECTION = ".uk.archive"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import proc
-from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.free_port import free_port
 from ukcc.ports.place import Place, expand
 from ukcc.ports.recipe import Boot
 from ukcc.vm.net.host_ports import holder

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc import paths, proc
-from ukcc.demo import free_port
 from ukcc.errors import UkccError
+from ukcc.free_port import free_port
 from ukcc.ports.adding_up import add_up
 from ukcc.ports.build import bash
 from ukcc.ports.machine import Machine, running

@@ -12,7 +12,7 @@ import sys
 
 from ukcc.errors import MachineError, UkccError
 from ukcc.image.files import FileSpec
-from ukcc.record import Record
+from ukcc.light.record import Record
 from ukcc.settings import foreign, keys, shapes
 from ukcc.settings.keys import FLAG, KEYS, TEXT, Key
 from ukcc.settings.words import PARSERS

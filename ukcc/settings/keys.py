@@ -7,7 +7,7 @@ its keys from the options.
 
 from __future__ import annotations
 
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 TEXT = "a string"
 TEXTS = "an array of strings"

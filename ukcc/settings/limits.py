@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ukcc.errors import MachineError
-from ukcc.record import Record
+from ukcc.light.record import Record
 
 # Linux, include/uapi/asm-generic/resource.h
 _NUMBERS = {

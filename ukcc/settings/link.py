@@ -12,7 +12,7 @@ import os
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.image.files import check_places, file_entries
-from ukcc.record import Record
+from ukcc.light.record import Record
 from ukcc.settings.document import carried, left_out, read_settings
 
 TYPE_CHECKING = False

@@ -23,7 +23,6 @@ from ukcc.vm.boot.contents import read_contents, read_image
 from ukcc.vm.boot.init_archive import Terminal
 from ukcc.vm.hypervisor import confine
 from ukcc.vm.hypervisor.accel import choose
-from ukcc.vm.hypervisor.vmm import QEMU
 from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive, with_host
 from ukcc.vm.live import panics, process
 from ukcc.vm.live.exit_record import parse_record
@@ -36,10 +35,6 @@ from ukcc.vm.plan import plan_machine
 
 def take(options: RunOptions, target: str, text: str) -> int:
     """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
-    if options.vmm != QEMU:
-        from ukcc.vmm.snapshot import take as take_by_vmm
-
-        return take_by_vmm(options, target, text)
     check_options(options, text)
     image, facts, options = read_image(options)
     check_snapshot(options, facts)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ukcc import paths
+from ukcc.disk_errors import disk_errors
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.progress import Progress
 from ukcc.specialise import kernel, present
@@ -19,7 +20,7 @@ from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, kernels, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
 from ukcc.sysroot.kernels import Kernel
-from ukcc.sysroot.store import Store, discard, disk_errors
+from ukcc.sysroot.store import Store, discard
 
 RECORD = "made.json"
 

@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ukcc.disk_errors import disk_errors
 from ukcc.errors import UkccError
 from ukcc.progress import Progress
 from ukcc.specialise.features import Choice
 from ukcc.specialise.make import class_fragments, patched_source
 from ukcc.sysroot import fragments, linux, tools
 from ukcc.sysroot.inputs import gather
-from ukcc.sysroot.store import Store, disk_errors
+from ukcc.sysroot.store import Store
 
 # It is compiled on first use, against these.
 _CURSES = Path("/usr/include/ncurses.h")

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ukcc import proc
+from ukcc.disk_errors import disk_errors
 from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
 from ukcc.sysroot import glibc, init, inputs, kernels, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
 from ukcc.sysroot.kernels import Kernel
 from ukcc.sysroot.parts import Recipe
-from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, disk_errors, link_tree
+from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree
 
 # A cold build was seen to take 0.7 GB at one time. In bytes, with a wide margin.
 _SPACE_NEEDED = 2_000_000_000

@@ -25,12 +25,10 @@ from typing import Any
 import filelock
 
 from ukcc import paths, proc
+from ukcc.disk_errors import unwritable
 from ukcc.errors import UkccError
 
 RECORD = "sysroot.json"
-
-# What a disk, or whoever owns it, refuses.
-_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -149,30 +147,6 @@ class Store:
 def default_store() -> Store:
     """The store that `UKCC_HOME` or the XDG data directory names."""
     return Store(Path(paths.store()))
-
-
-def unwritable(path: Path, error: OSError) -> UkccError:
-    """An OSError about the store, as the user's problem."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UkccError(f"the disk is full: {path}", "free some space, or set UKCC_HOME")
-    reason = (error.strerror or str(error)).lower()
-    return UkccError(
-        f"cannot write to the store {path}: {reason}", "set UKCC_HOME to another place"
-    )
-
-
-@contextlib.contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """A full or read-only disk is the user's problem; any other OSError is a bug of ours.
-
-    root: of the store that is written to.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _OF_DISKS:
-            raise unwritable(root, error) from error
-        raise
 
 
 @contextlib.contextmanager

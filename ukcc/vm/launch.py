@@ -29,7 +29,7 @@ from ukcc.vm.hypervisor.disk_qemu import descriptors, with_names
 from ukcc.vm.hypervisor.emulated_cpu import emulated_cpu
 from ukcc.vm.hypervisor.qemu import qemu_argv
 from ukcc.vm.hypervisor.tsc import host_tsc_khz
-from ukcc.vm.hypervisor.vmm import QEMU, VMM_MANIFEST, check_vsock
+from ukcc.vm.hypervisor.vmm import check_vsock
 from ukcc.vm.live import panics, process
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.live.process import Outcome
@@ -51,19 +51,7 @@ PANICKED = 123  # not 125: another try may mend the machine, but not a kernel's 
 
 
 def run(options: RunOptions) -> int:
-    """Boots the image; the exit status is the application's, or 123, 124, 125 or 128 + n."""
-    if options.snapshot:
-        if (Path(options.snapshot) / VMM_MANIFEST).exists():
-            from ukcc.vmm.snapshot import resume as resume_by_vmm
-
-            return resume_by_vmm(options)
-        from ukcc.snapshots.resume import resume
-
-        return resume(options)
-    if options.vmm != QEMU:
-        from ukcc.vmm.run import run as run_by_vmm
-
-        return run_by_vmm(options)
+    """Boots the image by QEMU. The exit status is the application's, or 123 to 125, or 128 + n."""
     image, facts, options = read_image(options)
     contents = read_contents(options, image, facts, trace.prepare(options.trace))
     terminal = Terminal() if options.detach else host_terminal()

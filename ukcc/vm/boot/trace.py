@@ -35,9 +35,10 @@ def prepare(option: "TraceOption | None") -> "Tracer | None":
     if option is None:
         return None
     # what builds is loaded for this option alone
+    from ukcc.disk_errors import unwritable
     from ukcc.progress import for_stderr
     from ukcc.sysroot import strace
-    from ukcc.sysroot.store import default_store, unwritable
+    from ukcc.sysroot.store import default_store
 
     store = default_store()
     try:

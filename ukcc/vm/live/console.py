@@ -142,12 +142,3 @@ def raw_mode(mode: "list[Any]") -> "list[Any]":
     raw[_LFLAG] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     raw[_CFLAG] = raw[_CFLAG] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
     return raw
-
-
-def with_line_ends(fd: int, text: bytes) -> bytes:
-    """The text for a descriptor: on a raw terminal a new line begins where the last one ended."""
-    try:
-        raw = not termios.tcgetattr(fd)[_OFLAG] & termios.OPOST
-    except termios.error:
-        return text  # no terminal
-    return text.replace(b"\n", b"\r\n") if raw else text

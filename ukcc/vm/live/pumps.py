@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from ukcc.vm.live.console import with_line_ends
+from ukcc.line_ends import with_line_ends
 
 _STDIN = 0
 _CHUNK = 65536

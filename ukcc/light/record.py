@@ -1,4 +1,4 @@
-"""Named tuples for the link path: `typing.NamedTuple` without what importing `typing` and
+"""Named tuples for compiles and links: `typing.NamedTuple` without what importing `typing` and
 `collections` costs every link (4 ms)."""
 
 TYPE_CHECKING = False

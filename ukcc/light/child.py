@@ -4,7 +4,7 @@
 import fcntl
 import os
 
-from ukcc.cc import process
+from ukcc.light import tool as process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
