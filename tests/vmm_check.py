@@ -1,6 +1,6 @@
 """`make vmm-check`: boots images by the real Firecracker and Cloud Hypervisor that are on PATH.
 
-The other tests have a process in their place that speaks the API (tests/fake_vmm.py); neither is
+The other tests have a process in their place that speaks the API (support/fake_vmm.py); neither is
 packaged by Debian. Prints a table. Status 0: every row is right; 1: one is not; 77, as Automake's
 skipped tests have it: there was nothing to check, which is no success.
 """

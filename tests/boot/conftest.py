@@ -8,49 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build, Result, run_argv
 
 from ukcc import paths, proc
-from ukcc.cc.toolchain import gate_flag
 from ukcc.errors import UkccError
 from ukcc.vm.hypervisor import accel
 from ukcc.vm.hypervisor.qemu import PROGRAM
-
-BIN = Path(sys.executable).parent
-FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
-DEADLINE = 60.0  # seconds; a boot takes two under TCG when nobody else computes
-
-
-class Result(NamedTuple):
-    """How a boot ended; unpacks as (status, stdout, stderr)."""
-
-    status: int
-    stdout: bytes
-    stderr: bytes
-
-
-def _makes_mount_namespaces() -> bool:
-    """Not in every container, nor where `/` is no mount point, as after chroot(1)."""
-    try:
-        return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
-    except OSError:
-        return False
-
-
-needs_mounts = pytest.mark.skipif(
-    not _makes_mount_namespaces(), reason="no mount name spaces can be made here"
-)
-
-# Makes calls of the gate of the program's own `syscall` instructions.
-_SYSROOT = paths.current_sysroot()
-GATE = gate_flag(_SYSROOT) if _SYSROOT else ""  # without a sysroot every test here fails
-
-Build = Callable[..., Path]
-Boot = Callable[..., Result]
 
 
 def pytest_report_header() -> str:
@@ -106,11 +73,6 @@ def build_image(tmp_path_factory: pytest.TempPathFactory) -> Build:
         return built[key]
 
     return build
-
-
-def run_argv(image: Path, args: Sequence["str | bytes"], options: Sequence[str]) -> list[bytes]:
-    """The command line of `ukcc run`, as bytes since arguments may be any."""
-    return [os.fsencode(word) for word in (BIN / "ukcc", "run", *options, image, *args)]
 
 
 @pytest.fixture

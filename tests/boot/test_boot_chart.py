@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Build
+from support.boots import Build
 
 from ukcc.counting.counter import begin_of, counter
 from ukcc.counting.until import run_until

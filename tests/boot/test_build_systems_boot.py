@@ -1,7 +1,7 @@
 """Images that came out of builds by make and CMake, booted."""
 
-from builders import Project
-from conftest import Boot
+from support.boots import Boot
+from support.builders import Project
 
 
 def test_program_of_a_makefile(tmp_path, boot: Boot):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Boot, Build
+from support.boots import BIN, Boot, Build
 
 # Looks at its own file: the end, an offset (argv[1]), the size, and its section `.mine` by the
 # section table; whether it has a symbol table.

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Build
+from support.boots import BIN, DEADLINE, FACTOR, Build
 
 # A line comes in, the time goes out.
 SOURCE = r"""

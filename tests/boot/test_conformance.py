@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FACTOR, GATE, Boot, Build
+from support.boots import FACTOR, GATE, Boot, Build
 
 HERE = Path(__file__).parent / "programs"
 CPUS = ["1", "2", "4"]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from support.boots import Boot, Build
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent / "programs"

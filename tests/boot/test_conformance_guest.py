@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conformance import agent_image, client, keeper, keeping, wrapper
-from conftest import DEADLINE, FACTOR, Build
+from support.boots import DEADLINE, FACTOR, Build
 
 # In ring 3 this is a SIGSEGV; here it takes the page tables away from the kernel.
 CRASH = r"""

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-import qcow2_samples
-from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
+from support import qcow2_samples
+from support.boots import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
 from ukcc.vm.storage.superblock import HEAD, read_ext
 

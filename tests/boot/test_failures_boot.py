@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc import proc
 from ukcc.image.facts import read_facts

@@ -1,7 +1,7 @@
 """The operations of programs/file_operations.c in shares and on a disk, compared with the host's.
 
 The same file runs as a process in a directory of the host, and in a machine in another one. What
-may differ is in tests/file_differences.py, and has to.
+may differ is in tests/support/file_differences.py, and has to.
 """
 
 import os
@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts
-from file_differences import DIFFERENCES, DISK, NINE_P, VIRTIOFS
+from support.boots import DEADLINE, FACTOR, Boot, Build, needs_mounts
+from support.file_differences import DIFFERENCES, DISK, NINE_P, VIRTIOFS
 
 HERE = Path(__file__).parent / "programs"
 DEVICE = "device_node"  # which an ordinary user cannot make on the host either

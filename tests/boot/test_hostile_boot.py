@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+from support.boots import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.failures.reports import Report
 from ukcc.image.facts import read_facts

@@ -9,7 +9,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from support.boots import Boot, Build
 
 HERE = Path(__file__).parent / "programs"
 PROGRAMS = ("job_control", "orphans")

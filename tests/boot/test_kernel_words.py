@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Build
+from support.boots import BIN, DEADLINE, FACTOR, Build
 
 from ukcc.vm.hypervisor.qemu import MACHINE
 

@@ -7,9 +7,9 @@ To the guest it is a power cut. In rollback mode a commit is the removal of the 
 import subprocess
 from pathlib import Path
 
-import killing
 import pytest
-from conftest import DEADLINE, FACTOR, Build, run_argv
+from support import killing
+from support.boots import DEADLINE, FACTOR, Build, run_argv
 
 # Says of each database what is in it, then commits to one after the other and says so.
 WRITER = r"""

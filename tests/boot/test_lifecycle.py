@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Build
+from support.boots import BIN, DEADLINE, FACTOR, Build
 
 from ukcc.free_port import free_port
 

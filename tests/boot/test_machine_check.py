@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import DEADLINE, FACTOR, Build, run_argv
+from support.boots import DEADLINE, FACTOR, Build, run_argv
 
 HERE = Path(__file__).parent / "programs"
 

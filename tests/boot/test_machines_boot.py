@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+from support.boots import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc import proc
 from ukcc.free_port import free_port

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import DEADLINE, FACTOR, run_argv
+from support.boots import DEADLINE, FACTOR, run_argv
 
 from ukcc import debsource, demo, proc
 from ukcc.free_port import free_port

@@ -11,8 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from conftest import DEADLINE, FACTOR, GATE, Build, run_argv
-from test_kernel_stack import SAVED_SP, debug
+from support.boots import DEADLINE, FACTOR, GATE, Build, run_argv
+from support.kernel_gdb import SAVED_SP, debug
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build
 
 from ukcc.image.archive_file import open_archive
 from ukcc.image.facts import read_facts

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build
 
 from ukcc.sysroot import kernels
 from ukcc.vm.hypervisor.qemu import MACHINE

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR
+from support.boots import DEADLINE, FACTOR
 
 from ukcc import paths
 

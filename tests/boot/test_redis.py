@@ -7,9 +7,9 @@ import subprocess
 import threading
 from pathlib import Path
 
-import killing
 import pytest
-from conftest import run_argv
+from support import killing
+from support.boots import run_argv
 
 from ukcc import debsource, demo
 from ukcc.free_port import free_port

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from support.boots import Boot, Build
 
 from ukcc import paths
 from ukcc.image.rekernel import replace_kernel

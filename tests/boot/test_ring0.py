@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import GATE, Boot, Build
+from support.boots import GATE, Boot, Build
 
 HERE = Path(__file__).parent / "programs"
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Build, run_argv
-from lan import ACK, DISCOVER, NAK, REQUEST, Event, Lan, need_namespaces
+from support.boots import DEADLINE, FACTOR, Build, run_argv
+from support.lan import ACK, DISCOVER, NAK, REQUEST, Event, Lan, need_namespaces
 
 HERE = Path(__file__).parent / "programs"
 BRIDGE = ("--net", "bridge=br0,ip=dhcp,ip=slaac")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
+from support.boots import DEADLINE, FACTOR, Boot, Build, needs_mounts, run_argv
 
 from ukcc.free_port import free_port
 from ukcc.vm.hypervisor import qemu_probe

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Build, run_argv
+from support.boots import BIN, DEADLINE, FACTOR, Build, run_argv
 
 from ukcc.free_port import free_port
 

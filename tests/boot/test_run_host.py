@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+from support.boots import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.free_port import free_port
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, run_argv
+from support.boots import DEADLINE, FACTOR, Boot, Build, run_argv
 
 from ukcc.free_port import free_port
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Build
+from support.boots import BIN, DEADLINE, FACTOR, Build
 
 HELLO = '#include <stdio.h>\nint main(void) { puts("hi"); return 3; }\n'
 CLOSED = [

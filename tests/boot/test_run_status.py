@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build, run_argv
 
 # One program that does what its first argument says.
 SOURCE = r"""

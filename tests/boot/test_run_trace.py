@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Boot, Build
+from support.boots import Boot, Build
 
 from ukcc.progress import Silent
 from ukcc.sysroot import strace

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Boot, Build
+from support.boots import BIN, Boot, Build
 
 SOURCE = r"""
 #include <stdio.h>

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build
+from support.boots import DEADLINE, FACTOR, Boot, Build
 
 from ukcc.image import cpio
 from ukcc.image.inspect import inspect_image

@@ -9,9 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from builders import BIN, clean_environment
-from conftest import Boot, Build, needs_mounts
-from test_shares import needs_virtiofs
+from support.boots import Boot, Build, needs_mounts, needs_virtiofs
+from support.builders import BIN, clean_environment
 
 PROGRAMS, FUNCTIONS, ROUNDS = 6, 200, 4
 

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build
-from once_program import SOURCE, says, total
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build
+from support.once_program import SOURCE, says, total
 
 from ukcc.image.archive_file import open_archive
 from ukcc.image.facts import read_facts

@@ -14,21 +14,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, FACTOR, Boot, Build, Result, needs_mounts, run_argv
-
-from ukcc import paths
+from support.boots import (
+    DEADLINE,
+    FACTOR,
+    Boot,
+    Build,
+    Result,
+    needs_mounts,
+    needs_virtiofs,
+    run_argv,
+)
 
 HERE = Path(__file__).parent / "programs"
 
 
-def _kernel_has_virtiofs() -> bool:
-    sysroot = paths.current_sysroot()
-    config = Path(sysroot or "", "kernel", "config")
-    return config.is_file() and "\nCONFIG_VIRTIO_FS=y\n" in config.read_text()
-
-
 needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-needs_virtiofs = pytest.mark.skipif(not _kernel_has_virtiofs(), reason="a kernel without virtio-fs")
 
 
 @pytest.fixture(scope="session")

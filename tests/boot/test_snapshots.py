@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Boot, Build, Result
+from support.boots import BIN, DEADLINE, FACTOR, Boot, Build, Result
 
 from ukcc.free_port import free_port
 

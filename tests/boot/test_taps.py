@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from lan import Lan, need_namespaces
+from support.lan import Lan, need_namespaces
 
 # Opens the networks that are named and says what has become of them; holds them until stdin ends.
 HOLDER = """

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import BIN, DEADLINE, FACTOR, Build
+from support.boots import BIN, DEADLINE, FACTOR, Build
 
 PROMPT = b"<prompt>"
 TOOLS = ("stty", "sleep", "cat", "dd")

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FACTOR, Build
-from vmm_scenes import Scene, scene
+from support.boots import FACTOR, Build
+from support.vmm_scenes import Scene, scene
 
 from ukcc.image import cpio
 from ukcc.vm.boot.init_archive import Terminal

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Build
-from vmm_scenes import BOTH, DEADLINE, ENDS, Scene, scene
+from support.boots import Build
+from support.vmm_scenes import BOTH, DEADLINE, ENDS, Scene, scene
 
 AGENT = [["agent"], ["say", "ready\n"], ["hear", 1], *ENDS]
 FOREVER = [["say", "up\n"], ["sleep", 600]]

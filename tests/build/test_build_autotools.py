@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from builders import ROOT, TRIPLE, Project, is_image
+from support.builders import ROOT, TRIPLE, Project, is_image
 
 SITE = str(ROOT / "toolchain-shims" / "config.site")
 NATIVE = "x86_64-pc-linux-gnu"

@@ -2,7 +2,7 @@
 
 import re
 
-from builders import Project, is_image
+from support.builders import Project, is_image
 
 CC_ALONE = {"CC": "uk-gcc", "CXX": "uk-g++"}
 

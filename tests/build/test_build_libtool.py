@@ -1,7 +1,7 @@
 """Builds by libtool: libraries that depend on each other, with archives beside them and without."""
 
 import pytest
-from builders import TRIPLE, Project, is_image
+from support.builders import TRIPLE, Project, is_image
 
 from ukcc.errors import MachineError
 from ukcc.image.facts import read_facts

@@ -1,7 +1,7 @@
 """Builds by plain make, after a configure script written by hand, and with pkg-config."""
 
 import pytest
-from builders import TRIPLE, Project, is_image
+from support.builders import TRIPLE, Project, is_image
 
 
 def check_calc(project):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from core_samples import core, files, process, prstatus, siginfo
+from support.core_samples import core, files, process, prstatus, siginfo
 
 from ukcc.failures import explain as module
 from ukcc.failures import libdw

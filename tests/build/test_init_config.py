@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from init_driver import INIT, build_driver
+from support.init_driver import INIT, build_driver
 
 # Prints what the parsers make of standard input, each item on a line in <>.
 DRIVER = r"""

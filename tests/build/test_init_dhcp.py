@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from init_driver import build_driver
+from support.init_driver import build_driver
 
 # `TYPE CLIENT WANTED SERVER NAME` writes a message; `parse` reads messages, each behind its length
 # in 4 hexadecimal digits, and says what is in them; `announced` does so with announcements.

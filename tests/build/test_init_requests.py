@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from init_driver import build_driver
+from support.init_driver import build_driver
 
 # Runs it as a process: standard input is the port, the arguments are for signals_go_to(). Prints
 # what is done; the linker puts stand-ins for kill(), ioctl() and tcgetpgrp().

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from init_driver import build_driver
+from support.init_driver import build_driver
 
 # The arguments are those of spread_file().
 DRIVER = r"""

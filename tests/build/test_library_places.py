@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import twin
+from support import twin
 
 from ukcc.image import cpio
 from ukcc.image.elf import open_elf

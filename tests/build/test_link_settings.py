@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import clean_environment
+from support.builders import clean_environment
 
 from ukcc import paths
 from ukcc.image import cpio

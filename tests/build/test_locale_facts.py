@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from builders import BIN, clean_environment
+from support.builders import BIN, clean_environment
 
 from ukcc import proc
 from ukcc.image.facts import read_metadata

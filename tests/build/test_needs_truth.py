@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from twin import BIN
+from support.twin import BIN
 
 from ukcc.needs import Needs, find
 from ukcc.needs.rules import _FILE as RULES

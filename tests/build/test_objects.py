@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-import twin
+from support import twin
 
 # With an assembler that counts: `-B` has gcc find it first.
 COUNTING = '#!/bin/sh\necho as >>"$COUNT"\nexec /usr/bin/as "$@"\n'

@@ -6,7 +6,7 @@ Each line is run twice, see `twin.py`; `./x` in it says that the program works.
 from pathlib import Path
 
 import pytest
-from twin import assert_same, both
+from support.twin import assert_same, both
 
 LIBRARY = "$CC -c a.c b.c; uk-ar rcs libb.a b.o; "
 LTO = "$CC -flto -O2 "

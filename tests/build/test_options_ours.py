@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-import twin
-from hypervisor import is_image
-from twin import BIN, DEADLINE, FILES
+from support import twin
+from support.hypervisor import is_image
+from support.twin import BIN, DEADLINE, FILES
 
 from ukcc.cc.toolchain import find_compiler, find_sysroot, find_tool
 

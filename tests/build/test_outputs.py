@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypervisor import Machine, load
-from other_clock import build_clock
-from twin import BIN, DEADLINE
+from support.hypervisor import Machine, load
+from support.other_clock import build_clock
+from support.twin import BIN, DEADLINE
 
 SOURCES = {
     "main.c": '#include <stdio.h>\nconst char *name(void);\n__thread int tls = 42;\n'

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from twin import BIN, DEADLINE, ENVIRON, assert_same, both, shell
+from support.twin import BIN, DEADLINE, ENVIRON, assert_same, both, shell
 
 from ukcc.cc.toolchain import find_sysroot, gate_flag
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from builders import BIN, clean_environment
+from support.builders import BIN, clean_environment
 
 from ukcc import paths
 from ukcc.image.inspect import inspect_image

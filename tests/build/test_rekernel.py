@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypervisor import Machine, load
-from kernel_samples import made_kernel
-from test_host_loaders import LOADERS, PROGRAM
-from twin import BIN, DEADLINE
+from support.host_loaders import LOADERS, PROGRAM
+from support.hypervisor import Machine, load
+from support.kernel_samples import made_kernel
+from support.twin import BIN, DEADLINE
 
 from ukcc import paths
 from ukcc.errors import UkccError

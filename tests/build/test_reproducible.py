@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from other_clock import build_clock
-from twin import BIN, DEADLINE
+from support.other_clock import build_clock
+from support.twin import BIN, DEADLINE
 
 from ukcc import paths
 

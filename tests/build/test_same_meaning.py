@@ -6,7 +6,7 @@ luck, and one that is dynamic without need is a burden.
 """
 
 import pytest
-import twin
+from support import twin
 
 LIBRARIES = (
     "for l in a b; do $CC -fPIC -c $l.c && $CC -shared $l.o -o lib$l.so && ar rc lib$l.a $l.o"

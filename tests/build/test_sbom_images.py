@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import clean_environment
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from cyclonedx.validation.xml import XmlValidator
-from twin import DEADLINE
+from support.builders import clean_environment
+from support.twin import DEADLINE
 
 pytestmark = pytest.mark.skipif(not shutil.which("dpkg-query"), reason="this is not Debian")
 

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypervisor import load
-from image_files import archive, headers
-from once_program import SOURCE, says
-from twin import BIN, DEADLINE
+from support.hypervisor import load
+from support.image_files import archive, headers
+from support.once_program import SOURCE, says
+from support.twin import BIN, DEADLINE
 
 from ukcc import paths
 from ukcc.image.archive_file import archive_sections

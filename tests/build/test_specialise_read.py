@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twin import BIN
+from support.twin import BIN
 
 HELLO = '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n'
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from twin import BIN, DEADLINE
+from support.twin import BIN, DEADLINE
 
 from ukcc.cc.toolchain import find_compiler
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import BIN, clean_environment
+from support.builders import BIN, clean_environment
 
 from ukcc import paths
 from ukcc.image.notes import metadata_note

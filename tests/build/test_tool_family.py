@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tomli
-from twin import BIN, DEADLINE, ENVIRON
+from support.twin import BIN, DEADLINE, ENVIRON
 
 from ukcc.cc import driver, tools
 from ukcc.cc.toolchain import TRIPLE, find_tool

@@ -12,7 +12,7 @@ import pytest
 
 from ukcc.pictures import phases
 
-pytest_plugins = ["class_kernels"]
+pytest_plugins = ["support.class_kernels"]
 
 BIN = Path(sys.executable).parent
 LIMIT = 600 * float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))  # seconds

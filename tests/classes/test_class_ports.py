@@ -13,7 +13,7 @@ import pytest
 
 from ukcc import paths
 
-pytest_plugins = ["class_kernels"]
+pytest_plugins = ["support.class_kernels"]
 
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))
 

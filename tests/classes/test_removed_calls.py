@@ -11,7 +11,7 @@ import pytest
 from ukcc import paths
 from ukcc.needs import find
 
-pytest_plugins = ["class_kernels"]
+pytest_plugins = ["support.class_kernels"]
 
 Linked, Booted = Callable[..., Any], Callable[..., Any]
 

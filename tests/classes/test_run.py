@@ -21,7 +21,7 @@ from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 
-pytest_plugins = ["class_kernels"]
+pytest_plugins = ["support.class_kernels"]
 
 BIN = Path(sys.executable).parent
 MADE = "00112233445566aa"

@@ -17,7 +17,7 @@ from ukcc.specialise.features import Wish
 from ukcc.specialise.program import general_kernel, read_program
 from ukcc.sysroot.store import default_store
 
-pytest_plugins = ["class_kernels"]
+pytest_plugins = ["support.class_kernels"]
 
 BIN = Path(sys.executable).parent
 FACTOR = float(os.environ.get("UKCC_TEST_TIMEOUT_FACTOR", "1"))

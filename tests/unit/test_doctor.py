@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from image_samples import make_sysroot
+from support.image_samples import make_sysroot
 
 from ukcc import proc
 from ukcc.vm.hypervisor.tried import TRIED

@@ -43,15 +43,6 @@ def test_modules_stay_small() -> None:
         assert len(path.read_text().splitlines()) < 400, path
 
 
-def test_names_of_test_files_are_unique() -> None:
-    """pytest imports them by that name alone, from all directories into one run; not those of a
-    package, which are imported by its name.
-    """
-    files = (ROOT / "tests").rglob("*.py")
-    names = [path.name for path in files if not (path.parent / "__init__.py").exists()]
-    assert len(set(names)) == len(names)
-
-
 @pytest.mark.parametrize("script", ["scripts/setup", ".ci/run"])
 def test_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script

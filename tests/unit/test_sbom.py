@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from cyclonedx.validation.xml import XmlValidator
-from image_samples import make_sysroot, program
+from support.image_samples import make_sysroot, program
 
 from ukcc import __version__
 from ukcc.cli.inspect import command as inspect_command

@@ -32,7 +32,7 @@ def _registers() -> dict[int, tuple[int, int]]:
 REGISTERS = _registers()
 
 # Registers that instructions write without naming them: the SDM's list, as capstone's has gaps
-# (5.0.9: cmpxchg on memory). tests/unit/test_needs_effects.py has the encodings.
+# (5.0.9: cmpxchg on memory). tests/unit/needs/test_effects.py has the encodings.
 _IMPLICIT = {
     **dict.fromkeys(
         ("cmpxchg", "xlatb", "lahf", "cbw", "cwde", "cdqe", "xbegin", "in", "encls", "enclu",

@@ -1,7 +1,7 @@
 """The keys of `uk.toml` as data: the long options of `ukcc run`, and what each takes.
 
 A link checks a file without click, so the options are here a second time;
-tests/unit/test_settings_keys.py holds this table against the options themselves. `ukcc run` derives
+tests/unit/settings/test_keys.py holds this table against the options themselves. `ukcc run` derives
 its keys from the options.
 """
 

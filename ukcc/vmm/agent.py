@@ -16,7 +16,7 @@ PORT = 30059  # of the virtio socket at which the host listens; agent.c has it, 
 PLACE = "/.uk/agent"
 KERNEL_ARGUMENT = f"rdinit={PLACE}"
 
-# What makes it of agent.c; tests/unit/test_vmm_agent.py does so and compares.
+# What makes it of agent.c; tests/unit/vmm/test_agent.py does so and compares.
 COMPILER = "gcc (Debian 12.2.0-14+deb12u1) 12.2.0"
 FLAGS = (
     *("-std=gnu11", "-Wall", "-Wextra", "-Os", "-static", "-nostdlib", "-ffreestanding"),

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from fuzz.checking import as_file, no_refusal
-from kernel_samples import made_kernel
+from support.kernel_samples import made_kernel
 
 from ukcc.image.headers import PT_LOAD, Headers, parse_headers
 from ukcc.image.kernel import DESCRIPTOR, read_kernel

@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Iterator
 
-# What makes it of guard.c; tests/unit/test_vm_guard.py does so and compares.
+# What makes it of guard.c; tests/unit/vm/hypervisor/test_guard.py does so and compares.
 COMPILER = "gcc (Debian 12.2.0-14+deb12u1) 12.2.0"
 FLAGS = (
     *("-std=gnu11", "-Wall", "-Wextra", "-Os", "-fPIC", "-shared", "-nostartfiles", "-s"),

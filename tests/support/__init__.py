@@ -1,0 +1,1 @@
+"""What several directories of tests use: samples, builders, programs that stand for others."""
