@@ -20,6 +20,8 @@
 #define IF_FLAG		(1ul << 9)
 #define MSR_GS_BASE	0xc0000101u
 #define KERNEL_HOLE	((volatile char *)0xffff900000000000ul)
+/* The second page of memory, where the kernel maps all of it for itself: writable, no code. */
+#define KERNEL_DATA	((volatile unsigned long *)0xffff888000001000ul)
 
 #ifndef AT_SYSINFO
 #define AT_SYSINFO	32
@@ -160,12 +162,9 @@ static void far_return(void)
 		     : : : "rax", "memory");
 }
 
-/* What the GS base points at is the kernel's, and writable. */
 static void write_kernel_data(void)
 {
-	volatile unsigned long *word = (void *)(read_msr(MSR_GS_BASE) + 64);
-
-	*word = *word;
+	*KERNEL_DATA = *KERNEL_DATA;
 }
 
 static void read_kernel_hole(void)
@@ -175,7 +174,7 @@ static void read_kernel_hole(void)
 
 static void run_kernel_data(void)
 {
-	((void (*)(void))(read_msr(MSR_GS_BASE)))();
+	((void (*)(void))KERNEL_DATA)();
 }
 
 static void read_null(void)
