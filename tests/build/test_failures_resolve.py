@@ -10,7 +10,7 @@ from support.core_samples import core, files, process, prstatus, siginfo
 from ukcc.failures import explain as module
 from ukcc.failures import libdw
 from ukcc.failures.core import parse_core
-from ukcc.failures.modules import Files, modules_of
+from ukcc.failures.modules import GuestFiles, modules_of
 from ukcc.failures.show import resolve
 from ukcc.failures.stuck import explain_panic
 from ukcc.image.elf import open_elf
@@ -153,4 +153,4 @@ def test_modules_of_the_users_directory_are_not_taken(
 def test_what_is_mapped_but_not_on_the_host(tmp_path: Path) -> None:
     image = link(tmp_path, "-g")
     data = core(process(1, "x"), files((BASE, BASE + 4096, 0, "/tmp/made-in-the-guest")))
-    assert modules_of(parse_core(data), Files(str(image))) == []
+    assert modules_of(parse_core(data), GuestFiles(str(image))) == []

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ukcc.progress import for_stderr
 from ukcc.specialise import features, make
-from ukcc.specialise.features import SPEED, Wish
-from ukcc.specialise.make import Request
+from ukcc.specialise.features import SPEED, FeatureWish
+from ukcc.specialise.make import KernelRequest
 from ukcc.sysroot.store import default_store, discard, link_tree
 
 
@@ -21,9 +21,9 @@ def sysroot_of(names: "list[str]") -> Path:
     if current is None:
         sys.exit("no sysroot has been built; run: make setup")
     wanted = features.table().names if names == ["all"] else tuple(names)
-    choice = features.of_words(Wish(require=wanted, goal=SPEED))
+    choice = features.of_words(FeatureWish(require=wanted, goal=SPEED))
     general = current.path / "kernel" / "vmlinux"
-    made = make.make(Request(choice, None, ()), general, store, for_stderr(quiet=False))
+    made = make.make(KernelRequest(choice, None, ()), general, store, for_stderr(quiet=False))
     place = store.root / "kernels" / "sysroots" / made.id / current.id
     if not place.is_dir():
         unfinished = place.with_suffix(".unfinished")

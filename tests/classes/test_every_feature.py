@@ -6,7 +6,7 @@ import pytest
 
 from ukcc.progress import Silent
 from ukcc.specialise import features, make
-from ukcc.specialise.features import GOALS, Wish
+from ukcc.specialise.features import GOALS, FeatureWish
 from ukcc.sysroot import inputs, linux, store
 
 ROWS = features.table().names
@@ -21,7 +21,7 @@ def source() -> Path:
 @pytest.mark.parametrize("goal", GOALS)
 @pytest.mark.parametrize("name", ROWS)
 def test_its_options_come_out(source: Path, tmp_path: Path, name: str, goal: str) -> None:
-    choice = features.of_words(Wish(require=(name,), goal=goal))
+    choice = features.of_words(FeatureWish(require=(name,), goal=goal))
     fragments = make.class_fragments(choice, store.default_store())
     objects = tmp_path / "objects"
     objects.mkdir()

@@ -13,7 +13,7 @@ from ukcc.cli.configured import settings_of
 from ukcc.errors import UkccError
 from ukcc.progress import Silent
 from ukcc.specialise import features, make
-from ukcc.specialise.features import Wish
+from ukcc.specialise.features import FeatureWish
 from ukcc.specialise.program import general_kernel, read_program
 from ukcc.sysroot.store import default_store
 
@@ -173,7 +173,7 @@ def test_a_row_of_the_table_that_is_missing_is_found_out(class_tree: Path, tmp_p
     image = linked(tmp_path, LOCKS)
     rows = features.table()
     broken = features.Table(tuple(r for r in rows.feature if r.name != "locks"), rows.glibc)
-    program = read_program(image, settings_of(str(image), ""), Wish(), rows=broken)
+    program = read_program(image, settings_of(str(image), ""), FeatureWish(), rows=broken)
     store = default_store()
     with pytest.raises(UkccError, match="would lack system calls that the program makes: flock"):
         make.make(program.request, general_kernel(store, program.needs), store, Silent())

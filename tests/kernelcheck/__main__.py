@@ -11,7 +11,7 @@ from ukcc.errors import UkccError
 from ukcc.progress import for_stderr
 from ukcc.sysroot import build, inputs, kernels, linux, store, tree
 from ukcc.sysroot.inputs import Inputs
-from ukcc.sysroot.kernels import Kernel
+from ukcc.sysroot.kernels import KernelRelease
 from ukcc.sysroot.store import Store
 from ukcc.unwinding import unwind_when_ended
 
@@ -112,7 +112,7 @@ def main(names: Sequence[str], only: "str | None") -> None:
     sys.exit(0 if all(passed) else 1)
 
 
-def _check(kernel: Kernel, names: Sequence[str], here: Store) -> bool:
+def _check(kernel: KernelRelease, names: Sequence[str], here: Store) -> bool:
     """Whether a kernel passes these checks. What they leave is removed if none raises."""
     work = here.root / "build" / "kernel-check" / kernel.name
     store.discard(work)  # what a check that was ended has left

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ukcc.sysroot import fragments, linux
-from ukcc.sysroot.kernels import Kernel
+from ukcc.sysroot.kernels import KernelRelease
 
 UK = "CONFIG_UK"
 
@@ -101,7 +101,7 @@ def judge(option: str, value: str, config: "dict[str, str]") -> str:
     return ""
 
 
-def check(source_tree: Path, kernel: Kernel, log: Path) -> Iterator[str]:
+def check(source_tree: Path, kernel: KernelRelease, log: Path) -> Iterator[str]:
     """Yields what is wrong. source_tree: the kernel's, patched."""
     options = excluded(kernel.name)
     linux.configure(source_tree, kernel.fragments(), log)

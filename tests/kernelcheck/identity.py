@@ -16,7 +16,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from ukcc.progress import Progress
 from ukcc.sysroot import linux, tree
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.sources import SourceTarball
 
 # Options that exist in the patched tree only, all of them off without the first.
 _OURS = ("CONFIG_UK=", "CONFIG_UK_ONE_COPY=", "CONFIG_CRC32_PCLMUL=")
@@ -37,7 +37,7 @@ def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def check(
-    source: Source,
+    source: SourceTarball,
     before: Sequence[Path],
     patches: Sequence[Path],
     fragments: Sequence[Path],

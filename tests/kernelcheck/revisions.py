@@ -8,7 +8,7 @@ from pathlib import Path
 from ukcc import debsource, proc
 from ukcc.errors import UkccError
 from ukcc.sysroot import tree
-from ukcc.sysroot.sources import Package
+from ukcc.sysroot.sources import SourcePackage
 
 _TARGET = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
 _CREATED = re.compile(r"^--- /dev/null\n\+\+\+ b/(\S+)", re.MULTILINE)
@@ -25,7 +25,7 @@ def touched_files(patches: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({name for patch in patches for name in _TARGET.findall(patch)}))
 
 
-def available(package: Package) -> tuple[str, ...]:
+def available(package: SourcePackage) -> tuple[str, ...]:
     """The package's versions in the repositories: those that are configured, or those of its suite.
 
     Raises UkccError for none.
@@ -37,7 +37,7 @@ def available(package: Package) -> tuple[str, ...]:
     return found
 
 
-def check(package: Package, patches: Sequence[Path], log: Path) -> Iterator[tuple[str, str]]:
+def check(package: SourcePackage, patches: Sequence[Path], log: Path) -> Iterator[tuple[str, str]]:
     """Applies the series to each revision: (version, "" or what was in the way), one by one."""
     for version in available(package):
         with tempfile.TemporaryDirectory(prefix="ukcc-revision-") as directory:
@@ -49,7 +49,9 @@ def check(package: Package, patches: Sequence[Path], log: Path) -> Iterator[tupl
                 yield version, ""
 
 
-def _apply(package: Package, version: str, patches: Sequence[Path], work: Path, log: Path) -> None:
+def _apply(
+    package: SourcePackage, version: str, patches: Sequence[Path], work: Path, log: Path
+) -> None:
     """Unpacks the files that the series touches, and applies it. Raises ProgramFailed."""
     options = debsource.options_for_binaries(package.suite)
     words = ["apt-get", *options, "download", "-q", f"{package.name}={version}"]

@@ -19,7 +19,7 @@ from elftools.elf.sections import Section, SymbolTableSection
 from ukcc.image.elf import Elf, open_elf
 from ukcc.progress import Progress
 from ukcc.sysroot import linux
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.sources import SourceTarball
 
 # What a kernel of this check has beside our configuration.
 FRAGMENT = """\
@@ -116,7 +116,7 @@ def missing(
 
 
 def check(
-    source: Source,
+    source: SourceTarball,
     patches: Sequence[Path],
     fragments: Sequence[Path],
     work: Path,

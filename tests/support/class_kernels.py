@@ -18,7 +18,7 @@ from ukcc import paths
 from ukcc.progress import for_stderr
 from ukcc.specialise import kernel, make
 from ukcc.specialise.features import SIZE, Choice
-from ukcc.specialise.kernel import Kernel
+from ukcc.specialise.kernel import LinkedKernel
 from ukcc.sysroot import build, inputs, kernels, store
 from ukcc.sysroot.inputs import Inputs
 
@@ -42,7 +42,7 @@ class Run(NamedTuple):
     record: str
 
 
-Linked = Callable[..., Kernel]
+Linked = Callable[..., LinkedKernel]
 Booted = Callable[..., Run]
 Built = Callable[[Path, str, Path], Path]
 
@@ -69,9 +69,9 @@ def class_tree(given: Inputs) -> Path:
 @pytest.fixture(scope="session")
 def linked(class_tree: Path, given: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Linked:
     """`linked(calls, strict=False)`: the kernel with these calls, linked once."""
-    made: dict[object, Kernel] = {}
+    made: dict[object, LinkedKernel] = {}
 
-    def link(calls: "Sequence[str] | None", *, strict: bool = False) -> Kernel:
+    def link(calls: "Sequence[str] | None", *, strict: bool = False) -> LinkedKernel:
         key = (None if calls is None else tuple(calls), strict)
         if key not in made:
             made[key] = kernel.relink(
@@ -140,7 +140,7 @@ def booted(tmp_path: Path) -> Booted:
     memory: the machine's, in MiB.
     """
 
-    def boot(using: Kernel, source: str, *, memory: int = 64) -> Run:
+    def boot(using: LinkedKernel, source: str, *, memory: int = 64) -> Run:
         _static_image(using.directory, source, tmp_path)
         record = tmp_path / "record"
         words = [*_MACHINE.split(), "-chardev", f"file,id=record,path={record}"]

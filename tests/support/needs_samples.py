@@ -1,8 +1,8 @@
 """Programs of a few bytes of machine code, for what finds their system calls."""
 
-from ukcc.needs.backward import Found, Walker
+from ukcc.needs.backward import RegisterValues, Walker
 from ukcc.needs.code import Code
-from ukcc.needs.program import Piece, Program, Symbol
+from ukcc.needs.program import FunctionSymbol, Program, SegmentBytes
 from ukcc.needs.switches import Switches
 
 BASE = 0x401000
@@ -24,11 +24,11 @@ def program(
 ) -> Program:
     """A program: offsets in the code, (start, size) of functions; without any, all is one."""
     functions = {"f": (0, len(code))} if functions is None else functions
-    symbols = tuple(Symbol(name, BASE + at, size) for name, (at, size) in functions.items())
+    symbols = tuple(FunctionSymbol(name, BASE + at, size) for name, (at, size) in functions.items())
     frames = tuple((s.addr, s.addr + s.size) for s in symbols) if is_framed else ()
     return Program(
         path="sample",
-        pieces=(Piece(BASE, code, True, False), Piece(DATA, data, False, False)),
+        pieces=(SegmentBytes(BASE, code, True, False), SegmentBytes(DATA, data, False, False)),
         is_fixed=is_fixed,
         entry=entry,
         symbols=tuple(sorted(symbols, key=lambda s: s.addr)),
@@ -48,6 +48,6 @@ def walker(made: Program) -> Walker:
     return Walker(code, Switches(code))
 
 
-def number(made: Program, at: int) -> Found:
+def number(made: Program, at: int) -> RegisterValues:
     """What rax can hold before the instruction at an offset."""
     return walker(made).register(BASE + at, 0)

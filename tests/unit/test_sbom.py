@@ -25,7 +25,7 @@ from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.pack import pack_image, pack_thin
 from ukcc.sbom.contents import read_contents
-from ukcc.sbom.dpkg import Database, Wanted
+from ukcc.sbom.dpkg import Database, FileQuery
 from ukcc.sbom.sources import read_sources
 from ukcc.sbom.tools_named import named_tools
 
@@ -554,7 +554,7 @@ def test_sources(
 
 
 def test_database_of_a_removed_package(root: Path) -> None:
-    found = Database(root).find(Wanted([md5(b"gone")]))
+    found = Database(root).find(FileQuery([md5(b"gone")]))
     assert found.by_digest == {}
 
 

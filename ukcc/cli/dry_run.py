@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.private_dir import private_directory
 from ukcc.vm.boot import trace
 from ukcc.vm.boot.contents import read_contents, read_image
@@ -102,7 +102,7 @@ def _accel(options: RunOptions) -> str:
     return choose(options.accel) if options.vmm == QEMU and options.accel != "kvm" else "kvm"
 
 
-def _memory_reason(machine: Machine, options: RunOptions, facts: ImageFacts) -> str:
+def _memory_reason(machine: Machine, options: RunOptions, facts: ImageMetadata) -> str:
     if options.memory_mib is None:
         return f"{machine.memory_mib} MiB: {default_memory_reason(facts)}"
     least = (

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from ukcc.errors import MachineError
-from ukcc.image.facts import ImageFacts, read_facts
-from ukcc.image.inspect import Report, inspect_image
+from ukcc.image.facts import ImageMetadata, read_facts
+from ukcc.image.inspect import ImageReport, inspect_image
 from ukcc.terminal import shown
 from ukcc.vm.plan import default_memory_mib, default_memory_reason
 
@@ -51,7 +51,7 @@ def _show_sources(image: Path, as_json: bool) -> None:
         click.echo(shown(line))
 
 
-def _summary(report: Report, raw: bool) -> Iterator[str]:
+def _summary(report: ImageReport, raw: bool) -> Iterator[str]:
     kernel, versions, sizes = report.kernel, report.versions, report.sizes
     yield f"{report.path}: {report.kind} program, {_boots(report)}"
     yield _row("program", report.program + (", stripped" if report.stripped else ""))
@@ -90,7 +90,7 @@ def _summary(report: Report, raw: bool) -> Iterator[str]:
     yield _row("linked by", " ".join(report.link_command))
 
 
-def _boots(report: Report) -> str:
+def _boots(report: ImageReport) -> str:
     if report.thin:
         return "thin: `ukcc run` brings the kernel"
     try:
@@ -100,16 +100,16 @@ def _boots(report: Report) -> str:
     return "boots by PVH"
 
 
-def _default_memory(report: Report) -> str:
+def _default_memory(report: ImageReport) -> str:
     """What a machine has without -m."""
     own = report.settings.get("memory")
     if isinstance(own, int):
         return f"{own} MiB, as the image's settings say"
-    facts = ImageFacts(memory_min_mib=report.memory_min_mib)
+    facts = ImageMetadata(memory_min_mib=report.memory_min_mib)
     return f"{default_memory_mib(facts)} MiB, {default_memory_reason(facts)}"
 
 
-def _calls(report: Report, raw: bool) -> Iterator[str]:
+def _calls(report: ImageReport, raw: bool) -> Iterator[str]:
     by_bytes = report.sites_redirected and not report.sites_listed
     how = " (known by their bytes: their list was stripped)" if by_bytes else ""
     yield _row("system calls", f"{report.sites_redirected} redirected to the gate{how}")

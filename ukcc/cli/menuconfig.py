@@ -8,7 +8,7 @@ import click
 
 from ukcc.cli.configured import settings_of
 from ukcc.errors import UkccError
-from ukcc.specialise.features import SIZE, SPEED, Wish
+from ukcc.specialise.features import SIZE, SPEED, FeatureWish
 
 
 @click.command()
@@ -29,7 +29,7 @@ def command(image: Path, goal: "str | None", config: "str | None") -> None:
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UkccError("the menu needs a terminal", "call it from one")
-    wish = Wish(goal=goal or "")
+    wish = FeatureWish(goal=goal or "")
     program = read_program(image, settings_of(str(image), config), wish)
     terminal = os.environ.get("TERM", "linux")
     lines = edit(program.choice, default_store(), for_stderr(quiet=False), terminal)

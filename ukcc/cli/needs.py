@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ukcc.errors import UkccError
-from ukcc.needs import Needs, Place, Unknown, Values, find
+from ukcc.needs import CodePlace, Needs, Unknown, Values, find
 from ukcc.terminal import shown
 
 _WIDTH = 100
@@ -93,7 +93,7 @@ def _why(needs: Needs, call: str) -> Iterator[str]:
     yield from _unknown(needs.unknown)
 
 
-def _where(place: "Place | Unknown") -> str:
+def _where(place: "CodePlace | Unknown") -> str:
     parts = [place.object, *([place.function] if place.function else [])]
     return " ".join((*parts, *([f"{place.addr:#x}"] if place.addr else [])))
 

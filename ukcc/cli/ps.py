@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ukcc.lifecycle.entry import Entry
+from ukcc.lifecycle.entry import MachineEntry
 from ukcc.lifecycle.registry import Registry, default_directory
 from ukcc.terminal import shown
 
@@ -40,11 +40,11 @@ def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
         yield "  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: MachineEntry) -> tuple[str, ...]:
     return tuple(shown(word) for word in _words(entry))
 
 
-def _words(entry: Entry) -> tuple[str, ...]:
+def _words(entry: MachineEntry) -> tuple[str, ...]:
     facts = entry.facts
     if facts is None:
         return (entry.name, "", "", "", "", "", entry.state)
@@ -55,7 +55,7 @@ def _words(entry: Entry) -> tuple[str, ...]:
     return (facts.name, image, since, ports or "-", facts.accel, memory, entry.state)
 
 
-def _facts(entry: Entry) -> "dict[str, object]":
+def _facts(entry: MachineEntry) -> "dict[str, object]":
     table = asdict(entry.facts) if entry.facts else {"name": entry.name}
     pid = entry.supervisor.pid if entry.supervisor and entry.is_running else None
     end = asdict(entry.end) if entry.end else None

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ukcc.cli.configured import settings_of
-from ukcc.specialise.features import SIZE, SPEED, Wish
+from ukcc.specialise.features import SIZE, SPEED, FeatureWish
 from ukcc.terminal import shown
 
 
@@ -69,7 +69,7 @@ def command(
     """
     from ukcc.specialise.program import read_program
 
-    wish = Wish(require, forbid, (), goal or "")
+    wish = FeatureWish(require, forbid, (), goal or "")
     program = read_program(image, settings_of(str(image), config), wish, strict=strict, learn=learn)
     if dry_run:
         report = program.report()

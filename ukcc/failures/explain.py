@@ -13,8 +13,8 @@ from ukcc import paths
 from ukcc.failures import libdw, text
 from ukcc.failures.core import Core, Thread
 from ukcc.failures.libdw import Session
-from ukcc.failures.modules import Files, modules_of
-from ukcc.failures.places import Address, Module
+from ukcc.failures.modules import GuestFiles, modules_of
+from ukcc.failures.places import CodeAddress, LoadedModule
 from ukcc.failures.signals import reason
 from ukcc.failures.symbols import symbol_place
 from ukcc.image.facts import read_metadata
@@ -26,7 +26,7 @@ _NO_CALL = 0xFFFFFFFFFFFFFFFF  # orig_rax outside of a system call
 
 def explain(core: Core, image: str, shares: "list[tuple[str, str]]") -> "list[str]":
     """The lines about one core. Raises UkccError for an image that cannot be read."""
-    modules = modules_of(core, Files(image, shares))
+    modules = modules_of(core, GuestFiles(image, shares))
     lines = brief(core)
     if libdw.available():
         lines += _stacks(core, modules, _syscall_names(image))
@@ -44,7 +44,7 @@ def brief(core: Core) -> "list[str]":
     return [f"{who} crashed: {reason(core)}", *registers]
 
 
-def _stacks(core: Core, modules: "list[Module]", calls: "dict[int, str]") -> Iterator[str]:
+def _stacks(core: Core, modules: "list[LoadedModule]", calls: "dict[int, str]") -> Iterator[str]:
     threads, left = text.shown_threads(core)
     with Session(modules) as session:
         starts = {t.tid: _start(core, session, t) for t in threads if t.registers}
@@ -73,7 +73,9 @@ def _what(core: Core, thread: Thread, calls: "dict[int, str]") -> str:
     return f", {text.thread_state(thread, call)}"
 
 
-def _start(core: Core, session: Session, thread: Thread) -> "tuple[list[Address], dict[str, int]]":
+def _start(
+    core: Core, session: Session, thread: Thread
+) -> "tuple[list[CodeAddress], dict[str, int]]":
     """(frames that cannot be unwound, registers to begin with).
 
     A call through a wrong pointer arrives where there is no code: its return address lies on top
@@ -84,7 +86,7 @@ def _start(core: Core, session: Session, thread: Thread) -> "tuple[list[Address]
     if session.knows(registers["rip"]) or back is None or not session.knows(back):
         return [], registers
     outer = {**registers, "rip": back - 1, "rsp": registers["rsp"] + 8}
-    return [Address(registers["rip"], exact=True)], outer
+    return [CodeAddress(registers["rip"], exact=True)], outer
 
 
 def _syscall_names(image: str) -> "dict[int, str]":
@@ -97,12 +99,12 @@ def _syscall_names(image: str) -> "dict[int, str]":
     return {int(number): name for name, number in _SYSCALL.findall(header)}
 
 
-def _without_library(core: Core, modules: "list[Module]") -> Iterator[str]:
+def _without_library(core: Core, modules: "list[LoadedModule]") -> Iterator[str]:
     """What the symbol tables alone can say: where each thread was."""
     threads, _ = text.shown_threads(core)
     for thread in threads:
         if thread.registers:
-            address = Address(thread.registers["rip"], exact=True)
+            address = CodeAddress(thread.registers["rip"], exact=True)
             yield f"  thread {thread.tid}:"
             yield from text.frame_lines([(address, symbol_place(address, modules))], 1)
     yield f"  for whole stacks with lines: apt-get install {libdw.PACKAGE}"

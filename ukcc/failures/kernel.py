@@ -9,7 +9,7 @@ from pathlib import Path
 from ukcc.failures import text
 from ukcc.failures.core import REGISTERS, Memory
 from ukcc.failures.libdw import Session
-from ukcc.failures.places import Address, Module, Place
+from ukcc.failures.places import CodeAddress, LoadedModule, SourceLocation
 from ukcc.failures.symbols import symbol_place
 from ukcc.image.headers import PF_X, PT_LOAD, open_headers
 
@@ -32,7 +32,7 @@ _CALL_NEAR, _CALL_GROUP = 0xE8, 0xFF
 class Trace:
     """addresses: where it happened, then what had called; sp: the stack pointer there, or 0."""
 
-    addresses: "list[Address]"
+    addresses: "list[CodeAddress]"
     sp: int
 
 
@@ -42,9 +42,9 @@ def traced(console: str) -> Trace:
     rip = _RIP.search(plain)
     sp = _RSP.search(plain, rip.start() if rip else 0)
     trace = _TRACE.search(plain, rip.start() if rip else 0)
-    found = [Address(int(rip[1], 16), exact=True)] if rip else []
+    found = [CodeAddress(int(rip[1], 16), exact=True)] if rip else []
     if trace:
-        found += [Address(int(address, 16)) for _, address in _TRACED.findall(trace[1])]
+        found += [CodeAddress(int(address, 16)) for _, address in _TRACED.findall(trace[1])]
     return Trace(found, int(sp[1], 16) if sp else 0)
 
 
@@ -60,7 +60,7 @@ def call_before(code: bytes, at: int) -> bool:
     )
 
 
-class Kernel:
+class KernelSymbols:
     """A vmlinux with its symbols."""
 
     def __init__(self, vmlinux: Path) -> None:
@@ -82,7 +82,7 @@ class Kernel:
                 return call_before(code, address - start)
         return False
 
-    def returns(self, memory: Memory, sp: int) -> Iterator[Address]:
+    def returns(self, memory: Memory, sp: int) -> Iterator[CodeAddress]:
         """Words of a kernel stack that may be return addresses: the kernel has no unwind tables.
 
         Some are left over from earlier calls.
@@ -92,7 +92,7 @@ class Kernel:
             if word is None:
                 return
             if word >= LOW_END and self.is_return(word):
-                yield Address(word)
+                yield CodeAddress(word)
 
 
 def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
@@ -110,11 +110,11 @@ def entry_frame(memory: Memory, sp: int) -> "dict[str, int] | None":
 
 
 def address_lines(
-    addresses: "list[Address]", session: "Session | None", modules: "list[Module]"
+    addresses: "list[CodeAddress]", session: "Session | None", modules: "list[LoadedModule]"
 ) -> Iterator[str]:
     """A line for each, or more where functions are inlined."""
 
-    def places(address: Address) -> "list[Place]":
+    def places(address: CodeAddress) -> "list[SourceLocation]":
         return session.places(address) if session else symbol_place(address, modules)
 
     frames = [(address, places(address)) for address in addresses]

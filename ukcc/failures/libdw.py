@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from ukcc.failures.core import Memory
-from ukcc.failures.places import Address, Module, Place
+from ukcc.failures.places import CodeAddress, LoadedModule, SourceLocation
 
 LIBRARY, PACKAGE = "libdw.so.1", "libdw1"
 
@@ -127,7 +127,7 @@ def available() -> bool:
 class Session:
     """Modules at their places, ready for questions. Use as a context manager."""
 
-    def __init__(self, modules: "list[Module]") -> None:
+    def __init__(self, modules: "list[LoadedModule]") -> None:
         self._lib = _library()
         self._find = self._finder()  # kept as long as the library may call it
         finder = ctypes.cast(self._find, c_void_p)
@@ -200,21 +200,21 @@ class Session:
         )
         self._lib.dwfl_attach_state(self._dwfl, None, 1, byref(self._attached), None)
 
-    def frames(self, tid: int, most: int) -> "list[Address]":
+    def frames(self, tid: int, most: int) -> "list[CodeAddress]":
         """Where the thread is, innermost first: the instruction, then where each call returns."""
-        found: list[Address] = []
+        found: list[CodeAddress] = []
 
         def frame(state: int, arg: int) -> int:
             pc, exact = c_word(), c_bool()
             if not self._lib.dwfl_frame_pc(state, byref(pc), byref(exact)):
                 return _DWARF_CB_ABORT
-            found.append(Address(pc.value, exact.value))
+            found.append(CodeAddress(pc.value, exact.value))
             return _DWARF_CB_OK if len(found) < most else _DWARF_CB_ABORT
 
         self._lib.dwfl_getthread_frames(self._dwfl, tid, _FRAME(frame), None)
         return found
 
-    def places(self, where: Address) -> "list[Place]":
+    def places(self, where: CodeAddress) -> "list[SourceLocation]":
         """Where an address is: inlined functions first, the real one last. Empty if unknown."""
         address = where.looked_up
         module = self._lib.dwfl_addrmodule(self._dwfl, address)
@@ -233,7 +233,7 @@ class Session:
         if source:
             file = self._lib.dwfl_lineinfo(source, None, byref(line), None, None, None) or b""
         name = self._lib.dwfl_module_info(module, *[None] * 7) or b""
-        real = Place(
+        real = SourceLocation(
             demangled(symbol or b""),
             offset.value + where.value - address,
             os.fsdecode(file),
@@ -246,7 +246,9 @@ class Session:
     # GElf_Sym, which the library fills and we do not read
     _symbol = ctypes.create_string_buffer(24)
 
-    def _with_inlined(self, unit: Any, nested: "list[Any]", real: Place) -> Iterator[Place]:
+    def _with_inlined(
+        self, unit: Any, nested: "list[Any]", real: SourceLocation
+    ) -> Iterator[SourceLocation]:
         """Each call that was inlined is at the line where the next outer one makes it."""
         file, line = real.file, real.line
         for die in nested:
@@ -258,7 +260,7 @@ class Session:
                 return
             if tag != _DW_TAG_inlined_subroutine:
                 continue
-            yield Place(self._name(die), 0, file, line, real.module, inlined=True)
+            yield SourceLocation(self._name(die), 0, file, line, real.module, inlined=True)
             line = self._number(die, _DW_AT_call_line)
             file = self._file(unit, self._number(die, _DW_AT_call_file))
         yield replace(real, file=file, line=line)

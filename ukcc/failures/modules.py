@@ -8,7 +8,7 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.failures.core import Core
-from ukcc.failures.places import Module
+from ukcc.failures.places import LoadedModule
 from ukcc.failures.shared import below, open_below
 from ukcc.failures.view import application_view, memory_file
 from ukcc.image.elf import elf_in_memory, open_elf
@@ -19,7 +19,7 @@ from ukcc.image.provenance import SYSROOT
 _MOST_MODULES = 1024  # files that a process has mapped; each is opened
 
 
-class Files:
+class GuestFiles:
     """The guest's files as the host has them.
 
     image: the whole image; shares: (host's directory, guest's) of `ukcc run -v`.
@@ -97,7 +97,7 @@ def _same_code(candidate: Path, data: bytes) -> bool:
     return pairs[:half] == pairs[half:]
 
 
-def modules_of(core: Core, files: Files) -> "list[Module]":
+def modules_of(core: Core, files: GuestFiles) -> "list[LoadedModule]":
     """Every mapped file that the host has, and the kernel's library of the guest."""
     found = []
     mapped: dict[str, list[tuple[int, int]]] = {}
@@ -108,10 +108,10 @@ def modules_of(core: Core, files: Files) -> "list[Module]":
         if place is not None:
             bias = _bias(place, places)
             if bias is not None:
-                found.append(Module(Path(path).name, place, bias))
+                found.append(LoadedModule(Path(path).name, place, bias))
     vdso = core.memory.piece(core.vdso)
     if vdso:
-        found.append(Module("[vdso]", memory_file(vdso, "vdso")[1], core.vdso))
+        found.append(LoadedModule("[vdso]", memory_file(vdso, "vdso")[1], core.vdso))
     return found
 
 

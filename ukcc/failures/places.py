@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Module:
+class LoadedModule:
     """A file whose segments were loaded at their addresses plus `bias`."""
 
     name: str
@@ -13,7 +13,7 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Address:
+class CodeAddress:
     """Of an instruction if `exact`, else of the one behind a call."""
 
     value: int
@@ -26,7 +26,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """Where an address is. function, file: empty if unknown; offset: from the function's start,
     bytes; line: 0 if unknown; inlined: compiled into the place that follows.
     """

@@ -34,7 +34,7 @@ _ENVIRONMENT = {"DEBUGINFOD_URLS": "", "PYTHONSAFEPATH": "1"}
 
 
 @dataclass
-class Shower:
+class FailurePrinter:
     """Turns reports into lines on standard error.
 
     image: the whole image; shares: (host's directory, guest's); memory_mib: the machine's.

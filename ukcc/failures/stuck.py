@@ -13,10 +13,10 @@ from ukcc.errors import UkccError
 from ukcc.failures import libdw
 from ukcc.failures.core import Memory
 from ukcc.failures.cpus import unpack
-from ukcc.failures.kernel import LOW_END, Kernel, address_lines, entry_frame, traced
+from ukcc.failures.kernel import LOW_END, KernelSymbols, address_lines, entry_frame, traced
 from ukcc.failures.libdw import Session
-from ukcc.failures.modules import Files
-from ukcc.failures.places import Address, Module
+from ukcc.failures.modules import GuestFiles
+from ukcc.failures.places import CodeAddress, LoadedModule
 from ukcc.image.elf import open_elf
 from ukcc.image.facts import facts_of, read_facts, read_metadata
 from ukcc.image.headers import ET_EXEC, PAGE, PF_X, PT_LOAD, open_headers
@@ -67,11 +67,11 @@ def in_panic(data: bytes, image: str) -> "list[str]":
     vmlinux = facts.vmlinux
     if vmlinux is None:
         raise UkccError(f"the image's {facts.origin} is not in the store")
-    kernel = Kernel(vmlinux)
+    kernel = KernelSymbols(vmlinux)
     with open_elf(vmlinux) as elf:
         panics = [f for f in elf.functions() if f.name.partition(".")[0] in _PANICS]
     for registers, memory in unpack(data):
-        found = [Address(registers["rip"], exact=True)]
+        found = [CodeAddress(registers["rip"], exact=True)]
         if registers["rsp"] >= LOW_END:
             found += kernel.returns(memory, registers["rsp"])
         if any(f.addr <= a.looked_up < f.addr + f.size for a in found for f in panics):
@@ -104,8 +104,8 @@ class _Machine:
     def __init__(self, image: str) -> None:
         facts = read_facts(image)
         self._facts = facts
-        self._kernel = Kernel(facts.vmlinux) if facts.vmlinux else None
-        self._files = Files(image)
+        self._kernel = KernelSymbols(facts.vmlinux) if facts.vmlinux else None
+        self._files = GuestFiles(image)
 
     def missing(self) -> "list[str]":
         """A line if the kernel's symbols are not here."""
@@ -116,7 +116,7 @@ class _Machine:
             f" {self._facts.kernel_mend}"
         ]
 
-    def lines(self, addresses: "list[Address]", memory: Memory) -> Iterator[str]:
+    def lines(self, addresses: "list[CodeAddress]", memory: Memory) -> Iterator[str]:
         """Frames of these addresses."""
         modules = self._modules(memory)
         with ExitStack() as stack:
@@ -130,7 +130,7 @@ class _Machine:
         addresses = []
         outer: dict[str, int] | None = registers
         if registers["rsp"] >= LOW_END:
-            addresses = [Address(registers["rip"], exact=True)]
+            addresses = [CodeAddress(registers["rip"], exact=True)]
             addresses += self._kernel.returns(memory, registers["rsp"]) if self._kernel else []
             outer = entry_frame(memory, registers["rsp"])
         if outer is not None:
@@ -141,20 +141,20 @@ class _Machine:
         """The application's frames."""
         return self.lines(self._unwound(registers, memory), memory)
 
-    def _unwound(self, registers: "dict[str, int]", memory: Memory) -> "list[Address]":
+    def _unwound(self, registers: "dict[str, int]", memory: Memory) -> "list[CodeAddress]":
         if not libdw.available():
-            return [Address(registers["rip"], exact=True)]
+            return [CodeAddress(registers["rip"], exact=True)]
         with Session(self._modules(memory)) as session:
             session.attach(memory, {1: registers})
             return session.frames(1, _MOST_FRAMES)
 
-    def _modules(self, memory: Memory) -> "list[Module]":
-        found = [Module("vmlinux", self._kernel.path, 0)] if self._kernel else []
+    def _modules(self, memory: Memory) -> "list[LoadedModule]":
+        found = [LoadedModule("vmlinux", self._kernel.path, 0)] if self._kernel else []
         for path in self._files.programs():
             place = self._files.locate(path)
             bias = _bias_by_code(place, memory) if place else None
             if place and bias is not None:
-                found.append(Module(Path(path).name, place, bias))
+                found.append(LoadedModule(Path(path).name, place, bias))
         return found
 
 

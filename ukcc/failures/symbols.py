@@ -5,17 +5,17 @@ from pathlib import Path
 
 from ukcc.errors import UkccError
 from ukcc.failures.libdw import demangled
-from ukcc.failures.places import Address, Module, Place
+from ukcc.failures.places import CodeAddress, LoadedModule, SourceLocation
 from ukcc.image.elf import Function, open_elf
 
 
-def symbol_place(where: Address, modules: "list[Module]") -> "list[Place]":
+def symbol_place(where: CodeAddress, modules: "list[LoadedModule]") -> "list[SourceLocation]":
     """The function around an address; empty if none is known."""
     for module in modules:
         found = symbol_at(where.looked_up - module.bias, _functions(module.path))
         if found is not None:
             offset = where.value - module.bias - found.addr
-            return [Place(demangled(found.name.encode()), offset, module=module.name)]
+            return [SourceLocation(demangled(found.name.encode()), offset, module=module.name)]
     return []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ukcc import paths
 from ukcc.failures.core import Core, Thread
-from ukcc.failures.places import Address, Place
+from ukcc.failures.places import CodeAddress, SourceLocation
 
 # Of the thread in question so many frames are shown, of others so many; and from the end.
 FRAMES, OTHER_FRAMES, LAST_FRAMES = 48, 16, 4
@@ -25,7 +25,7 @@ _SHOWN_REGISTERS = (
 _STATES = {"R": "running", "S": "blocked", "D": "blocked, not to be interrupted",
            "T": "stopped", "t": "stopped by a debugger", "I": "idle"}  # fmt: skip
 
-Frame = tuple[Address, "list[Place]"]
+Frame = tuple[CodeAddress, "list[SourceLocation]"]
 
 
 def register_lines(registers: "dict[str, int]") -> "list[str]":
@@ -85,7 +85,7 @@ def _one(number: int, frame: Frame) -> Iterator[str]:
         head = " " * len(head)
 
 
-def place_text(place: Place) -> str:
+def place_text(place: SourceLocation) -> str:
     """`function at file:line`, or `function+0x10 in module` where no line is known."""
     name = place.function or "?"
     if place.line:

@@ -25,7 +25,7 @@ class Origin:
         return f"{self.archive}({self.member})" if self.member else self.archive
 
 
-class Archive:
+class StaticLibrary:
     """One archive's global symbols, each with the member that defines it.
 
     Raises OSError, and ValueError for what is no archive, or a damaged one.
@@ -148,7 +148,7 @@ class Archive:
         return raw.rstrip(b"/").decode("utf-8", "replace")
 
 
-def origin(archives: "list[Archive]", function: str, size: int) -> "Origin | None":
+def origin(archives: "list[StaticLibrary]", function: str, size: int) -> "Origin | None":
     """The first archive in link order that defines the function, as the linker chose it."""
     for archive in archives:
         if archive.defines(function):

@@ -25,7 +25,7 @@ _LARGEST_NOTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageMetadata:
     """memory_min_mib: the smallest memory that boots, in MiB (0: not recorded);
     sysroot: id of the sysroot it was linked against (empty: not recorded); program: the
     application's path in the image (empty: not recorded); offers: the features of a specialised
@@ -77,10 +77,10 @@ class ImageFacts:
         return path if path.is_file() else None
 
 
-def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
+def facts_of(metadata: Mapping[str, Any]) -> ImageMetadata:
     """What an image's metadata say of it."""
     kernel = metadata.get("kernel", {})
-    return ImageFacts(
+    return ImageMetadata(
         memory_min_mib=metadata.get("memory_min_mib", 0),
         sysroot=metadata.get("sysroot", ""),
         program=metadata.get("program", ""),
@@ -90,7 +90,7 @@ def facts_of(metadata: Mapping[str, Any]) -> ImageFacts:
     )
 
 
-def read_facts(image: str) -> ImageFacts:
+def read_facts(image: str) -> ImageMetadata:
     """Reads the notes of an image. Raises MachineError for what no VMM could boot."""
     with _opened(image) as fd:
         notes = read_notes(fd, image)

@@ -13,7 +13,7 @@ from ukcc import paths
 from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.archive_file import Archive, is_piece
-from ukcc.image.archives import Archive as Library
+from ukcc.image.archives import StaticLibrary as Library
 from ukcc.image.archives import origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.headers import open_headers
@@ -46,7 +46,7 @@ class RawCall:
 
 
 @dataclass(frozen=True)
-class Module:
+class LibraryInfo:
     """A shared library or the interpreter of a dynamic program: its path in the image, its size in
     bytes, and how many of its system calls are redirected to the gate, and raw."""
 
@@ -57,7 +57,7 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Report:
+class ImageReport:
     """All that `ukcc inspect` shows. Sizes in bytes, addresses virtual unless named physical.
 
     changed: the program's part of the file is not what was packed; damaged: of that, what the
@@ -81,7 +81,7 @@ class Report:
     versions: Mapping[str, str]
     inputs: Mapping[str, Any]
     libraries: tuple[str, ...]
-    modules: tuple[Module, ...]
+    modules: tuple[LibraryInfo, ...]
     files: tuple[str, ...]
     sites_redirected: int
     sites_listed: bool
@@ -97,7 +97,7 @@ class Report:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
 
-def inspect_image(path: Path) -> Report:
+def inspect_image(path: Path) -> ImageReport:
     """Reads an image. Raises NotAnImage for what is none, UkccError for what cannot be read."""
     with open_elf(path) as elf:
         metadata = read_image_metadata(elf, path)
@@ -112,7 +112,7 @@ def inspect_image(path: Path) -> Report:
         used = tuple(metadata.get("libraries", ()))
         sysroot = metadata.get("sysroot", "")
         changed = is_changed(path, metadata)
-        return Report(
+        return ImageReport(
             path=str(path),
             program=metadata.get("program", ""),
             kind=_kind(elf),
@@ -179,7 +179,7 @@ def _kind(elf: Elf) -> str:
 
 def _modules(
     elf: Elf, archive: Archive, members: Iterable[cpio.Member], program: str
-) -> tuple[Module, ...]:
+) -> tuple[LibraryInfo, ...]:
     """What lies beside a dynamic program, from the image's own archive."""
     if elf.interpreter() is None:
         return ()
@@ -194,12 +194,12 @@ def _modules(
             data = archive.data(member)
             with elf_in_memory(data, Path(path)) as module:
                 sites = find_sites(module)
-                found.append(Module(path, len(data), len(sites.redirected), len(sites.raw)))
+                found.append(LibraryInfo(path, len(data), len(sites.redirected), len(sites.raw)))
     return tuple(found)
 
 
 def _files(
-    members: Iterable[cpio.Member], program: str, modules: tuple[Module, ...]
+    members: Iterable[cpio.Member], program: str, modules: tuple[LibraryInfo, ...]
 ) -> tuple[str, ...]:
     """The paths of what was added to the archive beside the program, its libraries and init.
 

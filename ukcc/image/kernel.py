@@ -37,7 +37,7 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _MOST_FEATURES, _LONGEST_FEATURE = 64, 32
 
 
-class Segment(Record):
+class KernelSegment(Record):
     """A piece of `kernel.bin`: `offset` and `filesz` in bytes, `paddr` where it must be loaded."""
 
     name: str
@@ -46,7 +46,7 @@ class Segment(Record):
     filesz: int
 
 
-class Kernel(Record):
+class PackedKernel(Record):
     """`kernel.json`, checked. Addresses are physical; `end_paddr` is behind BSS and brk.
 
     one_copy: it unpacks the archive without a second copy (`CONFIG_UK_ONE_COPY`). allowance: bytes,
@@ -59,7 +59,7 @@ class Kernel(Record):
     config_sha256: str
     entry_paddr: int
     end_paddr: int
-    segments: tuple[Segment, ...]
+    segments: tuple[KernelSegment, ...]
     descriptor_offset: int
     one_copy: bool = False
     allowance: int = ALLOWANCE
@@ -84,7 +84,7 @@ class Kernel(Record):
 
 
 # What a thin image carries: `ukcc run` brings the kernel.
-NO_KERNEL = Kernel("", "", "", 0, 0, (), 0)
+NO_KERNEL = PackedKernel("", "", "", 0, 0, (), 0)
 
 
 def directory_of(sysroot: str, kernel_directory: str = "") -> str:
@@ -92,7 +92,7 @@ def directory_of(sysroot: str, kernel_directory: str = "") -> str:
     return kernel_directory or os.path.join(sysroot, "kernel")
 
 
-def read_kernel(sysroot: str, kernel_directory: str = "") -> Kernel:
+def read_kernel(sysroot: str, kernel_directory: str = "") -> PackedKernel:
     """The kernel of the sysroot in that directory, or the one in `kernel_directory`.
 
     Raises SysrootMissing if a sysroot has none, UkccError if there is none, or if its description
@@ -112,17 +112,17 @@ def read_kernel(sysroot: str, kernel_directory: str = "") -> Kernel:
         raise UkccError(f"{path}: cannot be understood ({error!r})", mend) from None
 
 
-def parse_kernel(facts: dict[str, Any]) -> Kernel:
+def parse_kernel(facts: dict[str, Any]) -> PackedKernel:
     """Builds a Kernel from the decoded JSON. Raises KeyError, TypeError or ValueError."""
     segments = tuple(
-        Segment(str(s["name"]), int(s["paddr"]), int(s["offset"]), int(s["filesz"]))
+        KernelSegment(str(s["name"]), int(s["paddr"]), int(s["offset"]), int(s["filesz"]))
         for s in facts["segments"]
     )
     if not segments:
         raise ValueError("no segments")
     if int(facts["descriptor"]["size"]) != DESCRIPTOR.size:
         raise ValueError("descriptor of another size")
-    return Kernel(
+    return PackedKernel(
         release=str(facts["release"]),
         source=str(facts["source"]),
         config_sha256=str(facts["config_sha256"]),

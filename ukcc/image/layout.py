@@ -35,11 +35,11 @@ from ukcc.image.headers import (
     Shdr,
     align_up,
 )
-from ukcc.image.kernel import Kernel
+from ukcc.image.kernel import PackedKernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
 from ukcc.image.room import Grown, grow, table_place
-from ukcc.image.sharing import Piece, Sharing, moved_segments, piece_names, placed, shared
+from ukcc.image.sharing import SharedPiece, Sharing, moved_segments, piece_names, placed, shared
 from ukcc.light.record import Record
 
 METADATA_SECTION = ".uk.meta"
@@ -100,7 +100,7 @@ class Layout(Record):
     metadata_offset: int
     pvh_offset: int
     kernel_offset: int
-    archive: tuple[Piece, ...]
+    archive: tuple[SharedPiece, ...]
     archive_paddr: int
     names_offset: int
     size: int
@@ -145,7 +145,7 @@ def _check_memory(app: Headers, loads: list[Phdr], what: str) -> None:
         )
 
 
-def plan(app: Headers, kernel: Kernel, sizes: Sizes, pinned: bool = False) -> Layout:
+def plan(app: Headers, kernel: PackedKernel, sizes: Sizes, pinned: bool = False) -> Layout:
     """Lays out the image of a program (see `check_program`) around a kernel.
 
     pinned: nothing of the program may move, not even its notes (`room.is_pinned`).
@@ -300,7 +300,7 @@ def _without_section_table(app: Headers) -> int:
     return at if at and at + len(app.shdrs) * SHDR_SIZE == app.size else app.size
 
 
-def _loaded_end(kernel: Kernel, sizes: Sizes, loads: list[Phdr], head_size: int) -> int:
+def _loaded_end(kernel: PackedKernel, sizes: Sizes, loads: list[Phdr], head_size: int) -> int:
     """Where, at the latest, all that a hypervisor loads ends; but for what patchelf adds."""
     scratch = sum(align_up(p.memsz) + PAGE for p in loads if p.filesz) + align_up(head_size)
     return align_up(kernel.end_paddr) + align_up(sizes.archive) + scratch + PAGE

@@ -34,7 +34,7 @@ _LITTLE_ENDIAN = (0, 2)  # "not said", "little"
 _NAME_MAX, _PATH_MAX = 255, 4096
 
 
-class Cache(Record):
+class LoaderCache(Record):
     """The file's bytes, and where the path of each library's name begins in them."""
 
     data: bytes
@@ -46,7 +46,7 @@ class Cache(Record):
         return os.fsdecode(_string(self.data, at, _PATH_MAX)) if at >= 0 else ""
 
 
-def parse_cache(data: bytes) -> Cache:
+def parse_cache(data: bytes) -> LoaderCache:
     """The libraries for x86-64, of two with one name the first.
 
     Entries for certain processors are left out: the machine's may be another one. Nothing of what
@@ -54,18 +54,18 @@ def parse_cache(data: bytes) -> Cache:
     """
     start = _start(data)
     if start < 0:
-        return Cache(b"", {})
+        return LoaderCache(b"", {})
     _, count, _, flags, _ = _NEW_HEADER.unpack_from(data, start)
     first = start + _NEW_HEADER.size
     if flags & 3 not in _LITTLE_ENDIAN or count > (len(data) - first) // _NEW_ENTRY.size:
-        return Cache(b"", {})
+        return LoaderCache(b"", {})
     found: dict[bytes, int] = {}
     entries = data[first : first + count * _NEW_ENTRY.size]
     for kind, key, value, _, hwcap in _NEW_ENTRY.iter_unpack(entries):
         if kind == _X86_64_LIBC6 and not hwcap:
             found.setdefault(_string(data, start + key, _NAME_MAX), start + value)
     found.pop(b"", None)
-    return Cache(data, found)
+    return LoaderCache(data, found)
 
 
 def _start(data: bytes) -> int:

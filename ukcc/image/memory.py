@@ -42,7 +42,7 @@ _NODES = 256  # one byte for so many of a file: the nodes of its page cache's tr
 _SHORT_LINK = 128  # bytes of a link's target that need no page (mm/shmem.c)
 
 
-class Files(Record):
+class UnpackedFiles(Record):
     """What the members of an archive take when they are unpacked.
 
     members: how many; pages: bytes of their page cache; copied: of these, what the kernel copies
@@ -54,7 +54,7 @@ class Files(Record):
     copied: int
 
 
-def files_of(members: Iterable[Entry | Member]) -> Files:
+def files_of(members: Iterable[Entry | Member]) -> UnpackedFiles:
     """The sums of an archive that `cpio.archive` makes with `pages`."""
     number = pages = copied = 0
     for entry in members:
@@ -64,12 +64,12 @@ def files_of(members: Iterable[Entry | Member]) -> Files:
         size = align_up(entry.size)
         pages += size
         copied += size - entry.size // PAGE * PAGE if is_aligned(entry) else size
-    return Files(number, pages, copied)
+    return UnpackedFiles(number, pages, copied)
 
 
 def smallest_memory(
     archive: int,
-    files: Files,
+    files: UnpackedFiles,
     *,
     kernel_end: int,
     loaded_end: int,
@@ -121,7 +121,7 @@ def more_cpus_mib(cpus: int) -> int:
     return max(0, cpus - _CPUS_COUNTED) * _CPU_MIB
 
 
-def _unpacking(archive: int, files: Files) -> int:
+def _unpacking(archive: int, files: UnpackedFiles) -> int:
     """Bytes for an archive and what it becomes, while it is unpacked.
 
     As the root's tmpfs gets all of the archive but half of the rest only, what the files take more

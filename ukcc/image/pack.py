@@ -16,7 +16,7 @@ from ukcc.image import cpio
 from ukcc.image.closure import check_complete, find_closure
 from ukcc.image.debug import stripped
 from ukcc.image.headers import Headers, open_headers, reader
-from ukcc.image.kernel import NO_KERNEL, Kernel, directory_of, read_json, read_kernel
+from ukcc.image.kernel import NO_KERNEL, PackedKernel, directory_of, read_json, read_kernel
 from ukcc.image.layout import Sizes, check_program, plan, plan_thin
 from ukcc.image.memory import files_of, smallest_memory
 from ukcc.image.notes import metadata_note, metadata_room, pvh_note
@@ -243,7 +243,7 @@ def _open_program(path: str) -> tuple[int, Headers]:
 
 def _metadata(
     sysroot: str,
-    kernel: Kernel,
+    kernel: PackedKernel,
     link_command: Sequence[str],
     name: str,
     libraries: Sequence[str],

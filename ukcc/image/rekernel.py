@@ -13,7 +13,7 @@ from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.image.archive_file import Archive, find_descriptor, open_archive
 from ukcc.image.headers import PAGE, PHDR_SIZE, PT_NOTE, Headers, open_headers, reader
-from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, Kernel, read_kernel
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, PackedKernel, read_kernel
 from ukcc.image.memory import files_of, smallest_memory
 from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import (
@@ -101,7 +101,7 @@ def _check_note(metadata: dict[str, Any], room: int) -> None:
 
 
 def _replace(
-    path: str, output: str, fd: int, headers: Headers, kernel: Kernel, kernel_bin: int
+    path: str, output: str, fd: int, headers: Headers, kernel: PackedKernel, kernel_bin: int
 ) -> None:
     with _named(path):
         image = _read(fd, headers)
@@ -179,7 +179,7 @@ def _notes(fd: int, headers: Headers) -> tuple[tuple[int, int], bytes]:
     raise refusal("it does not say what it was made of")
 
 
-def _smallest(image: _Image, made: Relayout, kernel: Kernel, *, loads_locale: bool) -> int:
+def _smallest(image: _Image, made: Relayout, kernel: PackedKernel, *, loads_locale: bool) -> int:
     """MiB that the machine needs, by the members that were packed."""
     members = list(cpio.walk(image.archive.read, 0, image.archive_size))
     # where the root comes again it is padding
@@ -217,7 +217,7 @@ def _copy_data(source: int, start: int, target: int, offset: int, size: int) -> 
         copy(source, begin, target, begin + shift, start - begin)
 
 
-def _patches(image: _Image, made: Relayout, kernel: Kernel) -> Iterator[tuple[int, bytes]]:
+def _patches(image: _Image, made: Relayout, kernel: PackedKernel) -> Iterator[tuple[int, bytes]]:
     """(offset, bytes) of everything that is no plain copy, but for the metadata."""
     table = b"".join(p.pack() for p in made.phdrs)
     was = len(image.headers.phdrs) * PHDR_SIZE  # the metadata may begin where it ended

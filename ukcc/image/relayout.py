@@ -24,7 +24,7 @@ from ukcc.image.headers import (
     align_up,
     congruent,
 )
-from ukcc.image.kernel import Kernel
+from ukcc.image.kernel import PackedKernel
 from ukcc.image.layout import MOST_PHDRS, covering
 from ukcc.image.parts import Parts, mapped_from, refusal, span
 from ukcc.image.renaming import renamed, renumbered
@@ -72,7 +72,9 @@ class Relayout:
         return offset + self.shift if offset >= self.region_end else offset
 
 
-def relayout(headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, int]) -> Relayout:
+def relayout(
+    headers: Headers, parts: Parts, kernel: PackedKernel, notes: tuple[int, int]
+) -> Relayout:
     """Lays the image out around another kernel.
 
     notes: the indices of the program headers of metadata and PVH note. Raises UkccError where a
@@ -131,7 +133,7 @@ class _Segments(Record):
 
 
 def _segments(
-    headers: Headers, parts: Parts, kernel: Kernel, notes: tuple[int, int], shift: int
+    headers: Headers, parts: Parts, kernel: PackedKernel, notes: tuple[int, int], shift: int
 ) -> _Segments:
     """The kernel's segments come where the old ones were in the table, the others keep theirs."""
     boot = _boot_segments(headers, parts, kernel, shift)
@@ -155,7 +157,7 @@ def _segments(
     return _Segments(phoff, table, boot, placed[notes[0]], placed[notes[1]])
 
 
-def _boot_segments(headers: Headers, parts: Parts, kernel: Kernel, shift: int) -> list[Phdr]:
+def _boot_segments(headers: Headers, parts: Parts, kernel: PackedKernel, shift: int) -> list[Phdr]:
     """The program headers of the kernel, at the virtual address where the old one's began."""
     begin = mapped_from(headers, parts)
     end = max(headers.phdrs[index].vend for index in parts.archive) + shift

@@ -132,7 +132,7 @@ class Glibc:
         self._directories = directories
         self._library_path = library_path.replace(";", ":")
         self._cache_path = cache
-        self._cache: ldcache.Cache | None = None
+        self._cache: ldcache.LoaderCache | None = None
         self._defaults = defaults
 
     def expand(self, name: str, by: Loaded) -> str:

@@ -33,7 +33,7 @@ OUTSIDE_MEMORY = 1 << 40
 _SMALLEST = 4 * PAGE
 
 
-class Piece(Record):
+class SharedPiece(Record):
     """Bytes `start` to `end` of the archive, at `offset` of the file."""
 
     start: int
@@ -56,7 +56,7 @@ class Sharing(Record):
 
     segments: tuple[Phdr, ...]
     program: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[SharedPiece, ...]
 
 
 def shared(app: Headers, archive: int, program: int) -> Sharing:
@@ -70,15 +70,15 @@ def shared(app: Headers, archive: int, program: int) -> Sharing:
     for phdr in segments:
         at = program + phdr.offset
         if at > start:
-            pieces.append(Piece(start, at))
+            pieces.append(SharedPiece(start, at))
         start = at + phdr.filesz
     end = align_up(archive)
     if start < end:
-        pieces.append(Piece(start, end))
+        pieces.append(SharedPiece(start, end))
     return Sharing(segments, program, tuple(pieces))
 
 
-def placed(pieces: tuple[Piece, ...], offset: int) -> tuple[Piece, ...]:
+def placed(pieces: tuple[SharedPiece, ...], offset: int) -> tuple[SharedPiece, ...]:
     """The pieces in a file, from `offset`, a multiple of a page, on.
 
     No page of the file has bytes of two, so that each can be mapped by itself.

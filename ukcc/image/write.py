@@ -11,7 +11,7 @@ import zlib
 from ukcc.errors import UkccError
 from ukcc.image.bss import Cut
 from ukcc.image.headers import EHDR_SIZE, SHT_SYMTAB, Headers
-from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, MAKE_AGAIN, Kernel
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, MAKE_AGAIN, PackedKernel
 from ukcc.image.layout import Layout
 from ukcc.image.program_file import checksum
 from ukcc.image.room import moved_symbols
@@ -30,7 +30,7 @@ def write_image(
     source: int,
     app: Headers,
     layout: Layout,
-    kernel: Kernel,
+    kernel: PackedKernel,
     archive: bytes,
     metadata: Callable[[str], bytes],
     pvh: bytes,
@@ -61,7 +61,7 @@ def write_image(
         os.close(kernel_bin)
 
 
-def open_kernel(directory: str, kernel: Kernel) -> int:
+def open_kernel(directory: str, kernel: PackedKernel) -> int:
     """A descriptor of its kernel.bin, which the caller closes. Raises UkccError."""
     path = os.path.join(directory, "kernel.bin") if kernel.segments else os.devnull
     mend = MAKE_AGAIN if kernel.made else "build the sysroot again"
@@ -157,7 +157,7 @@ def _beside(output: str) -> str:
 def _patches(
     app: Headers,
     layout: Layout,
-    kernel: Kernel,
+    kernel: PackedKernel,
     source: int,
     archive: bytes,
     pvh: bytes,

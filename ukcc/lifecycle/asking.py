@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ukcc.errors import MachineError
 from ukcc.lifecycle import control
-from ukcc.lifecycle.entry import LOST, End, Entry, open_end, parse_end
+from ukcc.lifecycle.entry import LOST, End, MachineEntry, open_end, parse_end
 from ukcc.lifecycle.identity import has_ended, opened
 
 GRACE = 10.0  # seconds that `ukcc stop` gives an application
@@ -20,7 +20,7 @@ _END_BYTES = 65536
 
 
 @dataclass(frozen=True)
-class Ending:
+class StopResult:
     """What `stop` did. forced: the application had not ended, so its machine was."""
 
     name: str
@@ -39,7 +39,7 @@ def parse_signal(text: str) -> int:
     )
 
 
-def send(entry: Entry, signum: int) -> None:
+def send(entry: MachineEntry, signum: int) -> None:
     """A signal to the application; SIGKILL ends the machine. Raises MachineError."""
     with _running(entry) as pidfd:
         _ask(entry, pidfd, "end" if signum == signal.SIGKILL else f"signal {signum}")
@@ -47,7 +47,7 @@ def send(entry: Entry, signum: int) -> None:
             _wait_or_kill(pidfd)
 
 
-def stop(entries: Sequence[Entry], grace: float) -> list[Ending]:
+def stop(entries: Sequence[MachineEntry], grace: float) -> list[StopResult]:
     """SIGTERM to all the applications, `grace` seconds for them, SIGKILL, the machines' end."""
     with contextlib.ExitStack() as stack:
         pidfds = [stack.enter_context(_running(entry)) for entry in entries]
@@ -63,11 +63,11 @@ def stop(entries: Sequence[Entry], grace: float) -> list[Ending]:
                 if not has_ended(pidfd, _KILLED):
                     _ask(entry, pidfd, "end")
                     _wait_or_kill(pidfd)
-            endings.append(Ending(entry.name, forced))
+            endings.append(StopResult(entry.name, forced))
     return endings
 
 
-def wait(entry: Entry) -> End:
+def wait(entry: MachineEntry) -> End:
     """Waits for the machine's end, if it has not ended. Raises MachineError when nobody knows it.
 
     The file is opened first, since an entry of the foreground goes with its machine.
@@ -89,14 +89,14 @@ def wait(entry: Entry) -> End:
     return _known(entry, end or End(None, time.time(), LOST))
 
 
-def _known(entry: Entry, end: End) -> End:
+def _known(entry: MachineEntry, end: End) -> End:
     if end.status is None:
         raise MachineError(f"{entry.name}: no exit status: {end.why}")
     return end
 
 
 @contextlib.contextmanager
-def _running(entry: Entry) -> Iterator[int]:
+def _running(entry: MachineEntry) -> Iterator[int]:
     if entry.supervisor is None or not entry.is_running:
         raise _has_ended(entry)
     with opened(entry.supervisor) as pidfd:
@@ -105,11 +105,11 @@ def _running(entry: Entry) -> Iterator[int]:
         yield pidfd
 
 
-def _has_ended(entry: Entry) -> MachineError:
+def _has_ended(entry: MachineEntry) -> MachineError:
     return MachineError(f"{entry.name} does not run ({entry.state})", "`ukcc ps` shows what does")
 
 
-def _ask(entry: Entry, pidfd: int, line: str, deaf: bool = False) -> None:
+def _ask(entry: MachineEntry, pidfd: int, line: str, deaf: bool = False) -> None:
     """Silent when the machine ends by itself just now: that is what was wanted.
 
     deaf: a machine that no signal reaches is no error.

@@ -50,7 +50,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MachineEntry:
     """A directory as it was read. facts and supervisor: None when it cannot be understood."""
 
     path: Path
@@ -94,16 +94,16 @@ def write_end(path: Path, end: End) -> None:
         file.write(json.dumps(asdict(end)).encode() + b"\n")
 
 
-def read_entry(path: Path) -> Entry:
+def read_entry(path: Path) -> MachineEntry:
     """The directory as it is now; damage makes an entry `unreadable`, never an error."""
     try:
         table = json.loads((path / _MACHINE).read_text())
         facts, supervisor = _parse(table)
     except (OSError, ValueError, KeyError, TypeError):
-        return Entry(path, None, None)
+        return MachineEntry(path, None, None)
     # in this order: who has ended by now has written its end before
     alive = is_alive(supervisor)
-    return Entry(path, facts, supervisor, read_end(path), alive)
+    return MachineEntry(path, facts, supervisor, read_end(path), alive)
 
 
 def read_end(path: Path) -> "End | None":

@@ -20,7 +20,15 @@ from pathlib import Path
 from filelock import FileLock
 
 from ukcc.errors import MachineError
-from ukcc.lifecycle.entry import LOST, End, Entry, Facts, read_entry, write_end, write_machine
+from ukcc.lifecycle.entry import (
+    LOST,
+    End,
+    Facts,
+    MachineEntry,
+    read_entry,
+    write_end,
+    write_machine,
+)
 from ukcc.lifecycle.identity import own_identity
 from ukcc.runtime_dir import runtime_directory
 
@@ -84,7 +92,7 @@ class Registry:
             )
         return self
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[MachineEntry]:
         """All of them, the oldest first; stale ones have been cleaned up."""
         if not self.root.is_dir():
             return []
@@ -93,7 +101,7 @@ class Registry:
             found = list(self._read())
         return sorted(found, key=lambda e: (e.facts.since if e.facts else 0.0, e.name))
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> MachineEntry:
         """The machine of that name. Raises MachineError when there is none."""
         for entry in self.entries():
             if entry.name == name:
@@ -147,7 +155,7 @@ class Registry:
         with FileLock(self.root / _LOCK):
             yield
 
-    def _read(self) -> Iterator[Entry]:
+    def _read(self) -> Iterator[MachineEntry]:
         for path in self.root.iterdir():
             if not path.name.startswith(".") and path.is_dir():
                 yield read_entry(path)

@@ -8,6 +8,6 @@ person looked up. learned.py: traces. find.py: the union.
 """
 
 from ukcc.needs.find import find
-from ukcc.needs.model import Member, Needs, Place, Unknown, Values
+from ukcc.needs.model import CodeMember, CodePlace, Needs, Unknown, Values
 
-__all__ = ["Member", "Needs", "Place", "Unknown", "Values", "find"]
+__all__ = ["CodeMember", "CodePlace", "Needs", "Unknown", "Values", "find"]

@@ -21,7 +21,7 @@ FUTEX = Kind(("linux/futex.h",), "FUTEX_", is_flags=True, mask=0x7F)
 
 
 @dataclass(frozen=True)
-class Argument:
+class CallArgument:
     """The argument at `position` (from 0) of `call` adds to the group `group`.
 
     kind: how its values are named; None: it is the address of a text.
@@ -34,23 +34,23 @@ class Argument:
 
 
 TABLE = (
-    Argument("socket", 0, "socket_families", FAMILIES),
-    Argument("socket", 1, "socket_types", TYPES),
-    Argument("socketpair", 0, "socket_families", FAMILIES),
-    Argument("socketpair", 1, "socket_types", TYPES),
-    Argument("setsockopt", 1, "socket_levels", LEVELS),
-    Argument("getsockopt", 1, "socket_levels", LEVELS),
-    Argument("open", 1, "open_flags", OPEN),
-    Argument("openat", 2, "open_flags", OPEN),
-    Argument("clone", 0, "clone_flags", CLONE),
-    Argument("unshare", 0, "clone_flags", CLONE),
-    Argument("ioctl", 1, "ioctls", IOCTLS),
-    Argument("prctl", 0, "prctls", PRCTL),
-    Argument("arch_prctl", 0, "arch_prctls", ARCH_PRCTL),
-    Argument("fcntl", 1, "fcntls", FCNTL),
-    Argument("madvise", 2, "madvices", ADVICE),
-    Argument("futex", 1, "futex_operations", FUTEX),
-    Argument("mount", 2, "file_systems", None),
+    CallArgument("socket", 0, "socket_families", FAMILIES),
+    CallArgument("socket", 1, "socket_types", TYPES),
+    CallArgument("socketpair", 0, "socket_families", FAMILIES),
+    CallArgument("socketpair", 1, "socket_types", TYPES),
+    CallArgument("setsockopt", 1, "socket_levels", LEVELS),
+    CallArgument("getsockopt", 1, "socket_levels", LEVELS),
+    CallArgument("open", 1, "open_flags", OPEN),
+    CallArgument("openat", 2, "open_flags", OPEN),
+    CallArgument("clone", 0, "clone_flags", CLONE),
+    CallArgument("unshare", 0, "clone_flags", CLONE),
+    CallArgument("ioctl", 1, "ioctls", IOCTLS),
+    CallArgument("prctl", 0, "prctls", PRCTL),
+    CallArgument("arch_prctl", 0, "arch_prctls", ARCH_PRCTL),
+    CallArgument("fcntl", 1, "fcntls", FCNTL),
+    CallArgument("madvise", 2, "madvices", ADVICE),
+    CallArgument("futex", 1, "futex_operations", FUTEX),
+    CallArgument("mount", 2, "file_systems", None),
 )
 
 GROUPS = tuple(dict.fromkeys(row.group for row in TABLE))

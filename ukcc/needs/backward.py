@@ -33,7 +33,7 @@ _CLOBBERED = frozenset((RAX, RCX, 11))  # by the instruction `syscall`, and by t
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownValue:
     """Why a value cannot be told, and at which instruction that is seen."""
 
     addr: int
@@ -41,7 +41,7 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PassedRegister:
     """The value is what other files pass in a register to a function that these names lead to."""
 
     names: tuple[str, ...]
@@ -50,25 +50,25 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class RegisterValues:
     """All that a register can hold: `values`; what other files pass; and, unless `unknown` is
     empty, anything."""
 
     values: frozenset[int] = frozenset()
-    wanted: frozenset[Wanted] = frozenset()
-    unknown: tuple[Unknown, ...] = ()
+    wanted: frozenset[PassedRegister] = frozenset()
+    unknown: tuple[UnknownValue, ...] = ()
 
 
-def union(parts: Iterable[Found]) -> Found:
+def union(parts: Iterable[RegisterValues]) -> RegisterValues:
     """All that any of them says."""
     values: set[int] = set()
-    wanted: set[Wanted] = set()
-    unknown: dict[Unknown, None] = {}
+    wanted: set[PassedRegister] = set()
+    unknown: dict[UnknownValue, None] = {}
     for part in parts:
         values |= part.values
         wanted |= part.wanted
         unknown.update(dict.fromkeys(part.unknown))
-    return Found(frozenset(values), frozenset(wanted), tuple(unknown))
+    return RegisterValues(frozenset(values), frozenset(wanted), tuple(unknown))
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,12 @@ class Walker:
         self._switches = switches
         self._states = 0
 
-    def register(self, addr: int, number: int) -> Found:
+    def register(self, addr: int, number: int) -> RegisterValues:
         """What a register can hold before the instruction at `addr`."""
         if self._states > _MOST_IN_ALL:
-            return Found(unknown=(Unknown(addr, "the file is too large to be looked at"),))
+            return RegisterValues(
+                unknown=(UnknownValue(addr, "the file is too large to be looked at"),)
+            )
         walk = _Walk(self._code, self._switches)
         found = walk.run(_State(addr, Register(number), (), 0))
         self._states += walk.states
@@ -104,11 +106,11 @@ class _Walk:
         self._code = code
         self._switches = switches
         self._values: set[int] = set()
-        self._wanted: set[Wanted] = set()
-        self._unknown: dict[Unknown, None] = {}
+        self._wanted: set[PassedRegister] = set()
+        self._unknown: dict[UnknownValue, None] = {}
         self.states = 0
 
-    def run(self, start: _State) -> Found:
+    def run(self, start: _State) -> RegisterValues:
         seen = {start}
         left = [start]
         while left:
@@ -123,10 +125,12 @@ class _Walk:
                     seen.add(before)
                     left.append(before)
         self.states = len(seen)
-        return Found(frozenset(self._values), frozenset(self._wanted), tuple(self._unknown))
+        return RegisterValues(
+            frozenset(self._values), frozenset(self._wanted), tuple(self._unknown)
+        )
 
     def _lose(self, addr: int, why: str) -> None:
-        self._unknown[Unknown(addr, why)] = None
+        self._unknown[UnknownValue(addr, why)] = None
 
     def _step(self, state: _State) -> list[_State]:
         """The states from which one is reached."""
@@ -138,7 +142,7 @@ class _Walk:
             self._lose(state.addr, before.unknown)
         if before.exported:
             if isinstance(state.place, Register):
-                self._wanted.add(Wanted(before.exported, state.place.number, state.changes))
+                self._wanted.add(PassedRegister(before.exported, state.place.number, state.changes))
             else:
                 self._lose(state.addr, "it is passed in memory by another file")
         found = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ukcc import paths
-from ukcc.needs.backward import Found, Unknown, Wanted
+from ukcc.needs.backward import PassedRegister, RegisterValues, UnknownValue
 from ukcc.needs.kept import write_whole
 from ukcc.needs.member import Findings, Passed, Site
 from ukcc.needs.reach import Graph
@@ -19,7 +19,7 @@ from ukcc.needs.reach import Graph
 _KEPT = 256
 
 
-class Cache:
+class FindingsCache:
     """Findings of files. Where the store cannot be written, nothing is kept, and that is all."""
 
     def __init__(self, extra: str) -> None:
@@ -33,11 +33,13 @@ class Cache:
         assert isinstance(found, Findings)
         return found
 
-    def passed(self, digest: str, name: str, register: int, make: Callable[[], Found]) -> Found:
+    def passed(
+        self, digest: str, name: str, register: int, make: Callable[[], RegisterValues]
+    ) -> RegisterValues:
         """What the file passes to a function of others in a register."""
         key = f"passed {digest} {register} {name}"
         found = self._get(key, make, _write_found, _read_found)
-        assert isinstance(found, Found)
+        assert isinstance(found, RegisterValues)
         return found
 
     def _get(
@@ -85,7 +87,7 @@ def _code_digest() -> str:
     return state.hexdigest()
 
 
-def _write_found(found: Found) -> dict[str, Any]:
+def _write_found(found: RegisterValues) -> dict[str, Any]:
     return {
         "values": sorted(found.values),
         "wanted": [
@@ -96,14 +98,14 @@ def _write_found(found: Found) -> dict[str, Any]:
     }
 
 
-def _read_found(table: Any) -> Found:
-    return Found(
+def _read_found(table: Any) -> RegisterValues:
+    return RegisterValues(
         frozenset(int(value) for value in table["values"]),
         frozenset(
-            Wanted(tuple(names), int(register), tuple((str(n), int(v)) for n, v in changes))
+            PassedRegister(tuple(names), int(register), tuple((str(n), int(v)) for n, v in changes))
             for names, register, changes in table["wanted"]
         ),
-        tuple(Unknown(int(addr), str(why)) for addr, why in table["unknown"]),
+        tuple(UnknownValue(int(addr), str(why)) for addr, why in table["unknown"]),
     )
 
 

@@ -5,14 +5,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, Argument
-from ukcc.needs.cache import Cache
+from ukcc.needs.arguments import GROUPS, IN_MEMORY, TABLE, CallArgument
+from ukcc.needs.cache import FindingsCache
 from ukcc.needs.code import NOT_REACHED
 from ukcc.needs.learned import NOTHING, read_trace
-from ukcc.needs.linking import Code, Linking, Resolved
+from ukcc.needs.linking import CodeFile, Linking, Resolved
 from ukcc.needs.member import Passed
-from ukcc.needs.members import File, Image, check_count, read_image
-from ukcc.needs.model import Member, Needs, Place, Unknown, Values
+from ukcc.needs.members import File, ImageFiles, check_count, read_image
+from ukcc.needs.model import CodeMember, CodePlace, Needs, Unknown, Values
 from ukcc.needs.names import call_names, named, sysroot_for
 from ukcc.needs.reach import Graph
 from ukcc.needs.rules import Rulebook
@@ -45,7 +45,7 @@ def find(
     names = call_names(sysroot)
     rulebook = Rulebook(sysroot, names, rules)
     table = hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()
-    cache = Cache(f"{rulebook.digest} {table}")
+    cache = FindingsCache(f"{rulebook.digest} {table}")
     union = _Union(Linking(image.files, names, rulebook, cache), names, sysroot)
     return Needs(
         path=str(path),
@@ -75,19 +75,19 @@ class _Union:
         self._names = names
         self._sysroot = sysroot
         self.codes = linking.codes
-        self.by: dict[str, list[Place]] = {}
-        self.absent: dict[int, list[Place]] = {}
+        self.by: dict[str, list[CodePlace]] = {}
+        self.absent: dict[int, list[CodePlace]] = {}
         self.unknown: list[Unknown] = []
-        self.members: list[Member] = []
+        self.members: list[CodeMember] = []
         self._reached: dict[str, frozenset[int]] = {}  # by digest: two files may have one path
         self._asked: dict[str, frozenset[str]] = {}
-        self._passed: dict[str, list[tuple[Code, Passed, Argument, Resolved]]] = {}
+        self._passed: dict[str, list[tuple[CodeFile, Passed, CallArgument, Resolved]]] = {}
         for call in _BY_THE_KERNEL if self.codes else ():
-            self.by[call] = [Place("", "", 0, "kernel")]
+            self.by[call] = [CodePlace("", "", 0, "kernel")]
         for code in self.codes:
             self._add(code)
 
-    def _add(self, code: Code) -> None:
+    def _add(self, code: CodeFile) -> None:
         path = code.file.path
         if code.findings is None:
             if code.lost:
@@ -100,7 +100,7 @@ class _Union:
             origin = f"rule {site.rule}" if site.rule else "code"
             for number in {value & 0xFFFFFFFF for value in resolved.values}:
                 calls.add(number)
-                place = Place(path, site.function, site.addr, origin)
+                place = CodePlace(path, site.function, site.addr, origin)
                 name = self._names.get(number)
                 if name is None:
                     self.absent.setdefault(number, []).append(place)
@@ -111,9 +111,9 @@ class _Union:
                 self.unknown.append(Unknown(path, site.function, site.addr, why))
         lost = len(self.unknown) - lost
         left_out = len(code.findings.sites) - len(sites)
-        self.members.append(Member(path, len(sites), left_out, lost, len(calls)))
+        self.members.append(CodeMember(path, len(sites), left_out, lost, len(calls)))
 
-    def _counts(self, code: Code, region: int) -> bool:
+    def _counts(self, code: CodeFile, region: int) -> bool:
         """Whether something leads to a function: of all but the sysroot's glibc, supposed."""
         assert code.findings is not None
         glibc = code.findings.glibc
@@ -124,7 +124,7 @@ class _Union:
             self._reached[code.digest] = graph.reached(self._asked_of(code, graph))
         return region in self._reached[code.digest]
 
-    def _asked_of(self, code: Code, graph: Graph) -> frozenset[str]:
+    def _asked_of(self, code: CodeFile, graph: Graph) -> frozenset[str]:
         """The names of a file's functions that any file may ask for."""
         if code.digest not in self._asked:
             self._asked[code.digest] = self._linking.asked_for(graph.names.keys())
@@ -177,7 +177,7 @@ class _Union:
         names = tuple(sorted(found))
         return Values(names, tuple(sorted(numbers)), is_any, tuple(unknown[:_MOST_REASONS]))
 
-    def _passed_in(self, group: str) -> "list[tuple[Code, Passed, Argument, Resolved]]":
+    def _passed_in(self, group: str) -> "list[tuple[CodeFile, Passed, CallArgument, Resolved]]":
         """All arguments of a group with their values, which are looked for once."""
         if group not in self._passed:
             self._passed[group] = [
@@ -186,7 +186,7 @@ class _Union:
             ]
         return self._passed[group]
 
-    def _passed_by(self, group: str) -> Iterator[tuple[Code, Passed, Argument]]:
+    def _passed_by(self, group: str) -> Iterator[tuple[CodeFile, Passed, CallArgument]]:
         rows = {(row.call, row.position): row for row in TABLE if row.group == group}
         for code in self.codes:
             for passed in code.findings.passed if code.findings else ():
@@ -204,7 +204,7 @@ def _why(path: str, resolved: Resolved) -> str:
     return f"{first.why}{f' ({first.addr:#x}{elsewhere})' if first.addr else elsewhere}"
 
 
-def _paths(image: Image, codes: "tuple[Code, ...]") -> dict[str, tuple[str, ...]]:
+def _paths(image: ImageFiles, codes: "tuple[CodeFile, ...]") -> dict[str, tuple[str, ...]]:
     """The paths, each with the files that have it."""
     found: dict[str, list[str]] = {}
     known = {id(code.file): code.findings.paths for code in codes if code.findings}

@@ -4,7 +4,7 @@ fills."""
 import re
 from functools import cached_property
 
-from ukcc.needs.backward import Found, Unknown, Walker, union
+from ukcc.needs.backward import RegisterValues, UnknownValue, Walker, union
 from ukcc.needs.code import Code
 from ukcc.needs.regions import Insn
 from ukcc.needs.uses import calls_by_register
@@ -25,7 +25,7 @@ class Imports:
         """All functions of others that it may call or pass on."""
         return frozenset(self._code.program.imports.values()) | self._code.program.stored
 
-    def passed(self, name: str, register: int) -> Found:
+    def passed(self, name: str, register: int) -> RegisterValues:
         """What a register holds at all calls of a function; unknown if its address is used."""
         found = []
         if name in self._code.program.stored:
@@ -38,14 +38,14 @@ class Imports:
                     found.append(_lost(slot, f"nothing shows how {name} is called"))
         return union(found)
 
-    def _passed_at(self, place: int, name: str, register: int) -> Found:
+    def _passed_at(self, place: int, name: str, register: int) -> RegisterValues:
         insn, is_told = self._holding(place)
         if not is_told:
             return _lost(place, f"code that cannot be followed uses {name}")
         if insn is None or insn.end != place + 5 or "rip" not in insn.operands:
-            return Found()  # other bytes that look like it
+            return RegisterValues()  # other bytes that look like it
         if insn.mnemonic in _ONLY_LOOK:
-            return Found()
+            return RegisterValues()
         calls: list[Insn] | None = [insn] if insn.mnemonic in ("call", "jmp") else None
         if insn.mnemonic == "mov":
             calls = calls_by_register(self._code, insn)
@@ -76,5 +76,5 @@ class Imports:
         return found
 
 
-def _lost(addr: int, why: str) -> Found:
-    return Found(unknown=(Unknown(addr, why),))
+def _lost(addr: int, why: str) -> RegisterValues:
+    return RegisterValues(unknown=(UnknownValue(addr, why),))

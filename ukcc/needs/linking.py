@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ukcc.errors import UkccError
 from ukcc.needs.arguments import REGISTERS
-from ukcc.needs.backward import Found, Wanted
-from ukcc.needs.cache import Cache
+from ukcc.needs.backward import PassedRegister, RegisterValues
+from ukcc.needs.cache import FindingsCache
 from ukcc.needs.effects import applied
 from ukcc.needs.member import Analysis, Findings
 from ukcc.needs.members import File
@@ -41,7 +41,7 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeFile:
     """A file of the image with code. `lost`: why nothing is known of it, or empty."""
 
     file: File
@@ -55,7 +55,7 @@ class Linking:
     """The files of one image, by what they pass to each other."""
 
     def __init__(
-        self, files: Sequence[File], names: Mapping[int, str], rules: Rulebook, cache: Cache
+        self, files: Sequence[File], names: Mapping[int, str], rules: Rulebook, cache: FindingsCache
     ) -> None:
         self._files = files
         self._names = names
@@ -64,13 +64,13 @@ class Linking:
         self._resolved: dict[tuple[str, int], Resolved] = {}
         self.codes = tuple(self._opened(file) for file in files if file.is_elf)
 
-    def resolve(self, code: Code, found: Found) -> Resolved:
+    def resolve(self, code: CodeFile, found: RegisterValues) -> Resolved:
         """A value that was found in one file, with what the others pass."""
         return self._resolve(code, found, 0)
 
-    def _opened(self, file: File) -> Code:
+    def _opened(self, file: File) -> CodeFile:
         if not file.runs_here:
-            return Code(file, None)
+            return CodeFile(file, None)
         digest = hashlib.sha256(file.data).hexdigest()
         opened: list[Analysis] = []
 
@@ -81,10 +81,10 @@ class Linking:
         try:
             findings = self._cache.findings(digest, make)
         except UkccError as error:
-            return Code(file, None, error.message.removeprefix(f"{file.path}: "))
-        return Code(file, findings, "", digest, opened)
+            return CodeFile(file, None, error.message.removeprefix(f"{file.path}: "))
+        return CodeFile(file, findings, "", digest, opened)
 
-    def _resolve(self, code: Code, found: Found, depth: int) -> Resolved:
+    def _resolve(self, code: CodeFile, found: RegisterValues, depth: int) -> Resolved:
         values = set(found.values)
         unknown = [Reason(code.file.path, u.addr, u.why) for u in found.unknown]
         for wanted in found.wanted:
@@ -93,7 +93,7 @@ class Linking:
             unknown += resolved.unknown
         return Resolved(frozenset(values), tuple(dict.fromkeys(unknown)))
 
-    def _wanted(self, wanted: Wanted, depth: int) -> Resolved:
+    def _wanted(self, wanted: PassedRegister, depth: int) -> Resolved:
         values: set[int] = set()
         unknown: list[Reason] = []
         for name in wanted.names:
@@ -123,8 +123,8 @@ class Linking:
         self._resolved[key] = result
         return result
 
-    def _passed_by(self, code: Code, name: str, register: int) -> Found:
-        def make() -> Found:
+    def _passed_by(self, code: CodeFile, name: str, register: int) -> RegisterValues:
+        def make() -> RegisterValues:
             return self._analysis(code).passed_to(name, register)
 
         return self._cache.passed(code.digest, name, register, make)
@@ -163,7 +163,7 @@ class Linking:
                 words = {word.decode("ascii") for word in _WORDS.findall(file.data)}
                 yield file.path, frozenset(words & set(names))
 
-    def _analysis(self, code: Code) -> Analysis:
+    def _analysis(self, code: CodeFile) -> Analysis:
         if not code.analysis:
             code.analysis.append(Analysis(code.file.data, Path(code.file.path)))
         return code.analysis[0]

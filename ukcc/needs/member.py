@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.image.sites import looks_like_a_call
-from ukcc.needs.arguments import REGISTERS, TABLE, Argument
-from ukcc.needs.backward import Found, Unknown, Walker
+from ukcc.needs.arguments import REGISTERS, TABLE, CallArgument
+from ukcc.needs.backward import RegisterValues, UnknownValue, Walker
 from ukcc.needs.code import Code
 from ukcc.needs.imports import Imports
-from ukcc.needs.program import Program, Symbol, load
+from ukcc.needs.program import FunctionSymbol, Program, load
 from ukcc.needs.reach import Graph, graph_of
 from ukcc.needs.registers import RAX
 from ukcc.needs.rules import Rulebook
@@ -41,7 +41,7 @@ class Site:
     addr: int
     region: int
     function: str
-    number: Found
+    number: RegisterValues
     rule: str = ""
 
 
@@ -54,7 +54,7 @@ class Passed:
     function: str
     number: int
     position: int
-    value: Found
+    value: RegisterValues
     texts: tuple[str, ...] = ()
 
 
@@ -94,14 +94,16 @@ class Analysis:
     def findings(self, names: Mapping[int, str], rules: Rulebook) -> Findings:
         """Everything of the file. names: of the kernel's calls."""
         naming = _Naming(self.program)
-        wanted: dict[str, list[Argument]] = {}
+        wanted: dict[str, list[CallArgument]] = {}
         for row in TABLE:
             wanted.setdefault(row.call, []).append(row)
         sites: list[Site] = []
         passed: list[Passed] = []
         for addr in self._sites():
             if len(sites) == _MOST_SITES:
-                late = Found(unknown=(Unknown(addr, f"more than {_MOST_SITES} system calls"),))
+                late = RegisterValues(
+                    unknown=(UnknownValue(addr, f"more than {_MOST_SITES} system calls"),)
+                )
                 sites.append(Site(addr, 0, "", late))
                 break
             site = self._site(addr, naming.of(addr), rules)
@@ -132,7 +134,7 @@ class Analysis:
             and rules.is_of_libc_a(self.program.read(region.start, region.end - region.start))
         )
 
-    def passed_to(self, name: str, register: int) -> Found:
+    def passed_to(self, name: str, register: int) -> RegisterValues:
         """What a register holds where the file calls a function of another."""
         return self._imports.passed(name, register)
 
@@ -155,18 +157,20 @@ class Analysis:
         if found.unknown:
             rule = rules.find(self.program, addr)
             if rule is not None:
-                return Site(addr, start, function, Found(frozenset(rule.numbers)), rule.name)
+                return Site(
+                    addr, start, function, RegisterValues(frozenset(rule.numbers)), rule.name
+                )
         return Site(addr, start, function, found)
 
-    def _passed(self, site: Site, number: int, row: Argument) -> Passed:
+    def _passed(self, site: Site, number: int, row: CallArgument) -> Passed:
         found = self._walker.register(site.addr, REGISTERS[row.position])
         texts: tuple[str, ...] = ()
         if row.kind is None:
             read = [self.text_at(value) for value in sorted(found.values) if value]
             texts = tuple(text for text in read if text is not None)
             if len(texts) != len(read):
-                why = Unknown(site.addr, "its text is not in the file")
-                found = Found(found.values, found.wanted, (*found.unknown, why))
+                why = UnknownValue(site.addr, "its text is not in the file")
+                found = RegisterValues(found.values, found.wanted, (*found.unknown, why))
         return Passed(site.addr, site.region, site.function, number, row.position, found, texts)
 
     def text_at(self, addr: int) -> "str | None":
@@ -206,7 +210,7 @@ class _Naming:
     def of(self, addr: int) -> str:
         """The plainest name of the function around an address, or empty."""
         index = bisect_right(self._starts, addr)
-        around: list[Symbol] = []
+        around: list[FunctionSymbol] = []
         for symbol in reversed(self._symbols[max(index - 64, 0) : index]):
             if addr < symbol.addr + symbol.size:
                 around.append(symbol)

@@ -41,7 +41,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageFiles:
     """What is in an image: the program's path there, metadata, and the files.
 
     is_image: false for a plain program, with the libraries that `ukcc pack` would take. The
@@ -56,7 +56,7 @@ class Image:
     files: tuple[File, ...]
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path) -> ImageFiles:
     """Raises NotAnImage for what is not an ELF file, UkccError for what cannot be read."""
     with open_elf(path) as elf:
         metadata = metadata_if_image(elf, path) or {}
@@ -71,10 +71,10 @@ def read_image(path: Path) -> Image:
     copies = [file for file in members if file.path == program]
     others = [file for file in members if file.path != program]
     if not members:
-        return Image(program, False, metadata, (own, *_libraries(path)))
+        return ImageFiles(program, False, metadata, (own, *_libraries(path)))
     code = code_digest(load(own.data, path))
     changed = [file for file in copies if code_digest(load(file.data, path)) != code]
-    return Image(program, True, metadata, (own, *changed, *others))
+    return ImageFiles(program, True, metadata, (own, *changed, *others))
 
 
 def _completed(thin: Path) -> Path:

@@ -9,7 +9,7 @@ from ukcc.needs.learned import NOTHING, Learned
 
 
 @dataclass(frozen=True)
-class Place:
+class CodePlace:
     """A place in a file of the image.
 
     object: the file's path in the image; function: empty if nothing names it; addr: virtual.
@@ -48,7 +48,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Member:
+class CodeMember:
     """A file with code: its path in the image, how many sites count, how many are left out because
     nothing leads to them, how many of those that count are not told, and how many calls they make.
     """
@@ -79,16 +79,16 @@ class Needs:
     sysroot: str
     keeps_everything: bool
     calls: tuple[str, ...]
-    by: Mapping[str, tuple[Place, ...]]
+    by: Mapping[str, tuple[CodePlace, ...]]
     unknown: tuple[Unknown, ...]
-    absent: Mapping[str, tuple[Place, ...]]
+    absent: Mapping[str, tuple[CodePlace, ...]]
     arguments: Mapping[str, Values]
     own_arguments: Mapping[str, Values]
     program_arguments: Mapping[str, Values]
     asked: tuple[str, ...]
     paths: Mapping[str, tuple[str, ...]]
     settings: Mapping[str, Any]
-    members: tuple[Member, ...]
+    members: tuple[CodeMember, ...]
     learned: Learned = NOTHING
 
     def as_json(self) -> str:

@@ -48,7 +48,7 @@ _R_GLOB_DAT, _R_JUMP_SLOT, _R_RELATIVE, _R_IRELATIVE = 6, 7, 8, 37
 
 
 @dataclass(frozen=True)
-class Piece:
+class SegmentBytes:
     """Bytes of a segment: the virtual address of the first, and the bytes that the file has."""
 
     addr: int
@@ -63,7 +63,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Symbol:
+class FunctionSymbol:
     """A function's symbol; size in bytes, 0 where none is recorded."""
 
     name: str
@@ -85,10 +85,10 @@ class Program:
     """
 
     path: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[SegmentBytes, ...]
     is_fixed: bool
     entry: int
-    symbols: tuple[Symbol, ...]
+    symbols: tuple[FunctionSymbol, ...]
     exports: Mapping[str, tuple[int, ...]]
     frames: tuple[tuple[int, int], ...]
     imports: Mapping[int, str]
@@ -104,7 +104,7 @@ class Program:
         return {place: addr for addr, places in self.pointers.items() for place in places}
 
     @cached_property
-    def code(self) -> tuple[Piece, ...]:
+    def code(self) -> tuple[SegmentBytes, ...]:
         """The pieces that can be executed, by ascending address."""
         return tuple(piece for piece in self.pieces if piece.executable)
 
@@ -112,7 +112,7 @@ class Program:
     def _starts(self) -> list[int]:
         return [piece.addr for piece in self.pieces]
 
-    def piece_at(self, addr: int) -> "Piece | None":
+    def piece_at(self, addr: int) -> "SegmentBytes | None":
         """The piece that holds the byte at an address."""
         index = bisect_right(self._starts, addr) - 1
         if index >= 0 and addr < self.pieces[index].end:
@@ -135,15 +135,15 @@ def load(data: bytes, path: Path) -> Program:
     with elf_in_memory(data, path) as elf:
         headers = parse_headers(lambda at, count: data[at : at + count], len(data), str(path))
         pieces = _pieces(data, headers, path)
-        image = _Image(pieces)
+        image = _PieceBuilder(pieces)
         tags = image.tags(headers)
-        symbols = [Symbol(f.name, f.addr, f.size) for f in elf.functions()[:_MOST_SYMBOLS]]
+        symbols = [FunctionSymbol(f.name, f.addr, f.size) for f in elf.functions()[:_MOST_SYMBOLS]]
         dynamic = list(image.dynamic_symbols(tags, elf))
         exports: dict[str, list[int]] = {}
         for name, value, _ in dynamic:
             if name and image.is_code(value):
                 exports.setdefault(name, []).append(value)
-        symbols += [Symbol(name, value, size) for name, value, size in dynamic if value]
+        symbols += [FunctionSymbol(name, value, size) for name, value, size in dynamic if value]
         is_fixed = headers.ehdr.type == ET_EXEC
         unwinding = image.unwinding(headers, elf)
         framed = frames_of(*unwinding)
@@ -177,7 +177,7 @@ def code_digest(program: Program) -> str:
     return state.hexdigest()
 
 
-def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[Piece, ...]:
+def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[SegmentBytes, ...]:
     """The segments without those of an image that are not the program's."""
     own = [
         (s.offset, s.offset + s.size)
@@ -191,7 +191,7 @@ def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[Piece, ...]:
         if any(start <= phdr.offset < end for start, end in own):
             continue
         found.append(
-            Piece(
+            SegmentBytes(
                 phdr.vaddr,
                 data[phdr.offset : phdr.offset + phdr.filesz],
                 bool(phdr.flags & PF_X),
@@ -211,10 +211,10 @@ def _pieces(data: bytes, headers: Headers, path: Path) -> tuple[Piece, ...]:
     return tuple(found)
 
 
-class _Image:
+class _PieceBuilder:
     """Pieces, while a Program is made of them."""
 
-    def __init__(self, pieces: tuple[Piece, ...]) -> None:
+    def __init__(self, pieces: tuple[SegmentBytes, ...]) -> None:
         self._pieces = pieces
         self._code = [(p.addr, p.end) for p in pieces if p.executable]
 
@@ -359,7 +359,7 @@ def _words_between(data: bytes, low: int, high: int, size: int) -> Iterator[int]
             at = data.find(wanted, at + 1)
 
 
-def immediates(piece: Piece, low: int, high: int) -> Iterator[int]:
+def immediates(piece: SegmentBytes, low: int, high: int) -> Iterator[int]:
     """Addresses of the 4-byte words in code that may hold a number in a range (below 2^31)."""
     for at in _words_between(piece.data, low, high, 4):
         yield piece.addr + at

@@ -19,7 +19,7 @@ from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
 from ukcc import paths
-from ukcc.image.archives import Archive
+from ukcc.image.archives import StaticLibrary
 from ukcc.needs.kept import write_whole
 
 # (bytes before, bytes from) a relocation's place that the linker may write, relaxations included:
@@ -67,9 +67,9 @@ class Templates:
         return False
 
     @cached_property
-    def _archive(self) -> "Archive | None":
+    def _archive(self) -> "StaticLibrary | None":
         try:
-            return Archive(self._path)
+            return StaticLibrary(self._path)
         except (OSError, ValueError):
             return None
 

@@ -41,7 +41,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Program:
+class BootedProgram:
     """What began under a number: where it was linked to begin, and its functions."""
 
     linked: int
@@ -67,7 +67,9 @@ class _Place:
     name: str
 
 
-def boot_tree(log: CallLog, programs: Mapping[int, Program], initcalls: Mapping[str, str]) -> Box:
+def boot_tree(
+    log: CallLog, programs: Mapping[int, BootedProgram], initcalls: Mapping[str, str]
+) -> Box:
     """Every instruction in one box: phase, then the calls within the phase.
 
     programs: by their numbers, the kernel among them; initcalls: function -> level.
@@ -93,7 +95,7 @@ def _place(
     call: Call,
     around: _Place,
     log: CallLog,
-    programs: Mapping[int, Program],
+    programs: Mapping[int, BootedProgram],
     initcalls: Mapping[str, str],
 ) -> _Place:
     if call.kind == BEGIN:
@@ -113,7 +115,7 @@ def _place(
     return _Place(part, phases.phase_of(name, around.phase, initcalls), name)
 
 
-def _name(address: int, part: int, log: CallLog, programs: Mapping[int, Program]) -> str:
+def _name(address: int, part: int, log: CallLog, programs: Mapping[int, BootedProgram]) -> str:
     """The function, or its address where nobody knows its name."""
     is_early = part == KERNEL and address < _PHYSICAL_END
     if address >= KERNEL_MAP or is_early:

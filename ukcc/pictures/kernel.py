@@ -17,7 +17,7 @@ _INITCALL = re.compile(r"__initcall__kmod_.+?__\d+_\d+_(.+?)(early|con|rootfs|[0
 
 
 @dataclass(frozen=True)
-class Piece:
+class KernelPiece:
     """A part of the kernel in an image: at `offset` of the file, `size` bytes, for the physical
     address `paddr`, which the kernel itself knows as `vaddr`."""
 
@@ -50,7 +50,7 @@ def find_vmlinux(image: Path, given: "Path | None" = None) -> "Path | None":
     return None
 
 
-def matched(image: Elf, vmlinux: Elf) -> list[Piece]:
+def matched(image: Elf, vmlinux: Elf) -> list[KernelPiece]:
     """Where the image's kernel is in vmlinux; empty unless all its bytes are the same there."""
     descriptor = vmlinux.symbol(_DESCRIPTOR_SYMBOL)
     found = []
@@ -59,7 +59,7 @@ def matched(image: Elf, vmlinux: Elf) -> list[Piece]:
         if load is None:
             return []
         into = part.paddr - load.paddr
-        piece = Piece(part.offset, part.filesz, part.paddr, load.vaddr + into)
+        piece = KernelPiece(part.offset, part.filesz, part.paddr, load.vaddr + into)
         if not _is_same(image, vmlinux, piece, load.offset + into, descriptor):
             return []
         found.append(piece)
@@ -70,7 +70,9 @@ def _holds(load: Segment, part: Segment) -> bool:
     return load.paddr <= part.paddr and part.paddr + part.filesz <= load.paddr + load.filesz
 
 
-def _is_same(image: Elf, vmlinux: Elf, piece: Piece, at: int, descriptor: "int | None") -> bool:
+def _is_same(
+    image: Elf, vmlinux: Elf, piece: KernelPiece, at: int, descriptor: "int | None"
+) -> bool:
     """But for the archive's place, which the packer fills in."""
     pairs = zip(_read(image, piece.offset, piece.size), _read(vmlinux, at, piece.size), strict=True)
     return all(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ukcc.image.elf import Elf, Section, Symbol, open_elf
 from ukcc.pictures.fills import is_fill
-from ukcc.pictures.kernel import Piece, matched
+from ukcc.pictures.kernel import KernelPiece, matched
 from ukcc.pictures.ledger import Ledger
 from ukcc.pictures.members import NO_OBJECT
-from ukcc.pictures.objects import Named, Sources, named_ranges, sources_of
+from ukcc.pictures.objects import KernelSources, Named, named_ranges, sources_of
 
 NO_SYMBOL, PADDING = "(no symbol)", "padding"
 _SECTIONS, _NOT_KNOWN = "(tables and constants)", "(subsystem not known)"
@@ -35,10 +35,10 @@ def claim_kernel(ledger: Ledger, image: Elf, vmlinux: "Path | None", root: str) 
 def _claim(
     ledger: Ledger,
     image: Elf,
-    piece: Piece,
+    piece: KernelPiece,
     section: Section,
     symbols: Sequence[Symbol],
-    sources: Sources,
+    sources: KernelSources,
     root: str,
 ) -> None:
     """The part of a section of vmlinux that is in a piece of the image."""
@@ -57,7 +57,7 @@ def _claim(
         ledger.claim(at, last, (root, _SECTIONS, section.name, what))
 
 
-def _place(named: Named, sources: Sources, section: Section) -> tuple[str, str]:
+def _place(named: Named, sources: KernelSources, section: Section) -> tuple[str, str]:
     """Subsystem and file; a mark of the linker's script, which has no size, is of its section."""
     path = sources.paths.get(named.unit, "")
     if not named.symbol.size and not path:

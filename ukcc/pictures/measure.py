@@ -15,7 +15,7 @@ from ukcc.image.facts import read_metadata
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY
 from ukcc.image.thin import completed
 from ukcc.pictures import boot
-from ukcc.pictures.boot import BootChart, Names, Program, boot_tree, names_of
+from ukcc.pictures.boot import BootChart, BootedProgram, Names, boot_tree, names_of
 from ukcc.pictures.calls import parse_calls
 from ukcc.pictures.kernel import find_vmlinux, levels
 from ukcc.specialise.present import functions
@@ -42,7 +42,7 @@ class Question:
     last: the number that ends the count; end: what that is, in words."""
 
     text: str
-    programs: dict[int, Program]
+    programs: dict[int, BootedProgram]
     initcalls: dict[str, str]
     last: int
     end: str
@@ -102,12 +102,12 @@ def ask(image: Path, vmlinux: Path, until: str = "") -> Question:
     ]  # fmt: skip
     lines = [f"{kind} {address:x}" for address, kind in _kinds(code).items()]
     kernel = names_of((s.addr, s.size, s.name) for s in sorted(code, key=_by_likeliness))
-    programs = {boot.KERNEL: Program(0, kernel)}
+    programs = {boot.KERNEL: BootedProgram(0, kernel)}
     begins = {boot.KERNEL: _kernel_begin(image)}
     for number, elf_begin, program in _programs(image):
         begins[number], programs[number] = elf_begin, program
     if end is not None:
-        begins[boot.MAIN], programs[boot.MAIN] = end, Program(end.address, Names())
+        begins[boot.MAIN], programs[boot.MAIN] = end, BootedProgram(end.address, Names())
     last = max(begins)
     lines += [f"m {n} {b.address:x} {b.mask:x} {b.code.hex()}" for n, b in begins.items()]
     text = "\n".join(lines) + "\n"
@@ -168,7 +168,7 @@ def _kernel_begin(image: Path) -> Begin:
         return Begin(entry, (1 << 64) - 1, begin.code)
 
 
-def _programs(image: Path) -> Iterator[tuple[int, Begin, Program]]:
+def _programs(image: Path) -> Iterator[tuple[int, Begin, BootedProgram]]:
     """init, the loader of a dynamic program, the program, its `main` if it has the symbol."""
     program = str(read_metadata(str(image)).get("program", "")).lstrip("/")
     files = _members(image, {"init", program})
@@ -181,17 +181,17 @@ def _programs(image: Path) -> Iterator[tuple[int, Begin, Program]]:
         if interpreter:
             loaders = _members(image, {interpreter})
             yield from _begins(boot.LOADER, loaders, interpreter, image)
-        yield boot.PROGRAM, begin_of(elf), Program(elf.entry, _names(elf))
+        yield boot.PROGRAM, begin_of(elf), BootedProgram(elf.entry, _names(elf))
         if main is not None:
-            yield boot.MAIN, begin_of(elf, main), Program(main, Names())
+            yield boot.MAIN, begin_of(elf, main), BootedProgram(main, Names())
 
 
 def _begins(
     number: int, files: dict[str, Entry], path: str, image: Path
-) -> Iterator[tuple[int, Begin, Program]]:
+) -> Iterator[tuple[int, Begin, BootedProgram]]:
     if path in files:
         with elf_in_memory(files[path].data, image) as elf:
-            yield number, begin_of(elf), Program(elf.entry, _names(elf))
+            yield number, begin_of(elf), BootedProgram(elf.entry, _names(elf))
 
 
 def _members(image: Path, paths: set[str]) -> dict[str, Entry]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ukcc.image.archives import Archive, Origin
+from ukcc.image.archives import Origin, StaticLibrary
 from ukcc.image.elf import Elf
 from ukcc.image.inspect import link_archives, read_image_metadata
 from ukcc.pictures.objects import Named
@@ -26,7 +26,7 @@ class Libraries:
             return Path(found.archive).name, found.member
         return ((self._units[named.unit] if named.unit >= 0 else "") or NO_OBJECT,)
 
-    def _in(self, archive: Archive, named: Named) -> "Origin | None":
+    def _in(self, archive: StaticLibrary, named: Named) -> "Origin | None":
         symbol = named.symbol
         if symbol.is_global:
             return archive.definer_of(symbol.name, symbol.size)

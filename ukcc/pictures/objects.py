@@ -70,7 +70,7 @@ def _listed() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Sources:
+class KernelSources:
     """The FILE symbols of a kernel. paths: of those whose directory is known, by their numbers."""
 
     paths: Mapping[int, str]
@@ -88,7 +88,7 @@ class Sources:
         return possible.pop() if len(possible) == 1 else ""
 
 
-def sources_of(units: Sequence[str]) -> Sources:
+def sources_of(units: Sequence[str]) -> KernelSources:
     """What is known of a kernel's FILE symbols. units: their names in the table's order."""
     listed = _listed()
     ours, theirs = [_stem(name) for name in units], [_stem(path) for path in listed]
@@ -102,7 +102,7 @@ def sources_of(units: Sequence[str]) -> Sources:
         if number not in found and len(candidates) == 1:
             found[number] = candidates[0]
     paths = {n: f"{_directory(listed[at])}{_source(units[n])}" for n, at in found.items()}
-    return Sources(paths, found)
+    return KernelSources(paths, found)
 
 
 def subsystem(path: str) -> str:

@@ -9,7 +9,7 @@ from filelock import FileLock
 from ukcc import paths, proc
 from ukcc.errors import UkccError
 from ukcc.ports import images, sources
-from ukcc.ports.place import Place, expand
+from ukcc.ports.place import PortBuild, expand
 from ukcc.ports.recipe import AUTOTOOLS, CMAKE, MAKE, MESON, Build
 from ukcc.progress import Progress
 
@@ -26,7 +26,7 @@ _ENVIRONMENT = {
 Command = tuple[str, list[str]]  # the step whose log it is in, and argv
 
 
-def build(place: Place, progress: Progress, jobs: int) -> None:
+def build(place: PortBuild, progress: Progress, jobs: int) -> None:
     """Builds what is not built; what it depends on has to be.
 
     jobs: processes of its make. Raises UkccError.
@@ -45,7 +45,7 @@ def build(place: Place, progress: Progress, jobs: int) -> None:
         _forget_older(place)
 
 
-def _build_tree(place: Place, progress: Progress, jobs: int) -> None:
+def _build_tree(place: PortBuild, progress: Progress, jobs: int) -> None:
     name = place.recipe.name
     shutil.rmtree(place.root, ignore_errors=True)
     place.home.mkdir(parents=True)
@@ -58,7 +58,7 @@ def _build_tree(place: Place, progress: Progress, jobs: int) -> None:
     place.stamp.touch()
 
 
-def commands(place: Place, jobs: int) -> list[Command]:
+def commands(place: PortBuild, jobs: int) -> list[Command]:
     """What is run in the tree, in order."""
     recipe = place.recipe.build
     prepare: list[Command] = [("prepare", bash(line)) for line in recipe.prepare]
@@ -67,7 +67,7 @@ def commands(place: Place, jobs: int) -> list[Command]:
     return [*prepare, *script, *_SYSTEMS.get(recipe.system, _none)(place, recipe, jobs), *finish]
 
 
-def run(place: Place, step: str, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
+def run(place: PortBuild, step: str, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
     """One command of the build. Raises ProgramFailed."""
     recipe = place.recipe.build
     proc.run(
@@ -78,7 +78,7 @@ def run(place: Place, step: str, argv: Sequence[str], on_line: Callable[[str], N
     )
 
 
-def environment(place: Place) -> dict[str, str]:
+def environment(place: PortBuild) -> dict[str, str]:
     """The variables of a build, the recipe's own last."""
     found = [d.prefix for d in place.dependencies]
     flags = {
@@ -102,26 +102,26 @@ def bash(line: str, *options: str) -> list[str]:
     return ["bash", *options, "-euo", "pipefail", "-c", line]
 
 
-def _words(place: Place, words: Sequence[str]) -> list[str]:
+def _words(place: PortBuild, words: Sequence[str]) -> list[str]:
     variables = place.variables()
     return [expand(word, variables) for word in words]
 
 
-def _autotools(place: Place, recipe: Build, jobs: int) -> list[Command]:
+def _autotools(place: PortBuild, recipe: Build, jobs: int) -> list[Command]:
     configure = ["./configure", f"--prefix={place.prefix}", *_words(place, recipe.arguments)]
     goals, install = _words(place, recipe.goals), _words(place, recipe.install)
     steps = [("configure", configure), ("build", ["make", f"-j{jobs}", *goals])]
     return [*steps, *([("install", ["make", *install])] if install else [])]
 
 
-def _make(place: Place, recipe: Build, jobs: int) -> list[Command]:
+def _make(place: PortBuild, recipe: Build, jobs: int) -> list[Command]:
     words = _words(place, recipe.arguments)
     goals, install = _words(place, recipe.goals), _words(place, recipe.install)
     steps = [("build", ["make", f"-j{jobs}", *words, *goals])]
     return [*steps, *([("install", ["make", *words, *install])] if install else [])]
 
 
-def _cmake(place: Place, recipe: Build, jobs: int) -> list[Command]:
+def _cmake(place: PortBuild, recipe: Build, jobs: int) -> list[Command]:
     configure = ["cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"]
     configure += [f"-DCMAKE_INSTALL_PREFIX={place.prefix}", *_words(place, recipe.arguments)]
     goals, install = _words(place, recipe.goals), _words(place, recipe.install)
@@ -131,7 +131,7 @@ def _cmake(place: Place, recipe: Build, jobs: int) -> list[Command]:
     return [*steps, *([("install", [*made, "--target", *install])] if install else [])]
 
 
-def _meson(place: Place, recipe: Build, jobs: int) -> list[Command]:
+def _meson(place: PortBuild, recipe: Build, jobs: int) -> list[Command]:
     configure = ["meson", "setup", "build", f"--prefix={place.prefix}", "--libdir=lib"]
     goals, install = _words(place, recipe.goals), _words(place, recipe.install)
     made = ["ninja", "-C", "build", f"-j{jobs}"]
@@ -140,11 +140,11 @@ def _meson(place: Place, recipe: Build, jobs: int) -> list[Command]:
     return [*steps, *([("install", [*made, *install])] if install else [])]
 
 
-def _none(place: Place, recipe: Build, jobs: int) -> list[Command]:
+def _none(place: PortBuild, recipe: Build, jobs: int) -> list[Command]:
     return []
 
 
-_SYSTEMS: dict[str, Callable[[Place, Build, int], list[Command]]] = {
+_SYSTEMS: dict[str, Callable[[PortBuild, Build, int], list[Command]]] = {
     AUTOTOOLS: _autotools,
     MAKE: _make,
     CMAKE: _cmake,
@@ -152,7 +152,7 @@ _SYSTEMS: dict[str, Callable[[Place, Build, int], list[Command]]] = {
 }
 
 
-def _forget_older(place: Place) -> None:
+def _forget_older(place: PortBuild) -> None:
     """What the port was before; another build's lock is on the name, so nobody is at work there."""
     for other in place.root.parent.iterdir():
         if other.is_dir() and other != place.root:

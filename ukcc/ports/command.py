@@ -10,7 +10,7 @@ import click
 
 from ukcc.errors import UkccError
 from ukcc.ports import recipe as recipes
-from ukcc.ports.place import Place, directory, place
+from ukcc.ports.place import PortBuild, directory, place
 from ukcc.ports.recipe import Recipe
 from ukcc.progress import Progress, for_stderr
 
@@ -246,7 +246,7 @@ def _build(
     return run.build_all(chosen, ports.known, progress, parallel)
 
 
-def _with_kernel(kernel: str, built: Place, progress: Progress, *, long: bool) -> Place:
+def _with_kernel(kernel: str, built: PortBuild, progress: Progress, *, long: bool) -> PortBuild:
     """The place with the images that are asked for."""
     if kernel == "general":
         return built

@@ -8,12 +8,12 @@ from ukcc.errors import UkccError
 from ukcc.image.facts import read_facts
 from ukcc.image.files import check_places, file_entries
 from ukcc.image.thin import make_image
-from ukcc.ports.place import Place, expand
-from ukcc.ports.recipe import Image
+from ukcc.ports.place import PortBuild, expand
+from ukcc.ports.recipe import ImageRecipe
 from ukcc.settings.document import carried, parse_settings
 
 
-def make(place: Place) -> None:
+def make(place: PortBuild) -> None:
     """All images of the recipe. Raises UkccError that names the recipe and the image."""
     shutil.rmtree(place.images, ignore_errors=True)
     place.images.mkdir()
@@ -28,7 +28,7 @@ def make(place: Place) -> None:
             ) from None
 
 
-def _make(place: Place, name: str, image: Image, where: str) -> None:
+def _make(place: PortBuild, name: str, image: ImageRecipe, where: str) -> None:
     variables = place.variables()
     document = expanded(image.settings, variables)
     settings = parse_settings(document, f"{where}.settings", directory=str(place.tree))

@@ -14,7 +14,7 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.free_port import free_port
-from ukcc.ports.place import Place, expand
+from ukcc.ports.place import PortBuild, expand
 from ukcc.ports.recipe import Boot
 from ukcc.vm.net.host_ports import holder
 from ukcc.vm.options import LOOPBACK
@@ -25,7 +25,7 @@ _SHOWN = 400  # characters of what a machine said, in an error
 
 
 @dataclass
-class Machine:
+class RunningMachine:
     """A running one. ports: the guest's -> the host's; out, err: files of what it says."""
 
     process: "subprocess.Popen[bytes]"
@@ -83,8 +83,8 @@ class Machine:
 
 @contextlib.contextmanager
 def running(
-    place: Place, boot: Boot, work: Path, variables: Mapping[str, str], stdin: str = ""
-) -> Iterator[Machine]:
+    place: PortBuild, boot: Boot, work: Path, variables: Mapping[str, str], stdin: str = ""
+) -> Iterator[RunningMachine]:
     """A machine, which is ended with the context. work: where its words go."""
     ports = {guest: free_port() for guest in boot.ports}
     options = [expand(word, variables) for word in boot.options]
@@ -108,7 +108,7 @@ def running(
             env={**os.environ, "XDG_RUNTIME_DIR": str(work)},
         )
     try:
-        yield Machine(process, ports, work / "stdout", work / "stderr")
+        yield RunningMachine(process, ports, work / "stdout", work / "stderr")
     finally:
         end(process)
 

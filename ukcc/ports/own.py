@@ -14,15 +14,15 @@ from ukcc.errors import UkccError
 from ukcc.image.thin import with_kernel
 from ukcc.ports import runs
 from ukcc.ports.images import not_set
-from ukcc.ports.place import Place, digest_of
+from ukcc.ports.place import PortBuild, digest_of
 from ukcc.progress import Progress
 from ukcc.specialise import program
-from ukcc.specialise.features import Wish
+from ukcc.specialise.features import FeatureWish
 from ukcc.specialise.make import Made, make
 from ukcc.sysroot.store import Store, default_store, discard
 
 
-def with_own_kernels(general: Place, progress: Progress, *, long: bool) -> Place:
+def with_own_kernels(general: PortBuild, progress: Progress, *, long: bool) -> PortBuild:
     """The place of the images that tests boot, each with its kernel; the general ones are built.
 
     long: those of the suite, too. Raises UkccError.
@@ -40,13 +40,13 @@ def with_own_kernels(general: Place, progress: Progress, *, long: bool) -> Place
     return found
 
 
-def _kernel(general: Place, image: str, store: Store, progress: Progress) -> Made:
+def _kernel(general: PortBuild, image: str, store: Store, progress: Progress) -> Made:
     where = f"{general.recipe.file}: image.{image}"
     path = general.image(image)
     with progress.step(f"{general.recipe.name}: what {image} needs"):
         settings = settings_of(str(path), "")
         told = runs.announced(general.recipe, image)
-        read = program.read_program(path, settings, Wish(), announced=told)
+        read = program.read_program(path, settings, FeatureWish(), announced=told)
     made = make(read.request, program.general_kernel(store, read.needs), store, progress)
     missing = not_set(general.recipe.image[image].kernel, (made.directory / "config").read_text())
     if missing:
@@ -57,7 +57,7 @@ def _kernel(general: Place, image: str, store: Store, progress: Progress) -> Mad
     return made
 
 
-def _make(general: Place, kernels: Mapping[str, Made], found: Place) -> None:
+def _make(general: PortBuild, kernels: Mapping[str, Made], found: PortBuild) -> None:
     """The directory appears whole; those of earlier kernels go."""
     above = found.tested.parent
     fresh = above / f".{found.tested.name}"

@@ -22,7 +22,7 @@ import ukcc
 from ukcc import paths
 from ukcc.errors import SysrootMissing, UkccError
 from ukcc.hashing import sha256
-from ukcc.ports.recipe import FILE, Build, Image, Recipe, Source
+from ukcc.ports.recipe import FILE, Build, ImageRecipe, PortSource, Recipe
 
 # Files of a recipe that only its tests need are in a directory of this name.
 TESTS = "test"
@@ -31,7 +31,7 @@ _SHOWN = 16  # digits of a digest in a path
 
 
 @dataclass(frozen=True)
-class Place:
+class PortBuild:
     """A port's. digest: of the recipe's part that counts for the build, and what it depends on;
     images_digest: of that and of the images, which are made anew without a build.
 
@@ -42,7 +42,7 @@ class Place:
     recipe: Recipe
     digest: str
     images_digest: str
-    dependencies: tuple["Place", ...]
+    dependencies: tuple["PortBuild", ...]
     own: str = ""
 
     @property
@@ -121,7 +121,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
         raise UkccError(f"{text!r}: no such variable: {error}", "$$ is a dollar") from None
 
 
-def place(recipe: Recipe, known: Mapping[str, Recipe]) -> Place:
+def place(recipe: Recipe, known: Mapping[str, Recipe]) -> PortBuild:
     """Raises UkccError for a circle, SysrootMissing where nothing can be linked."""
     return _place(recipe, known, _sysroot(), ())
 
@@ -135,7 +135,7 @@ def _sysroot() -> str:
 
 def _place(
     recipe: Recipe, known: Mapping[str, Recipe], sysroot: str, above: tuple[str, ...]
-) -> Place:
+) -> PortBuild:
     if recipe.name in above:
         circle = " → ".join((*above, recipe.name))
         raise UkccError(f"{recipe.file}: depends: a circle: {circle}")
@@ -153,10 +153,10 @@ def _place(
     }
     digest = digest_of(facts)
     images = {name: _said(image) for name, image in recipe.image.items()}
-    return Place(recipe, digest, digest_of([digest, images]), tuple(every.values()))
+    return PortBuild(recipe, digest, digest_of([digest, images]), tuple(every.values()))
 
 
-def _said(part: "Source | Build | Image") -> dict[str, Any]:
+def _said(part: "PortSource | Build | ImageRecipe") -> dict[str, Any]:
     return {key: value for key, value in asdict(part).items() if value}
 
 

@@ -23,7 +23,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Source:
+class PortSource:
     """Where the source comes from: a package of the distribution, or an archive.
 
     package, version: of the source package, as dpkg has them; binary: it is a binary package, whose
@@ -71,7 +71,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageRecipe:
     """An image of a built program.
 
     program: its path, by $TREE or $PREFIX; settings: what the image carries, as a uk.toml; paths of
@@ -152,11 +152,11 @@ class Recipe:
     directory: str
     title: str
     licence: str
-    source: Source
+    source: PortSource
     build: Build
     depends: tuple[str, ...] = ()
     patch: tuple[Patch, ...] = ()
-    image: Mapping[str, Image] = field(default_factory=dict)
+    image: Mapping[str, ImageRecipe] = field(default_factory=dict)
     test: tuple[Trial, ...] = ()
     suite: "Suite | None" = None
     ci: bool = False
@@ -247,7 +247,7 @@ def _check(recipe: Recipe) -> None:
         _check_suite(recipe.suite, recipe)
 
 
-def _check_source(source: Source) -> None:
+def _check_source(source: PortSource) -> None:
     if bool(source.package) == bool(source.url):
         raise UkccError("source: one of package and url is needed, not both")
     if source.binary and not source.package:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ukcc.errors import UkccError
 from ukcc.image.facts import read_facts
-from ukcc.ports.place import Place, directory
-from ukcc.ports.trial import Comparison, Verdict
+from ukcc.ports.place import PortBuild, directory
+from ukcc.ports.trial import Comparison, TestVerdict
 from ukcc.specialise.make import RECORD, made_directory
 from ukcc.sysroot.store import default_store
 from ukcc.tables import record
@@ -35,7 +35,7 @@ class OwnKernel:
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageFigures:
     """size: bytes of the whole image; memory_mib: the smallest that boots; boot: instructions;
     kernel: None for the general one.
     """
@@ -63,7 +63,7 @@ class Result:
     name: str
     version: str
     digest: str
-    images: Mapping[str, ImageFacts]
+    images: Mapping[str, ImageFigures]
     tests: Mapping[str, str]
     suite: "SuiteResult | None" = None
     kernel: str = GENERAL
@@ -75,8 +75,8 @@ class Result:
 
 
 def gather(
-    place: Place,
-    verdicts: Iterable[Verdict],
+    place: PortBuild,
+    verdicts: Iterable[TestVerdict],
     suite: "Comparison | None" = None,
     boots: Mapping[str, int] = {},
 ) -> Result:
@@ -136,10 +136,10 @@ def _file(name: str, kernel: str) -> Path:
     return directory() / name / ("results.json" if kernel == GENERAL else f"results-{kernel}.json")
 
 
-def _facts(image: Path, boot: int) -> ImageFacts:
+def _facts(image: Path, boot: int) -> ImageFigures:
     found = read_facts(str(image))
     kernel = _own_kernel(found.made) if found.made else None
-    return ImageFacts(image.stat().st_size, found.memory_min_mib, boot, kernel)
+    return ImageFigures(image.stat().st_size, found.memory_min_mib, boot, kernel)
 
 
 def _own_kernel(made: str) -> OwnKernel:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.ports import boots, build, results, trial
-from ukcc.ports.place import Place, place
+from ukcc.ports.place import PortBuild, place
 from ukcc.ports.recipe import Recipe
 from ukcc.progress import Progress
 from ukcc.sysroot.build import cpus
@@ -40,9 +40,9 @@ def build_all(
     return _in_order({n: p.recipe.depends for n, p in places.items()}, one, parallel)
 
 
-def every(wanted: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Place]:
+def every(wanted: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[PortBuild]:
     """Their places and those of what they depend on, each once, dependencies first."""
-    found: dict[str, Place] = {}
+    found: dict[str, PortBuild] = {}
     for recipe in wanted:
         made = place(recipe, known)
         for near in (*made.dependencies, made):
@@ -50,7 +50,7 @@ def every(wanted: Iterable[Recipe], known: Mapping[str, Recipe]) -> list[Place]:
     return list(found.values())
 
 
-def test(made: Place, progress: Progress, *, long: bool) -> results.Result:
+def test(made: PortBuild, progress: Progress, *, long: bool) -> results.Result:
     """Runs the port's tests, and with `long` its own suite; the result is kept.
 
     Raises UkccError for an image that does not boot at all, and for a suite that says nothing.
@@ -64,7 +64,7 @@ def test(made: Place, progress: Progress, *, long: bool) -> results.Result:
     return result
 
 
-def _count_boots(made: Place, progress: Progress) -> dict[str, int]:
+def _count_boots(made: PortBuild, progress: Progress) -> dict[str, int]:
     """Image -> instructions of a boot, of those that are there."""
     there = [name for name in made.recipe.image if made.image(name).is_file()]
     with (

@@ -18,8 +18,8 @@ from ukcc.ports.recipe import (
     MAKE,
     MESON,
     SCRIPT,
+    PortSource,
     Recipe,
-    Source,
     check_name,
 )
 
@@ -70,14 +70,14 @@ def write(directory: Path, name: str, package: str) -> Path:
     with tempfile.TemporaryDirectory() as work:
         tree = Path(work) / "tree"
         debsource.unpack(delivered, tree)
-        source = Source(digests, package=package, version=delivered.version)
+        source = PortSource(digests, package=package, version=delivered.version)
         text = begun(name, source, tree, _packages_line(delivered.files))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
     return target
 
 
-def begun(name: str, source: Source, tree: Path, packages: str = "") -> str:
+def begun(name: str, source: PortSource, tree: Path, packages: str = "") -> str:
     """The text of a recipe for a source that is unpacked in `tree`. packages: a line, or empty."""
     system = build_system(tree)
     prepare = 'prepare = ["autoreconf -fi"]\n' if _wants_autoreconf(tree) else ""

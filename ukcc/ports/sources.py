@@ -10,7 +10,7 @@ from filelock import FileLock
 from ukcc import debsource, paths, proc
 from ukcc.errors import UkccError
 from ukcc.hashing import sha256
-from ukcc.ports.recipe import Recipe, Source
+from ukcc.ports.recipe import PortSource, Recipe
 
 _CHUNK = 1 << 20
 _PATIENCE = 60.0  # seconds for one answer of a server
@@ -70,13 +70,13 @@ def compare(recipe: Recipe, found: "dict[str, str]") -> None:
             )
 
 
-def delivered(source: Source, version: str = "") -> debsource.Delivered:
+def delivered(source: PortSource, version: str = "") -> debsource.Delivered:
     """The files of a package, source or binary; without a version the newest. Raises UkccError."""
     download = debsource.download_binary if source.binary else debsource.download
     return download(source.package, version)
 
 
-def _archive(source: Source) -> Path:
+def _archive(source: PortSource) -> Path:
     """Downloaded into a file beside, then by rename."""
     ((name, digest),) = source.sha256.items()
     files = Path(paths.store()) / "cache" / "archives" / digest

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ukcc.ports import build, results
-from ukcc.ports.place import Place, place
+from ukcc.ports.place import PortBuild, place
 from ukcc.ports.recipe import Recipe
 from ukcc.ports.results import OWN, OwnKernel, Result
 from ukcc.ports.trial import suite_step, test_step
@@ -70,7 +70,7 @@ def lines(known: Iterable[Recipe]) -> Iterator[str]:
         yield "  ".join([*cells, one[3]]).rstrip()
 
 
-def shown(where: Place) -> Iterator[str]:
+def shown(where: PortBuild) -> Iterator[str]:
     """What `ukcc port show` prints."""
     recipe = where.recipe
     yield f"{recipe.title} {recipe.source.version} ({recipe.licence})"
@@ -90,7 +90,7 @@ def shown(where: Place) -> Iterator[str]:
         yield f"suite    {recipe.suite.what}"
 
 
-def verdicts(result: Result, where: Place) -> Iterator[str]:
+def verdicts(result: Result, where: PortBuild) -> Iterator[str]:
     """A line a kernel and a test, and one for the suite; of what failed the end of its log, too."""
     named = f"{result.name} (own kernel)" if result.kernel == OWN else result.name
     for name, kernel in _own_kernels(result):
@@ -226,7 +226,7 @@ def _quoted(word: str) -> str:
     return word if word.startswith("$") else shlex.quote(word)
 
 
-def _general(command: str, where: Place) -> str:
+def _general(command: str, where: PortBuild) -> str:
     """Without the paths of this machine."""
     for name, path in where.variables().items():
         if path.startswith("/"):

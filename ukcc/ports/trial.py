@@ -16,8 +16,8 @@ from ukcc.errors import UkccError
 from ukcc.free_port import free_port
 from ukcc.ports.adding_up import add_up
 from ukcc.ports.build import bash
-from ukcc.ports.machine import Machine, running
-from ukcc.ports.place import Place
+from ukcc.ports.machine import RunningMachine, running
+from ukcc.ports.place import PortBuild
 from ukcc.ports.recipe import Boot, Suite, Trial
 from ukcc.progress import Progress
 
@@ -28,7 +28,7 @@ _TOLD = f"trap 'echo \"{_FAILED}$BASH_COMMAND\" >&2' ERR; "
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TestVerdict:
     """Of one test. error: empty if it passed."""
 
     what: str
@@ -55,7 +55,7 @@ class Comparison:
     unexplained: tuple[str, ...]
 
 
-def run_tests(place: Place, progress: Progress) -> list[Verdict]:
+def run_tests(place: PortBuild, progress: Progress) -> list[TestVerdict]:
     """Each test of the recipe, one after the other; a failure does not stop the others."""
     return [
         _verdict(place, test, test_step(number), progress)
@@ -73,7 +73,7 @@ def suite_step(life: str) -> str:
     return f"suite-{life}"
 
 
-def run_suite(place: Place, suite: Suite, progress: Progress) -> Comparison:
+def run_suite(place: PortBuild, suite: Suite, progress: Progress) -> Comparison:
     """The application's own suite, as a process first. Raises UkccError if it cannot be counted."""
     counts = {}
     for life, lines, boot in (
@@ -101,20 +101,20 @@ def count(suite: Suite, text: str) -> Count:
     return Count(passed, tuple(dict.fromkeys(failed)))
 
 
-def _verdict(place: Place, test: Trial, step: str, progress: Progress) -> Verdict:
+def _verdict(place: PortBuild, test: Trial, step: str, progress: Progress) -> TestVerdict:
     try:
         with progress.step(f"{place.recipe.name}: {test.what}"):
             _test(place, test, step)
     except (UkccError, OSError) as error:
-        return Verdict(test.what, str(error))
-    return Verdict(test.what, "")
+        return TestVerdict(test.what, str(error))
+    return TestVerdict(test.what, "")
 
 
 @dataclass(frozen=True)
 class _Stage:
     """What a test has: a fresh directory, a log, variables, and time until `deadline`."""
 
-    place: Place
+    place: PortBuild
     work: Path
     log: Path
     variables: Mapping[str, str]
@@ -129,7 +129,7 @@ class _Stage:
         return left
 
 
-def _stage(place: Place, step: str, limit: int) -> _Stage:
+def _stage(place: PortBuild, step: str, limit: int) -> _Stage:
     work = place.tested / "work" / step
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -146,7 +146,7 @@ def _stage(place: Place, step: str, limit: int) -> _Stage:
     return _Stage(place, work, place.log(step), variables, time.monotonic() + limit)
 
 
-def _test(place: Place, test: Trial, step: str) -> None:
+def _test(place: PortBuild, test: Trial, step: str) -> None:
     with (
         _staged(place, step, test.limit) as stage,
         _machine(stage, test.boot, test.stdin) as machine,
@@ -162,7 +162,7 @@ def _test(place: Place, test: Trial, step: str) -> None:
 
 
 @contextlib.contextmanager
-def _staged(place: Place, step: str, limit: int) -> Iterator[_Stage]:
+def _staged(place: PortBuild, step: str, limit: int) -> Iterator[_Stage]:
     """A stage; what its lines have left running in the background is ended with it."""
     stage = _stage(place, step, limit)
     try:
@@ -176,7 +176,7 @@ def _staged(place: Place, step: str, limit: int) -> Iterator[_Stage]:
 
 
 @contextlib.contextmanager
-def _machine(stage: _Stage, boot: "Boot | None", stdin: str) -> "Iterator[Machine | None]":
+def _machine(stage: _Stage, boot: "Boot | None", stdin: str) -> "Iterator[RunningMachine | None]":
     """The machine of a test, ready; None for a test that starts what it wants itself."""
     if boot is None:
         yield None
@@ -189,7 +189,7 @@ def _machine(stage: _Stage, boot: "Boot | None", stdin: str) -> "Iterator[Machin
 def _run(
     stage: _Stage,
     line: str,
-    machine: "Machine | None",
+    machine: "RunningMachine | None",
     *options: str,
     on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
@@ -214,7 +214,7 @@ def _run(
         ) from None
 
 
-def _suite_lines(stage: _Stage, lines: Sequence[str], machine: "Machine | None") -> str:
+def _suite_lines(stage: _Stage, lines: Sequence[str], machine: "RunningMachine | None") -> str:
     """What a suite says; its status does not count, but what it says of each test."""
     said: list[str] = []
     for line in lines:

@@ -54,9 +54,9 @@ from packageurl import PackageURL
 
 from ukcc import __version__
 from ukcc.licences import all_licences
-from ukcc.sbom.contents import GLIBC, INIT, UKCC, UNKNOWN, Contents, Linked, Member
-from ukcc.sbom.dpkg import Database, Package
-from ukcc.sbom.sources import Part, SourceFile, read_parts
+from ukcc.sbom.contents import GLIBC, INIT, UKCC, UNKNOWN, ImageContents, ImageMember, LinkedLibrary
+from ukcc.sbom.dpkg import Database, InstalledPackage
+from ukcc.sbom.sources import SourceComponent, SourceFile, read_parts
 from ukcc.sbom.tools_named import NamedTool, named_tools
 from ukcc.terminal import shown
 
@@ -88,7 +88,7 @@ class _Refs:
 
 
 def document(
-    contents: Contents, database: Database, form: str, when: "datetime | None" = None
+    contents: ImageContents, database: Database, form: str, when: "datetime | None" = None
 ) -> str:
     """The whole document, ended by a line's end. form: `json` or `xml`; when: its time, if any."""
     bom = _bom(contents, database, when)
@@ -110,7 +110,7 @@ def time_of_document(now: bool) -> "datetime | None":
     return datetime.now(timezone.utc).replace(microsecond=0) if now else None
 
 
-def _bom(contents: Contents, database: Database, when: "datetime | None") -> Bom:
+def _bom(contents: ImageContents, database: Database, when: "datetime | None") -> Bom:
     refs = _Refs()
     image = _image(contents)
     parts = [_part(part, contents) for part in read_parts(contents.metadata, contents.path)]
@@ -139,7 +139,7 @@ def _bom(contents: Contents, database: Database, when: "datetime | None") -> Bom
     return bom
 
 
-def _image(contents: Contents) -> Component:
+def _image(contents: ImageContents) -> Component:
     metadata = contents.metadata
     properties = {
         "program": metadata.get("program", ""),
@@ -161,7 +161,7 @@ def _image(contents: Contents) -> Component:
     )
 
 
-def _part(part: Part, contents: Contents) -> Component:
+def _part(part: SourceComponent, contents: ImageContents) -> Component:
     """Kernel, glibc, musl or init, with the sources as references that have digests."""
     version = part.version or contents.metadata.get("ukcc", "")
     upstream = _UPSTREAM.match(part.version)
@@ -182,7 +182,7 @@ def _part(part: Part, contents: Contents) -> Component:
     )
 
 
-def _references(part: Part) -> Iterator[ExternalReference]:
+def _references(part: SourceComponent) -> Iterator[ExternalReference]:
     if part.sha256:
         yield _reference(
             ExternalReferenceType.SOURCE_DISTRIBUTION,
@@ -223,7 +223,7 @@ def _percent(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
-def _pedigree(part: Part, contents: Contents) -> Pedigree:
+def _pedigree(part: SourceComponent, contents: ImageContents) -> Pedigree:
     """The source package that it was made from, and our patches to that."""
     ancestor = Component(
         name=shown(part.package),
@@ -248,7 +248,9 @@ def _patch(patch: SourceFile) -> Patch:
     return Patch(type=PatchClassification.UNOFFICIAL, diff=Diff(url=XsUri(url)))
 
 
-def _package(package: Package, contents: Contents, database: Database, refs: _Refs) -> Component:
+def _package(
+    package: InstalledPackage, contents: ImageContents, database: Database, refs: _Refs
+) -> Component:
     purl = _purl(package)
     file = database.copyright_file(package)
     licences = all_licences(file) if file else ()
@@ -275,11 +277,11 @@ def _package(package: Package, contents: Contents, database: Database, refs: _Re
     )
 
 
-def _ref(package: Package) -> str:
+def _ref(package: InstalledPackage) -> str:
     return f"package:{package.name}:{package.architecture}@{package.version}"
 
 
-def _purl(package: Package) -> "PackageURL | None":
+def _purl(package: InstalledPackage) -> "PackageURL | None":
     """https://github.com/package-url/purl-spec, type deb."""
     if not package.vendor:
         return None
@@ -296,7 +298,7 @@ def _licence(name: str) -> License:
     return DisjunctiveLicense(name=shown(name), acknowledgement=declared)
 
 
-def _files(members: Iterable[Member], refs: _Refs) -> Iterator[Component]:
+def _files(members: Iterable[ImageMember], refs: _Refs) -> Iterator[Component]:
     for member in members:
         yield Component(
             name=shown(member.path),
@@ -307,7 +309,7 @@ def _files(members: Iterable[Member], refs: _Refs) -> Iterator[Component]:
         )
 
 
-def _origin(member: Member) -> Iterator[tuple[str, str]]:
+def _origin(member: ImageMember) -> Iterator[tuple[str, str]]:
     if member.target:
         yield "symlink", member.target
         return
@@ -322,7 +324,7 @@ def _origin(member: Member) -> Iterator[tuple[str, str]]:
         yield "same-bytes-as-in", ", ".join(str(package) for package in member.same_as)
 
 
-def _libraries(linked: Iterable[Linked], refs: _Refs) -> Iterator[Component]:
+def _libraries(linked: Iterable[LinkedLibrary], refs: _Refs) -> Iterator[Component]:
     """Static libraries of the link. Whose they were then, nobody knows: there is no digest."""
     for library in linked:
         name = shown(library.path)

@@ -20,7 +20,7 @@ from ukcc.image.elf import Elf, open_elf
 from ukcc.image.headers import open_headers
 from ukcc.image.inspect import is_changed, read_image_metadata
 from ukcc.image.provenance import SYSROOT
-from ukcc.sbom.dpkg import Database, Found, Package, Shipped, Wanted
+from ukcc.sbom.dpkg import Database, FileOwner, FileQuery, InstalledPackage, Shipped
 
 # A component takes 20 KB of memory and a millisecond while the document is made.
 MOST_FILES = 65536
@@ -40,7 +40,7 @@ PROGRAM, INIT, GLIBC, UKCC, PACKAGE, UNKNOWN = (
 
 
 @dataclass(frozen=True)
-class Member:
+class ImageMember:
     """A file or symbolic link of the archive; `path` is absolute, in the image.
 
     size in bytes; sha256 and md5 in hex, empty of a link; target: a link's. origin: one of the
@@ -55,23 +55,23 @@ class Member:
     target: str
     is_code: bool
     origin: str = UNKNOWN
-    package: "Package | None" = None
-    same_as: tuple[Package, ...] = ()
+    package: "InstalledPackage | None" = None
+    same_as: tuple[InstalledPackage, ...] = ()
 
 
 @dataclass(frozen=True)
-class Linked:
+class LinkedLibrary:
     """A static library of the link. owner: whose that path is on this machine today, if anyone's.
 
     The image has no digest of it, so that nothing more can be said.
     """
 
     path: str
-    owner: "Package | None"
+    owner: "InstalledPackage | None"
 
 
 @dataclass(frozen=True)
-class Contents:
+class ImageContents:
     """An image as a document about it needs it. metadata: see docs/image.md.
 
     sha256: of the file; archive_sha256: of the archive; comments: what the compilers wrote into
@@ -82,18 +82,18 @@ class Contents:
     sha256: str
     metadata: Mapping[str, Any]
     archive_sha256: str
-    members: tuple[Member, ...]
-    linked: tuple[Linked, ...]
+    members: tuple[ImageMember, ...]
+    linked: tuple[LinkedLibrary, ...]
     comments: tuple[str, ...]
     is_changed: bool
 
     @property
-    def packages(self) -> tuple[Package, ...]:
+    def packages(self) -> tuple[InstalledPackage, ...]:
         """Those that members come from, each once, sorted."""
         return tuple(sorted({m.package for m in self.members if m.package}))
 
 
-def read_contents(path: Path, database: Database, *, thin: bool = False) -> Contents:
+def read_contents(path: Path, database: Database, *, thin: bool = False) -> ImageContents:
     """Reads an image. Raises NotAnImage for what is none, UkccError for what cannot be read.
 
     thin: take a thin image too, which has no members yet.
@@ -111,16 +111,16 @@ def read_contents(path: Path, database: Database, *, thin: bool = False) -> Cont
         archive = elf.archive()
         members = list(_read_members(archive, path))
         linked = _linked(metadata, path)
-        found = database.find(Wanted({m.md5 for m in members if m.md5}, linked))
+        found = database.find(FileQuery({m.md5 for m in members if m.md5}, linked))
         ours = _sysroot_digests(sysroot, members) if sysroot else {}
         program = metadata.get("program", "")
-        return Contents(
+        return ImageContents(
             path=str(path),
             sha256=hashing.sha256(path),
             metadata=metadata,
             archive_sha256=_digest(archive, 0, archive.size, hashlib.sha256()),
             members=tuple(_with_origin(m, program, ours, found, database) for m in members),
-            linked=tuple(Linked(library, found.by_path.get(library)) for library in linked),
+            linked=tuple(LinkedLibrary(library, found.by_path.get(library)) for library in linked),
             comments=_comments(elf),
             is_changed=is_changed(path, metadata),
         )
@@ -134,7 +134,7 @@ def _linked(metadata: Mapping[str, Any], image: Path) -> list[str]:
     return [path for path in found if path.endswith(".a") and not path.startswith(f"{SYSROOT}/")]
 
 
-def _read_members(archive: Archive, image: Path) -> Iterator[Member]:
+def _read_members(archive: Archive, image: Path) -> Iterator[ImageMember]:
     count = 0
     for member in archive.members():
         is_link = stat.S_ISLNK(member.mode)
@@ -147,11 +147,11 @@ def _read_members(archive: Archive, image: Path) -> Iterator[Member]:
         if is_link:
             target = archive.read(member.offset, min(member.size, _CHUNK))
             text = target.decode("utf-8", "surrogateescape")
-            yield Member(path, member.size, "", "", text, False)
+            yield ImageMember(path, member.size, "", "", text, False)
             continue
         md5 = hashlib.md5(usedforsecurity=False)
         sha256 = _digest(archive, member.offset, member.size, hashlib.sha256(), md5)
-        yield Member(path, member.size, sha256, md5.hexdigest(), "", archive.is_elf(member))
+        yield ImageMember(path, member.size, sha256, md5.hexdigest(), "", archive.is_elf(member))
 
 
 def _digest(archive: Archive, offset: int, size: int, *states: Any) -> str:
@@ -168,12 +168,12 @@ def _digest(archive: Archive, offset: int, size: int, *states: Any) -> str:
 
 
 def _with_origin(
-    member: Member,
+    member: ImageMember,
     program: str,
     ours: Mapping[tuple[str, str], str],
-    found: Found,
+    found: FileOwner,
     database: Database,
-) -> Member:
+) -> ImageMember:
     """By content alone: a file that differs by a bit from the one of its name is unknown."""
     if not member.sha256:
         return member
@@ -192,7 +192,9 @@ def _with_origin(
     return replace(member, same_as=same_as)
 
 
-def _owner(member: Member, shipped: Iterable[Shipped], database: Database) -> "Package | None":
+def _owner(
+    member: ImageMember, shipped: Iterable[Shipped], database: Database
+) -> "InstalledPackage | None":
     """The one package whose file this is: at its path, or moved if it tells by itself whose it is.
 
     A library lies elsewhere in an image, under its soname. Code is the same by no accident; of
@@ -224,7 +226,7 @@ def _find_sysroot(wanted: str) -> "Path | None":
     return current if current.name == wanted and current.is_dir() else None
 
 
-def _sysroot_digests(sysroot: Path, members: Iterable[Member]) -> dict[tuple[str, str], str]:
+def _sysroot_digests(sysroot: Path, members: Iterable[ImageMember]) -> dict[tuple[str, str], str]:
     """(base name, SHA-256) of init and of glibc's files -> where they come from.
 
     Only files of the sysroot are opened, by the names that they have there.

@@ -26,7 +26,7 @@ _SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 
 
 @dataclass(frozen=True, order=True)
-class Package:
+class InstalledPackage:
     """An installed binary package. vendor: of the distribution (`debian`), empty if not known."""
 
     name: str
@@ -45,12 +45,12 @@ class Package:
 class Shipped:
     """A file as a package delivers it, by its absolute path."""
 
-    package: Package
+    package: InstalledPackage
     path: str
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileQuery:
     """What to look for: MD5 digests in hex, and absolute paths."""
 
     digests: Collection[str] = ()
@@ -58,11 +58,11 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class FileOwner:
     """Who ships a file of that content, and who owns the path on this machine."""
 
     by_digest: Mapping[str, tuple[Shipped, ...]] = field(default_factory=dict)
-    by_path: Mapping[str, Package] = field(default_factory=dict)
+    by_path: Mapping[str, InstalledPackage] = field(default_factory=dict)
 
 
 class Database:
@@ -79,9 +79,9 @@ class Database:
         self._info = admindir / "info"
         self._stanzas = _read_stanzas(admindir / "status")
         self._vendor, self._release = _distribution(self._root) if self._root else ("", "")
-        self._names: dict[Package, frozenset[str]] = {}
+        self._names: dict[InstalledPackage, frozenset[str]] = {}
 
-    def find(self, wanted: Wanted) -> Found:
+    def find(self, wanted: FileQuery) -> FileOwner:
         """One pass over all that packages say of their files."""
         digests = frozenset(wanted.digests)
         paths = frozenset(_merged(path) for path in wanted.paths)
@@ -93,7 +93,7 @@ class Database:
             if paths and _merged(path) in paths:
                 by_path[_merged(path)] = key
         packages = {key: self._package(key) for key in self._keys(by_digest, by_path)}
-        return Found(
+        return FileOwner(
             {
                 digest: tuple(Shipped(packages[key], path) for key, path in sorted(places))
                 for digest, places in by_digest.items()
@@ -105,19 +105,19 @@ class Database:
             },
         )
 
-    def names(self, package: Package) -> frozenset[str]:
+    def names(self, package: InstalledPackage) -> frozenset[str]:
         """The base names of all that a package delivers, its symbolic links too."""
         if package not in self._names:
             self._names[package] = self._read_names(package)
         return self._names[package]
 
-    def copyright_file(self, package: Package) -> "Path | None":
+    def copyright_file(self, package: InstalledPackage) -> "Path | None":
         """Where a package has its licences; None for a database apart from its system."""
         if self._root is None:
             return None
         return self._root / "usr" / "share" / "doc" / package.name / "copyright"
 
-    def _read_names(self, package: Package) -> frozenset[str]:
+    def _read_names(self, package: InstalledPackage) -> frozenset[str]:
         for key in (package.name, f"{package.name}:{package.architecture}"):
             with contextlib.suppress(OSError):
                 listed = (self._info / f"{key}.list").read_text("utf-8", "surrogateescape")
@@ -143,11 +143,11 @@ class Database:
     ) -> set[str]:
         return {key for places in by_digest.values() for key, _ in places} | set(by_path.values())
 
-    def _package(self, key: str) -> Package:
+    def _package(self, key: str) -> InstalledPackage:
         fields = Deb822(self._stanzas[key])
         name, version = fields["Package"], fields.get("Version", "")
         source = _SOURCE.fullmatch(fields.get("Source", name))
-        return Package(
+        return InstalledPackage(
             name,
             version,
             fields.get("Architecture", ""),

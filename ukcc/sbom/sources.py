@@ -10,8 +10,8 @@ from typing import Any
 
 from ukcc import debsource, hashing, paths
 from ukcc.errors import NotAnImage
-from ukcc.image.facts import ImageFacts, facts_of
-from ukcc.sbom.contents import PROGRAM, UNKNOWN, Contents
+from ukcc.image.facts import ImageMetadata, facts_of
+from ukcc.sbom.contents import PROGRAM, UNKNOWN, ImageContents
 from ukcc.sysroot import kernels
 
 KERNEL_LICENCE = "GPL-2.0-only WITH Linux-syscall-note"
@@ -39,7 +39,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceComponent:
     """Kernel, glibc, musl or init. package, version: of the source tarball's package (empty: ours);
     sha256: the tarball's; is_source: it is a source package, and sha256 its .dsc's. patches in the
     order in which they are applied; files: configuration and build scripts, or the source itself.
@@ -79,7 +79,7 @@ class PackageSource:
 
 
 @dataclass(frozen=True)
-class Sources:
+class ImageSources:
     """All of an image's. unknown: members whose origin cannot be told; program: the member that the
     user linked, and the static libraries of that link, whose sources are his own matter."""
 
@@ -88,7 +88,7 @@ class Sources:
     ukcc: str
     thin: bool
     tools: Mapping[str, str]
-    parts: tuple[Part, ...]
+    parts: tuple[SourceComponent, ...]
     packages: tuple[PackageSource, ...]
     program: tuple[str, ...]
     linked: tuple[str, ...]
@@ -100,12 +100,12 @@ class Sources:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
 
-def read_sources(contents: Contents) -> Sources:
+def read_sources(contents: ImageContents) -> ImageSources:
     """What the image's metadata and its archive tell. Raises NotAnImage for damaged metadata."""
     metadata = contents.metadata
     members = contents.members
     parts = read_parts(metadata, contents.path)
-    return Sources(
+    return ImageSources(
         image=contents.path,
         sysroot=metadata.get("sysroot", ""),
         ukcc=metadata.get("ukcc", ""),
@@ -127,7 +127,7 @@ def read_sources(contents: Contents) -> Sources:
     )
 
 
-def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
+def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[SourceComponent, ...]:
     """Kernel, glibc, musl and init, as the sysroot's record in the image names their sources.
 
     An image of an earlier ukcc has no musl in its init.
@@ -140,7 +140,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
     kernel = _package(inputs, "linux", what)
     glibc = _package(inputs, "glibc", what)
     musl = _package(inputs, "musl", what)
-    within_init = Part(
+    within_init = SourceComponent(
         "musl",
         MUSL_LICENCE,
         *musl,
@@ -149,7 +149,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
         fetch=_fetch(*musl[:2], commands=("source",)),
     )
     return (
-        Part(
+        SourceComponent(
             "linux",
             KERNEL_LICENCE,
             *kernel,
@@ -161,7 +161,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
             made=made,
             fetch=_fetch(*kernel[:2]),
         ),
-        Part(
+        SourceComponent(
             "glibc",
             GLIBC_LICENCE,
             *glibc,
@@ -171,7 +171,7 @@ def read_parts(metadata: Mapping[str, Any], what: str) -> tuple[Part, ...]:
             fetch=_fetch(*glibc[:2]),
         ),
         *([within_init] if within_init.package else []),
-        Part("init", INIT_LICENCE, files=_files(inputs, "init", "sysroot/init", what)),
+        SourceComponent("init", INIT_LICENCE, files=_files(inputs, "init", "sysroot/init", what)),
     )
 
 
@@ -191,7 +191,7 @@ def _package(inputs: Mapping[str, Any], key: str, what: str) -> tuple[str, str, 
     return package, version, digest
 
 
-def _config_place(digest: str, facts: ImageFacts) -> str:
+def _config_place(digest: str, facts: ImageMetadata) -> str:
     """Where the store has the .config of an image's kernel, if it has the very same."""
     place = facts.kernel_file("config")
     return str(place) if digest and place and hashing.sha256(place) == digest else ""
@@ -235,7 +235,7 @@ def _fetch(
     return tuple(f"apt-get {command} {word}" for command in commands)
 
 
-def _package_sources(contents: Contents) -> Iterator[PackageSource]:
+def _package_sources(contents: ImageContents) -> Iterator[PackageSource]:
     packages = contents.packages
     known = debsource.known_digests([(p.source, p.source_version) for p in packages])
     for package in packages:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from ukcc.sbom.sources import PackageSource, Part, SourceFile, Sources
+from ukcc.sbom.sources import ImageSources, PackageSource, SourceComponent, SourceFile
 
 _LABEL = 15
 _MOST_MEMBERS = 5  # of a package; --json has all
@@ -15,7 +15,7 @@ _FILES = {
 }
 
 
-def source_lines(sources: Sources) -> Iterator[str]:
+def source_lines(sources: ImageSources) -> Iterator[str]:
     """Kernel, glibc, musl, init, then the distribution's packages, then what is not known."""
     by = f"ukcc {sources.ukcc}, " if sources.ukcc else ""
     yield f"{sources.image}: {by}sysroot {sources.sysroot}"
@@ -37,7 +37,7 @@ def source_lines(sources: Sources) -> Iterator[str]:
     yield _row("", f"makes the sysroot {sources.sysroot} if all of the above is the same")
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: SourceComponent) -> Iterator[str]:
     yield f"{part.name} {part.version}".rstrip() + f" ({part.licence})"
     if part.package:
         digest = f", sha256 {part.sha256}" if part.sha256 else ""

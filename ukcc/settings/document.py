@@ -35,7 +35,7 @@ _KERNEL_LISTS = ("require", "forbid", "options")
 _CARRIED_LISTS = ("require", "forbid")
 
 
-class Step(Record):
+class InitStep(Record):
     """A command of the image that runs before the application.
 
     run: the absolute path of a program, then its arguments; user, workdir: empty for root and /;
@@ -72,7 +72,7 @@ class Settings(Record):
     arguments: tuple[str, ...] | None = None
     env: tuple[str, ...] = ()
     files: tuple[FileSpec, ...] = ()
-    steps: tuple[Step, ...] | None = None
+    steps: tuple[InitStep, ...] | None = None
     kernel: KernelWish | None = None
 
 
@@ -195,7 +195,7 @@ def parse_carried(
     return settings
 
 
-def _carried_step(step: Step) -> dict[str, Any]:
+def _carried_step(step: InitStep) -> dict[str, Any]:
     fields: dict[str, Any] = {"run": list(step.run)}
     if step.user:
         fields["user"] = step.user
@@ -291,15 +291,15 @@ def _kernel(value: Any, where: str) -> KernelWish:
     return KernelWish(**words, kind=kind)
 
 
-def _steps(value: Any, where: str) -> tuple[Step, ...]:
+def _steps(value: Any, where: str) -> tuple[InitStep, ...]:
     if not isinstance(value, list):
         raise UkccError(f"{where}: it takes tables", "write [[init]] above each step")
     return tuple(_step(item, f"{where}: step {n}") for n, item in enumerate(value, start=1))
 
 
-def _step(value: Any, where: str) -> Step:
+def _step(value: Any, where: str) -> InitStep:
     entry = shapes.table(value, where)
-    shapes.check_known(entry, Step._fields, where)
+    shapes.check_known(entry, InitStep._fields, where)
     run = shapes.texts(entry.get("run", ()), f"{where}: run")
     if not run or not run[0].startswith("/"):
         raise UkccError(f"{where}: run: it takes the absolute path of a program, then its words")
@@ -310,7 +310,7 @@ def _step(value: Any, where: str) -> Step:
     }
     for key, text in own.items():
         _check_words(key, text, f"{where}: {key}")
-    return Step(
+    return InitStep(
         run=run,
         **own,
         env=shapes.environment(entry.get("env", ()), f"{where}: env"),

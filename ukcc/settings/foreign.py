@@ -20,7 +20,7 @@ _FEW_CPUS = 4  # more than the host has are slow, but no burden
 _MIB = 1 << 20
 
 
-class Rule(Record):
+class ForeignRule(Record):
     """cannot: what an image cannot do, behind "an image cannot"; empty if all of it is harmless.
 
     may: which values, or items of a list, it can have nevertheless; None for none. fits: which of
@@ -64,9 +64,9 @@ def _fits_cpus(count: int) -> bool:
     return count <= max(host_cpus(), _FEW_CPUS)
 
 
-_INSIDE = Rule()
+_INSIDE = ForeignRule()
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, ForeignRule] = {
     # of the machine alone: its hardware's kind, its names and addresses, its users and limits
     "add-host": _INSIDE,
     "args": _INSIDE,
@@ -87,25 +87,25 @@ RULES: Mapping[str, Rule] = {
     "user": _INSIDE,
     "workdir": _INSIDE,
     # of the host, as far as it is harmless
-    "memory": Rule("ask for more memory than the host has", lambda _: True, _fits_memory),
-    "net": Rule("reach a network of the host", _stays_in_user_mode),
-    "publish": Rule(
+    "memory": ForeignRule("ask for more memory than the host has", lambda _: True, _fits_memory),
+    "net": ForeignRule("reach a network of the host", _stays_in_user_mode),
+    "publish": ForeignRule(
         f"open a port of the host other than on loopback, {_MOST_PORTS} at most",
         _is_of_loopback,
         most=_MOST_PORTS,
     ),
-    "smp": Rule("ask for more CPUs than the host has", lambda _: True, _fits_cpus),
+    "smp": ForeignRule("ask for more CPUs than the host has", lambda _: True, _fits_cpus),
     # of the host
-    "accel": Rule("choose how the host runs it"),
-    "trace": Rule("have strace built and started"),
-    "disk": Rule("ask for files of the host"),
-    "files": Rule("ask for files of the host"),
-    "name": Rule("choose its name on the host"),
-    "qemu-user": Rule("choose who QEMU is"),
-    "trace-filter": Rule("give words to programs of the host"),  # to strace, which checks it
-    "trace-output": Rule("ask for files of the host"),
-    "volume": Rule("ask for files of the host"),
-    "vsock": Rule("have a socket to the host"),
+    "accel": ForeignRule("choose how the host runs it"),
+    "trace": ForeignRule("have strace built and started"),
+    "disk": ForeignRule("ask for files of the host"),
+    "files": ForeignRule("ask for files of the host"),
+    "name": ForeignRule("choose its name on the host"),
+    "qemu-user": ForeignRule("choose who QEMU is"),
+    "trace-filter": ForeignRule("give words to programs of the host"),  # to strace, which checks it
+    "trace-output": ForeignRule("ask for files of the host"),
+    "volume": ForeignRule("ask for files of the host"),
+    "vsock": ForeignRule("have a socket to the host"),
 }
 
 
@@ -114,7 +114,7 @@ def refused(key: str, value: Any, here: bool = True) -> str:
 
     here: at a run, on the host that it is about; not at a link. A key without a rule is refused.
     """
-    rule = RULES.get(key, Rule(f"say {key}"))
+    rule = RULES.get(key, ForeignRule(f"say {key}"))
     if not rule.cannot:
         return ""
     items = value if isinstance(value, list) else [value]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ukcc.image.files import FileSpec
-from ukcc.settings.document import KernelWish, Settings, Step
+from ukcc.settings.document import InitStep, KernelWish, Settings
 from ukcc.settings.keys import ARGUMENTS, ENVIRONMENT, FILES, KERNEL, STEPS
 
 
@@ -21,7 +21,7 @@ class Merged:
     arguments: "tuple[str, ...] | None" = None
     env: tuple[str, ...] = ()
     files: tuple[FileSpec, ...] = ()
-    steps: "tuple[Step, ...] | None" = None
+    steps: "tuple[InitStep, ...] | None" = None
     kernel: KernelWish = field(default_factory=KernelWish)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ukcc.errors import MachineError
 from ukcc.hashing import sha256
 from ukcc.image.debug import LARGEST
-from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, Part, stamp
+from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, SnapshotPart, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.snapshots.words import fingerprint
 from ukcc.terminal import shown
@@ -56,7 +56,7 @@ def _check_counter(snapshot: str, khz: "int | None") -> None:
         )
 
 
-def check_image(snapshot: str, saved_path: str, saved: Part, image: str) -> None:
+def check_image(snapshot: str, saved_path: str, saved: SnapshotPart, image: str) -> None:
     """Raises MachineError for another image than was saved. image: the one that was named, or empty
     for that of the snapshot, which may have gone.
     """
@@ -75,7 +75,7 @@ def check_image(snapshot: str, saved_path: str, saved: Part, image: str) -> None
         )
 
 
-def _is_same(path: Path, image: Part) -> bool:
+def _is_same(path: Path, image: SnapshotPart) -> bool:
     """Raises OSError. The manifest may name any file, /proc/kmsg too, which has no end: one that
     has another size, or cannot be an image, is not read.
     """
@@ -87,7 +87,7 @@ def _is_same(path: Path, image: Part) -> bool:
     return digest(path) == image.checksum
 
 
-def check_part(snapshot: str, name: str, part: Part, *, of_memory: bool) -> None:
+def check_part(snapshot: str, name: str, part: SnapshotPart, *, of_memory: bool) -> None:
     """Raises MachineError for a file that is not what was saved.
 
     A file with the stamp that it was left with is not read: only some of it will be needed."""

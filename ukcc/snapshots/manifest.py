@@ -32,7 +32,7 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Part:
+class SnapshotPart:
     """One file. checksum: what memory.py or sha256 makes of it; stamp: of the file as it was."""
 
     checksum: str
@@ -48,13 +48,13 @@ class Manifest:
 
     format: int
     image_path: str
-    image: Part
+    image: SnapshotPart
     machine: Machine
     words: str
     qemu: str
     cpu: str
-    memory: Part
-    state: Part
+    memory: SnapshotPart
+    state: SnapshotPart
 
 
 def stamp(path: Path, links: bool = True) -> Stamp:

@@ -114,10 +114,10 @@ class _Shower:
         if report.kind == RESUMED:
             return
         if self._show is None:
-            from ukcc.failures.show import Shower
+            from ukcc.failures.show import FailurePrinter
             from ukcc.image.thin import completed
 
             with contextlib.suppress(UkccError):  # without it there are no names
                 self._image = completed(self._image)
-            self._show = Shower(self._image, self._memory_mib)
+            self._show = FailurePrinter(self._image, self._memory_mib)
         self._show(report)

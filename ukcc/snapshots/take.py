@@ -11,9 +11,17 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.errors import MachineError
 from ukcc.failures.reports import Report
-from ukcc.failures.show import Shower
+from ukcc.failures.show import FailurePrinter
 from ukcc.snapshots.check import digest, host_cpu
-from ukcc.snapshots.manifest import FORMAT, MEMORY, STATE, Manifest, Part, stamp, write_manifest
+from ukcc.snapshots.manifest import (
+    FORMAT,
+    MEMORY,
+    STATE,
+    Manifest,
+    SnapshotPart,
+    stamp,
+    write_manifest,
+)
 from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
 from ukcc.snapshots.saving import Saving
 from ukcc.snapshots.words import fingerprint, saved_argv
@@ -40,7 +48,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
     check_snapshot(options, facts)
     contents = read_contents(options, image, facts)
     facts = contents.facts
-    booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
+    booted = SnapshotPart(digest(Path(options.image)), stamp(Path(options.image)))
     plan_machine(options, facts, "tcg")
     check_host(options)
     with made(Path(target)) as directory, contextlib.ExitStack() as stack:
@@ -52,7 +60,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
         memory = directory / MEMORY
         memory.touch(0o600)
         saving = Saving(text, directory / STATE)
-        shower = Shower(image, machine.memory_mib)
+        shower = FailurePrinter(image, machine.memory_mib)
         confinement = stack.enter_context(confine.confined(machine, options.qemu_user))
 
         def hear(report: Report) -> None:
@@ -139,7 +147,9 @@ def move(directory: Path, target: Path) -> None:
         raise MachineError(f"-o {target}: {error.strerror}") from None
 
 
-def _manifest(image: str, booted: Part, machine: Machine, directory: Path, qemu: str) -> Manifest:
+def _manifest(
+    image: str, booted: SnapshotPart, machine: Machine, directory: Path, qemu: str
+) -> Manifest:
     memory, state = directory / MEMORY, directory / STATE
     return Manifest(
         format=FORMAT,
@@ -149,8 +159,8 @@ def _manifest(image: str, booted: Part, machine: Machine, directory: Path, qemu:
         words=fingerprint(machine),
         qemu=qemu,
         cpu=host_cpu(machine.accel),
-        memory=Part(checksum(memory), stamp(memory)),
-        state=Part(digest(state), stamp(state)),
+        memory=SnapshotPart(checksum(memory), stamp(memory)),
+        state=SnapshotPart(digest(state), stamp(state)),
     )
 
 

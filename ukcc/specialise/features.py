@@ -14,7 +14,7 @@ import tomli
 
 from ukcc import tables
 from ukcc.errors import UkccError
-from ukcc.needs import Needs, Place, Values
+from ukcc.needs import CodePlace, Needs, Values
 from ukcc.needs.arguments import GROUPS
 from ukcc.needs.find import INIT
 from ukcc.specialise.told import WORDS
@@ -73,7 +73,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Wish:
+class FeatureWish:
     """What the user says: features to have and not to have, lines of a .config, and the goal (""
     for the usual one)."""
 
@@ -125,7 +125,7 @@ def parse(text: str) -> Table:
 
 
 def choose(
-    needs: Needs, told: Mapping[str, str], wish: Wish, rows: "Table | None" = None
+    needs: Needs, told: Mapping[str, str], wish: FeatureWish, rows: "Table | None" = None
 ) -> Choice:
     """The features for a program. told: words of `told.WORDS`, each with who said it.
 
@@ -140,12 +140,12 @@ def choose(
     return _with_words(found, wish, rows)
 
 
-def of_words(wish: Wish) -> Choice:
+def of_words(wish: FeatureWish) -> Choice:
     """The features that a user names, without a program. Raises UkccError."""
     return _with_words({}, wish, table())
 
 
-def _with_words(needed: Mapping[str, str], wish: Wish, rows: Table) -> Choice:
+def _with_words(needed: Mapping[str, str], wish: FeatureWish, rows: Table) -> Choice:
     """The needed features and those that the user requires, with what they and the goal bring."""
     _check_wish(wish, rows)
     blocked = {n for n in rows.names if not set(wish.forbid).isdisjoint(_brought(rows, {n: ""}))}
@@ -161,7 +161,7 @@ def _with_words(needed: Mapping[str, str], wish: Wish, rows: Table) -> Choice:
     return Choice(goal, reasons, forbidden, wish.options)
 
 
-def _check_wish(wish: Wish, rows: Table) -> None:
+def _check_wish(wish: FeatureWish, rows: Table) -> None:
     """Raises UkccError for what is not known, and for what contradicts itself."""
     _check(wish.require, rows.names, "required features")
     _check(wish.forbid, rows.names, "forbidden features")
@@ -231,7 +231,7 @@ def _by_calls(row: Feature, needs: Needs) -> Iterator[str]:
     yield from (f"{call}, as a run showed" for call in row.calls if call in needs.learned.calls)
 
 
-def own_places(needs: Needs, call: str) -> Iterator[Place]:
+def own_places(needs: Needs, call: str) -> Iterator[CodePlace]:
     """Where the image makes a call, init left aside."""
     return (place for place in needs.by.get(call, ()) if place.object not in ("", INIT))
 
@@ -268,7 +268,7 @@ def _is_libc(file: str) -> bool:
     return file.rpartition("/")[2] in ("libc.so.6", "ld-linux-x86-64.so.2")
 
 
-def _where(place: Place) -> str:
+def _where(place: CodePlace) -> str:
     return f"{place.object} {place.function}".strip()
 
 

@@ -34,7 +34,7 @@ _USUAL_OBJECTS = 640
 
 
 @dataclass(frozen=True)
-class Kernel:
+class LinkedKernel:
     """A linked kernel: `directory` has vmlinux, kernel.bin, kernel.json and config."""
 
     directory: Path
@@ -81,7 +81,7 @@ def relink(
     strict: bool = False,
     jobs: int = 1,
     finish: Callable[[Path], None] = lambda made: None,
-) -> Kernel:
+) -> LinkedKernel:
     """The kernel of a class with these system calls only, by name (None: with all) in `out`.
 
     A removed call fails with ENOSYS; strict: its caller is killed by SIGSYS, and the console names
@@ -109,7 +109,7 @@ def relink(
         split_kernel(made / "vmlinux", made, config=made / "config", source_version=source_version)
         finish(made)
     facts = json.loads((out / "kernel.json").read_text())
-    return Kernel(out, (out / "kernel.bin").stat().st_size, facts)
+    return LinkedKernel(out, (out / "kernel.bin").stat().st_size, facts)
 
 
 def class_name(fragments: Sequence[Path], source: str) -> str:

@@ -19,7 +19,7 @@ from ukcc.specialise.calls import TABLE, entries
 from ukcc.specialise.features import SIZE, TRACE, Choice, calls_of
 from ukcc.sysroot import build, inputs, kernels, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
-from ukcc.sysroot.kernels import Kernel
+from ukcc.sysroot.kernels import KernelRelease
 from ukcc.sysroot.store import Store, discard
 
 RECORD = "made.json"
@@ -36,7 +36,7 @@ _EVERY = ("hello", "virtio-console", "dead-code", "small")
 
 
 @dataclass(frozen=True)
-class Request:
+class KernelRequest:
     """What a kernel is to be: features, the goal, and the calls it keeps (None: all).
 
     own_calls: those that something else than init makes, which must be there, as far as the
@@ -115,7 +115,9 @@ def _own_options(choice: Choice, store: Store) -> list[Path]:
     return [path]
 
 
-def make(request: Request, general: Path, store: Store, progress: Progress, jobs: int = 0) -> Made:
+def make(
+    request: KernelRequest, general: Path, store: Store, progress: Progress, jobs: int = 0
+) -> Made:
     """The kernel of a request. general: the general kernel's vmlinux, which a call is expected of.
 
     Raises UkccError.
@@ -124,7 +126,9 @@ def make(request: Request, general: Path, store: Store, progress: Progress, jobs
         return _make(request, general, store, progress, jobs)
 
 
-def _make(request: Request, general: Path, store: Store, progress: Progress, jobs: int) -> Made:
+def _make(
+    request: KernelRequest, general: Path, store: Store, progress: Progress, jobs: int
+) -> Made:
     given = inputs.gather(store, _kernel_with_classes())
     fragments = class_fragments(request.choice, store)
     name = kernel.class_name(fragments, given.part_digest("kernel"))
@@ -146,7 +150,7 @@ def _make(request: Request, general: Path, store: Store, progress: Progress, job
     return Made(made, out, name, (out / "kernel.bin").stat().st_size, fresh)
 
 
-def _kernel_with_classes() -> Kernel:
+def _kernel_with_classes() -> KernelRelease:
     """That of the sysroot in use. Raises UkccError if it is made for all programs only."""
     kernel = kernels.in_use()
     if not kernel.classes:
@@ -158,7 +162,7 @@ def _kernel_with_classes() -> Kernel:
 
 
 def _link(
-    request: Request,
+    request: KernelRequest,
     tree: Path,
     source: Path,
     general: Path,
@@ -205,7 +209,7 @@ def _allowance(choice: Choice) -> "int | None":
     return _SMALL_ALLOWANCE if choice.goal == SIZE and not choice.features else None
 
 
-def _check_calls(request: Request, source: Path, vmlinux: Path, general: Path) -> None:
+def _check_calls(request: KernelRequest, source: Path, vmlinux: Path, general: Path) -> None:
     """Raises UkccError if the program would miss a call that the general kernel has.
 
     This is what holds features.toml against the kernel: a row that lacks a call is found here.

@@ -13,8 +13,8 @@ from ukcc.needs import Needs, find
 from ukcc.needs.members import File
 from ukcc.settings.layers import Merged
 from ukcc.specialise import features
-from ukcc.specialise.features import GOALS, Choice, Table, Wish
-from ukcc.specialise.make import Made, Request
+from ukcc.specialise.features import GOALS, Choice, FeatureWish, Table
+from ukcc.specialise.make import KernelRequest, Made
 from ukcc.specialise.ready import smallest
 from ukcc.specialise.told import told_by
 from ukcc.sysroot.inputs import gather
@@ -31,7 +31,7 @@ NOT_READY = 3  # the exit status of --ready where nothing fits; any other failur
 
 
 @dataclass(frozen=True)
-class Program:
+class AnalysedProgram:
     """A program as `ukcc specialise` sees it.
 
     unseen: where it may find programs and libraries whose calls do not count, each as a setting and
@@ -40,7 +40,7 @@ class Program:
 
     needs: Needs
     choice: Choice
-    request: Request
+    request: KernelRequest
     unseen: tuple[str, ...] = ()
 
     def report(self) -> dict[str, Any]:
@@ -66,13 +66,13 @@ class Program:
 def read_program(
     image: Path,
     settings: Merged,
-    given: Wish,
+    given: FeatureWish,
     *,
     strict: bool = False,
     learn: "Path | None" = None,
     rows: "Table | None" = None,
     announced: Mapping[str, str] = MappingProxyType({}),
-) -> Program:
+) -> AnalysedProgram:
     """What the kernel of an image is to be.
 
     settings: of the image and the uk.toml beside it; given: of the command line, which counts on
@@ -91,13 +91,13 @@ def read_program(
     said = told_by(settings.values, len(settings.steps or ()), settings.sources)
     told = {**announced, **said}
     choice = features.choose(needs, told, _wish(settings, given), rows)
-    request = Request(
+    request = KernelRequest(
         choice=choice,
         calls=None if needs.keeps_everything else (*needs.calls, *needs.learned.calls),
         own_calls=features.own_calls(needs, rows),
         strict=strict,
     )
-    return Program(needs, choice, request, _unseen(settings, needs))
+    return AnalysedProgram(needs, choice, request, _unseen(settings, needs))
 
 
 def general_kernel(store: Store, needs: Needs) -> Path:
@@ -111,7 +111,7 @@ def general_kernel(store: Store, needs: Needs) -> Path:
     return vmlinux
 
 
-def ready_kernel(program: Program, store: Store) -> Made:
+def ready_kernel(program: AnalysedProgram, store: Store) -> Made:
     """The smallest linked kernel of the store that has what a program needs. Raises UkccError."""
     made = smallest(program.request, gather(store).part_digest("kernel"), store)
     if made is None:
@@ -139,11 +139,11 @@ def _unseen(settings: Merged, needs: Needs) -> tuple[str, ...]:
     )
 
 
-def _wish(settings: Merged, given: Wish) -> Wish:
+def _wish(settings: Merged, given: FeatureWish) -> FeatureWish:
     """Features that are asked for anywhere; a word of the command line against the other list."""
     kernel = settings.kernel
     require = [f for f in kernel.require or () if f not in given.forbid]
     forbid = [f for f in kernel.forbid or () if f not in given.require]
     goal = given.goal or (kernel.kind if kernel.kind in GOALS else "")
     options = (*(kernel.options or ()), *given.options)
-    return Wish((*require, *given.require), (*forbid, *given.forbid), options, goal)
+    return FeatureWish((*require, *given.require), (*forbid, *given.forbid), options, goal)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ukcc.specialise.make import RECORD, Made, Request, made_directory, record_of
+from ukcc.specialise.make import RECORD, KernelRequest, Made, made_directory, record_of
 from ukcc.sysroot.store import Store
 
 
-def smallest(request: Request, source: str, store: Store) -> "Made | None":
+def smallest(request: KernelRequest, source: str, store: Store) -> "Made | None":
     """The kernel of the fewest bytes that serves a request, of those that were made of the present
     source (the digest of the kernel's part of a sysroot). None where there is none.
     """
@@ -29,7 +29,7 @@ def _count(calls: "list[str] | None") -> float:
     return math.inf if calls is None else len(calls)
 
 
-def _serves(record: dict[str, Any], request: Request) -> bool:
+def _serves(record: dict[str, Any], request: KernelRequest) -> bool:
     """Whether a kernel has all features and calls, and is what the user wants beside that."""
     choice = request.choice
     has, calls = set(record["features"]), record["calls"]

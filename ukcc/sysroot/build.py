@@ -12,8 +12,8 @@ from ukcc.errors import UkccError
 from ukcc.progress import Progress, Step
 from ukcc.sysroot import glibc, init, inputs, kernels, linux, parts, tools
 from ukcc.sysroot.inputs import Inputs
-from ukcc.sysroot.kernels import Kernel
-from ukcc.sysroot.parts import Recipe
+from ukcc.sysroot.kernels import KernelRelease
+from ukcc.sysroot.parts import PartRecipe
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree
 
 # A cold build was seen to take 0.7 GB at one time. In bytes, with a wide margin.
@@ -41,7 +41,7 @@ def build(
     store: Store,
     progress: Progress,
     jobs: int | None = None,
-    kernel: Kernel = kernels.LONG_TERM,
+    kernel: KernelRelease = kernels.LONG_TERM,
 ) -> Sysroot:
     """The sysroot for the present inputs, built if it is not there yet, and made current.
 
@@ -132,13 +132,13 @@ def _make_parts(
         )
 
     recipes = (
-        Recipe("headers", "kernel headers", 0, make_headers),
-        Recipe("kernel", f"kernel {wanted.linux.version}", linux.USUAL_OBJECTS, make_kernel),
-        Recipe("glibc", f"glibc {wanted.glibc.version}", glibc.USUAL_LINES, make_glibc),
-        Recipe("musl", f"musl {wanted.musl.version}", init.USUAL_LINES, make_musl),
+        PartRecipe("headers", "kernel headers", 0, make_headers),
+        PartRecipe("kernel", f"kernel {wanted.linux.version}", linux.USUAL_OBJECTS, make_kernel),
+        PartRecipe("glibc", f"glibc {wanted.glibc.version}", glibc.USUAL_LINES, make_glibc),
+        PartRecipe("musl", f"musl {wanted.musl.version}", init.USUAL_LINES, make_musl),
     )
 
-    def ensure(recipe: Recipe) -> Path:
+    def ensure(recipe: PartRecipe) -> Path:
         def digest() -> str:
             return inputs.gather(store, wanted.kernel).part_digest(recipe.name)
 

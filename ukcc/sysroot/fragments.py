@@ -18,7 +18,7 @@ OFF = "n"
 
 
 @dataclass(frozen=True)
-class Wish:
+class OptionWish:
     """`option` should have `value` (as in a .config; `n`: off), says the file `asked_by`."""
 
     option: str
@@ -37,16 +37,16 @@ def parse(text: str) -> dict[str, str]:
     return values
 
 
-def wishes(fragments: Iterable[Path]) -> list[Wish]:
+def wishes(fragments: Iterable[Path]) -> list[OptionWish]:
     """What the fragments ask for together; of two that disagree the later one counts."""
-    asked: dict[str, Wish] = {}
+    asked: dict[str, OptionWish] = {}
     for path in fragments:
         for option, value in parse(path.read_text()).items():
-            asked[option] = Wish(option, value, path.name)
+            asked[option] = OptionWish(option, value, path.name)
     return list(asked.values())
 
 
-def unmet(asked: Iterable[Wish], config: Mapping[str, str]) -> list[Wish]:
+def unmet(asked: Iterable[OptionWish], config: Mapping[str, str]) -> list[OptionWish]:
     """The wishes that the final configuration does not fulfil. What it does not name is off."""
     return [wish for wish in asked if config.get(wish.option, OFF) != wish.value]
 

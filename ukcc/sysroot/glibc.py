@@ -8,14 +8,14 @@ from pathlib import Path
 from ukcc import paths, proc
 from ukcc.progress import Step
 from ukcc.sysroot import tree
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.sources import SourceTarball
 
 # Lines of output of a build, until a first one has counted them.
 USUAL_LINES = 25000
 
 
 def build(
-    source: Source,
+    source: SourceTarball,
     script: Path,
     headers: Path,
     *,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ukcc import debsource, proc
 from ukcc.progress import Step
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.sources import SourceTarball
 
 # Lines of output of musl's build, until a first one has counted them.
 USUAL_LINES = 1230
@@ -22,7 +22,7 @@ _STATIC = ("-static", "-no-pie", "-nostdlib", "-s", "-Wl,--gc-sections", "-Wl,--
 
 
 def build_musl(
-    source: Source, script: Path, *, work: Path, out: Path, log: Path, jobs: int, step: Step
+    source: SourceTarball, script: Path, *, work: Path, out: Path, log: Path, jobs: int, step: Step
 ) -> None:
     """Unpacks musl and runs build.sh, which installs it under `out`. jobs: processes at a time."""
     tree = work / "musl"

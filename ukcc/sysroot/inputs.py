@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 from ukcc import paths, proc
 from ukcc.errors import UkccError
 from ukcc.sysroot import kernels, sources
-from ukcc.sysroot.kernels import Kernel
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.kernels import KernelRelease
+from ukcc.sysroot.sources import SourceTarball
 from ukcc.sysroot.store import Store
 
 # One number a step. Raise it when the commands of that step change, for then the same files
@@ -39,10 +39,10 @@ _ID_DIGITS = 16
 class Inputs:
     """What a sysroot is made from. `record` is what is hashed, and what sysroot.json lists."""
 
-    kernel: Kernel
-    linux: Source
-    glibc: Source
-    musl: Source
+    kernel: KernelRelease
+    linux: SourceTarball
+    glibc: SourceTarball
+    musl: SourceTarball
     kernel_patches: tuple[Path, ...]
     kernel_fragments: tuple[Path, ...]
     glibc_script: Path
@@ -78,7 +78,7 @@ def digest(record: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def gather(store: Store, kernel: Kernel = kernels.LONG_TERM) -> Inputs:
+def gather(store: Store, kernel: KernelRelease = kernels.LONG_TERM) -> Inputs:
     """Finds and hashes all inputs. Raises UkccError, saying what is missing and what mends it."""
     linux = sources.locate(kernel.package, store)
     glibc = sources.locate(sources.GLIBC, store)
@@ -128,7 +128,7 @@ def gather(store: Store, kernel: Kernel = kernels.LONG_TERM) -> Inputs:
     )
 
 
-def series(name: str, kernel: Kernel = kernels.LONG_TERM) -> tuple[Path, ...]:
+def series(name: str, kernel: KernelRelease = kernels.LONG_TERM) -> tuple[Path, ...]:
     """The patches of one series, in order. Raises UkccError if there are none."""
     directory = kernel.directory(name)
     patches = tuple(sorted(directory.glob("*.patch")))
@@ -173,7 +173,7 @@ def cached_digest(path: Path, store: Store) -> str:
     return computed
 
 
-def _source_record(source: Source, store: Store) -> dict[str, str]:
+def _source_record(source: SourceTarball, store: Store) -> dict[str, str]:
     return {
         "package": source.package,
         "version": source.version,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.sysroot import sources
-from ukcc.sysroot.sources import Package
+from ukcc.sysroot.sources import SourcePackage
 from ukcc.sysroot.store import RECORD
 
 # The series of patches: a directory for each, applied in the order in which a kernel names them.
@@ -26,7 +26,7 @@ FRAGMENTS = ("base", "net", "blk", "9p", "virtiofs", "smp")
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelRelease:
     """A release of Linux.
 
     name: as `--linux` takes it. place: the directory with its `patches` and `config`, relative to
@@ -35,7 +35,7 @@ class Kernel:
     """
 
     name: str
-    package: Package
+    package: SourcePackage
     place: str
     series: tuple[str, ...]
     own_fragments: tuple[str, ...] = ()
@@ -62,8 +62,8 @@ class Kernel:
         return shared + tuple(own / f"{name}.config" for name in self.own_fragments)
 
 
-LONG_TERM = Kernel("6.12", sources.LINUX, ".", (ONE_RING, ONE_COPY, BOOT, DEAD_CODE, SMALL))
-NEWEST = Kernel(
+LONG_TERM = KernelRelease("6.12", sources.LINUX, ".", (ONE_RING, ONE_COPY, BOOT, DEAD_CODE, SMALL))
+NEWEST = KernelRelease(
     "7.2",
     sources.LINUX_NEWEST,
     "7.2",
@@ -76,7 +76,7 @@ KERNELS = (LONG_TERM, NEWEST)
 NAMES = tuple(kernel.name for kernel in KERNELS)
 
 
-def find(name: str) -> Kernel:
+def find(name: str) -> KernelRelease:
     """The kernel of that name. Raises UkccError, which says the names that there are."""
     for kernel in KERNELS:
         if kernel.name == name:
@@ -84,7 +84,7 @@ def find(name: str) -> Kernel:
     raise UkccError(f"no kernel {name!r} is known here", f"it is one of: {', '.join(NAMES)}")
 
 
-def of_record(record: object) -> Kernel:
+def of_record(record: object) -> KernelRelease:
     """The kernel of a sysroot.json; the first where it names none of ours."""
     try:
         package = record["inputs"]["linux"]["package"]  # type: ignore[index]
@@ -93,7 +93,7 @@ def of_record(record: object) -> Kernel:
     return next((kernel for kernel in KERNELS if kernel.package.name == package), LONG_TERM)
 
 
-def in_use() -> Kernel:
+def in_use() -> KernelRelease:
     """That of the sysroot that links use now; the first where there is none."""
     sysroot = paths.current_sysroot()
     try:

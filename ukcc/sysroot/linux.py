@@ -14,7 +14,7 @@ from ukcc import proc
 from ukcc.errors import UkccError
 from ukcc.progress import Step
 from ukcc.sysroot import fragments, tree
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.sources import SourceTarball
 
 # Objects compiled by our configuration, until a first build has counted them.
 USUAL_OBJECTS = 1300
@@ -46,14 +46,14 @@ _UNUSED = (
 _OBJECT = re.compile(r"  (CC|AS)( \[M\])? +\S")
 
 
-def build_headers(source: Source, work: Path, out: Path, log: Path, jobs: int) -> None:
+def build_headers(source: SourceTarball, work: Path, out: Path, log: Path, jobs: int) -> None:
     """Installs the kernel's user headers into `out`/usr/include."""
     source_tree = work / "linux"
     tree.unpack(source.tarball, source_tree, log, only=_HEADER_FILES)
     _make(source_tree, log, ["headers_install", f"INSTALL_HDR_PATH={out / 'usr'}"], jobs)
 
 
-def prepare(source: Source, patches: Sequence[Path], work: Path, log: Path) -> Path:
+def prepare(source: SourceTarball, patches: Sequence[Path], work: Path, log: Path) -> Path:
     """Unpacks and patches the kernel. Returns the source tree."""
     source_tree = work / "linux"
     tree.unpack(source.tarball, source_tree, log, leave=_UNUSED)

@@ -18,7 +18,7 @@ RECORD = "part.json"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PartRecipe:
     """How one part is made.
 
     `make` gets a work directory and a directory to leave the result in (both empty), and the
@@ -43,7 +43,7 @@ class _Counter(Step):
         self._shown.advance(units)
 
 
-def ensure(store: Store, recipe: Recipe, digest: Callable[[], str], progress: Progress) -> Path:
+def ensure(store: Store, recipe: PartRecipe, digest: Callable[[], str], progress: Progress) -> Path:
     """The finished part's directory; makes the part first if it is not there.
 
     digest: hashes what goes into the part. It is called again when the part is made, since a
@@ -68,7 +68,7 @@ def changed_meanwhile(name: str) -> UkccError:
     return UkccError(f"what {name} is made from changed while it was built", "build again")
 
 
-def _make(store: Store, recipe: Recipe, name: str, progress: Progress) -> Path:
+def _make(store: Store, recipe: PartRecipe, name: str, progress: Progress) -> Path:
     work = store.work(name)
     discard(work)  # what an interrupted attempt left
     result = work / "result"
@@ -82,7 +82,7 @@ def _make(store: Store, recipe: Recipe, name: str, progress: Progress) -> Path:
     return result
 
 
-def _estimate(store: Store, recipe: Recipe) -> int:
+def _estimate(store: Store, recipe: PartRecipe) -> int:
     """How many units the newest finished part of the same kind had."""
     records = list(store.parts.glob(f"{recipe.name}-*/{RECORD}"))
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

@@ -22,7 +22,7 @@ from ukcc.sysroot.store import Store
 
 
 @dataclass(frozen=True)
-class Package:
+class SourcePackage:
     """A package of sources, and where it has its tarball: a pattern relative to the root.
 
     is_source: a source package; for a tarball it has its .dsc, which has the digests of the rest.
@@ -35,14 +35,16 @@ class Package:
     suite: str = ""
 
 
-LINUX = Package("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
-LINUX_NEWEST = Package("linux-source-7.2", "usr/src/linux-source-7.2.tar.xz", suite="unstable")
-GLIBC = Package("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
-MUSL = Package("musl", "musl_*.dsc", is_source=True)
+LINUX = SourcePackage("linux-source-6.12", "usr/src/linux-source-6.12.tar.xz")
+LINUX_NEWEST = SourcePackage(
+    "linux-source-7.2", "usr/src/linux-source-7.2.tar.xz", suite="unstable"
+)
+GLIBC = SourcePackage("glibc-source", "usr/src/glibc/glibc-*.tar.xz")
+MUSL = SourcePackage("musl", "musl_*.dsc", is_source=True)
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceTarball:
     """A source tarball, or a .dsc, and the version of its package, as dpkg has it."""
 
     package: str
@@ -50,7 +52,7 @@ class Source:
     tarball: Path
 
 
-def locate(package: Package, store: Store) -> Source:
+def locate(package: SourcePackage, store: Store) -> SourceTarball:
     """The package's source: installed, in the store, or fetched now. Raises UkccError."""
     root = _place(package, store) or _download(package, store)
     found = sorted(root.glob(package.tarball))
@@ -60,16 +62,16 @@ def locate(package: Package, store: Store) -> Source:
             f"{package.name} should have one {root / package.tarball}, and has {len(found)}",
             mend if root == Path("/") else f"remove {root}; it is fetched again",
         )
-    return Source(package.name, _version(package, root), found[0])
+    return SourceTarball(package.name, _version(package, root), found[0])
 
 
-def present(package: Package, store: Store) -> str | None:
+def present(package: SourcePackage, store: Store) -> str | None:
     """The version that is installed or in the store, or None. Fetches nothing."""
     root = _place(package, store)
     return _version(package, root) if root else None
 
 
-def _place(package: Package, store: Store) -> Path | None:
+def _place(package: SourcePackage, store: Store) -> Path | None:
     """The directory that the package's files lie under: `/`, or one in the store."""
     if (
         not package.is_source
@@ -80,14 +82,14 @@ def _place(package: Package, store: Store) -> Path | None:
     return max(store.sources.glob(f"{package.name}_*"), default=None)
 
 
-def _version(package: Package, root: Path) -> str:
+def _version(package: SourcePackage, root: Path) -> str:
     if root == Path("/"):
         return _installed_version(package)
     return root.name.partition("_")[2]
 
 
 @functools.cache
-def _installed_version(package: Package) -> str:
+def _installed_version(package: SourcePackage) -> str:
     """The version of an installed package, or "" (also where there is no dpkg)."""
     asked = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Version}", package.name]
     try:
@@ -97,7 +99,7 @@ def _installed_version(package: Package) -> str:
     return said[3:] if said.startswith("ii ") else ""
 
 
-def _download(package: Package, store: Store) -> Path:
+def _download(package: SourcePackage, store: Store) -> Path:
     """Fetches a package with apt, into `sources/<package>_<version>` in the store."""
     store.sources.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".download-", dir=store.sources))
@@ -111,13 +113,13 @@ def _download(package: Package, store: Store) -> Path:
     return place
 
 
-def _download_source(package: Package, work: Path) -> tuple[Path, str]:
+def _download_source(package: SourcePackage, work: Path) -> tuple[Path, str]:
     """(the files of the source package, its version)"""
     delivered = debsource.download(package.name)
     return shutil.copytree(delivered.files, work / "files"), delivered.version
 
 
-def _download_binary(package: Package, work: Path) -> tuple[Path, str]:
+def _download_binary(package: SourcePackage, work: Path) -> tuple[Path, str]:
     """(what the package has below `/`, its version)"""
     download = _deb_of_suite if package.suite else _deb
     try:
@@ -133,14 +135,14 @@ def _download_binary(package: Package, work: Path) -> tuple[Path, str]:
     return work / "tree", version
 
 
-def _deb(package: Package, work: Path) -> tuple[Path, str]:
+def _deb(package: SourcePackage, work: Path) -> tuple[Path, str]:
     """(the package in `work`, from what the host's apt is configured for; its version)"""
     proc.run(["apt-get", "download", "-q", package.name], cwd=work)
     (deb,) = work.glob("*.deb")
     return deb, proc.output(["dpkg-deb", "-f", str(deb), "Version"]).strip()
 
 
-def _deb_of_suite(package: Package, work: Path) -> tuple[Path, str]:
+def _deb_of_suite(package: SourcePackage, work: Path) -> tuple[Path, str]:
     """(the package in `work`, from its suite; its version)"""
     delivered = debsource.download_binary(package.name, suite=package.suite)
     files = delivered.files.rename(work / "files")  # once unpacked, it is not needed again

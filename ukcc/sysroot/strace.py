@@ -11,7 +11,7 @@ from ukcc import debsource, proc
 from ukcc.errors import SysrootMissing
 from ukcc.progress import Progress, Step
 from ukcc.sysroot import inputs, parts
-from ukcc.sysroot.parts import Recipe
+from ukcc.sysroot.parts import PartRecipe
 from ukcc.sysroot.store import Store, Sysroot
 
 _NAME = "strace"
@@ -43,7 +43,7 @@ def program(store: Store, progress: Progress) -> Path:
     def make(work: Path, result: Path, step: Step) -> None:
         _build(sysroot.path, work, result, step)
 
-    recipe = Recipe(_NAME, "strace, built once", _USUAL_LINES, make)
+    recipe = PartRecipe(_NAME, "strace, built once", _USUAL_LINES, make)
     return parts.ensure(store, recipe, lambda: digest(sysroot), progress) / _NAME
 
 

@@ -10,7 +10,7 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.content_key import content_key
 from ukcc.image.elf import elf_in_memory, open_elf
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.sysroot.store import default_store, discard
 from ukcc.vm.options import LOOPBACK
 
@@ -20,7 +20,7 @@ _COMMANDS = Path(__file__).with_name("in_gdb.py")
 _KEPT = 8
 
 
-def gdb_line(image: str, whole: str, port: int, facts: ImageFacts) -> str:
+def gdb_line(image: str, whole: str, port: int, facts: ImageMetadata) -> str:
     """The command that stops a machine that waits at the application's `main`.
 
     image: has the symbols; whole: has the archive (the same file, but for a thin image). Raises

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from ukcc import paths
 from ukcc.errors import MachineError
-from ukcc.failures.show import Shower
+from ukcc.failures.show import FailurePrinter
 from ukcc.image import cpio
-from ukcc.image.facts import ImageFacts, kernel_has_virtiofs
+from ukcc.image.facts import ImageMetadata, kernel_has_virtiofs
 from ukcc.lifecycle import supervise
 from ukcc.lifecycle.entry import Facts
 from ukcc.terminal import shown
 from ukcc.vm.boot import guest, trace
-from ukcc.vm.boot.contents import Contents, read_contents, read_image, user_ids
+from ukcc.vm.boot.contents import BootInputs, read_contents, read_image, user_ids
 from ukcc.vm.boot.init_archive import Terminal, settings_files
 from ukcc.vm.hypervisor import confine, firmware
 from ukcc.vm.hypervisor.accel import choose
@@ -65,7 +65,7 @@ def run(options: RunOptions) -> int:
         return _boot(replace(options, disks=disks), contents, terminal)
 
 
-def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
+def _boot(options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
     """With what the machine gets of the host open."""
     image, facts = contents.image, contents.facts
     machine = plan_machine(
@@ -80,7 +80,9 @@ def _boot(options: RunOptions, contents: Contents, terminal: Terminal) -> int:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
 
         say(gdb_line(options.image, image, options.gdb_port, facts))
-    shower = Shower(image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares))
+    shower = FailurePrinter(
+        image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares)
+    )
 
     def start(hooks: supervise.Hooks) -> int:
         with (
@@ -175,7 +177,7 @@ def lengthen_queues(pid: int, options: RunOptions) -> None:
         backlog.lengthen(pid, endpoints)
 
 
-def share_way(options: RunOptions, image: str, facts: ImageFacts) -> str:
+def share_way(options: RunOptions, image: str, facts: ImageMetadata) -> str:
     """How the whole image's kernel can have the shares."""
     if not options.shares:
         return options.share_by

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ukcc.errors import MachineError
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.vm.hypervisor.vmm import CLOUD_HYPERVISOR
 from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS
 from ukcc.vm.net.options import NetOption
@@ -101,12 +101,12 @@ USES = (
 )
 
 
-def has(facts: ImageFacts, feature: str) -> bool:
+def has(facts: ImageMetadata, feature: str) -> bool:
     """Whether the image's kernel has the feature."""
     return facts.offers is None or feature in facts.offers
 
 
-def check(options: RunOptions, facts: ImageFacts) -> None:
+def check(options: RunOptions, facts: ImageMetadata) -> None:
     """Raises MachineError for what was asked for and the kernel has not."""
     wanted = [(use, asked) for use in USES if (asked := use.asked(options))]
     for use, asked in wanted:
@@ -117,18 +117,18 @@ def check(options: RunOptions, facts: ImageFacts) -> None:
             raise _refused(asked, options.image, use.lacking, required, use.mend)
 
 
-def _chosen(use: Use, facts: ImageFacts) -> str:
+def _chosen(use: Use, facts: ImageMetadata) -> str:
     """The feature for a use: the best one that the kernel has, or else could have."""
     return next((name for name in use.features if has(facts, name)), use.features[0])
 
 
-def check_snapshot(options: RunOptions, facts: ImageFacts) -> None:
+def check_snapshot(options: RunOptions, facts: ImageMetadata) -> None:
     """Raises MachineError for a kernel whose machine is no q35: only that can be saved."""
     if not has(facts, PCI):
         raise _refused("a snapshot", options.image, "PCI and ACPI", (PCI,))
 
 
-def fitted(options: RunOptions, facts: ImageFacts) -> RunOptions:
+def fitted(options: RunOptions, facts: ImageMetadata) -> RunOptions:
     """The options with defaults that the kernel can have. Raises MachineError as `check`."""
     if not has(facts, "net") and not any(net.asked for net in options.nets):
         options = replace(options, nets=(NetOption("none"),))
@@ -138,7 +138,7 @@ def fitted(options: RunOptions, facts: ImageFacts) -> RunOptions:
     return options
 
 
-def machine_kind(wanted: str, facts: ImageFacts) -> str:
+def machine_kind(wanted: str, facts: ImageMetadata) -> str:
     """The machine for `--machine`. Why q35 where it can be: docs/machines.md."""
     if wanted != "auto":
         return wanted

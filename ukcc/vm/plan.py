@@ -1,7 +1,7 @@
 """Options, and what the image and the terminal say, to a machine. A pure function."""
 
 from ukcc.errors import MachineError
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.settings.foreign import host_memory_mib
 from ukcc.vm.hypervisor.microvm import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.hypervisor.vmm import QEMU
@@ -18,7 +18,7 @@ _MOST_CPUS = 64  # CONFIG_NR_CPUS of sysroot/linux/config/smp.config
 
 def plan_machine(
     options: RunOptions,
-    facts: ImageFacts,
+    facts: ImageMetadata,
     accel: str,
     *,
     stdin_port: bool = False,
@@ -69,12 +69,12 @@ def _check_room(machine: Machine) -> None:
         )
 
 
-def default_memory_mib(facts: ImageFacts) -> int:
+def default_memory_mib(facts: ImageMetadata) -> int:
     """MiB: twice what the image needs to boot, and no less than is comfortable."""
     return max(_COMFORTABLE_MIB, 2 * facts.memory_min_mib)
 
 
-def default_memory_reason(facts: ImageFacts) -> str:
+def default_memory_reason(facts: ImageMetadata) -> str:
     """Why that much, for people."""
     if not facts.memory_min_mib:
         return "the default, as the image does not say what it needs"
@@ -83,7 +83,7 @@ def default_memory_reason(facts: ImageFacts) -> str:
     return needs if twice >= _COMFORTABLE_MIB else f"the default, more than {needs}"
 
 
-def _memory(wanted: "int | None", facts: ImageFacts, image: str) -> int:
+def _memory(wanted: "int | None", facts: ImageMetadata, image: str) -> int:
     if wanted is None:
         default = default_memory_mib(facts)
         if default > max(host_memory_mib(), _COMFORTABLE_MIB):

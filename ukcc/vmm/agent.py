@@ -9,7 +9,7 @@ import zlib
 from dataclasses import replace
 
 from ukcc.image import cpio
-from ukcc.settings.document import Step
+from ukcc.settings.document import InitStep
 from ukcc.vm.boot.guest import Guest
 
 PORT = 30059  # of the virtio socket at which the host listens; agent.c has it, too
@@ -66,4 +66,4 @@ def for_terminal(guest: Guest) -> Guest:
     init makes what it takes for its record's port raw whenever it writes there, and here that is
     the console.
     """
-    return replace(guest, steps=(*guest.steps, Step(run=(PLACE, "cook"))))
+    return replace(guest, steps=(*guest.steps, InitStep(run=(PLACE, "cook"))))

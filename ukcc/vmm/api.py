@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ukcc.errors import MachineError
-from ukcc.vmm.vmm import API_SOCKET, Request, Vmm
+from ukcc.vmm.vmm import API_SOCKET, ApiRequest, Vmm
 
 _STARTING = 20.0  # seconds until it listens
 _ANSWER = 60.0  # seconds for a request; a start reads the image
@@ -54,7 +54,7 @@ class Api:
                 raise Gone(f"{self._vmm.program}: {error.strerror or error}") from None
             time.sleep(_PAUSE)
 
-    def send(self, request: Request, patient: bool = False) -> Any:
+    def send(self, request: ApiRequest, patient: bool = False) -> Any:
         """The answer's JSON, None where it has none. Raises Refused and Gone."""
         what = f"{self._vmm.program}: {request.method} {request.path}"
         try:
@@ -71,7 +71,7 @@ class Api:
         """What it calls its version. Raises as `send`."""
         return self._vmm.version_in(self.send(self._vmm.version))[:64]
 
-    def _exchange(self, request: Request, seconds: float) -> tuple[int, bytes]:
+    def _exchange(self, request: ApiRequest, seconds: float) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("localhost", timeout=seconds)
         with contextlib.closing(connection), self._connected() as channel:
             channel.settimeout(seconds)

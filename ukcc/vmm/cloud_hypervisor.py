@@ -7,7 +7,7 @@ August 2026) and its documentation. `image_type` came with version 51.
 from typing import Any
 
 from ukcc.vmm.description import Description
-from ukcc.vmm.vmm import API_SOCKET, Request, Vmm
+from ukcc.vmm.vmm import API_SOCKET, ApiRequest, Vmm
 
 _BASE = "/api/v1/"
 _MIB = 1 << 20
@@ -23,7 +23,7 @@ def command(events: int) -> list[str]:
     ]
 
 
-def boot(what: Description) -> tuple[Request, ...]:
+def boot(what: Description) -> tuple[ApiRequest, ...]:
     """All in one, then the start."""
     return (_put("vm.create", configuration(what)), _put("vm.boot"))
 
@@ -76,12 +76,12 @@ def _net(what: Description, index: int) -> "dict[str, Any]":
     }
 
 
-def save(directory: str) -> Request:
+def save(directory: str) -> ApiRequest:
     """Into a directory that is there; the machine has been paused."""
     return _put("vm.snapshot", {"destination_url": f"file://{directory}"})
 
 
-def load(directory: str) -> tuple[Request, ...]:
+def load(directory: str) -> tuple[ApiRequest, ...]:
     """Into a process that has no machine yet; a second request, since `resume` is newer."""
     return (_put("vm.restore", {"source_url": f"file://{directory}"}), _put("vm.resume"))
 
@@ -93,8 +93,8 @@ def fault(answer: Any) -> str:
     return ": ".join(text for text in answer if isinstance(text, str))
 
 
-def _put(name: str, body: "dict[str, Any] | None" = None) -> Request:
-    return Request("PUT", _BASE + name, body)
+def _put(name: str, body: "dict[str, Any] | None" = None) -> ApiRequest:
+    return ApiRequest("PUT", _BASE + name, body)
 
 
 VMM = Vmm(
@@ -106,7 +106,7 @@ VMM = Vmm(
     pause=_put("vm.pause"),
     save=save,
     load=load,
-    version=Request("GET", _BASE + "vmm.ping"),
+    version=ApiRequest("GET", _BASE + "vmm.ping"),
     version_key="version",
     fault=fault,
     parts=("config.json", MEMORY, "state.json"),

@@ -31,7 +31,7 @@ _ABLE = Abilities((7, 2))
 
 
 @dataclass(frozen=True)
-class Place:
+class OpenedFile:
     """A file that the VMM opens: as an error names it, its stat, and whether it is written to."""
 
     name: str
@@ -51,7 +51,11 @@ class VmmUser:
 
 
 def user_for(
-    program: str, wanted: str, machine: Machine, places: Sequence[Place], host: "Host | None" = None
+    program: str,
+    wanted: str,
+    machine: Machine,
+    places: Sequence[OpenedFile],
+    host: "Host | None" = None,
 ) -> VmmUser:
     """Who the VMM runs as, for `--qemu-user`. Raises MachineError."""
     chosen: User = confine.choose_user(wanted, machine, _ABLE, host or Host())
@@ -67,17 +71,17 @@ def user_for(
     return VmmUser(chosen.ids, groups)
 
 
-def places_of(machine: Machine) -> list[Place]:
+def places_of(machine: Machine) -> list[OpenedFile]:
     """Devices and disks that the machine needs, as far as they are there."""
     devices = [_KVM, *([_TUN] if machine.networks else [])]
-    found = [Place(name, Path(name).stat(), True) for name in devices if Path(name).exists()]
+    found = [OpenedFile(name, Path(name).stat(), True) for name in devices if Path(name).exists()]
     return [*found, *(_disk_place(disk) for disk in machine.disks)]
 
 
-def _disk_place(disk: Disk) -> Place:
+def _disk_place(disk: Disk) -> OpenedFile:
     (layer, *_) = disk.chain
     status = Path(disk.file).stat() if layer.fd is None else os.fstat(layer.fd)
-    return Place(f"--disk {disk.file}", status, not disk.readonly)
+    return OpenedFile(f"--disk {disk.file}", status, not disk.readonly)
 
 
 def _owned_taps(machine: Machine) -> list[str]:
@@ -91,7 +95,7 @@ def _owned_taps(machine: Machine) -> list[str]:
     return found
 
 
-def _is_open(place: Place, ids: tuple[int, int], groups: Sequence[int]) -> bool:
+def _is_open(place: OpenedFile, ids: tuple[int, int], groups: Sequence[int]) -> bool:
     """By owner, group and mode; an access list may allow more, which does not count here."""
     need = 6 if place.writable else 4
     mode = place.status.st_mode
@@ -102,7 +106,7 @@ def _is_open(place: Place, ids: tuple[int, int], groups: Sequence[int]) -> bool:
     return mode & need == need
 
 
-def _by_group(place: Place, ids: tuple[int, int]) -> bool:
+def _by_group(place: OpenedFile, ids: tuple[int, int]) -> bool:
     """A device that a group of its own may use, as Debian's kvm; never root's group."""
     return (
         stat.S_ISCHR(place.status.st_mode)

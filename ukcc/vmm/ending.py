@@ -19,7 +19,7 @@ _LONGEST_NOTE = 1024  # bytes; a longer line is the application's
 _MOST_NOTES = 64
 
 
-class Ending:
+class RecordFilter:
     """Bytes of the console in, of any number; what is to be shown out."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ After its description of the API (src/firecracker/swagger/firecracker.yaml of it
 from typing import Any
 
 from ukcc.vmm.description import Description
-from ukcc.vmm.vmm import API_SOCKET, LOG, Request, Vmm
+from ukcc.vmm.vmm import API_SOCKET, LOG, ApiRequest, Vmm
 
 MEMORY, STATE = "memory", "state"
 
@@ -22,16 +22,16 @@ def command(_: int) -> list[str]:
     return ["firecracker", "--api-sock", API_SOCKET, "--log-path", LOG, "--level", "Warning"]
 
 
-def boot(what: Description) -> tuple[Request, ...]:
+def boot(what: Description) -> tuple[ApiRequest, ...]:
     """Everything before InstanceStart may come in any order."""
     machine = what.machine
     requests = [
-        Request(
+        ApiRequest(
             "PUT",
             "/machine-config",
             {"vcpu_count": machine.cpus, "mem_size_mib": machine.memory_mib},
         ),
-        Request(
+        ApiRequest(
             "PUT",
             "/boot-source",
             {
@@ -46,16 +46,16 @@ def boot(what: Description) -> tuple[Request, ...]:
     if machine.balloon:
         body = {"amount_mib": 0, "deflate_on_oom": True, "free_page_reporting": True}
         without = "memory that the guest has freed stays with it"
-        requests.append(Request("PUT", "/balloon", body, without))
+        requests.append(ApiRequest("PUT", "/balloon", body, without))
     if machine.rng:
-        requests.append(Request("PUT", "/entropy", {}))
+        requests.append(ApiRequest("PUT", "/entropy", {}))
     if what.vsock:
         place = {"guest_cid": what.cid, "uds_path": what.vsock}
-        requests.append(Request("PUT", "/vsock", place))
-    return (*requests, Request("PUT", "/actions", {"action_type": "InstanceStart"}))
+        requests.append(ApiRequest("PUT", "/vsock", place))
+    return (*requests, ApiRequest("PUT", "/actions", {"action_type": "InstanceStart"}))
 
 
-def _drive(what: Description, index: int) -> Request:
+def _drive(what: Description, index: int) -> ApiRequest:
     disk, name = what.machine.disks[index], f"disk{index}"
     body = {
         "drive_id": name,
@@ -65,37 +65,37 @@ def _drive(what: Description, index: int) -> Request:
         # its default is a disk that ignores the guest's flushes
         "cache_type": "Unsafe" if disk.cache == "unsafe" else "Writeback",
     }
-    return Request("PUT", f"/drives/{name}", body)
+    return ApiRequest("PUT", f"/drives/{name}", body)
 
 
-def _network(what: Description, index: int) -> Request:
+def _network(what: Description, index: int) -> ApiRequest:
     network, name = what.machine.networks[index], f"eth{index}"
     body: dict[str, Any] = {"iface_id": name, "host_dev_name": network.interface}
     if network.mac:
         body["guest_mac"] = network.mac
     if network.mtu:
         body["mtu"] = network.mtu
-    return Request("PUT", f"/network-interfaces/{name}", body)
+    return ApiRequest("PUT", f"/network-interfaces/{name}", body)
 
 
-def save(directory: str) -> Request:
+def save(directory: str) -> ApiRequest:
     """The machine has been paused."""
     body = {
         "snapshot_type": "Full",
         "snapshot_path": f"{directory}/{STATE}",
         "mem_file_path": f"{directory}/{MEMORY}",
     }
-    return Request("PUT", "/snapshot/create", body)
+    return ApiRequest("PUT", "/snapshot/create", body)
 
 
-def load(directory: str) -> tuple[Request, ...]:
+def load(directory: str) -> tuple[ApiRequest, ...]:
     """Into a process that has been told nothing yet; it maps the memory and does not change it."""
     body = {
         "snapshot_path": f"{directory}/{STATE}",
         "mem_backend": {"backend_type": "File", "backend_path": f"{directory}/{MEMORY}"},
         "resume_vm": True,
     }
-    return (Request("PUT", "/snapshot/load", body),)
+    return (ApiRequest("PUT", "/snapshot/load", body),)
 
 
 def fault(answer: Any) -> str:
@@ -123,10 +123,10 @@ VMM = Vmm(
     home="https://github.com/firecracker-microvm/firecracker",
     command=command,
     boot=boot,
-    pause=Request("PATCH", "/vm", {"state": "Paused"}),
+    pause=ApiRequest("PATCH", "/vm", {"state": "Paused"}),
     save=save,
     load=load,
-    version=Request("GET", "/version"),
+    version=ApiRequest("GET", "/version"),
     version_key="firecracker_version",
     fault=fault,
     parts=(MEMORY, STATE),

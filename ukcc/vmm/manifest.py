@@ -12,7 +12,7 @@ from pathlib import Path
 from ukcc.errors import MachineError
 from ukcc.snapshots.check import check_image, check_part, digest, host_cpu
 from ukcc.snapshots.data import plain, typed
-from ukcc.snapshots.manifest import TAKE_AGAIN, Part, read_small, stamp
+from ukcc.snapshots.manifest import TAKE_AGAIN, SnapshotPart, read_small, stamp
 from ukcc.snapshots.memory import checksum
 from ukcc.vm.hypervisor.vmm import VMM_MANIFEST
 from ukcc.vmm.known import VMMS
@@ -27,7 +27,7 @@ class NamedPart:
     """A file of the snapshot."""
 
     name: str
-    part: Part
+    part: SnapshotPart
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class VmmManifest:
     vmm: str
     version: str
     image_path: str
-    image: Part
+    image: SnapshotPart
     cpu: str
     memory_mib: int
     cpus: int
@@ -51,7 +51,7 @@ class VmmManifest:
 def made_by(
     vmm: Vmm,
     version: str,
-    image: "tuple[str, Part]",
+    image: "tuple[str, SnapshotPart]",
     size: tuple[int, int],
     listens: bool,
     directory: Path,
@@ -61,7 +61,7 @@ def made_by(
     for name in vmm.parts:
         path = directory / name
         found = checksum(path) if name == vmm.memory else digest(path)
-        parts.append(NamedPart(name, Part(found, stamp(path, links=False))))
+        parts.append(NamedPart(name, SnapshotPart(found, stamp(path, links=False))))
     return VmmManifest(
         format=_FORMAT,
         vmm=vmm.name,

@@ -24,11 +24,11 @@ from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
 from ukcc.vm.live.console import Console
 from ukcc.vm.live.process import STDOUT, Outcome, end_machine
-from ukcc.vm.live.pumps import Copies, Copy, Pipe
+from ukcc.vm.live.pumps import OutputPumps, Pipe, Pump
 from ukcc.vm.live.stopping import Stopped, StopSignals
 from ukcc.vmm.api import Api, Gone
 from ukcc.vmm.confine import VmmUser, preparation
-from ukcc.vmm.ending import Ending
+from ukcc.vmm.ending import RecordFilter
 from ukcc.vmm.keyboard import Keyboard
 from ukcc.vmm.link import Link
 from ukcc.vmm.vmm import LOG, Vmm
@@ -62,7 +62,7 @@ class Wiring:
 class RunningVmm:
     """A machine that runs, for other threads that have something to ask of it."""
 
-    def __init__(self, machine: "subprocess.Popen[bytes]", api: Api, link: Link, shown: Copy):
+    def __init__(self, machine: "subprocess.Popen[bytes]", api: Api, link: Link, shown: Pump):
         self.api, self.console = api, shown
         self._machine, self._link = machine, link
         self.ended_by = 0
@@ -112,9 +112,9 @@ def execute(
         output.write_end.close()
         events.write_end.close()
         link.start()
-        ending = Ending()
+        ending = RecordFilter()
         relay = threading.Thread(target=_relay, args=(output, shown, ending), daemon=True)
-        copies = Copies(machine, None)
+        copies = OutputPumps(machine, None)
         copies.console = copies.add_fd(shown.read_end.fileno(), STDOUT)
         resets = _Resets(wiring.vmm, events, machine)
         if console and keyboard:
@@ -156,7 +156,7 @@ def _outcome(
     wiring: Wiring,
     machine: "subprocess.Popen[bytes]",
     running: RunningVmm,
-    copies: Copies,
+    copies: OutputPumps,
     over: _Over,
     record: bytes,
     has_reset: bool,
@@ -178,7 +178,7 @@ def _outcome(
     )
 
 
-def _wait(pidfd: int, ending: Ending, timeout: "float | None") -> _Over:
+def _wait(pidfd: int, ending: RecordFilter, timeout: "float | None") -> _Over:
     deadline = None if timeout is None else time.monotonic() + timeout
     told_at = None
     poll = select.poll()
@@ -206,9 +206,9 @@ def _is_reset(returncode: int, words: str) -> bool:
 def _begin(
     wiring: Wiring,
     machine: "subprocess.Popen[bytes]",
-    copies: Copies,
+    copies: OutputPumps,
     relay: threading.Thread,
-    ending: Ending,
+    ending: RecordFilter,
     api: Api,
     begin: Callable[[Api], None],
 ) -> None:
@@ -286,7 +286,7 @@ def find(vmm: Vmm) -> str:
     return paths.absolute(found)
 
 
-def _relay(output: Pipe, shown: Pipe, ending: Ending) -> None:
+def _relay(output: Pipe, shown: Pipe, ending: RecordFilter) -> None:
     """The console, without what init has written for us."""
     target = shown.write_end.fileno()
     with shown.write_end, contextlib.suppress(OSError):

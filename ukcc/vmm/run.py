@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
-from ukcc.failures.show import Shower
+from ukcc.failures.show import FailurePrinter
 from ukcc.lifecycle import supervise
 from ukcc.vm.boot import guest
-from ukcc.vm.boot.contents import Contents, read_contents, read_image, user_ids
+from ukcc.vm.boot.contents import BootInputs, read_contents, read_image, user_ids
 from ukcc.vm.boot.init_archive import Terminal
 from ukcc.vm.hypervisor.accel import cannot_open
 from ukcc.vm.hypervisor.vmm import FIRECRACKER, check_vmm
@@ -39,7 +39,7 @@ from ukcc.vmm.directory import own_directory
 from ukcc.vmm.disk_lock import lock_disks
 from ukcc.vmm.known import vmm_of
 from ukcc.vmm.process import Wiring, execute, find
-from ukcc.vmm.vmm import Request, Vmm
+from ukcc.vmm.vmm import ApiRequest, Vmm
 
 _READY = b"r"  # to who has started it in the background
 
@@ -74,7 +74,7 @@ def _check_terminal(options: RunOptions) -> None:
         )
 
 
-def _boot(vmm: Vmm, options: RunOptions, contents: Contents, terminal: Terminal) -> int:
+def _boot(vmm: Vmm, options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
     """With what the machine gets of the host open."""
     machine = replace(plan_machine(options, contents.facts, "kvm"), image=contents.image)
 
@@ -148,7 +148,7 @@ def with_taps(machine: Machine, image: str) -> Machine:
         return replace(connected, networks=closed)
 
 
-def send(api: Api, vmm: Vmm, request: Request) -> None:
+def send(api: Api, vmm: Vmm, request: ApiRequest) -> None:
     """One request. Raises MachineError, but for what the machine can do without."""
     try:
         api.send(request)
@@ -172,7 +172,7 @@ def tell_ready(hooks: supervise.Hooks) -> None:
 def status_of(vmm: Vmm, outcome: Outcome, options: RunOptions, machine: Machine) -> int:
     """What the outcome means; raises MachineError when the application's status is not known."""
     outcome = panics.judged(outcome, machine.image)
-    panics.show(outcome, Shower(machine.image, machine.memory_mib))
+    panics.show(outcome, FailurePrinter(machine.image, machine.memory_mib))
     told = parse_record(outcome.record).status is not None
     ours = outcome.timed_out or outcome.stopped_by or outcome.unwritten or outcome.panicked
     if told or ours:

@@ -11,7 +11,7 @@ from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
 from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import digest
-from ukcc.snapshots.manifest import Part, stamp
+from ukcc.snapshots.manifest import SnapshotPart, stamp
 from ukcc.snapshots.memory import bytes_held, make_sparse
 from ukcc.snapshots.take import check_options, failed, made, move
 from ukcc.snapshots.take import say as say_of_snapshot
@@ -26,7 +26,7 @@ from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vmm import agent, files, manifest
 from ukcc.vmm.api import Api
-from ukcc.vmm.confine import Place, places_of, user_for
+from ukcc.vmm.confine import OpenedFile, places_of, user_for
 from ukcc.vmm.description import VSOCK, Description
 from ukcc.vmm.directory import own_directory, prepared
 from ukcc.vmm.known import vmm_of
@@ -78,7 +78,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
     find(vmm)
     image, facts, options = read_image(options)
     contents = read_contents(options, image, facts)
-    booted = Part(digest(Path(options.image)), stamp(Path(options.image)))
+    booted = SnapshotPart(digest(Path(options.image)), stamp(Path(options.image)))
     machine = plan_machine(options, contents.facts, "kvm")
     # a balloon would give pages back that the snapshot counts on
     machine = replace(machine, image=contents.image, balloon=False)
@@ -189,7 +189,7 @@ def _continue(
         for name in vmm.parts:
             fds.append(_opened(Path(snapshot) / name))
             stack.callback(os.close, fds[-1])
-        parts = [Place(name, os.fstat(fd)) for name, fd in zip(vmm.parts, fds, strict=True)]
+        parts = [OpenedFile(name, os.fstat(fd)) for name, fd in zip(vmm.parts, fds, strict=True)]
         user = user_for(vmm.program, options.qemu_user, machine, [*places_of(machine), *parts])
         if user.note:
             say(user.note)

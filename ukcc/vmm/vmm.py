@@ -12,7 +12,7 @@ API_SOCKET, LOG = "api.sock", "log"
 
 
 @dataclass(frozen=True)
-class Request:
+class ApiRequest:
     """One request of an API. body: JSON, or None without one; without: what the machine does
     without if the VMM refuses it, empty for what it must have.
     """
@@ -39,11 +39,11 @@ class Vmm:
     program: str
     home: str
     command: Callable[[int], Sequence[str]]
-    boot: Callable[[Description], tuple[Request, ...]]
-    pause: Request
-    save: Callable[[str], Request]
-    load: Callable[[str], tuple[Request, ...]]
-    version: Request
+    boot: Callable[[Description], tuple[ApiRequest, ...]]
+    pause: ApiRequest
+    save: Callable[[str], ApiRequest]
+    load: Callable[[str], tuple[ApiRequest, ...]]
+    version: ApiRequest
     version_key: str
     fault: Callable[[Any], str]
     parts: tuple[str, ...]

@@ -5,7 +5,7 @@ from pathlib import Path
 from fuzz.checking import as_file
 
 from ukcc.image.ar import index_names
-from ukcc.image.archives import Archive, origin
+from ukcc.image.archives import StaticLibrary, origin
 
 
 def check(data: bytes) -> None:
@@ -13,7 +13,7 @@ def check(data: bytes) -> None:
     names = index_names(data)
     with as_file(data) as path:
         try:
-            archive = Archive(Path(path))
+            archive = StaticLibrary(Path(path))
         except ValueError:
             return
         for name in list(names or ())[:16]:

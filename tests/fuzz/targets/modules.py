@@ -6,16 +6,16 @@ from functools import cache
 from fuzz.table import CORPUS
 
 from ukcc.failures.core import parse_core
-from ukcc.failures.modules import Files, modules_of
+from ukcc.failures.modules import GuestFiles, modules_of
 
 _IMAGE = CORPUS / "image" / "whole"
 _MOST_FILES = 4096
 
 
 @cache
-def _files() -> Files:
+def _files() -> GuestFiles:
     """The guest's `/data` is a directory that a guest may have filled."""
-    return Files(str(_IMAGE), [(str(CORPUS / "cpio"), "/data")])
+    return GuestFiles(str(_IMAGE), [(str(CORPUS / "cpio"), "/data")])
 
 
 def check(data: bytes) -> None:

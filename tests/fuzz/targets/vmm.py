@@ -8,7 +8,7 @@ from ukcc.errors import UkccError
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vmm import manifest
 from ukcc.vmm.api import _parsed
-from ukcc.vmm.ending import Ending
+from ukcc.vmm.ending import RecordFilter
 from ukcc.vmm.known import VMMS
 from ukcc.vmm.process import EventParser
 
@@ -33,6 +33,6 @@ def check(data: bytes) -> None:
 
 
 def _console(parts: "list[bytes]") -> "tuple[bytes, bytes]":
-    ending = Ending()
+    ending = RecordFilter()
     shown = b"".join(map(ending.feed, parts)) + ending.finish()
     return shown, ending.lines

@@ -14,9 +14,9 @@ from ukcc.errors import ToolFailed, UkccError
 from ukcc.failures import explain, show
 from ukcc.failures.core import Mapping, Memory, parse_core
 from ukcc.failures.libdw import demangled
-from ukcc.failures.places import Address, Place
+from ukcc.failures.places import CodeAddress, SourceLocation
 from ukcc.failures.reports import CRASH, DONE, MEMORY, NOTICE, STACKS, Parser, Report
-from ukcc.failures.show import Shower, killed_line
+from ukcc.failures.show import FailurePrinter, killed_line
 from ukcc.failures.signals import reason
 from ukcc.failures.symbols import symbol_at
 from ukcc.failures.text import Frame, frame_lines, place_text, register_lines
@@ -153,7 +153,7 @@ def test_reasons(number: int, code: int, address: int, words: str) -> None:
 
 
 def frames(*names: str) -> "list[Frame]":
-    return [(Address(16, True), [Place(name, 4, "/a.c", 3, "m")]) for name in names]
+    return [(CodeAddress(16, True), [SourceLocation(name, 4, "/a.c", 3, "m")]) for name in names]
 
 
 def test_frames_that_repeat_are_folded() -> None:
@@ -172,11 +172,11 @@ def test_the_middle_of_many_frames_is_left_out() -> None:
 
 
 def test_places() -> None:
-    assert place_text(Place("f", 4, "/x/a.c", 3, "m")) == "f at /x/a.c:3"
-    assert place_text(Place("f", 4, "/x/a.c", 3, "m", True)) == "f at /x/a.c:3, inlined in"
-    assert place_text(Place("f", 4, module="m")) == "f+0x4 in m"
-    assert place_text(Place(module="m")) == "m"
-    assert Address(8).looked_up == 7 and Address(8, True).looked_up == 8
+    assert place_text(SourceLocation("f", 4, "/x/a.c", 3, "m")) == "f at /x/a.c:3"
+    assert place_text(SourceLocation("f", 4, "/x/a.c", 3, "m", True)) == "f at /x/a.c:3, inlined in"
+    assert place_text(SourceLocation("f", 4, module="m")) == "f+0x4 in m"
+    assert place_text(SourceLocation(module="m")) == "m"
+    assert CodeAddress(8).looked_up == 7 and CodeAddress(8, True).looked_up == 8
 
 
 def test_registers() -> None:
@@ -198,14 +198,14 @@ def test_a_crash_that_cannot_be_resolved(
         return real(kind, *words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(show, "resolve", fails)
-    Shower("image", 128)(Report(CRASH, CRASHED))
+    FailurePrinter("image", 128)(Report(CRASH, CRASHED))
     said = capfd.readouterr().err
     assert said.startswith("ukcc run: app (process 45) crashed: SIGSEGV: no memory")
     assert "rdi 0000000000000018" in said and "it was killed" in said
 
 
 def test_a_damaged_core_is_one_line_once(capfd: pytest.CaptureFixture[str]) -> None:
-    shower = Shower("image", 128)
+    shower = FailurePrinter("image", 128)
     for data in (b"junk", bomb(2500, 1 << 20), b""):
         shower(Report(CRASH, data))
     shower(Report(CRASH, CRASHED))
@@ -227,7 +227,7 @@ def test_our_own_process_reads_no_core(
 
     monkeypatch.setattr(show, "resolve", fails)
     monkeypatch.setattr("ukcc.failures.core.parse_core", never)
-    Shower("image", 128)(Report(CRASH, CRASHED))
+    FailurePrinter("image", 128)(Report(CRASH, CRASHED))
     said = capfd.readouterr().err
     assert said.count("\n") == 2 and "cannot be read: python was killed" in said
 
@@ -242,7 +242,7 @@ def test_of_a_storm_a_line_each_and_at_last_none(
         return [f"{kind} line", "  registers"]
 
     monkeypatch.setattr(show, "resolve", resolved)
-    shower = Shower("image", 128)
+    shower = FailurePrinter("image", 128)
     for _ in range(1000):
         shower(Report(CRASH, CRASHED))
     assert kinds == ["core"] * 8 + ["brief"] * 256
@@ -252,12 +252,12 @@ def test_of_a_storm_a_line_each_and_at_last_none(
 
 
 def test_what_a_guest_says_is_escaped(capfd: pytest.CaptureFixture[str]) -> None:
-    Shower("image", 128)(
+    FailurePrinter("image", 128)(
         Report(MEMORY, b"\033]0;owned\007\033[2Jroot@host:~# \nukcc run: fine\xff")
     )
     said = capfd.readouterr().err
     assert said.count("\n") == 1 and "\\x1b]0;owned\\x07\\x1b[2Jroot@host:~# \\nukcc" in said
-    Shower("image", 128)(Report(NOTICE, b"\x1b"))
+    FailurePrinter("image", 128)(Report(NOTICE, b"\x1b"))
     assert capfd.readouterr().err == "ukcc run: \\x1b\n"
 
 
@@ -273,7 +273,7 @@ def test_an_explanation_has_a_limit() -> None:
 
 
 def test_an_answer_without_processes(capfd: pytest.CaptureFixture[str]) -> None:
-    Shower("image", 128)(Report(DONE, b""))
+    FailurePrinter("image", 128)(Report(DONE, b""))
     assert "no process" in capfd.readouterr().err
 
 

@@ -9,7 +9,7 @@ from ukcc.failures import stuck
 from ukcc.failures.core import REGISTERS, Memory
 from ukcc.failures.cpus import parse_registers, unpack
 from ukcc.failures.kernel import KERNEL_STACK, call_before, entry_frame, traced
-from ukcc.failures.places import Address
+from ukcc.failures.places import CodeAddress
 
 CONSOLE = """out of the application\r
 [    1.234567] BUG: unable to handle page fault for address: 0000000000123450\r
@@ -58,13 +58,13 @@ SS =0020 00000200 0000ffff 00009300
 def test_trace_of_a_console() -> None:
     trace = traced(CONSOLE)
     called = [0xFFFFFFFF80648B19, 0xFFFFFFFF80582D4C, 0xFFFFFFFF808018D8]
-    assert trace.addresses == [Address(0x123450, True), *map(Address, called)]
+    assert trace.addresses == [CodeAddress(0x123450, True), *map(CodeAddress, called)]
     assert trace.sp == 0xFFFFC9000011FEC8
 
 
 def test_a_panic_without_an_oops() -> None:
     text = "Kernel panic - not syncing: no init\nCall Trace:\n ? 0xffffffff80648b19\nend\n"
-    assert traced(text).addresses == [Address(0xFFFFFFFF80648B19)]
+    assert traced(text).addresses == [CodeAddress(0xFFFFFFFF80648B19)]
     assert traced("nothing").addresses == [] and traced("").sp == 0
 
 

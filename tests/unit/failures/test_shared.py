@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.failures.modules import Files
+from ukcc.failures.modules import GuestFiles
 from ukcc.failures.shared import below, open_below
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_file_below(share: Path, parts: "tuple[str, ...]") -> None:
 
 def test_the_paths_of_a_core_do_not_leave_the_share(share: Path) -> None:
     """Seen: /data/../../../../etc/shadow was opened."""
-    files = Files.__new__(Files)
+    files = GuestFiles.__new__(GuestFiles)
     files._members, files._program, files._shares = {}, "", ((str(share), "/data"),)
     found = files.locate("/data/lib/a.so")
     assert found is not None and Path(found).read_text() == "of the guest"

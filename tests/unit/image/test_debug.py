@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.image_samples import program
 
-from ukcc.image.archives import Archive
+from ukcc.image.archives import StaticLibrary
 from ukcc.image.debug import stripped
 from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, Ehdr, Shdr, open_headers, parse_headers
 from ukcc.image.program_file import appended, machine_copy
@@ -56,7 +56,7 @@ def test_members_of_one_long_name_take_no_more_than_a_path_each(tmp_path: Path) 
         b"!<arch>\n" + b"//".ljust(48) + b"1000000".ljust(10) + b"`\n" + names + member * 1000
     )
     tracemalloc.start()
-    Archive(archive)
+    StaticLibrary(archive)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20

@@ -21,7 +21,7 @@ from support.library_samples import LOADER, cache_file, library, write
 from ukcc.cli.inspect import command as inspect_command
 from ukcc.errors import MachineError, NotAnImage, UkccError
 from ukcc.image import cpio, ldcache
-from ukcc.image.archives import Archive
+from ukcc.image.archives import StaticLibrary
 from ukcc.image.content_key import content_key
 from ukcc.image.debug import stripped
 from ukcc.image.facts import read_facts, read_metadata
@@ -473,7 +473,7 @@ def test_archives_of_a_link(tmp_path: Path) -> None:
             tmp_path / "lib.a", b"!<arch>\n" + header % (name, 0, 0, 0, b"644", size) + body
         )
         with pytest.raises(ValueError, match="damaged"):
-            Archive(archive)
+            StaticLibrary(archive)
 
 
 def test_what_inspect_shows_moves_no_cursor(tmp_path: Path, store: Path) -> None:

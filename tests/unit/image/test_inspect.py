@@ -10,7 +10,7 @@ from support.image_samples import BASE, SAMPLES, TEXT, companions, make_sysroot,
 
 from ukcc.cli.inspect import command
 from ukcc.errors import NotAnImage, UkccError
-from ukcc.failures.modules import Files
+from ukcc.failures.modules import GuestFiles
 from ukcc.image import archives, sites
 from ukcc.image.elf import Function, Section, open_elf
 from ukcc.image.inspect import inspect_image
@@ -184,7 +184,7 @@ def test_origin_in_archives(tmp_path: Path) -> None:
     second = make_archive(
         tmp_path / "libb.a", {"b.o": (b"code", ["beta", "alpha"]), "c.o": (b"odd", ["gamma"])}
     )
-    both = [archives.Archive(first), archives.Archive(second)]
+    both = [archives.StaticLibrary(first), archives.StaticLibrary(second)]
     assert str(archives.origin(both, "alpha", 1)) == f"{first}(a.o)"
     assert str(archives.origin(both, "gamma", 1)) == f"{second}(c.o)"
     # A string is not a function; tests/build/test_own_syscalls.py has functions.
@@ -200,7 +200,7 @@ def test_a_recorded_path_that_no_file_can_have(tmp_path: Path) -> None:
         sysroot=str(make_sysroot(tmp_path / "sysroot")), libraries=list(names),
     )  # fmt: skip
     assert inspect_image(tmp_path / "image").libraries == names
-    files = Files(str(tmp_path / "image"))
+    files = GuestFiles(str(tmp_path / "image"))
     files._program = "/app/other"  # so that the program is looked for among the libraries
     assert files.locate("/app/hello")
 

@@ -11,7 +11,7 @@ from ukcc.image import cpio
 from ukcc.image.facts import read_facts
 from ukcc.image.headers import PAGE, align_up
 from ukcc.image.memory import (
-    Files,
+    UnpackedFiles,
     files_of,
     more_cpus_mib,
     second_archive,
@@ -103,7 +103,7 @@ def test_the_model_of_the_kernel_sees_copies() -> None:
 def test_peak_is_close_to_kernel_and_archive(megabytes: int) -> None:
     """Beside them: 2 MiB of struct pages in 128, and what docs/image.md lists."""
     size = align_up(megabytes * 1_000_000)
-    stated = _stated(size + PAGE, Files(4, size, PAGE), one_copy=True)
+    stated = _stated(size + PAGE, UnpackedFiles(4, size, PAGE), one_copy=True)
     least = KERNEL_END + size + PAGE
     assert least < stated <= 1.1 * least + 20 * MIB
 
@@ -117,7 +117,7 @@ def test_seabios_leaves_the_archive_alone(kernel_end: int, size: int) -> None:
     else 256 KiB; temporary memory is taken downwards from there.
     """
     archive = size * MIB
-    stated = _stated(archive, Files(4, archive, 0), kernel_end=kernel_end, one_copy=True)
+    stated = _stated(archive, UnpackedFiles(4, archive, 0), kernel_end=kernel_end, one_copy=True)
     for memory in range(stated, stated + 64 * MIB, MIB):
         tables = memory - 16 * MIB
         if tables < MIB + 16 * MIB:
@@ -126,7 +126,9 @@ def test_seabios_leaves_the_archive_alone(kernel_end: int, size: int) -> None:
         assert kernel_end + archive <= temporary
 
 
-def _stated(size: int, files: Files, *, kernel_end: int = KERNEL_END, one_copy: bool) -> int:
+def _stated(
+    size: int, files: UnpackedFiles, *, kernel_end: int = KERNEL_END, one_copy: bool
+) -> int:
     """Bytes of memory for an image with `size` bytes of archive."""
     end = kernel_end + size
     return MIB * smallest_memory(

@@ -36,7 +36,7 @@ from ukcc.image.inspect import inspect_image
 from ukcc.image.kernel import DESCRIPTOR
 from ukcc.image.pack import pack_image
 from ukcc.image.rekernel import replace_kernel
-from ukcc.image.sharing import Piece, placed, shared
+from ukcc.image.sharing import SharedPiece, placed, shared
 from ukcc.pictures.size import file_tree
 from ukcc.vm.boot.guest import archive_of
 from ukcc.vm.boot.program_copy import changed_program
@@ -169,7 +169,7 @@ def test_what_is_not_shared(other: tuple[int, int, int, int]) -> None:
     app = segments((0, 0x800, 0x800, PF_R), TEXT, other)
     sharing = shared(app, 0x40000, 0x20000)
     assert [p.offset for p in sharing.segments] == [0x1000]
-    assert sharing.pieces == (Piece(0, 0x21000), Piece(0x26000, 0x40000))
+    assert sharing.pieces == (SharedPiece(0, 0x21000), SharedPiece(0x26000, 0x40000))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_segments_that_have_bytes_in_common_are_not_shared(
     other: tuple[int, int, int, int],
 ) -> None:
     app = segments((0, 0x800, 0x800, PF_R), TEXT, other)
-    assert shared(app, 0x40000, 0x20000).pieces == (Piece(0, 0x40000),)
+    assert shared(app, 0x40000, 0x20000).pieces == (SharedPiece(0, 0x40000),)
 
 
 def test_the_first_segment_and_tables_are_not_shared() -> None:
@@ -197,11 +197,13 @@ def test_the_first_segment_and_tables_are_not_shared() -> None:
 def test_segments_without_anything_between_need_no_piece() -> None:
     app = segments((0, 0x800, 0x800, PF_R), TEXT, (0x6000, SIZE, SIZE, PF_R))
     sharing = shared(app, 0x2B001, 0x20000)
-    assert sharing.pieces == (Piece(0, 0x21000), Piece(0x2B000, 0x2C000))
+    assert sharing.pieces == (SharedPiece(0, 0x21000), SharedPiece(0x2B000, 0x2C000))
 
 
 def test_no_page_of_the_file_has_bytes_of_two_pieces() -> None:
-    found = placed((Piece(0, 0x1234), Piece(0x5678, 0x5680), Piece(0x9000, 0xA000)), 0x3000)
+    found = placed(
+        (SharedPiece(0, 0x1234), SharedPiece(0x5678, 0x5680), SharedPiece(0x9000, 0xA000)), 0x3000
+    )
     assert [(p.offset, p.size) for p in found] == [(0x3000, 0x1234), (0x5678, 8), (0x6000, 0x1000)]
 
 

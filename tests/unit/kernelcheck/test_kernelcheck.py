@@ -7,8 +7,8 @@ from kernelcheck import exclusions, identity, revisions, style
 
 from ukcc.errors import UkccError
 from ukcc.sysroot import inputs, kernels
-from ukcc.sysroot.kernels import Kernel
-from ukcc.sysroot.sources import Package
+from ukcc.sysroot.kernels import KernelRelease
+from ukcc.sysroot.sources import SourcePackage
 
 EACH_KERNEL = pytest.mark.parametrize("kernel", kernels.KERNELS, ids=kernels.NAMES)
 
@@ -32,13 +32,15 @@ def test_added_lines_are_counted_as_grep_does() -> None:
 
 
 @EACH_KERNEL
-def test_the_series_is_as_small_as_it_should_be(kernel: Kernel) -> None:
+def test_the_series_is_as_small_as_it_should_be(kernel: KernelRelease) -> None:
     patches = inputs.series(kernels.ONE_RING, kernel)
     assert 0 < sum(style.added_lines(patch.read_text()) for patch in patches) < style.MOST_ADDED
 
 
 @EACH_KERNEL
-def test_every_series_is_applied_and_its_files_have_names_of_their_own(kernel: Kernel) -> None:
+def test_every_series_is_applied_and_its_files_have_names_of_their_own(
+    kernel: KernelRelease,
+) -> None:
     """What goes into a digest is a file's name and contents."""
     patches = kernel.directory(kernels.ONE_RING).parent
     assert {path.name for path in patches.iterdir()} == set(kernel.series)
@@ -71,7 +73,7 @@ def test_madison(text: str, versions: "tuple[str, ...]") -> None:
 def test_no_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revisions.proc, "output", lambda argv: "")
     with pytest.raises(UkccError, match="apt knows no version"):
-        revisions.available(Package("linux-source-9.9", ""))
+        revisions.available(SourcePackage("linux-source-9.9", ""))
 
 
 def test_the_unpatched_tree_is_not_asked_for_our_options() -> None:
@@ -98,7 +100,7 @@ def test_checkpatch_does_not_judge_assembly_as_c() -> None:
 
 
 @EACH_KERNEL
-def test_every_exclusion_of_the_series_is_checked(kernel: Kernel) -> None:
+def test_every_exclusion_of_the_series_is_checked(kernel: KernelRelease) -> None:
     """What Kconfig excludes is what the check asks for, neither more nor less."""
     text = "".join(patch.read_text() for patch in inputs.series(kernels.ONE_RING, kernel))
     dependencies = re.findall(r"^\+\tdepends on (.*)", text, re.MULTILINE)

@@ -186,7 +186,7 @@ def test_stop_asks_kindly_first(
     entry = replace(read_entry(place), supervisor=_identity(supervisor.pid))
     machine = Deaf()
     with control.serving(place, machine):
-        assert asking.stop([entry], 0.2) == [asking.Ending("web", forced)]
+        assert asking.stop([entry], 0.2) == [asking.StopResult("web", forced)]
     assert machine.asked == asked
     supervisor.wait()
 

@@ -11,7 +11,7 @@ from support.machine_samples import FACTS
 
 from ukcc.errors import MachineError
 from ukcc.lifecycle import asking, supervise
-from ukcc.lifecycle.entry import Entry
+from ukcc.lifecycle.entry import MachineEntry
 from ukcc.lifecycle.logs import LogReader
 from ukcc.lifecycle.registry import Registry, default_directory
 from ukcc.lifecycle.supervise import Hooks
@@ -35,12 +35,12 @@ def speaks(hooks: Hooks) -> None:
     os.write(2, b"complaints\n")
 
 
-def only(machines: Registry) -> Entry:
+def only(machines: Registry) -> MachineEntry:
     (entry,) = machines.entries()
     return entry
 
 
-def ended(machines: Registry) -> Entry:
+def ended(machines: Registry) -> MachineEntry:
     """The only machine, when it has ended."""
     assert asking.wait(only(machines))
     return only(machines)
@@ -122,7 +122,7 @@ def test_the_supervisor_has_left_its_caller(machines: Registry) -> None:
 
 
 def test_one_in_the_foreground_is_noted_while_it_runs(machines: Registry) -> None:
-    seen: list[Entry] = []
+    seen: list[MachineEntry] = []
 
     def start(hooks: Hooks) -> int:
         seen.append(only(machines))

@@ -5,7 +5,7 @@ import pytest
 from ukcc.errors import UkccError
 from ukcc.failures.kernel import KERNEL_MAP
 from ukcc.pictures import boot, phases
-from ukcc.pictures.boot import Program, boot_tree, names_of
+from ukcc.pictures.boot import BootedProgram, boot_tree, names_of
 from ukcc.pictures.calls import parse_calls
 from ukcc.pictures.kernel import levels
 
@@ -54,10 +54,12 @@ KERNEL = names_of(
     ]
 )
 PROGRAMS = {
-    boot.KERNEL: Program(0, KERNEL),
-    boot.INIT: Program(0x10000100, names_of([(0x10000100, 16, "_start")])),
+    boot.KERNEL: BootedProgram(0, KERNEL),
+    boot.INIT: BootedProgram(0x10000100, names_of([(0x10000100, 16, "_start")])),
     # linked at 0, as a PIE is
-    boot.PROGRAM: Program(0x40, names_of([(0x40, 8, "_start"), (0x60, 8, "__libc_start_main")])),
+    boot.PROGRAM: BootedProgram(
+        0x40, names_of([(0x40, 8, "_start"), (0x60, 8, "__libc_start_main")])
+    ),
 }
 INITCALLS = {"acpi_init": "4"}
 

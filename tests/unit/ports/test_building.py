@@ -11,8 +11,18 @@ import tomli
 from ukcc.errors import UkccError
 from ukcc.hashing import sha256
 from ukcc.ports import build, images, place, results, run, skeleton, sources, table, trial
-from ukcc.ports.place import Place
-from ukcc.ports.recipe import Boot, Build, Image, Patch, Recipe, Source, Suite, Trial, parse
+from ukcc.ports.place import PortBuild
+from ukcc.ports.recipe import (
+    Boot,
+    Build,
+    ImageRecipe,
+    Patch,
+    PortSource,
+    Recipe,
+    Suite,
+    Trial,
+    parse,
+)
 
 DIGEST = "0" * 64
 
@@ -33,10 +43,10 @@ def recipe(name: str = "hello", *depends: str, **build: object) -> Recipe:
         directory=f"ports/{name}",
         title=name.title(),
         licence="MIT",
-        source=Source({f"{name}_1.dsc": DIGEST}, package=name, version="1"),
+        source=PortSource({f"{name}_1.dsc": DIGEST}, package=name, version="1"),
         build=Build(**{"system": "autotools", **build}),  # type: ignore[arg-type]
         depends=depends,
-        image={name: Image(name)},
+        image={name: ImageRecipe(name)},
         test=(Trial("works", run=("true",)),),
     )
 
@@ -45,7 +55,7 @@ def known(*recipes: Recipe) -> Mapping[str, Recipe]:
     return {one.name: one for one in recipes}
 
 
-def made(one: Recipe, *others: Recipe) -> Place:
+def made(one: Recipe, *others: Recipe) -> PortBuild:
     return place.place(one, known(one, *others))
 
 
@@ -115,12 +125,12 @@ def test_a_digest_is_of_all_that_counts(tmp_path: Path, store: Path) -> None:
     assert made(replace(recipe(), test=(), title="x", note="y")).digest == first.digest
     changed = [
         recipe(arguments=("--x",)),
-        replace(recipe(), source=Source({"a": DIGEST}, package="hello", version="2")),
+        replace(recipe(), source=PortSource({"a": DIGEST}, package="hello", version="2")),
         replace(recipe(), patch=(Patch("a", "b"),)),
     ]
     digests = {made(one).digest for one in changed} | {first.digest}
     assert len(digests) == 4
-    other = made(replace(recipe(), image={"hello": Image("hello", kernel=("CONFIG_X",))}))
+    other = made(replace(recipe(), image={"hello": ImageRecipe("hello", kernel=("CONFIG_X",))}))
     assert other.digest == first.digest and other.images_digest != first.images_digest
     (tmp_path / "hello").mkdir()
     beside = replace(recipe(), directory=str(tmp_path / "hello"))
@@ -188,16 +198,16 @@ def test_results_are_kept(tmp_path: Path) -> None:
     assert results.kept("hello") is None
     counts = trial.Count(2, ()), trial.Count(1, ("x",))
     compared = trial.Comparison(counts[0], counts[1], ("x",))
-    result = results.gather(where, [trial.Verdict("works", "")], compared)
+    result = results.gather(where, [trial.TestVerdict("works", "")], compared)
     assert not result.passed
     results.keep(result)
     assert results.kept("hello") == result
-    again = results.gather(where, [trial.Verdict("works", "")])
+    again = results.gather(where, [trial.TestVerdict("works", "")])
     assert again.suite == result.suite, "without a suite, the last one of this build counts"
     suite = Suite("s", ("true",), ("true",), "a", "(b)", explained={"x": "it is known by now"})
     told = replace(where, recipe=replace(where.recipe, suite=suite))
-    assert results.gather(told, [trial.Verdict("works", "")]).passed
-    other = results.gather(replace(where, images_digest="x"), [trial.Verdict("works", "no")])
+    assert results.gather(told, [trial.TestVerdict("works", "")]).passed
+    other = results.gather(replace(where, images_digest="x"), [trial.TestVerdict("works", "no")])
     assert other.suite is None and not other.passed
     assert list(table.verdicts(other, where)) == ["hello: FAILED: works", "  no"]
     log = where.log("test-1")
@@ -215,7 +225,7 @@ def test_a_result_that_cannot_be_read_is_replaced(store: Path) -> None:
     file.write_text("{")
     with pytest.raises(UkccError, match="no port's result"):
         results.kept("hello")
-    results.keep(results.gather(where, [trial.Verdict("works", "")]))
+    results.keep(results.gather(where, [trial.TestVerdict("works", "")]))
     assert results.kept("hello") is not None
 
 
@@ -241,7 +251,7 @@ def test_every_file_is_one_that_the_recipe_names(tmp_path: Path) -> None:
     for name, data in FILES.items():
         (tmp_path / name.replace(".dsc", ".txt")).write_bytes(data)
     found = sources.digests(tmp_path)
-    right = replace(recipe(), source=Source(found, package="hello", version="1"))
+    right = replace(recipe(), source=PortSource(found, package="hello", version="1"))
     sources.compare(right, found)
     for wrong in ({**found, "more": DIGEST}, {"hello_1.tar": found["hello_1.tar"]}):
         with pytest.raises(UkccError, match="the recipe says"):
@@ -251,7 +261,7 @@ def test_every_file_is_one_that_the_recipe_names(tmp_path: Path) -> None:
 def test_an_archive_by_url(tmp_path: Path) -> None:
     archive = tmp_path / "hello-1.tar"
     archive.write_bytes(b"x")
-    source = Source({"hello-1.tar": DIGEST}, url=archive.as_uri(), version="1")
+    source = PortSource({"hello-1.tar": DIGEST}, url=archive.as_uri(), version="1")
     with pytest.raises(UkccError, match="has SHA-256 2d711642b726"):
         sources.fetch(replace(recipe(), source=source))
     digest = sha256(archive)
@@ -309,7 +319,7 @@ def test_a_build_system_is_recognised(tmp_path: Path, files: list[str], system: 
 @pytest.mark.parametrize("name", ["hello", "lua5.4", "libfoo++", "a-b"])
 def test_a_recipe_that_is_begun_is_one(tmp_path: Path, name: str) -> None:
     (tmp_path / "configure.ac").touch()
-    source = Source({"a_1.dsc": DIGEST}, package="a", version="1")
+    source = PortSource({"a_1.dsc": DIGEST}, package="a", version="1")
     text = skeleton.begun(name, source, tmp_path, 'packages = ["zlib1g-dev"]\n')
     found = parse(Path("ports") / name, tomli.loads(text))
     assert found.source == source and list(found.image) == [name]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ukcc.errors import UkccError
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.ports import own, results, table, trial
-from ukcc.ports.place import Place
-from ukcc.ports.recipe import Boot, Build, Image, Recipe, Source, Suite, Trial
+from ukcc.ports.place import PortBuild
+from ukcc.ports.recipe import Boot, Build, ImageRecipe, PortSource, Recipe, Suite, Trial
 from ukcc.progress import for_stderr
 from ukcc.settings.layers import Merged
 from ukcc.specialise.make import Made
@@ -30,20 +30,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def general(store: Path) -> Place:
+def general(store: Path) -> PortBuild:
     """A port with two images, of which a test boots one, and the suite the other."""
     one = Recipe(
         name="x",
         directory="ports/x",
         title="X",
         licence="MIT",
-        source=Source({}, package="x", version="1"),
+        source=PortSource({}, package="x", version="1"),
         build=Build("make"),
-        image={"a": Image("a", kernel=("CONFIG_EXT4_FS",)), "b": Image("b")},
+        image={"a": ImageRecipe("a", kernel=("CONFIG_EXT4_FS",)), "b": ImageRecipe("b")},
         test=(Trial("works", stdout="x", boot=Boot("a", ("--smp", "2"))),),
         suite=Suite("s", ("true",), ('"$IMAGES/b"',), "x", "(y)"),
     )
-    place = Place(one, "0" * 64, "1" * 64, ())
+    place = PortBuild(one, "0" * 64, "1" * 64, ())
     place.images.mkdir(parents=True)
     for name in one.image:
         place.image(name).write_text(f"image {name} with the general kernel")
@@ -87,11 +87,11 @@ def kernels(store: Path, monkeypatch: pytest.MonkeyPatch) -> Kernels:
     return ids
 
 
-def made(general: Place, *, long: bool = False) -> Place:
+def made(general: PortBuild, *, long: bool = False) -> PortBuild:
     return own.with_own_kernels(general, QUIET, long=long)
 
 
-def test_the_images_that_tests_boot_are_made_once(general: Place, kernels: Kernels) -> None:
+def test_the_images_that_tests_boot_are_made_once(general: PortBuild, kernels: Kernels) -> None:
     place = made(general)
     assert kernels["asked a"] == "smp"
     assert [path.name for path in place.images.iterdir()] == ["a"]
@@ -102,7 +102,7 @@ def test_the_images_that_tests_boot_are_made_once(general: Place, kernels: Kerne
     assert made(general) == place and place.image("a").stat().st_mtime_ns == when
 
 
-def test_another_kernel_is_another_directory(general: Place, kernels: Kernels) -> None:
+def test_another_kernel_is_another_directory(general: PortBuild, kernels: Kernels) -> None:
     first = made(general)
     kernels["a"] = "aa12"
     second = made(general)
@@ -114,7 +114,7 @@ def test_another_kernel_is_another_directory(general: Place, kernels: Kernels) -
     assert {path.name for path in whole.images.iterdir()} == {"a", "b"}
 
 
-def test_what_was_left_half_made_is_made_again(general: Place, kernels: Kernels) -> None:
+def test_what_was_left_half_made_is_made_again(general: PortBuild, kernels: Kernels) -> None:
     place = made(general)
     half = place.tested.with_name(f".{place.tested.name}")
     place.tested.rename(half)
@@ -123,9 +123,9 @@ def test_what_was_left_half_made_is_made_again(general: Place, kernels: Kernels)
 
 
 def test_an_option_that_the_recipe_names_is_missed(
-    general: Place, kernels: Kernels, store: Path
+    general: PortBuild, kernels: Kernels, store: Path
 ) -> None:
-    images = {**general.recipe.image, "a": Image("a", kernel=("CONFIG_SYSVIPC",))}
+    images = {**general.recipe.image, "a": ImageRecipe("a", kernel=("CONFIG_SYSVIPC",))}
     other = replace(general, recipe=replace(general.recipe, image=images))
     with pytest.raises(UkccError, match=r"image\.a\.kernel: CONFIG_SYSVIPC is not set") as raised:
         made(other)
@@ -134,15 +134,17 @@ def test_an_option_that_the_recipe_names_is_missed(
 
 
 def test_results_of_both_kernels_are_kept(
-    general: Place, kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+    general: PortBuild, kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = made(general)
     said = {general.image("a"): "", general.image("b"): "", place.image("a"): "aa11"}
     monkeypatch.setattr(
-        results, "read_facts", lambda path: ImageFacts(memory_min_mib=9, made=said[Path(path)])
+        results, "read_facts", lambda path: ImageMetadata(memory_min_mib=9, made=said[Path(path)])
     )
     for where, error in ((general, ""), (place, "no")):
-        results.keep(results.gather(where, [trial.Verdict("works", error)], None, {"a": 5_000_000}))
+        results.keep(
+            results.gather(where, [trial.TestVerdict("works", error)], None, {"a": 5_000_000})
+        )
     usual, found = results.kept("x"), results.kept("x", results.OWN)
     assert usual and usual.passed and list(usual.images) == ["a", "b"]
     assert usual.kernel == "general" and usual.images["a"].kernel is None
@@ -163,7 +165,7 @@ def test_results_of_both_kernels_are_kept(
 
 
 def test_there_is_no_second_table_without_such_results(
-    general: Place, monkeypatch: pytest.MonkeyPatch
+    general: PortBuild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "place", lambda *_: general)
     monkeypatch.setattr(table.build, "commands", lambda *_: [])

@@ -9,7 +9,7 @@ from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.ports import recipe as recipes
 from ukcc.ports import runs
-from ukcc.ports.recipe import Boot, Build, Image, Recipe, Source, Suite, Trial
+from ukcc.ports.recipe import Boot, Build, ImageRecipe, PortSource, Recipe, Suite, Trial
 from ukcc.specialise.features import table
 
 OWN = recipes.load_all(Path(paths.data_dir("ports")))
@@ -21,9 +21,9 @@ def recipe(*tests: Trial, directory: str = "ports/x", suite: "Suite | None" = No
         directory=directory,
         title="X",
         licence="MIT",
-        source=Source({}, package="x", version="1"),
+        source=PortSource({}, package="x", version="1"),
         build=Build("make"),
-        image={name: Image(name) for name in ("a", "a-debug", "b")},
+        image={name: ImageRecipe(name) for name in ("a", "a-debug", "b")},
         test=tests,
         suite=suite,
     )

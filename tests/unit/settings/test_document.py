@@ -10,9 +10,9 @@ from ukcc.errors import UkccError
 from ukcc.image.files import FileSpec
 from ukcc.settings import foreign
 from ukcc.settings.document import (
+    InitStep,
     KernelWish,
     Settings,
-    Step,
     carried,
     left_out,
     parse_carried,
@@ -73,8 +73,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
             FileSpec("/abs/key", "/etc/key", 0o400, "www-data:daemon"),
         ),
         steps=(
-            Step(("/bin/mkdir", "-p", "/data/x")),
-            Step(("/bin/fill",), "daemon", "/data", ("A=1", "HOME"), True),
+            InitStep(("/bin/mkdir", "-p", "/data/x")),
+            InitStep(("/bin/fill",), "daemon", "/data", ("A=1", "HOME"), True),
         ),
     )
 

@@ -1,7 +1,7 @@
 """Which of several places counts."""
 
 from ukcc.image.files import FileSpec
-from ukcc.settings.document import Settings, Step
+from ukcc.settings.document import InitStep, Settings
 from ukcc.settings.layers import merge, merge_env
 
 IMAGE = Settings(
@@ -10,7 +10,7 @@ IMAGE = Settings(
     arguments=("a",),
     env=("A=1", "B=1"),
     files=(FileSpec("x", "/x"), FileSpec("y", "/y")),
-    steps=(Step(("/one",)),),
+    steps=(InitStep(("/one",)),),
 )
 
 

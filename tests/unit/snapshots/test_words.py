@@ -11,7 +11,7 @@ from ukcc.cli import main
 from ukcc.errors import MachineError
 from ukcc.snapshots import check, memory
 from ukcc.snapshots.data import plain, typed
-from ukcc.snapshots.manifest import Manifest, Part, Stamp, read_manifest, write_manifest
+from ukcc.snapshots.manifest import Manifest, SnapshotPart, Stamp, read_manifest, write_manifest
 from ukcc.snapshots.words import continued_argv, fingerprint, forward_rules, saved_argv
 from ukcc.vm.hypervisor.qemu import Endpoints
 from ukcc.vm.machine import Address, Forward, Machine, Network, Share
@@ -22,9 +22,9 @@ DHCP = Network("user", Address("dhcp"))
 MACHINE = Machine(
     "app", 128, 2, "tcg", (NETWORK,), stdin_port=True, output_ports=True, vmgenid=True
 )
-PART = Part("crc32 0", Stamp(1, 2, 3))
+PART = SnapshotPart("crc32 0", Stamp(1, 2, 3))
 SAVED = replace(MACHINE, image="")
-MEMORY = Part("crc32 0", Stamp(128 << 20, 2, 3))
+MEMORY = SnapshotPart("crc32 0", Stamp(128 << 20, 2, 3))
 MANIFEST = Manifest(1, "/app", PART, SAVED, fingerprint(SAVED), "7.2.22", "", MEMORY, PART)
 
 
@@ -154,7 +154,7 @@ STRANGE = {
 def test_a_strangers_machine_names_nothing_of_the_host(what: str, tmp_path: Path) -> None:
     machine = replace(SAVED, **STRANGE[what])  # type: ignore[arg-type]
     size = (machine.memory_mib << 20) % (1 << 60)
-    part = Part("crc32 0", Stamp(size, 2, 3))
+    part = SnapshotPart("crc32 0", Stamp(size, 2, 3))
     write_manifest(tmp_path, replace(MANIFEST, machine=machine, memory=part))
     with pytest.raises(MachineError, match="not as `ukcc snapshot` makes"):
         read_manifest(str(tmp_path))
@@ -162,7 +162,7 @@ def test_a_strangers_machine_names_nothing_of_the_host(what: str, tmp_path: Path
 
 def test_memory_of_another_size(tmp_path: Path) -> None:
     """QEMU would make the file as large as the machine."""
-    write_manifest(tmp_path, replace(MANIFEST, memory=Part("crc32 0", Stamp(4096, 2, 3))))
+    write_manifest(tmp_path, replace(MANIFEST, memory=SnapshotPart("crc32 0", Stamp(4096, 2, 3))))
     with pytest.raises(MachineError, match="another size"):
         read_manifest(str(tmp_path))
 
@@ -184,7 +184,7 @@ def test_a_manifest_that_is_no_file(tmp_path: Path) -> None:
 
 def test_links_to_files_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "memory").symlink_to("/etc/passwd")
-    part = Part("crc32 0", check.stamp(Path("/etc/passwd")))
+    part = SnapshotPart("crc32 0", check.stamp(Path("/etc/passwd")))
     with pytest.raises(MachineError, match="not a regular file"):
         check.check_part(str(tmp_path), "memory", part, of_memory=True)
 
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_the_image_is_not_read(
     os.truncate(image, size)
     read: list[Path] = []
     monkeypatch.setattr(check, "digest", lambda path: read.append(path) or "sha256 x")
-    saved = Part("sha256 other", Stamp(said, 2, 3))
+    saved = SnapshotPart("sha256 other", Stamp(said, 2, 3))
     with pytest.raises(MachineError, match="a snapshot of another image"):
         check.check_image("snap", str(image), saved, "")
     assert read == ([image] if size == 4096 else [])

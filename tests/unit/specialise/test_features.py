@@ -7,10 +7,10 @@ import pytest
 
 from ukcc import paths
 from ukcc.errors import UkccError
-from ukcc.needs import Needs, Place, Unknown, Values
+from ukcc.needs import CodePlace, Needs, Unknown, Values
 from ukcc.needs.learned import Learned
 from ukcc.specialise import features, told
-from ukcc.specialise.features import SIZE, SPEED, Choice, Wish, choose, parse
+from ukcc.specialise.features import SIZE, SPEED, Choice, FeatureWish, choose, parse
 
 NEEDS = Needs(
     path="app",
@@ -29,18 +29,18 @@ NEEDS = Needs(
     settings={},
     members=(),
 )
-NOTHING = Wish()
+NOTHING = FeatureWish()
 
 
 def calling(*calls: str, file: str = "/app/app") -> Needs:
-    return replace(NEEDS, calls=calls, by={c: (Place(file, "main", 16),) for c in calls})
+    return replace(NEEDS, calls=calls, by={c: (CodePlace(file, "main", 16),) for c in calls})
 
 
 def reading(path: str, file: str = "/app/app") -> Needs:
     return replace(NEEDS, paths={path: (file,)})
 
 
-def chosen(needs: Needs, wish: Wish = NOTHING, **said: str) -> Choice:
+def chosen(needs: Needs, wish: FeatureWish = NOTHING, **said: str) -> Choice:
     return choose(needs, said, wish)
 
 
@@ -173,34 +173,39 @@ def test_a_command_before_the_program_may_be_a_script() -> None:
 
 def test_the_users_words() -> None:
     program = families("AF_INET6")
-    assert "inet6" not in chosen(program, Wish(forbid=("inet6",))).features
-    assert chosen(program, Wish(forbid=("inet6",))).forbidden == {"inet6": "AF_INET6"}
-    without = chosen(program, Wish(forbid=("net",)))
+    assert "inet6" not in chosen(program, FeatureWish(forbid=("inet6",))).features
+    assert chosen(program, FeatureWish(forbid=("inet6",))).forbidden == {"inet6": "AF_INET6"}
+    without = chosen(program, FeatureWish(forbid=("net",)))
     assert without.goal == SIZE and without.features == ("sockets",)
     assert without.forbidden == {"net": "AF_INET6", "inet6": "AF_INET6"}
-    assert "balloon" in chosen(NEEDS, Wish(require=("balloon",))).features
-    assert chosen(program, Wish(goal=SIZE)).goal == SIZE
-    assert chosen(NEEDS, Wish(options=("CONFIG_HZ_1000=y",))).options == ("CONFIG_HZ_1000=y",)
+    assert "balloon" in chosen(NEEDS, FeatureWish(require=("balloon",))).features
+    assert chosen(program, FeatureWish(goal=SIZE)).goal == SIZE
+    assert chosen(NEEDS, FeatureWish(options=("CONFIG_HZ_1000=y",))).options == (
+        "CONFIG_HZ_1000=y",
+    )
 
 
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        (Wish(require=("disks",)), "required features: unknown name 'disks'"),
-        (Wish(forbid=("",)), "forbidden features: unknown name ''"),
-        (Wish(require=("net",), forbid=("net",)), "the feature net is both required and forbidden"),
+        (FeatureWish(require=("disks",)), "required features: unknown name 'disks'"),
+        (FeatureWish(forbid=("",)), "forbidden features: unknown name ''"),
         (
-            Wish(require=("inet6",), forbid=("sockets",)),
+            FeatureWish(require=("net",), forbid=("net",)),
+            "the feature net is both required and forbidden",
+        ),
+        (
+            FeatureWish(require=("inet6",), forbid=("sockets",)),
             "the feature inet6 needs sockets, which is forbidden",
         ),
-        (Wish(options=("HZ=3",)), "kernel.options: 'HZ=3' is not a kernel option"),
+        (FeatureWish(options=("HZ=3",)), "kernel.options: 'HZ=3' is not a kernel option"),
         (
-            Wish(options=("CONFIG_A=y\nx",)),
+            FeatureWish(options=("CONFIG_A=y\nx",)),
             "kernel.options: 'CONFIG_A=y\nx' is not a kernel option",
         ),
     ],
 )
-def test_words_that_are_refused(wish: Wish, message: str) -> None:
+def test_words_that_are_refused(wish: FeatureWish, message: str) -> None:
     with pytest.raises(UkccError) as caught:
         chosen(NEEDS, wish)
     assert caught.value.message == message

@@ -249,7 +249,7 @@ def test_a_store_that_cannot_be_written_is_one_line(
     monkeypatch.setattr(made, "patched_source", lambda *_: source)
     monkeypatch.setattr(made, "class_directory", lambda *_: tmp_path / "class")
     monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
-    request = made.Request(Choice("size", {}, {}), ("write",), ())
+    request = made.KernelRequest(Choice("size", {}, {}), ("write",), ())
     store = Store(tmp_path / "store")
     with pytest.raises(UkccError) as caught:
         made.make(request, tmp_path / "vmlinux", store, Silent())
@@ -269,7 +269,7 @@ def test_a_kernel_that_is_not_whole_is_made_again(
     monkeypatch.setattr(made, "patched_source", lambda *_: source)
     monkeypatch.setattr(made, "class_fragments", lambda *_: wanted)
     monkeypatch.setattr(made, "_check_calls", lambda *_: None)
-    request = made.Request(Choice("size", {}, {}), ("write",), ())
+    request = made.KernelRequest(Choice("size", {}, {}), ("write",), ())
     store = Store(tmp_path / "store")
 
     def kernel_of_request() -> made.Made:

@@ -8,7 +8,7 @@ import pytest
 
 from ukcc.specialise import make
 from ukcc.specialise.features import SIZE, Choice
-from ukcc.specialise.make import Request
+from ukcc.specialise.make import KernelRequest
 from ukcc.specialise.ready import smallest
 from ukcc.sysroot.store import Store
 
@@ -36,12 +36,12 @@ def kernel(store: Store, name: str, **about: Any) -> None:
     (directory / "kernel.json").write_text("{}")
 
 
-def asked(*calls: str, features: tuple[str, ...] = (), **choice: Any) -> Request:
+def asked(*calls: str, features: tuple[str, ...] = (), **choice: Any) -> KernelRequest:
     reasons = dict.fromkeys(features, "")
-    return Request(Choice(SIZE, reasons, choice.get("forbidden", {}), ()), calls, ())
+    return KernelRequest(Choice(SIZE, reasons, choice.get("forbidden", {}), ()), calls, ())
 
 
-def taken(store: Store, request: Request) -> "str | None":
+def taken(store: Store, request: KernelRequest) -> "str | None":
     made = smallest(request, SOURCE, store)
     return made and made.id
 

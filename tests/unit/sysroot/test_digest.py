@@ -8,7 +8,7 @@ import pytest
 from ukcc import paths
 from ukcc.errors import UkccError
 from ukcc.sysroot import inputs, kernels
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.sources import SourceTarball
 from ukcc.sysroot.store import Store
 
 
@@ -45,7 +45,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools = {"gcc": "gcc 12", "as": "as 2.40", "ld": "ld 2.40"}
     monkeypatch.setattr(paths, "data_dir", lambda name: str(data / name))
     monkeypatch.setattr(
-        inputs.sources, "locate", lambda package, store: Source(package.name, "1.0", tarball)
+        inputs.sources, "locate", lambda package, store: SourceTarball(package.name, "1.0", tarball)
     )
     monkeypatch.setattr(inputs, "tool_versions", lambda: dict(tools))
     return data

@@ -33,7 +33,9 @@ def test_the_help_names_the_kernels() -> None:
 def test_the_option_chooses_the_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def built(store: object, progress: object, jobs: object, kernel: kernels.Kernel) -> object:
+    def built(
+        store: object, progress: object, jobs: object, kernel: kernels.KernelRelease
+    ) -> object:
         asked.append(kernel.name)
         raise UkccError("enough")
 

@@ -9,10 +9,10 @@ from ukcc import debsource
 from ukcc.debsource import Delivered
 from ukcc.errors import ToolFailed, UkccError
 from ukcc.sysroot import sources
-from ukcc.sysroot.sources import Package
+from ukcc.sysroot.sources import SourcePackage
 from ukcc.sysroot.store import Store
 
-PACKAGE = Package("linux-source-0.9", "usr/src/linux-source-0.9.tar.xz", suite="unstable")
+PACKAGE = SourcePackage("linux-source-0.9", "usr/src/linux-source-0.9.tar.xz", suite="unstable")
 
 
 @pytest.fixture

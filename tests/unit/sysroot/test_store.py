@@ -14,8 +14,8 @@ from ukcc.errors import UkccError
 from ukcc.progress import Progress, Silent, Step
 from ukcc.sysroot import build, clean, inputs, kernels, parts, strace
 from ukcc.sysroot.inputs import Inputs
-from ukcc.sysroot.parts import Recipe
-from ukcc.sysroot.sources import Source
+from ukcc.sysroot.parts import PartRecipe
+from ukcc.sysroot.sources import SourceTarball
 from ukcc.sysroot.store import RECORD, Store, discard, link_tree
 
 
@@ -86,7 +86,7 @@ def test_discard_takes_what_is_there_and_what_is_not(tmp_path: Path) -> None:
 # Parts
 
 
-def counting_recipe(ran: Path, delay: float = 0.0) -> Recipe:
+def counting_recipe(ran: Path, delay: float = 0.0) -> PartRecipe:
     """Makes a part that holds a file, and adds a line to `ran` each time it is made."""
 
     def make(work: Path, out: Path, step: Step) -> None:
@@ -96,7 +96,7 @@ def counting_recipe(ran: Path, delay: float = 0.0) -> Recipe:
         step.advance(3)
         (out / "file").write_text("content")
 
-    return Recipe("thing", "a thing", 0, make)
+    return PartRecipe("thing", "a thing", 0, make)
 
 
 def test_a_part_is_made_once(store: Store, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_failed_part_leaves_nothing_to_be_taken_for_whole(store: Store, tmp_pa
         raise UkccError("it failed")
 
     with pytest.raises(UkccError, match="it failed"):
-        parts.ensure(store, Recipe("thing", "a thing", 0, fail), lambda: "0123", Silent())
+        parts.ensure(store, PartRecipe("thing", "a thing", 0, fail), lambda: "0123", Silent())
     assert not store.part("thing", "0123").exists()
     part = parts.ensure(store, counting_recipe(tmp_path / "ran"), lambda: "0123", Silent())
     assert not (part / "half").exists()
@@ -165,7 +165,7 @@ def test_two_processes_make_a_part_once(store: Store, tmp_path: Path) -> None:
 @pytest.fixture
 def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     """Inputs, and steps that write one file each instead of compiling."""
-    source = Source("source", "1.0", tmp_path / "none.tar.xz")
+    source = SourceTarball("source", "1.0", tmp_path / "none.tar.xz")
     record = {
         "recipes": inputs.RECIPES,
         **dict.fromkeys(("kernel_patches", "kernel_fragments", "glibc_script", "shims"), ""),

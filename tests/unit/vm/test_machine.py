@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.vm.boot.guest import Guest
 from ukcc.vm.boot.init_archive import Terminal, encode_entries, settings_files, settings_lines
 from ukcc.vm.hypervisor import firmware
@@ -182,21 +182,21 @@ def test_the_counter_of_the_host() -> None:
 
 
 def test_plan_defaults() -> None:
-    planned = plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=20), "tcg")
+    planned = plan_machine(RunOptions("app"), ImageMetadata(memory_min_mib=20), "tcg")
     assert planned == machine(networks=(USER,), balloon=True)
 
 
 def test_memory() -> None:
-    assert default_memory_mib(ImageFacts()) == 128
-    assert default_memory_mib(ImageFacts(memory_min_mib=100)) == 200
-    facts = ImageFacts(memory_min_mib=40)
+    assert default_memory_mib(ImageMetadata()) == 128
+    assert default_memory_mib(ImageMetadata(memory_min_mib=100)) == 200
+    facts = ImageMetadata(memory_min_mib=40)
     assert plan_machine(RunOptions("app", memory_mib=40), facts, "tcg").memory_mib == 40
     with pytest.raises(MachineError) as caught:
         plan_machine(RunOptions("app", memory_mib=39), facts, "tcg")
     assert "40 MiB" in caught.value.message and caught.value.status == 125
     # What the image says is a stranger's word.
     with pytest.raises(MachineError) as caught:
-        plan_machine(RunOptions("app"), ImageFacts(memory_min_mib=8_000_000), "tcg")
+        plan_machine(RunOptions("app"), ImageMetadata(memory_min_mib=8_000_000), "tcg")
     assert "8000000 MiB" in caught.value.message and "-m" in caught.value.hint
 
 
@@ -210,7 +210,7 @@ def test_memory() -> None:
 )
 def test_plan_refuses(options: RunOptions) -> None:
     with pytest.raises(MachineError):
-        plan_machine(options, ImageFacts(), "tcg")
+        plan_machine(options, ImageMetadata(), "tcg")
 
 
 def test_entries_may_be_empty_and_any_bytes() -> None:
@@ -290,6 +290,6 @@ def test_the_program_has_the_name_of_its_file() -> None:
     ],
 )
 def test_default_memory_has_a_reason(least: int, default: int, reason: str) -> None:
-    facts = ImageFacts(memory_min_mib=least)
+    facts = ImageMetadata(memory_min_mib=least)
     assert default_memory_mib(facts) == default
     assert reason in default_memory_reason(facts)

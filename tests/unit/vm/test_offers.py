@@ -9,8 +9,8 @@ import pytest
 
 from ukcc import paths
 from ukcc.errors import MachineError
-from ukcc.image.facts import ImageFacts, facts_of
-from ukcc.settings.document import Step
+from ukcc.image.facts import ImageMetadata, facts_of
+from ukcc.settings.document import InitStep
 from ukcc.vm.boot.guest import Guest
 from ukcc.vm.hypervisor import firmware
 from ukcc.vm.hypervisor.qemu import Endpoints, port_names, qemu_argv
@@ -23,8 +23,8 @@ from ukcc.vm.plan import plan_machine
 from ukcc.vm.storage.disks import Disk
 from ukcc.vmm.pasted import vmm_text
 
-GENERAL = ImageFacts()
-NOTHING = ImageFacts(offers=frozenset())
+GENERAL = ImageMetadata()
+NOTHING = ImageMetadata(offers=frozenset())
 EVERYTHING = frozenset(name for use in USES for name in use.features)
 SHARES = (Share("/h", "/g"),)
 
@@ -102,7 +102,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
         "--user www:www: the kernel of app was made without users",
     ),
     "a step's user": (
-        {"guest": Guest(steps=(Step(("/bin/x",), user="www"),))},
+        {"guest": Guest(steps=(InitStep(("/bin/x",), user="www"),))},
         "users",
         "a step as user www: the kernel of app was made without users",
     ),
@@ -127,7 +127,7 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
     words, names = " --require ".join(required), ", ".join(f'"{name}"' for name in required)
     for offers in ({"net"} - {feature}, EVERYTHING - {feature}):
         with pytest.raises(MachineError) as caught:
-            fitted(options, ImageFacts(offers=frozenset(offers)))
+            fitted(options, ImageMetadata(offers=frozenset(offers)))
         assert caught.value.message == line and caught.value.status == 125
         assert caught.value.hint == (
             "link it with the general kernel, which has every call: UKCC_KERNEL=general"
@@ -135,7 +135,7 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
             else f"`ukcc specialise --require {words} app` makes one with it; or link it again,"
             f" with kernel.require = [{names}] in uk.toml"
         )
-    assert fitted(options, ImageFacts(offers=frozenset({feature, "net"}))) == options
+    assert fitted(options, ImageMetadata(offers=frozenset({feature, "net"}))) == options
     assert fitted(options, GENERAL) == options
 
 
@@ -143,7 +143,7 @@ def test_the_mend_has_all_that_the_run_asks_for() -> None:
     """Or the next kernel would lack what this one has."""
     options = RunOptions("app", cpus=2, disks=(Disk("/d.img", "/d"),), shares=SHARES)
     with pytest.raises(MachineError) as caught:
-        fitted(options, ImageFacts(offers=frozenset({"smp", "9p"})))
+        fitted(options, ImageMetadata(offers=frozenset({"smp", "9p"})))
     assert caught.value.message == "--disk /d.img: the kernel of app was made without disks"
     assert caught.value.hint == (
         "`ukcc specialise --require disk --require smp --require 9p app` makes one with it; or link"
@@ -168,7 +168,7 @@ def test_shares_go_the_way_that_there_is() -> None:
         ({"virtiofs"}, VIRTIOFS, VIRTIOFS),
         ({"9p", "virtiofs"}, AUTO, AUTO),
     ):
-        facts = ImageFacts(offers=frozenset(offered))
+        facts = ImageMetadata(offers=frozenset(offered))
         found = fitted(options, facts)
         assert found.share_by == wanted
         # no such image: what it offers is enough
@@ -181,7 +181,7 @@ def test_a_network_that_nobody_has_asked_for_is_not_there(nets: tuple[str, ...])
     assert fitted(options, NOTHING).nets == (NetOption("none"),)
     assert fitted(options, GENERAL) == options
     assert fitted(RunOptions("app"), NOTHING).nets == (NetOption("none"),)
-    assert fitted(RunOptions("app"), ImageFacts(offers=frozenset({"net"}))).nets == (
+    assert fitted(RunOptions("app"), ImageMetadata(offers=frozenset({"net"}))).nets == (
         NetOption("user"),
     )
 
@@ -195,14 +195,14 @@ def test_root_is_a_user_of_every_kernel() -> None:
 def test_a_snapshot_is_of_a_q35() -> None:
     options = RunOptions("app")
     with pytest.raises(MachineError) as caught:
-        check_snapshot(options, ImageFacts(offers=EVERYTHING - {"pci"}))
+        check_snapshot(options, ImageMetadata(offers=EVERYTHING - {"pci"}))
     assert caught.value.message == ("a snapshot: the kernel of app was made without PCI and ACPI")
-    check_snapshot(options, ImageFacts(offers=frozenset({"pci"})))
+    check_snapshot(options, ImageMetadata(offers=frozenset({"pci"})))
     check_snapshot(options, GENERAL)
 
 
 def planned(offers: "set[str] | None", **changes: Any) -> Machine:
-    facts = ImageFacts(offers=None if offers is None else frozenset(offers))
+    facts = ImageMetadata(offers=None if offers is None else frozenset(offers))
     options = fitted(RunOptions("app", **changes), facts)
     return plan_machine(options, facts, "tcg")
 

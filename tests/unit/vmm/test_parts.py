@@ -20,12 +20,12 @@ from ukcc.vm.machine import Machine
 from ukcc.vm.storage.disks import Disk, Layer
 from ukcc.vmm import disk_lock
 from ukcc.vmm.api import Api, Gone, Refused
-from ukcc.vmm.confine import Place, user_for
-from ukcc.vmm.ending import Ending
+from ukcc.vmm.confine import OpenedFile, user_for
+from ukcc.vmm.ending import RecordFilter
 from ukcc.vmm.known import VMMS
 from ukcc.vmm.link import Link, resumed_line
 from ukcc.vmm.process import EventParser
-from ukcc.vmm.vmm import Request
+from ukcc.vmm.vmm import ApiRequest
 
 # ---- the record on the console
 
@@ -34,7 +34,7 @@ def told(
     text: bytes, pieces: int = 0, seed: int = 0
 ) -> "tuple[bytes, int | None, tuple[str, ...]]":
     """What is shown, the status and the notes, of a console that comes in pieces."""
-    ending, shown = Ending(), b""
+    ending, shown = RecordFilter(), b""
     cuts = sorted(random.Random(seed).choices(range(len(text) + 1), k=pieces))
     for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         shown += ending.feed(text[begin:end])
@@ -91,14 +91,14 @@ def test_notes_are_few_and_short() -> None:
     assert len(notes) == 64 and shown == b"UKCC1 note x\n" * 136
     long = b"UKCC1 note " + b"y" * 5000 + b"\n"
     assert told(long)[:2] == (long, None)
-    ending = Ending()
+    ending = RecordFilter()
     for _ in range(1000):
         ending.feed(b"UKCC1 note " + b"y" * 1000)
     assert len(ending._held) < 4096
 
 
 def test_it_is_known_that_the_record_has_come() -> None:
-    ending = Ending()
+    ending = RecordFilter()
     assert ending.feed(b"hello UKCC1 exit 1") == b"hello " and not ending.has_come
     assert ending.feed(b"2\n") == b"" and ending.has_come
     assert ending.feed(b"more") == b"UKCC1 exit 12\nmore" and not ending.has_come
@@ -110,8 +110,8 @@ ROOT = Host(euid=0, pid=5, capabilities=(1 << 40) - 1, id_ranges=((0, 1 << 32),)
 MACHINE = Machine("app", 64, 1, "kvm", ())
 
 
-def place(mode: int, uid: int = 0, gid: int = 0, writable: bool = True) -> Place:
-    return Place("it", os.stat_result((mode, 1, 1, 1, uid, gid, 0, 0, 0, 0)), writable)
+def place(mode: int, uid: int = 0, gid: int = 0, writable: bool = True) -> OpenedFile:
+    return OpenedFile("it", os.stat_result((mode, 1, 1, 1, uid, gid, 0, 0, 0, 0)), writable)
 
 
 KVM = place(stat.S_IFCHR | 0o660, gid=104)
@@ -134,7 +134,7 @@ def test_root_s_vmm_is_another_user() -> None:
         place(stat.S_IFREG | 0o440, writable=False),
     ],
 )
-def test_it_stays_root_for_what_others_may_not_open(closed: Place) -> None:
+def test_it_stays_root_for_what_others_may_not_open(closed: OpenedFile) -> None:
     found = user_for("fc", "auto", MACHINE, [KVM, closed], ROOT)
     assert found.ids is None and found.note.startswith("fc runs as root: it is closed to others")
     # who is named by the user is taken, and the VMM says what it cannot open
@@ -275,10 +275,10 @@ def test_answers(
     api = Api(VMMS["firecracker"], tmp_path, lambda: True)
     with answering(tmp_path, answer):
         if kind is None:
-            assert api.send(Request("GET", "/version")) in (None, {"a": 1})
+            assert api.send(ApiRequest("GET", "/version")) in (None, {"a": 1})
             return
         with pytest.raises(kind) as caught:
-            api.send(Request("GET", "/version"))
+            api.send(ApiRequest("GET", "/version"))
     assert said in caught.value.message and len(caught.value.message) < 1000
 
 

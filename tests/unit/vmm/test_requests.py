@@ -13,7 +13,7 @@ from ukcc.vm.storage.disks import Disk
 from ukcc.vmm import cloud_hypervisor, firecracker
 from ukcc.vmm.description import Description
 from ukcc.vmm.known import VMMS
-from ukcc.vmm.vmm import Request, Vmm
+from ukcc.vmm.vmm import ApiRequest, Vmm
 
 PLAIN = Description(Machine("/app", 64, 1, "kvm", (), rng=False), "/i", "/s")
 NETS = (
@@ -28,7 +28,7 @@ FULL = Description(
 )
 
 
-def all_of(vmm: Vmm, what: Description) -> tuple[Request, ...]:
+def all_of(vmm: Vmm, what: Description) -> tuple[ApiRequest, ...]:
     """Every request that is ever made."""
     return (vmm.version, *vmm.boot(what), vmm.pause, vmm.save("."), *vmm.load("snapshot"))
 
@@ -63,7 +63,7 @@ def description_of(vmm: str) -> dict[str, Any]:
     return document
 
 
-def check(document: dict[str, Any], vmm: str, request: Request) -> None:
+def check(document: dict[str, Any], vmm: str, request: ApiRequest) -> None:
     schema = vmm_schemas.schema_in(document, request.method, vmm_schemas.place(vmm, request.path))
     if schema is None:
         assert request.body is None, request
@@ -86,18 +86,18 @@ def test_the_published_description_can_refuse(vmm: Vmm) -> None:
     requests = [r for r in all_of(vmm, FULL) if r.body]
     for request in requests:
         with pytest.raises(jsonschema.ValidationError):
-            check(document, vmm.name, Request(request.method, request.path, {"wrong": 1}))
+            check(document, vmm.name, ApiRequest(request.method, request.path, {"wrong": 1}))
     if vmm.name == "firecracker":
         wrong = {"guest_cid": 2, "uds_path": "/s"}
         with pytest.raises(jsonschema.ValidationError):
-            check(document, vmm.name, Request("PUT", "/vsock", wrong))
+            check(document, vmm.name, ApiRequest("PUT", "/vsock", wrong))
     else:
         config = cloud_hypervisor.configuration(FULL)
         config["disks"][0]["image_type"] = "raw"
         with pytest.raises(jsonschema.ValidationError):
-            check(document, vmm.name, Request("PUT", "/api/v1/vm.create", config))
+            check(document, vmm.name, ApiRequest("PUT", "/api/v1/vm.create", config))
     with pytest.raises(KeyError):
-        check(document, vmm.name, Request("PUT", "/nowhere"))
+        check(document, vmm.name, ApiRequest("PUT", "/nowhere"))
 
 
 def test_ours_can_refuse() -> None:

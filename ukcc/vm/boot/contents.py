@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ukcc.errors import MachineError, UkccError
 from ukcc.image import cpio
 from ukcc.image.accounts import accounts_of, parse_owner
-from ukcc.image.facts import ImageFacts, read_facts
+from ukcc.image.facts import ImageMetadata, read_facts
 from ukcc.image.memory import more_cpus_mib, second_archive, second_archive_mib
 from ukcc.image.thin import completed
 from ukcc.vm.boot import guest, locale
@@ -18,18 +18,18 @@ from ukcc.vm.storage.trail import check_sources
 
 
 @dataclass(frozen=True)
-class Contents:
+class BootInputs:
     """image: the path of a whole one; facts: of it, with the memory that the run needs on top.
 
     additions: what the second archive has besides the settings' own files.
     """
 
     image: str
-    facts: ImageFacts
+    facts: ImageMetadata
     additions: tuple[cpio.Entry, ...]
 
 
-def user_ids(options: RunOptions, contents: Contents) -> tuple[int, int]:
+def user_ids(options: RunOptions, contents: BootInputs) -> tuple[int, int]:
     """The application's (uid, gid), by the accounts that the machine will have.
 
     Raises MachineError for a user that it does not know.
@@ -44,7 +44,7 @@ def user_ids(options: RunOptions, contents: Contents) -> tuple[int, int]:
         raise MachineError(f"--user {user}: {error.message}", error.hint) from None
 
 
-def read_image(options: RunOptions) -> tuple[str, ImageFacts, RunOptions]:
+def read_image(options: RunOptions) -> tuple[str, ImageMetadata, RunOptions]:
     """A whole image, what it says, and the options as its kernel takes them.
 
     Raises MachineError.
@@ -58,8 +58,8 @@ def read_image(options: RunOptions) -> tuple[str, ImageFacts, RunOptions]:
 
 
 def read_contents(
-    options: RunOptions, image: str, facts: ImageFacts, tracer: "Tracer | None" = None
-) -> Contents:
+    options: RunOptions, image: str, facts: ImageMetadata, tracer: "Tracer | None" = None
+) -> BootInputs:
     """Reads the host's files that the options name, for a whole image. Raises MachineError."""
     tools = tracer.entries() if tracer else []
     changed = changed_program(image)
@@ -74,4 +74,4 @@ def read_contents(
         stated = second_archive(loads_locale=facts.loads_locale)
         more = second_archive_mib(entries, stated) + more_cpus_mib(options.cpus)
         facts = replace(facts, memory_min_mib=facts.memory_min_mib + more)
-    return Contents(image, facts, entries)
+    return BootInputs(image, facts, entries)

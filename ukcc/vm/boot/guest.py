@@ -14,7 +14,7 @@ from ukcc.image import cpio
 from ukcc.image.archive_file import open_archive
 from ukcc.image.files import FileSpec, check_places, file_entries
 from ukcc.image.headers import open_headers, reader
-from ukcc.settings.document import Step
+from ukcc.settings.document import InitStep
 from ukcc.settings.limits import Limit
 from ukcc.vm.boot.init_archive import encode_entries, encode_environment, variable
 
@@ -40,7 +40,7 @@ class Guest:
     zone: str = ""
     files: tuple[FileSpec, ...] = ()
     files_from: str = "--file"
-    steps: tuple[Step, ...] = ()
+    steps: tuple[InitStep, ...] = ()
     argv0: str = ""
 
 
@@ -101,7 +101,7 @@ def _is_zone(path: Path) -> bool:
         return False
 
 
-def _steps(steps: Sequence[Step], host: Mapping[bytes, bytes]) -> list[cpio.Entry]:
+def _steps(steps: Sequence[InitStep], host: Mapping[bytes, bytes]) -> list[cpio.Entry]:
     """`/.uk/steps/N/{args,env,settings}`, N from 1."""
     members = []
     for number, step in enumerate(steps, start=1):

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc.image import cpio
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.vm.options import RunOptions
 
 LOCALE = Path("/usr/lib/locale/C.utf8")
 _LANG = (b"LANG", b"C.UTF-8")
 
 
-def may_load(options: RunOptions, facts: ImageFacts) -> bool:
+def may_load(options: RunOptions, facts: ImageMetadata) -> bool:
     """Whether some program of the machine may load a locale.
 
     Those of the image, or one that comes with the run.

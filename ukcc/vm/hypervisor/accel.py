@@ -32,7 +32,7 @@ _NO_KVM = "KVM does not work here"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class KvmVerdict:
     """Whether KVM works; if not, `reason` says why, and `fresh` that it was found just now."""
 
     works: bool
@@ -58,16 +58,16 @@ def choose(wanted: str) -> str:
     return "kvm" if verdict.works else "tcg"
 
 
-def probe() -> Verdict:
+def probe() -> KvmVerdict:
     """Whether KVM works here, asked once for each start of the host and each QEMU."""
     reason = cannot_open()
     cache = findings.file_for("kvm", PROGRAM, probe_guest.CODE, reason)
     known = findings.read(cache)
     if known:
-        return Verdict(known == _WORKS, "" if known == _WORKS else known)
+        return KvmVerdict(known == _WORKS, "" if known == _WORKS else known)
     reason = reason or boot_guest("kvm", DEADLINE, _time_under_tcg)
     findings.write(cache, reason or _WORKS)
-    return Verdict(not reason, reason, fresh=True)
+    return KvmVerdict(not reason, reason, fresh=True)
 
 
 def _time_under_tcg() -> float:

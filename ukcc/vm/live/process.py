@@ -22,7 +22,7 @@ from ukcc.vm.hypervisor.confinement import NONE, Confinement
 from ukcc.vm.hypervisor.qemu import Endpoints
 from ukcc.vm.live.console import Console
 from ukcc.vm.live.exit_record import RecordLines
-from ukcc.vm.live.pumps import Copies, Copy, Pipe, StdinPort
+from ukcc.vm.live.pumps import OutputPumps, Pipe, Pump, StdinPort
 from ukcc.vm.live.stopping import Stopped, StopSignals
 from ukcc.vm.live.watch import Watch
 
@@ -70,7 +70,7 @@ class Running:
 
     def __init__(self, machine: "subprocess.Popen[bytes]", watch: "Watch | None") -> None:
         self.machine, self.watch = machine, watch
-        self.streams: tuple[Copy, ...] = ()
+        self.streams: tuple[Pump, ...] = ()
         self.ended_by = 0
 
     @property
@@ -173,7 +173,7 @@ def execute(
             watch.start()
             stack.enter_context(_asked_by_sigquit(watch))
         ending = _Ending()
-        copies = Copies(machine, STDOUT if shown else None)
+        copies = OutputPumps(machine, STDOUT if shown else None)
         copies.collect(record, lines.feed)
         try:
             if console:
@@ -243,7 +243,7 @@ def _no_resize(rows: int, columns: int) -> None:
     """A guest that listens to nobody keeps its terminal's size."""
 
 
-def _suspend(output: Copy, console: Console) -> None:
+def _suspend(output: Pump, console: Console) -> None:
     """The application was stopped: we stop, as it would, when all it has written is shown."""
     output.settle()
     console.suspend()

@@ -56,7 +56,7 @@ class WholeLines:
         return bytes(self._rest)
 
 
-class Copy:
+class Pump:
     """Copies a pipe to a descriptor (or nowhere), keeping the last bytes.
 
     by_lines: writes whole lines only, for a target that others write to as well; it may be the
@@ -179,17 +179,17 @@ def _is_readable(fd: int, timeout: "float | None") -> bool:
     return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
-class Copies:
+class OutputPumps:
     """The console to our stdout, QEMU's own messages to memory; pipes that are added."""
 
     def __init__(self, machine: "subprocess.Popen[bytes]", target: "int | None") -> None:
         assert machine.stderr is not None  # it is a pipe
         self._machine = machine
-        self.messages = Copy(machine.stderr.fileno(), None, machine.terminate)
+        self.messages = Pump(machine.stderr.fileno(), None, machine.terminate)
         self.console = self.messages
-        self._all: list[Copy | Collector] = [self.messages]
+        self._all: list[Pump | Collector] = [self.messages]
         if machine.stdout is not None:
-            self.console = Copy(machine.stdout.fileno(), target, machine.terminate)
+            self.console = Pump(machine.stdout.fileno(), target, machine.terminate)
             self._all.append(self.console)
 
     @property
@@ -202,7 +202,7 @@ class Copies:
         """Why an output could not be written, unless its reader had gone."""
         return next((copy.problem for copy in self._all if copy.problem), "")
 
-    def add(self, pipe: Pipe, target: "int | None", by_lines: bool = False) -> Copy:
+    def add(self, pipe: Pipe, target: "int | None", by_lines: bool = False) -> Pump:
         """Copies what QEMU writes to that pipe."""
         pipe.write_end.close()  # QEMU's is the only one now, and its end is the end of file
         return self.add_fd(pipe.read_end.fileno(), target, by_lines)
@@ -212,9 +212,9 @@ class Copies:
         pipe.write_end.close()
         self._all.append(Collector(pipe.read_end.fileno(), take))
 
-    def add_fd(self, source: int, target: "int | None", by_lines: bool = False) -> Copy:
+    def add_fd(self, source: int, target: "int | None", by_lines: bool = False) -> Pump:
         """The same of a descriptor that nobody but QEMU writes to."""
-        copy = Copy(source, target, self._machine.terminate, by_lines)
+        copy = Pump(source, target, self._machine.terminate, by_lines)
         self._all.append(copy)
         return copy
 

@@ -8,7 +8,7 @@ import pytest
 from ukcc.errors import MachineError
 from ukcc.image.files import FileSpec
 from ukcc.settings import words
-from ukcc.settings.document import Step
+from ukcc.settings.document import InitStep
 from ukcc.settings.limits import Limit, parse_limit
 from ukcc.vm.boot import guest
 from ukcc.vm.boot.guest import Guest
@@ -98,8 +98,8 @@ def test_lines() -> None:
 def test_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "ZONES", tmp_path)
     (tmp_path / "Zone").write_bytes(b"TZif2")
-    step = Step(("/bin/a", "", "b c"), "u", "/d", ("A=1", "HERE", "AWAY"), True)
-    told = Guest(zone="Zone", steps=(Step(("/x",)), step))
+    step = InitStep(("/bin/a", "", "b c"), "u", "/d", ("A=1", "HERE", "AWAY"), True)
+    told = Guest(zone="Zone", steps=(InitStep(("/x",)), step))
     found = {entry.path: entry.data for entry in guest.entries(told, "", "", {b"HERE": b"\xff"})}
     assert found == {
         "etc/localtime": b"TZif2",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ukcc.image.facts import ImageFacts, facts_of
+from ukcc.image.facts import ImageMetadata, facts_of
 from ukcc.image.files import FileSpec
 from ukcc.vm.boot import locale
 from ukcc.vm.boot.guest import Guest
 from ukcc.vm.options import RunOptions, Share
 
-NONE = ImageFacts(loads_locale=False)
+NONE = ImageMetadata(loads_locale=False)
 PLAIN = RunOptions("image")
 
 
@@ -34,7 +34,7 @@ def test_it_is_the_hosts(there: Path) -> None:
 
 
 def test_who_may_load_one() -> None:
-    assert locale.may_load(PLAIN, ImageFacts())
+    assert locale.may_load(PLAIN, ImageMetadata())
     assert not locale.may_load(PLAIN, NONE)
     shared = replace(PLAIN, shares=(Share("/host", "/guest"),))
     assert locale.may_load(shared, NONE)

@@ -80,9 +80,9 @@ def test_it_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr(accel, "cannot_open", lambda: "")
     monkeypatch.setattr(accel, "boot_guest", lambda *words: "it is broken")
-    assert accel.probe() == accel.Verdict(False, "it is broken", fresh=True)
+    assert accel.probe() == accel.KvmVerdict(False, "it is broken", fresh=True)
     monkeypatch.setattr(accel, "boot_guest", None)
-    assert accel.probe() == accel.Verdict(False, "it is broken")
+    assert accel.probe() == accel.KvmVerdict(False, "it is broken")
 
 
 def test_kvm_that_is_wanted_must_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

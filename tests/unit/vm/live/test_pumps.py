@@ -4,14 +4,14 @@ import os
 import termios
 
 from ukcc.vm.live.console import raw_mode
-from ukcc.vm.live.pumps import Copy, WholeLines
+from ukcc.vm.live.pumps import Pump, WholeLines
 
 
 def copied(by_lines: bool, *pieces: bytes) -> bytes:
     """What a reader gets after each piece, joined by `|`."""
     source, target = os.pipe(), os.pipe()
     os.set_blocking(target[0], False)
-    copy = Copy(source[0], target[1], lambda: None, by_lines)
+    copy = Pump(source[0], target[1], lambda: None, by_lines)
     seen = []
     for piece in pieces:
         os.write(source[1], piece)
@@ -55,7 +55,7 @@ def lines_end(out: bytes) -> bytes:
 
 def test_who_waits_for_bytes_gets_on_when_they_have_arrived() -> None:
     source, target = os.pipe(), os.pipe()
-    copy = Copy(source[0], target[1], lambda: None)
+    copy = Pump(source[0], target[1], lambda: None)
     os.write(source[1], b"x" * 100)
     assert copy.wait_for(100) and not copy.wait_for(101, 0.01)
     assert os.read(target[0], 1000) == b"x" * 100
@@ -73,7 +73,7 @@ def test_who_waits_for_bytes_gets_on_when_they_have_arrived() -> None:
 def test_lines_for_the_terminal_that_is_the_console() -> None:
     source, (ours, theirs) = os.pipe(), os.openpty()
     termios.tcsetattr(theirs, termios.TCSANOW, raw_mode(termios.tcgetattr(theirs)))
-    copy = Copy(source[0], theirs, lambda: None, by_lines=True)
+    copy = Pump(source[0], theirs, lambda: None, by_lines=True)
     os.write(source[1], b"one\ntwo\n")
     os.close(source[1])
     copy.thread.join()
@@ -85,7 +85,7 @@ def test_lines_for_the_terminal_that_is_the_console() -> None:
 def test_settled_when_all_that_came_is_passed_on() -> None:
     source, target = os.pipe(), os.pipe()
     os.set_blocking(target[0], False)
-    copy = Copy(source[0], target[1], lambda: None)
+    copy = Pump(source[0], target[1], lambda: None)
     copy.settle()
     for size in (1, 60_000):
         os.write(source[1], b"x" * size)

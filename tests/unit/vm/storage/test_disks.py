@@ -11,7 +11,7 @@ import pytest
 from support import qcow2_samples
 
 from ukcc.errors import MachineError
-from ukcc.image.facts import ImageFacts
+from ukcc.image.facts import ImageMetadata
 from ukcc.image.files import FileSpec
 from ukcc.vm.boot.init_archive import Terminal, settings_lines
 from ukcc.vm.hypervisor.disk_qemu import descriptors, with_names
@@ -187,7 +187,7 @@ def test_places_refused(shares: list[str], disks: list[str], said: str) -> None:
         disks=tuple(Disk("/d", guest) for guest in disks),
     )
     with pytest.raises(MachineError) as caught:
-        plan_machine(options, ImageFacts(program="/app/x"), "tcg")
+        plan_machine(options, ImageMetadata(program="/app/x"), "tcg")
     assert said in caught.value.message and caught.value.status == 125
 
 
