@@ -85,10 +85,11 @@ def works(where: Path) -> None:
 
 def test_all_names_are_installed() -> None:
     project = tomli.loads((ROOT / "pyproject.toml").read_text())
-    launchers = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-scripts"]
-    scripts = {*project["project"]["scripts"], *launchers.values()}
-    assert {p + n for p in PREFIXES for n in NAMES} | {"ukcc", "uk-driver"} == scripts
-    assert {Path(path).name for path in launchers} == set(launchers.values())
+    (place,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-scripts"]
+    launchers = {path.name for path in (ROOT / place).iterdir()}
+    assert {p + n for p in PREFIXES for n in NAMES} | {"uk-driver"} == launchers
+    assert launchers <= {path.name for path in BIN.iterdir()}
+    assert {*project["project"]["scripts"]} == {"ukcc"}
     assert {"as", *driver.COMPILERS, *tools.HOST_TOOLS} == set(NAMES)
 
 
@@ -220,9 +221,7 @@ def test_ccache_hits(project: Path) -> None:
     assert (project / "own.o").read_bytes() == objects[project / "pid.o"]
 
 
-@pytest.mark.skipif(BIN.parent != ROOT / ".venv", reason="a wheel has pip's own launchers")
 def test_no_variable_of_python_reaches_a_launcher() -> None:
-    assert (BIN / "uk-driver").read_text().splitlines()[0].endswith(" -IS")
     environ = {**os.environ, "PYTHONHOME": "/nonexistent"}
     done = subprocess.run([BIN / "uk-gcc", "-dumpversion"], env=environ, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")

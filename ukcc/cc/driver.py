@@ -16,19 +16,8 @@ COMPILERS = {"gcc": "gcc", "cc": "gcc", "g++": "g++", "c++": "g++"}
 
 
 def main() -> int:
-    """Runs the command that argv[0] names; the exit status is the real tool's.
-
-    The compilers' launchers call us by our own name, with theirs before the arguments.
-    """
+    """Runs the command that argv[0] names; the exit status is the real tool's."""
     process.behave_as_a_tool()
-    if os.path.basename(sys.argv[0]) == "uk-driver" and len(sys.argv) > 1:  # noqa: PTH119
-        del sys.argv[0]
-        # Nothing of ours is buffered, and the interpreter's own way out takes 2 ms a link.
-        os._exit(_run())
-    return _run()
-
-
-def _run() -> int:
     program = os.path.basename(sys.argv[0])  # noqa: PTH119
     try:
         return _dispatch(sys.argv[0], sys.argv[1:], os.environ)
@@ -66,7 +55,3 @@ def _compile(compiler: str, argv: "list[str]", environ: "Mapping[str, str]") -> 
     from ukcc.cc import link
 
     return link.run(steps, environ)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -76,8 +76,7 @@ def installed(tmp_path):
     driver = place / "uk-driver"
     driver.write_text(
         f'#!/bin/sh\necho "$0" >>{tmp_path}/asked\n'
-        f'exec {sys.executable} -c \'import sys; sys.argv[0] = "uk-driver"\n'
-        'from ukcc.cc.driver import main\nsys.exit(main())\' "$@"\n'
+        f'exec {sys.executable} {ROOT}/ukcc/cc/start.py "$@"\n'
     )
     for name in ("gcc", "g++"):
         (place / name).write_text(f'#!/bin/sh\necho {name}; for word; do echo "<$word>"; done\n')
