@@ -50,6 +50,7 @@ TARGETS = (
     Target("modules", "files that a crashed process had mapped", 8192),
     Target("ldcache", "ld.so.cache"),
     Target("cpio", "archives of images; written again, they are the same"),
+    Target("sysroot", "exported sysroots"),
     Target("metadata", "notes and metadata; written again, they are the same"),
     Target("ar", "indexes of static libraries, by both of their readers"),
     Target("manifest", "manifests of snapshots, and QEMU's words for them"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import click
 
@@ -60,6 +61,35 @@ def path(as_json: bool) -> None:
     if current is None:
         raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
     click.echo(json.dumps(_row(current, current), indent=2) if as_json else current.path)
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def export(file: Path) -> None:
+    """Write the current sysroot to FILE, for another machine; print its SHA-256."""
+    from ukcc.sysroot import carried
+
+    current = default_store().current()
+    if current is None:
+        raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
+    click.echo(f"{carried.export(current, file)}  {file}")
+
+
+@command.command("import")
+@click.argument("source", metavar="FILE|URL")
+@click.option("--sha256", "digest", metavar="DIGEST", help="What its SHA-256 must be.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def import_(source: str, digest: "str | None", quiet: bool) -> None:
+    """Take an exported sysroot into the store, and make it current.
+
+    It becomes part of every program that is linked afterwards: take it only from somebody whom you
+    trust. A URL needs --sha256.
+    """
+    from ukcc.sysroot import carried
+
+    found = carried.take_in(default_store(), carried.read(source, digest or ""), source)
+    if not quiet:
+        click.echo(found.path)
 
 
 @command.command()

@@ -20,7 +20,7 @@ from ukcc.sysroot.store import RECORD, Store, Sysroot, discard, link_tree
 _SPACE_NEEDED = 2_000_000_000
 
 # A sysroot without one of these is not finished.
-_ESSENTIAL = (
+ESSENTIAL = (
     "kernel/vmlinux",
     "kernel/kernel.bin",
     "kernel/kernel.json",
@@ -196,7 +196,7 @@ def _write_record(made: Path, wanted: Inputs) -> None:
 
 
 def _check_whole(made: Path) -> None:
-    missing = [name for name in _ESSENTIAL if not (made / name).is_file()]
+    missing = [name for name in ESSENTIAL if not (made / name).is_file()]
     if missing:
         raise UkccError(
             f"the sysroot was built but lacks {', '.join(missing)}",

@@ -180,7 +180,7 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
 
     def make_all(*arguments: object) -> tuple[list[Path], Path]:
         part = tmp_path / "part"
-        for name in (*build._ESSENTIAL, parts.RECORD):
+        for name in (*build.ESSENTIAL, parts.RECORD):
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             (part / name).write_text(name)
         return [part], tmp_path / "musl"
