@@ -1,6 +1,7 @@
 # make setup   system packages, .venv and the sysroot; quick when they are there
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
+# make wheels  build/wheels: ukcc, and ukcc-sysroot with the sysroot of this machine
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
 # make ports   applications by recipe: built, booted, put to the test; make ports-ci  the quick ones
 # make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
@@ -13,7 +14,7 @@
 # make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test lint bench compat compat-ci compat-packages ports ports-ci \
+.PHONY: setup demo test wheels lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
 	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
@@ -36,6 +37,11 @@ demo: setup
 # PYTEST_ADDOPTS narrows a run, for example PYTEST_ADDOPTS='-k sysroot'.
 test: setup
 	$(PYTHON) -m pytest $(wildcard tests/unit tests/build tests/boot)
+
+# For `pip install ukcc ukcc-sysroot`: both go to build/wheels.
+wheels: setup
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels . </dev/null
+	@scripts/sysroot-wheel build/wheels
 
 lint: venv
 	.venv/bin/ruff check .

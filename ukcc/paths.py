@@ -80,6 +80,11 @@ def current_sysroot() -> "str | None":
     return None
 
 
+def carried_sysroot() -> str:
+    """Where the package ukcc-sysroot has its sysroot, if it is installed beside this one."""
+    return os.path.join(os.path.dirname(_PACKAGE), "ukcc_sysroot", "sysroot.cpio.xz")
+
+
 def _stores() -> "Iterator[str]":
     """The store; and, for builds that give their programs another HOME, the user's own."""
     yield store()

@@ -87,3 +87,27 @@ def test_its_own_data_is_found(installed: Path, tmp_path: Path) -> None:
     package = next(installed.parent.glob("lib/python3*/site-packages/ukcc"))
     shown = run(installed, "ukcc", "env", cwd=tmp_path)
     assert str(ROOT) not in shown and (package / "data" / "toolchain-shims").is_dir()
+
+
+def test_with_the_wheel_of_a_sysroot_nothing_is_built(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """As `pip install ukcc ukcc-sysroot` on a machine that has neither."""
+    wheels = tmp_path_factory.mktemp("wheels")
+    subprocess.run([ROOT / "scripts" / "sysroot-wheel", wheels], check=True)
+    (sysroot,) = wheels.iterdir()
+    place = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    argv = [place / "bin" / "python", *PIP, "install", wheel, sysroot]
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+    (tmp_path / "hello.c").write_text(HELLO)
+    home = {"UKCC_HOME": str(tmp_path / "home")}
+    # as `make -j2` would do it
+    words = "uk-gcc -c hello.c -o one.o & uk-gcc -c hello.c -o two.o & wait; uk-gcc one.o -o hello"
+    commands = place / "bin"
+    run(commands, "sh", "-c", words, cwd=tmp_path, **home)
+    assert run(commands, "./hello", cwd=tmp_path) == "hello\n"
+    assert "kernel" in run(commands, "ukcc", "inspect", "hello", cwd=tmp_path, **home)
+    with zipfile.ZipFile(sysroot) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert {"GPL-2.0-only.txt", "LGPL-2.1-or-later.txt", "musl-copyright.txt"} <= names

@@ -86,7 +86,8 @@ def _wanted_kernel(environ: "Mapping[str, str]") -> str:
 
 
 def find_sysroot(environ: "Mapping[str, str]") -> str:
-    """`UKCC_SYSROOT` (empty: none, what building a sysroot's own glibc needs), else the store's.
+    """`UKCC_SYSROOT` (empty: none, what building a sysroot's own glibc needs), else the store's,
+    else the one that is installed as a package.
 
     An absolute path without symbolic links: a link works in several directories, compares it with
     what the linker opened, and must not change its mind when `current` becomes another one.
@@ -94,7 +95,18 @@ def find_sysroot(environ: "Mapping[str, str]") -> str:
     given = environ.get("UKCC_SYSROOT")
     if given is not None:
         return os.path.realpath(given) if given else ""
-    return paths.current_sysroot() or ""
+    return paths.current_sysroot() or _carried_sysroot()
+
+
+def _carried_sysroot() -> str:
+    """That of the package ukcc-sysroot, imported into the store; or ""."""
+    file = paths.carried_sysroot()
+    if not os.path.isfile(file):  # noqa: PTH113
+        return ""
+    from ukcc.sysroot import carried
+    from ukcc.sysroot.store import default_store
+
+    return str(carried.take_in(default_store(), carried.read(file), file).path)
 
 
 def find_shims(sysroot: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.sysroot_samples import ID, entries
 
+from ukcc.cc.toolchain import find_sysroot
 from ukcc.errors import UkccError
 from ukcc.image import cpio
 from ukcc.image.cpio import Entry
@@ -126,3 +127,19 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         carried.read(str(tmp_path / "none"))
     with pytest.raises(UkccError, match="No such file or directory"):
         carried.read((tmp_path / "none").as_uri(), "00")
+
+
+def test_one_that_is_installed_as_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes into the store when something is compiled, unless there is one."""
+    monkeypatch.setenv("UKCC_HOME", str(tmp_path / "store"))
+    monkeypatch.delenv("UKCC_SYSROOT", raising=False)
+    file = tmp_path / "sysroot.cpio.xz"
+    monkeypatch.setattr("ukcc.paths.carried_sysroot", lambda: str(file))
+    assert find_sysroot({}) == ""
+    file.write_bytes(exported())
+    assert find_sysroot({"UKCC_SYSROOT": ""}) == ""
+    assert find_sysroot({}) == f"{tmp_path}/store/sysroots/{ID}"
+    file.write_bytes(b"not looked at again")
+    assert find_sysroot({}) == f"{tmp_path}/store/sysroots/{ID}"
