@@ -14,7 +14,7 @@
 # make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test wheels lint bench compat compat-ci compat-packages ports ports-ci \
+.PHONY: setup demo test wheels cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
 	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
@@ -42,6 +42,10 @@ test: setup
 wheels: setup
 	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels . </dev/null
 	@scripts/sysroot-wheel build/wheels
+
+# docs/commands.md and docs/man, from the commands themselves.
+cli-pages: venv
+	@PYTHONPATH=tests $(PYTHON) tests/cli_pages.py
 
 lint: venv
 	.venv/bin/ruff check .

@@ -81,6 +81,11 @@ def test_it_links(installed: Path, tmp_path: Path) -> None:
     assert run(installed, "uk-ar", "t", "libx.a", cwd=tmp_path, **odd) == "hello.c\n"
 
 
+def test_its_man_pages_are_found(installed: Path) -> None:
+    """man(1) looks beside the directories on PATH."""
+    assert (installed.parent / "share" / "man" / "man1" / "ukcc-run.1").is_file()
+
+
 def test_its_own_data_is_found(installed: Path, tmp_path: Path) -> None:
     """Recipes, patches and shims come from the wheel."""
     assert "redis" in run(installed, "ukcc", "port", "list", cwd=tmp_path)

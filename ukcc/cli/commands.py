@@ -53,6 +53,7 @@ GROUPS: dict[str, tuple[Subcommand, ...]] = {
         Subcommand("port", "Build, boot and test applications by recipe.", "ukcc.ports.command"),
         Subcommand("sysroot", "Build and manage sysroots: kernel, glibc, headers, init."),
         Subcommand("doctor", "Check this host; print a fix for each problem."),
+        Subcommand("completion", "Print the completion script of a shell."),
         Subcommand("demo", "Build Debian's Redis, boot it, and talk to it."),
     ),
 }

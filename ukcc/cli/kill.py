@@ -2,13 +2,14 @@
 
 import click
 
+from ukcc.cli.names import MachineName
 from ukcc.lifecycle import asking
 from ukcc.lifecycle.registry import Registry, default_directory
 
 
 @click.command()
 @click.option("-s", "--signal", "word", default="KILL", show_default=True, metavar="SIGNAL")
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("names", type=MachineName(), nargs=-1, required=True, metavar="NAME…")
 def command(word: str, names: tuple[str, ...]) -> None:
     """Send a signal to the application; KILL ends the machine."""
     signum = asking.parse_signal(word)

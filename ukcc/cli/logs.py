@@ -2,6 +2,7 @@
 
 import click
 
+from ukcc.cli.names import MachineName
 from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
 from ukcc.lifecycle.identity import has_ended, opened
@@ -13,7 +14,7 @@ _PAUSE = 0.2  # seconds between two looks at a log that is followed
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on until the machine ends.")
-@click.argument("name")
+@click.argument("name", type=MachineName())
 def command(follow: bool, name: str) -> None:
     """Show the output of the detached machine NAME, each stream on its own."""
     entry = Registry(default_directory()).find(name)

@@ -2,6 +2,7 @@
 
 import click
 
+from ukcc.cli.names import MachineName
 from ukcc.errors import MachineError
 from ukcc.lifecycle import asking
 from ukcc.lifecycle.registry import Registry, default_directory
@@ -18,7 +19,7 @@ from ukcc.lifecycle.registry import Registry, default_directory
     metavar="SECONDS",
     help="Grace period.",
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("names", type=MachineName(), nargs=-1, required=True, metavar="NAME…")
 def command(grace: float, names: tuple[str, ...]) -> None:
     """Stop machines: SIGTERM to the application, and to the machine if it has not ended then."""
     if not 0 <= grace < float("inf"):

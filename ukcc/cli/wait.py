@@ -2,12 +2,13 @@
 
 import click
 
+from ukcc.cli.names import MachineName
 from ukcc.lifecycle import asking
 from ukcc.lifecycle.registry import Registry, default_directory
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=MachineName())
 def command(name: str) -> int:
     """Wait for the end of the machine NAME; print its exit status, and return it."""
     end = asking.wait(Registry(default_directory()).find(name))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from ukcc.errors import UkccError
 from ukcc.ports import recipe as recipes
@@ -43,7 +44,21 @@ class Ports:
         return [self.known[name] for name in dict.fromkeys(names)]
 
 
-_names = click.argument("names", nargs=-1, metavar="[NAME]…")
+class PortName(click.ParamType[str]):
+    """The name of a port, which is that of its directory."""
+
+    name = "name"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin like that."""
+        given = ctx.parent.params.get("ports") if ctx.parent else None
+        names = recipes.names_in(recipes.recipes_directory(given))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+_names = click.argument("names", type=PortName(), nargs=-1, metavar="[NAME]…")
 _all = click.option("--all", "everything", is_flag=True, help="All ports.")
 _ci = click.option("--ci", is_flag=True, help="The ports that CI tests.")
 _jobs = click.option(
@@ -90,7 +105,7 @@ def list_ports(ports: Ports, form: "str | None") -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", type=PortName())
 @click.pass_obj
 def show(ports: Ports, name: str) -> None:
     """Show how a port is built, and where. Runs nothing."""

@@ -175,7 +175,7 @@ def recipes_directory(given: "str | None") -> Path:
 
 def load_all(directory: Path) -> dict[str, Recipe]:
     """Name -> recipe, in the order of the names. Raises UkccError for the first that is wrong."""
-    return load_named(directory, _names(directory))
+    return load_named(directory, names_in(directory))
 
 
 def load_named(directory: Path, names: Iterable[str]) -> dict[str, Recipe]:
@@ -183,7 +183,7 @@ def load_named(directory: Path, names: Iterable[str]) -> dict[str, Recipe]:
 
     Raises UkccError for the first that is wrong; for an unknown name, with the nearest.
     """
-    known = _names(directory)
+    known = names_in(directory)
     found: dict[str, Recipe] = {}
     todo = list(names)
     for name in todo:
@@ -200,7 +200,8 @@ def load_named(directory: Path, names: Iterable[str]) -> dict[str, Recipe]:
     return found
 
 
-def _names(directory: Path) -> list[str]:
+def names_in(directory: Path) -> list[str]:
+    """The names of the recipes there, sorted. Raises UkccError."""
     if not directory.is_dir():
         raise UkccError(f"{directory}: no such directory", "recipes are looked for by --ports DIR")
     return sorted(path.parent.name for path in directory.glob(f"*/{FILE}"))

@@ -1,0 +1,36 @@
+"""Arguments that a shell can complete: names of machines, files of images."""
+
+import click
+from click.shell_completion import CompletionItem
+
+from ukcc.errors import UkccError
+from ukcc.lifecycle.registry import Registry, default_directory
+
+
+class MachineName(click.ParamType[str]):
+    """The name of a machine that `ukcc ps --all` lists."""
+
+    name = "name"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin like that."""
+        try:
+            entries = Registry(default_directory()).entries()
+        except UkccError:
+            return []
+        names = sorted(entry.name for entry in entries)
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class ImageFile(click.ParamType[str]):
+    """The path of an image, as text."""
+
+    name = "image"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The shell itself completes files."""
+        return [CompletionItem(incomplete, type="file")]
