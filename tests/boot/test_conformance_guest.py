@@ -121,7 +121,10 @@ def test_a_guest_that_died_is_replaced(
 
 def test_an_ended_run_leaves_no_machine(kept: keeper.Keeper, place: Path) -> None:
     argv = [sys.executable, "-c", KEEPING, kept.setting.image, place]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as run:
         assert run.stdout is not None  # it is a pipe
         port = int(run.stdout.readline())
         client.connect(port, DEADLINE).close()
