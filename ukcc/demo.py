@@ -77,7 +77,7 @@ def build(tree: Path, log: Path) -> Redis:
     _shown(command, "")
     started = time.monotonic()
     proc.run(proc.isolated(command, {"PATH": proc.path_for_builds()}), cwd=tree, log=log)
-    _fact(f"took {time.monotonic() - started:.0f} s; all that it said: {log}")
+    _fact(f"took {time.monotonic() - started:.0f} s; log: {log}")
     made = Redis(*(tree / "src" / f"redis-{name}" for name in ("server", "cli", "benchmark")))
     for program in (made.server, made.cli, made.benchmark):
         if not program.exists():
@@ -151,7 +151,7 @@ def benchmark(program: Path, port: int, requests: int = _REQUESTS) -> dict[str, 
     text = proc.output(["timeout", str(int(_BENCHMARK)), *words])
     rates = {name: float(rate) for name, rate in re.findall(r'^"(\w+)","([\d.]+)"', text, re.M)}
     if rates.keys() != {"SET", "GET"}:
-        raise UkccError(f"redis-benchmark said something else: {json.dumps(text[-500:])}")
+        raise UkccError(f"unexpected output of redis-benchmark: {json.dumps(text[-500:])}")
     return rates
 
 

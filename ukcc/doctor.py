@@ -1,4 +1,4 @@
-"""Checks of the host: what is there, what is missing, and the command that mends it."""
+"""Checks of the host: what is there, what is missing, and the command that fixes it."""
 
 import json
 import os
@@ -30,13 +30,13 @@ _OF_SYSROOT = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `needed`: ukcc cannot do its work without it; `mend`: a command."""
+    """One thing looked at. `needed`: ukcc cannot do its work without it; `fix`: a command."""
 
     name: str
     ok: bool
     needed: bool
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(store: Store) -> list[Finding]:
@@ -63,8 +63,8 @@ def _machines() -> Iterator[Finding]:
     try:
         able = abilities()
     except UkccError as error:
-        mend = error.hint or "use the distribution's QEMU"
-        yield Finding("confinement", False, True, error.message, mend)
+        fix = error.hint or "use the distribution's QEMU"
+        yield Finding("confinement", False, True, error.message, fix)
         return
     yield _tried(able.version)
     yield _confinement(able)
@@ -83,8 +83,8 @@ def _confinement(able: Abilities) -> Finding:
     lacking = [f"no system call filter ({able.no_sandbox})"] if able.no_sandbox else []
     lacking += [] if able.guarded else ["it ignores LD_PRELOAD, so --net user needs host=yes"]
     found = "; ".join(lacking) or "system call filter, closed loopback"
-    mend = "use the distribution's QEMU" if lacking else ""
-    return Finding("confinement", not lacking, False, found, mend)
+    fix = "use the distribution's QEMU" if lacking else ""
+    return Finding("confinement", not lacking, False, found, fix)
 
 
 def _compilers() -> Iterator[Finding]:
@@ -101,8 +101,8 @@ def _compilers() -> Iterator[Finding]:
 def _builders(needed: bool) -> Iterator[Finding]:
     lacking = tools.missing()
     found = f"missing: {', '.join(lacking)}" if lacking else ", ".join(tools.PROGRAMS)
-    mend = tools.install_line(lacking) if lacking else ""
-    yield Finding("build tools", not lacking, needed, found, mend)
+    fix = tools.install_line(lacking) if lacking else ""
+    yield Finding("build tools", not lacking, needed, found, fix)
 
 
 def _sources(store: Store, needed: bool) -> Iterator[Finding]:
@@ -117,31 +117,31 @@ def _sources(store: Store, needed: bool) -> Iterator[Finding]:
 
 def _sysroots(store: Store) -> Iterator[Finding]:
     """What links use: the store's, or the one that UKCC_SYSROOT names in its place."""
-    mend = "ukcc sysroot build"
+    fix = "ukcc sysroot build"
     named = os.environ.get("UKCC_SYSROOT")
     if named is not None:
         yield _named_sysroot(named)
         return
     current = store.current()
     if current is None:
-        yield Finding("sysroot", False, True, "none has been built", mend)
+        yield Finding("sysroot", False, True, "none has been built", fix)
         return
     reason = _damage(current.path)
     if reason:
-        yield Finding("sysroot", False, True, f"{current.id}: {reason}", mend)
+        yield Finding("sysroot", False, True, f"{current.id}: {reason}", fix)
     else:
         yield _compared(current, store)
 
 
 def _named_sysroot(named: str) -> Finding:
-    mend = "unset UKCC_SYSROOT, or let it name a directory that `ukcc sysroot list` shows"
+    fix = "unset UKCC_SYSROOT, or let it name a directory that `ukcc sysroot list` shows"
     if not named:
         found = "UKCC_SYSROOT is empty: programs are linked against none"
         return Finding("sysroot", False, True, found, "unset UKCC_SYSROOT")
     place = Path(named).absolute()
     reason = "no such directory" if not place.is_dir() else _damage(place)
     if reason:
-        return Finding("sysroot", False, True, f"UKCC_SYSROOT={named}: {reason}", mend)
+        return Finding("sysroot", False, True, f"UKCC_SYSROOT={named}: {reason}", fix)
     return Finding("sysroot", True, True, f"{place}, as UKCC_SYSROOT says")
 
 
@@ -193,8 +193,8 @@ def _store(store: Store) -> Iterator[Finding]:
     )
     free = shutil.disk_usage(place).free
     enough = free >= _COMFORTABLE
-    mend = "" if enough else "ukcc sysroot clean, or set UKCC_HOME to a larger disk"
-    yield Finding("disk", enough, False, f"{free / 1e9:.1f} GB free", mend)
+    fix = "" if enough else "ukcc sysroot clean, or set UKCC_HOME to a larger disk"
+    yield Finding("disk", enough, False, f"{free / 1e9:.1f} GB free", fix)
 
 
 def _kvm() -> Finding:
@@ -219,8 +219,8 @@ def _shares() -> Finding:
     except UkccError as error:
         why = error.message.rpartition(":/data: ")[2]
         found = f"{why}; -v goes by 9p, where processes that append to one file lose data"
-        mend = error.hint if not os.access(virtiofs.PROGRAM, os.X_OK) else ""
-        return Finding("shares", False, False, found, mend)
+        fix = error.hint if not os.access(virtiofs.PROGRAM, os.X_OK) else ""
+        return Finding("shares", False, False, found, fix)
 
 
 def _unwinder() -> Finding:

@@ -364,6 +364,6 @@ def _failure(
             f"the disk is full: {what}", f"free some space under {cwd or '/tmp'}", returncode, tail
         )
     if log:
-        return ProgramFailed(what, f"the command and all it said: {log}", returncode, tail)
+        return ProgramFailed(what, f"the command and its output: {log}", returncode, tail)
     again = command.pasted(cwd)
     return ProgramFailed(what, f"to run it again: {again}", returncode, tail)

@@ -40,7 +40,7 @@ def check_pattern(pattern: str, where: str, groups: "int | None" = None) -> None
     try:
         found = re.compile(pattern).groups
     except re.error as error:
-        raise UkccError(f"{where}: no regular expression: {error}") from None
+        raise UkccError(f"{where}: not a regular expression: {error}") from None
     if groups is not None and found > groups:
         raise UkccError(f"{where}: it has {found} groups, and may have {groups or 'none'}")
 

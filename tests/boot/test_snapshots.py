@@ -259,7 +259,7 @@ def test_no_snapshot_no_file(image: Path, tmp_path: Path, boot: Boot) -> None:
     target = tmp_path / "snap"
     words = [image, "-o", target, "--when", "Never said"]
     status, _, stderr = ukcc("snapshot", *words, "--timeout", str(4 * FACTOR))
-    assert status == 124 and b"has not said 'Never said' within" in stderr
+    assert status == 124 and b"has not printed 'Never said' within" in stderr
     kept = tmp_path / "kept"
     kept.write_text("the user's own")
     status, _, stderr = ukcc("snapshot", image, "-o", kept, "--when", WORD)

@@ -98,9 +98,9 @@ def test_a_tap_that_is_there(lan: Lan) -> None:
 @pytest.mark.parametrize(
     ("net", "said"),
     [
-        ("tap=br0", "--net tap=br0: this interface is no tap"),
-        ("tap=lo", "--net tap=lo: this interface is no tap"),
-        ("bridge=tap0", "--net bridge=tap0: this interface is no bridge"),
+        ("tap=br0", "--net tap=br0: this interface is not a tap"),
+        ("tap=lo", "--net tap=lo: this interface is not a tap"),
+        ("bridge=tap0", "--net bridge=tap0: this interface is not a bridge"),
         ("bridge=br1", "--net bridge=br1: no such bridge"),
     ],
 )

@@ -500,8 +500,12 @@ def test_snapshots_that_fail_leave_nothing(vmm: Scene) -> None:
     guest = [["say", "ready\n"], ["sleep", 600]]
     for scenario, options, said in (
         ({"refuse": {save: "disk full"}, "guest": guest}, (), "disk full"),
-        ({"guest": [["say", "no\n"], *ENDS]}, (), "ended with status 7 and has not said 'ready'"),
-        ({"guest": FOREVER}, ("--timeout", "1"), "has not said 'ready' within 1 s"),
+        (
+            {"guest": [["say", "no\n"], *ENDS]},
+            (),
+            "ended with status 7 and has not printed 'ready'",
+        ),
+        ({"guest": FOREVER}, ("--timeout", "1"), "has not printed 'ready' within 1 s"),
         ({"guest": guest}, ("--disk", "/dev/null"), "a disk would go on without the saved machine"),
         ({"guest": guest}, ("-v", "/tmp:/t"), "it shares no directories"),
     ):

@@ -1,4 +1,4 @@
-"""`ukcc doctor` on machines that lack something: it says so, and what mends it, and never dies."""
+"""`ukcc doctor` on machines that lack something: it says so, and what fixes it, and never dies."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_nothing_at_all(tmp_path: Path) -> None:
     found = doctor(path=str(tmp_path / "empty"), UKCC_HOME=home)
     lacking = {name for name, finding in found.items() if finding["needed"] and not finding["ok"]}
     assert {"C compiler", "assembler", "linker", "QEMU"} <= lacking
-    assert all(found[name]["mend"] for name in lacking)
+    assert all(found[name]["fix"] for name in lacking)
     assert not Path(home).exists()
 
 
@@ -59,7 +59,7 @@ def test_no_qemu(tools: Path) -> None:
         "ok": False,
         "needed": True,
         "found": "qemu-system-x86_64: no such program",
-        "mend": "apt-get install qemu-system-x86",
+        "fix": "apt-get install qemu-system-x86",
     }
     assert "unwinder" in found and "KVM" not in found
 
@@ -70,7 +70,7 @@ def test_a_qemu_that_does_not_start(tools: Path) -> None:
     qemu.chmod(0o755)
     found = doctor(path=f"{tools}:/bin")
     assert found["confinement"]["found"] == "QEMU does not start: no room"
-    assert found["confinement"]["mend"] and not found["confinement"]["ok"]
+    assert found["confinement"]["fix"] and not found["confinement"]["ok"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_wrong_sysroot_in_the_environment(tools: Path, named: str, said: str) 
     found = doctor(path=str(tools), UKCC_SYSROOT=named)
     assert found["sysroot"]["found"] == said
     assert found["sysroot"]["needed"] and not found["sysroot"]["ok"]
-    assert "unset UKCC_SYSROOT" in str(found["sysroot"]["mend"])
+    assert "unset UKCC_SYSROOT" in str(found["sysroot"]["fix"])
 
 
 @pytest.mark.parametrize("record", ["{", "[]", "{}", '{"versions": {"linux": 1, "glibc": ""}}'])
@@ -112,13 +112,13 @@ def test_a_damaged_sysroot_in_the_store(tmp_path: Path, tools: Path, record: str
     )
     assert done.stderr == ""
     (found,) = (f for f in json.loads(done.stdout) if f["name"] == "sysroot")
-    assert not found["ok"] and found["mend"] == "ukcc sysroot build"
+    assert not found["ok"] and found["fix"] == "ukcc sysroot build"
 
 
 def test_a_compiler_that_is_not_there(tools: Path) -> None:
     found = doctor(path=str(tools), UKCC_CC="gcc-99")
     assert found["C compiler"]["found"] == "UKCC_CC names 'gcc-99', which cannot be run"
-    assert found["C compiler"]["mend"] == "unset it, or install gcc-99"
+    assert found["C compiler"]["fix"] == "unset it, or install gcc-99"
 
 
 def test_people_read_the_same(tools: Path) -> None:
@@ -130,7 +130,7 @@ def test_people_read_the_same(tools: Path) -> None:
         timeout=300,
     )
     assert "MISSING QEMU          qemu-system-x86_64: no such program\n" in done.stdout
-    assert "mend: apt-get install qemu-system-x86\n" in done.stdout
+    assert "fix: apt-get install qemu-system-x86\n" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def make_plan(
 ) -> Plan:
     """The plan for the words after the program's name."""
     if invocation.foreign:
-        return _run(toolchain, UNTOUCHED, argv, "no image is made of code for another ABI")
+        return _run(toolchain, UNTOUCHED, argv, "code for another ABI does not become an image")
     if invocation.incomplete:
         return _run(toolchain, UNTOUCHED, argv, "the last option lacks its value")
     if invocation.query or not invocation.inputs:
@@ -171,7 +171,7 @@ def _special_link(invocation: Invocation) -> str:
     if invocation.link_kind == options.SHARED:
         return "a shared library is linked as the host links it"
     if invocation.relocatable:
-        return "joined objects are no program yet"
+        return "joined objects are not a program yet"
     if invocation.freestanding:
         return "a program without the C library brings its own start"
     return ""

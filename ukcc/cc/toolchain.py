@@ -67,7 +67,7 @@ def find_toolchain(name: str, environ: "Mapping[str, str]") -> Toolchain:
 def _wants_thin(environ: "Mapping[str, str]") -> bool:
     wanted = environ.get("UKCC_IMAGE", "")
     if wanted not in ("", "full", "thin"):
-        raise UkccError(f"UKCC_IMAGE is '{wanted}', which is no kind of image", "say full or thin")
+        raise UkccError(f"UKCC_IMAGE is '{wanted}': unknown kind of image", "say full or thin")
     return wanted == "thin"
 
 

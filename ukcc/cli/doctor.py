@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> int:
-    """Check this machine; for each thing missing, print the command that mends it.
+    """Check this machine; for each thing missing, print the command that fixes it.
 
     Exits 1 if something is missing that ukcc cannot do without.
     """
@@ -33,4 +33,4 @@ def command(as_json: bool) -> int:
 def _line(finding: "doctor.Finding") -> str:
     mark = "ok     " if finding.ok else "MISSING" if finding.needed else "note   "
     line = f"{mark} {finding.name:13} {finding.found}"
-    return f"{line}\n{'':21} mend: {finding.mend}" if finding.mend else line
+    return f"{line}\n{'':21} fix: {finding.fix}" if finding.fix else line

@@ -33,7 +33,7 @@ def explain(words: tuple[str, ...]) -> None:
     elif name:
         lines = _command("run", tools.command(name, argv, os.environ))
     else:
-        raise UkccError(f"'{words[0]}' is no command of ukcc", "name one, as uk-gcc or uk-ar")
+        raise UkccError(f"'{words[0]}' is not a command of ukcc", "name one, as uk-gcc or uk-ar")
     for line in lines:
         click.echo(line)
 

@@ -129,7 +129,7 @@ def _segments(data: bytes) -> "Iterator[tuple[int, int, bytes]]":
     """(type, address, bytes) of each. Raises ValueError for headers that init does not write."""
     ident, kind, _, _, _, table, _, _, _, entry, count, *_ = _EHDR.unpack_from(data)
     if not ident.startswith(_IDENT) or kind != _ET_CORE or entry != _PHDR.size:
-        raise ValueError("no ELF core")
+        raise ValueError("not an ELF core")
     if count > _MOST_SEGMENTS or table > len(data):
         raise ValueError(f"{count} segments at {table}")
     left = len(data)

@@ -15,7 +15,7 @@ _REASONS: dict[tuple[int, int], tuple[str, str]] = {
         "SI_KERNEL", "a general protection fault, as by an address that is not canonical",
     ),
     (signal.SIGBUS, 1): ("BUS_ADRALN", "{} is not aligned"),
-    (signal.SIGBUS, 2): ("BUS_ADRERR", "{} is mapped, but behind the end of its file"),
+    (signal.SIGBUS, 2): ("BUS_ADRERR", "{} is mapped, but after the end of its file"),
     (signal.SIGBUS, 3): ("BUS_OBJERR", "the hardware failed at {}"),
     (signal.SIGBUS, _SI_KERNEL): ("SI_KERNEL", "a stack segment fault"),
     (signal.SIGFPE, 1): ("FPE_INTDIV", "integer division by zero at {}"),

@@ -146,7 +146,7 @@ def read_image_metadata(elf: Elf, path: Path) -> dict[str, Any]:
     metadata = metadata_if_image(elf, path)
     if metadata is None:
         raise NotAnImage(
-            f"{path}: an ELF file, but no image", "link it with uk-gcc, or use ukcc pack"
+            f"{path}: an ELF file, but not an image", "link it with uk-gcc, or use ukcc pack"
         )
     return metadata
 

@@ -151,7 +151,7 @@ def are_features(words: Sequence[str]) -> bool:
 
 def _allowance(value: Any) -> int:
     if type(value) is not int or not 0 < value <= _MOST_ALLOWANCE:
-        raise ValueError("allowance is no number of bytes up to 1 GiB")
+        raise ValueError("allowance is not a number of bytes up to 1 GiB")
     return value
 
 
@@ -160,7 +160,7 @@ def _offers(value: Any) -> tuple[str, ...] | None:
         return None
     is_list = isinstance(value, list) and all(isinstance(word, str) for word in value)
     if not is_list or not are_features(value):
-        raise ValueError("offers is no list of features")
+        raise ValueError("offers is not a list of features")
     return tuple(sorted(set(value)))
 
 

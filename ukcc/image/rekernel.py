@@ -97,7 +97,7 @@ def check_room(image: str, offers: Sequence[str]) -> None:
 
 def _check_note(metadata: dict[str, Any], room: int) -> None:
     if len(metadata_note(metadata)) > room:
-        raise refusal("there is no room in it for what is to be said of this kernel")
+        raise refusal("there is no room in it for the description of this kernel")
 
 
 def _replace(

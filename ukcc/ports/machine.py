@@ -54,7 +54,7 @@ class RunningMachine:
             if self.process.poll() is not None:
                 raise UkccError(f"the machine ended before it was ready: {self.tail()}")
             if time.monotonic() > deadline:
-                raise UkccError(f"the machine has not said {ready!r}: {self.tail()}")
+                raise UkccError(f"the machine has not printed {ready!r}: {self.tail()}")
             time.sleep(_LOOK)
 
     def _has_ports(self) -> bool:

@@ -239,7 +239,7 @@ def _check(recipe: Recipe) -> None:
     _check_build(recipe.build)
     for patch in recipe.patch:
         if not patch.why.strip():
-            raise UkccError(f"patch: {patch.file}: why has to be said")
+            raise UkccError(f"patch: {patch.file}: why is missing")
     for index, test in enumerate(recipe.test):
         _check_test(test, recipe, f"test[{index}]")
     if recipe.image and not recipe.test:
@@ -259,7 +259,7 @@ def _check_source(source: PortSource) -> None:
         raise UkccError("source.sha256: every file has one; `ukcc port update` writes them")
     for name, digest in source.sha256.items():
         if not _SHA256.fullmatch(digest):
-            raise UkccError(f"source.sha256: {name}: is no SHA-256, 64 hexadecimal digits")
+            raise UkccError(f"source.sha256: {name}: not a SHA-256 of 64 hexadecimal digits")
     if source.url and list(source.sha256) != [source.url.rpartition("/")[2]]:
         raise UkccError("source.sha256: has to be of the url's file, and of no other")
 

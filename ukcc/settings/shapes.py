@@ -37,13 +37,13 @@ def value(given: Any, key: Key, where: str) -> Any:
     if key.shape == TEXT:
         word = text(given, where)
         if key.choices and word not in key.choices:
-            raise UkccError(f"{where}: {word!r} is none of {', '.join(key.choices)}")
+            raise UkccError(f"{where}: {word!r} is not one of {', '.join(key.choices)}")
         return word
     kinds: dict[str, tuple[type, ...]] = {INTEGER: (int,), NUMBER: (int, float), FLAG: (bool,)}
     if type(given) not in kinds[key.shape]:
         raise wrong(where, key.shape, given)
     if isinstance(given, float) and given - given != 0:  # inf, nan
-        raise UkccError(f"{where}: {given} is no number to count with")
+        raise UkccError(f"{where}: {given} is not a number")
     return given
 
 
@@ -93,7 +93,7 @@ def environment(given: Any, where: str) -> tuple[str, ...]:
         names = [word.partition("=")[0] for word in words]
     for name in names:
         if not name or "=" in name or "\0" in name:
-            raise UkccError(f"{where}: {name!r} is no name of a variable")
+            raise UkccError(f"{where}: {name!r} is not the name of a variable")
     return words
 
 
@@ -101,5 +101,7 @@ def mode(given: Any, where: str) -> int:
     """Permissions as text: 0640 would be no TOML, and 640 decimal."""
     digits = text(given, where)
     if not 0 < len(digits) <= 5 or set(digits) - set("01234567") or int(digits, 8) > 0o7777:
-        raise UkccError(f"{where}: {digits!r} is no mode", 'it takes octal digits, like "0640"')
+        raise UkccError(
+            f"{where}: {digits!r} is not a file mode", 'it takes octal digits, like "0640"'
+        )
     return int(digits, 8)

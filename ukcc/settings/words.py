@@ -15,7 +15,7 @@ def parse_hostname(text: str) -> str:
     """A name for the machine. Raises MachineError."""
     if len(text) > _MOST_HOSTNAME or not _HOSTNAME.fullmatch(text):
         raise MachineError(
-            f"--hostname {text!r} is no name of a host",
+            f"--hostname {text!r} is not a host name",
             f"it takes letters, digits, hyphens and dots, {_MOST_HOSTNAME} at most",
         )
     return text

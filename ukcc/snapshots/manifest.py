@@ -79,7 +79,7 @@ def read_manifest(snapshot: str) -> Manifest:
         text = read_small(Path(snapshot) / MANIFEST)
     except OSError as error:
         hint = "--from takes a directory that `ukcc snapshot` has made"
-        raise MachineError(f"{snapshot}: no snapshot: {_reason(error)}", hint) from None
+        raise MachineError(f"{snapshot}: not a snapshot: {_reason(error)}", hint) from None
     return parse_manifest(text, snapshot)
 
 
@@ -88,7 +88,7 @@ def parse_manifest(text: bytes, snapshot: str) -> Manifest:
     try:
         data = json.loads(text.decode(errors="surrogateescape"))
     except (ValueError, RecursionError):
-        raise MachineError(f"{snapshot}: corrupt: {MANIFEST} is no JSON", TAKE_AGAIN) from None
+        raise MachineError(f"{snapshot}: corrupt: {MANIFEST} is not JSON", TAKE_AGAIN) from None
     version = data.get("format") if isinstance(data, dict) else None
     if version != FORMAT:
         raise MachineError(f"{snapshot}: of format {version}, not {FORMAT}", TAKE_AGAIN)

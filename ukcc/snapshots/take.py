@@ -170,15 +170,15 @@ def failed(outcome: Outcome, options: RunOptions, text: str, problem: "MachineEr
         raise problem
     if outcome.timed_out:
         raise MachineError(
-            f"{options.image}: has not said {text!r} within {options.timeout:g} s",
+            f"{options.image}: has not printed {text!r} within {options.timeout:g} s",
             "--timeout gives it longer",
             TIMED_OUT,
         )
     status = parse_record(outcome.record).status
     if status is not None and not outcome.stopped_by:
         raise MachineError(
-            f"{options.image}: ended with status {status} and has not said {text!r}",
-            "see above what it said instead",
+            f"{options.image}: ended with status {status} and has not printed {text!r}",
+            "its output is above",
         )
     return exit_status(panics.judged(outcome, options.image), options)
 

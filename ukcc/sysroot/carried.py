@@ -148,7 +148,7 @@ def _check(member: Entry, links: "set[str]") -> None:
     above = member.path
     while above := posixpath.dirname(above):
         if above in links:
-            raise UkccError(f"{member.path} lies behind a link")
+            raise UkccError(f"{member.path} lies below a symbolic link")
     if kind == stat.S_IFLNK:
         target = os.fsdecode(member.data)
         place = posixpath.normpath(posixpath.join(posixpath.dirname(member.path), target))

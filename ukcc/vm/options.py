@@ -76,7 +76,7 @@ def parse_forward(text: str) -> Forward:
     if len(numbers) != 2 or not all(0 < number <= _PORT_LIMIT for number in numbers):
         raise _not_understood("-p", text, "[ADDR:]HOST:GUEST[/udp], ports 1 to 65535")
     if slash and protocol not in ("tcp", "udp"):
-        raise _not_understood("-p", text, "/tcp or /udp behind the ports")
+        raise _not_understood("-p", text, "/tcp or /udp after the ports")
     try:
         address = str(ipaddress.IPv4Address(words[0]))
     except ValueError:

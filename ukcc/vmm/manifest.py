@@ -87,7 +87,7 @@ def read(snapshot: str) -> VmmManifest:
     try:
         return parse(read_small(Path(snapshot) / VMM_MANIFEST), snapshot)
     except OSError as error:
-        raise MachineError(f"{snapshot}: no snapshot: {error.strerror}") from None
+        raise MachineError(f"{snapshot}: not a snapshot: {error.strerror}") from None
 
 
 def parse(text: bytes, snapshot: str) -> VmmManifest:

@@ -320,7 +320,7 @@ class _Resets:
 class EventParser:
     """Bytes in, the events' names out: JSON objects, over any number of lines, one behind another.
 
-    What is no JSON is forgotten when it has grown too long.
+    What is not JSON is forgotten when it has grown too long.
     """
 
     def __init__(self) -> None:

@@ -57,7 +57,7 @@ def test_a_tool(run, tmp_path):
 
 
 def test_a_stranger(run):
-    with pytest.raises(UkccError, match="is no command of ukcc"):
+    with pytest.raises(UkccError, match="is not a command of ukcc"):
         run(explain, "--", "gcc", "a.c")
 
 

@@ -136,7 +136,7 @@ def test_files_of_both(run: Run, image: Path) -> None:
         ("timeout = 0", "timeout: 0: it takes a number of seconds above 0"),
         ("ulimit = ['nofiles=1']", "ulimit: 'nofiles=1': no limit has that name; known are as,"),
         ("workdir = 'x'", "workdir: 'x': it takes an absolute directory"),
-        ("hostname = '-'", "hostname: '-' is no name of a host"),
+        ("hostname = '-'", "hostname: '-' is not a host name"),
         ("tz = '../passwd'", "tz: '../passwd': no such time zone here"),
         ("[files]\n'/init' = '.'", "files: /init: this place in the image is taken"),
         ("[[init]]\nrun = ['/a']\nuser = ':'", "init: step 1: user: ':' is not understood"),

@@ -65,7 +65,7 @@ BOOT = ROW["boot"][0]
         ({"suite": "x"}, "suite: it takes a table"),
         ({"check": []}, "check and suite belong together"),
         ({"suite": {"passed": "x"}}, "suite: one of failed and total is needed"),
-        ({"suite": {"passed": "(", "total": "x"}}, "suite.passed: no regular expression"),
+        ({"suite": {"passed": "(", "total": "x"}}, "suite.passed: not a regular expression"),
         ({"suite": {"passed": "()()", "total": "x"}}, "suite.passed: it has 2 groups"),
         (
             {"suite": {"passed": "x", "total": "x", "known": 1}},

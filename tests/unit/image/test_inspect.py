@@ -68,7 +68,7 @@ def test_command(image: Path) -> None:
         (b"", "not an ELF file"),
         (b"#!/bin/sh\n", "not an ELF file"),
         (b"\x7fELF", "damaged"),
-        (program(), "no image"),
+        (program(), "not an image"),
         (program()[:0x1100], "damaged|no image"),
     ],
 )

@@ -397,7 +397,7 @@ def test_an_image_without_room_in_its_metadata(
     monkeypatch.setattr("ukcc.image.notes._SPARE", 0)
     image = packed(tmp_path, sysroot)
     made = made_kernel(tmp_path / "made", 3)
-    error = refused(image, made, "there is no room in it for what is to be said of this kernel")
+    error = refused(image, made, "there is no room in it for the description of this kernel")
     assert error.hint == "link it again"
     with pytest.raises(UkccError) as before:  # a kernel for it is compiled
         check_room(str(image), ["net"])

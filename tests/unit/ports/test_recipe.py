@@ -57,19 +57,19 @@ WRONG = {
     ),
     "no version": ({"source__version": ""}, "source.version is missing"),
     "no digests": ({"source__sha256": {}}, "source.sha256: every file has one"),
-    "half a digest": ({"source__sha256": {"a": "12"}}, "source.sha256: a: is no SHA-256"),
+    "half a digest": ({"source__sha256": {"a": "12"}}, "source.sha256: a: not a SHA-256"),
     "the digest of another file": (
         {"source__package": "", "source__url": "https://x/y.tar"},
         "source.sha256: has to be of the url's file",
     ),
-    "an unknown build system": ({"build__system": "ant"}, "build.system: 'ant' is none of"),
+    "an unknown build system": ({"build__system": "ant"}, "build.system: 'ant' is not one of"),
     "a script without lines": ({"build__system": "script"}, "build.script: belongs to"),
     "lines without a script": ({"build__script": ["x"]}, "build.script: belongs to"),
     "a script with goals": (
         {"build": {"system": "script", "script": ["x"], "goals": ["all"]}},
         "build: a script has no arguments",
     ),
-    "a patch without a reason": ({"patch": [{"file": "a", "why": " "}]}, "why has to be said"),
+    "a patch without a reason": ({"patch": [{"file": "a", "why": " "}]}, "why is missing"),
     "no test": ({"test": []}, "test: a port with an image has a test"),
     "a test of nothing": ({"test": [{"what": "x"}]}, "test[0]: it asserts nothing"),
     "a boot that is not looked at": (
@@ -84,7 +84,7 @@ WRONG = {
         {"test__0__boot": {"image": "helo"}},
         "test[0].boot.image: there is no [image.helo]",
     ),
-    "no expression": ({"test__0__stdout": "("}, "test[0].stdout: no regular expression"),
+    "no expression": ({"test__0__stdout": "("}, "test[0].stdout: not a regular expression"),
     "a suite without names": (
         {"suite": {"what": "x", "process": [], "unikernel": [], "passed": "a", "failed": "b"}},
         "suite.failed: one group, the name",

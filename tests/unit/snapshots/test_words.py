@@ -93,7 +93,7 @@ def test_holes_and_checksum(tmp_path: Path) -> None:
         (["run", "--from", "s", "-v", "/a:/b"], "--from: -v is for a machine that boots"),
         (["run", "--from", "s", "--dry-run"], "--from: --dry-run is for a machine that boots"),
         (["run", "--from", "s", "app", "x"], "the arguments (x) cannot change"),
-        (["run", "--from", "/nowhere/s"], "/nowhere/s: no snapshot"),
+        (["run", "--from", "/nowhere/s"], "/nowhere/s: not a snapshot"),
         (["snapshot", "app", "-o", "s", "--when", ""], "--when ''"),
         (["snapshot", "app", "-o", "s", "--when", "x", "-p", "1:2"], "-p 127.0.0.1:1:2"),
         (["snapshot", "app", "-o", "s", "--when", "x", "-v", "/a:/b"], "-v /a: QEMU cannot save"),
@@ -110,7 +110,7 @@ def test_an_image_is_needed_without_a_snapshot() -> None:
 
 
 def test_no_snapshot_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match="no snapshot"):
+    with pytest.raises(MachineError, match="not a snapshot"):
         read_manifest(str(tmp_path))
 
 

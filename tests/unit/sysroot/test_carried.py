@@ -67,7 +67,10 @@ def test_an_unfinished_import_is_thrown_away(tmp_path: Path) -> None:
     [
         ([cpio.symlink("usr/lib/out", "../../../etc")], "usr/lib/out leads out of it"),
         ([cpio.symlink("usr/lib/out", "/etc")], "usr/lib/out leads out of it"),
-        ([cpio.symlink("out", "usr"), cpio.regular("out/x", b"")], "out/x lies behind a link"),
+        (
+            [cpio.symlink("out", "usr"), cpio.regular("out/x", b"")],
+            "out/x lies below a symbolic link",
+        ),
         ([cpio.regular("boot/init", b"")], "it has a file twice"),
         ([Entry("pipe", 0o010644)], "pipe is neither a file nor a directory nor a link"),
     ],

@@ -80,7 +80,7 @@ def parse_net(text: str) -> NetOption:
         raise _not_understood("--net", text, _NET)
     pairs = [_pair("--net", text, word, _NET) for word in rest]
     if pairs and kind == "none":
-        raise _not_understood("--net", text, "nothing behind none")
+        raise _not_understood("--net", text, "nothing after none")
     mtu = _only(pairs, "mtu", lambda: _not_understood("--net", text, "mtu= once"))
     mac = _only(pairs, "mac", lambda: _not_understood("--net", text, "mac= once"))
     host = _only(pairs, "host", lambda: _not_understood("--net", text, "host= once"))

@@ -103,7 +103,7 @@ def _connect_tap(stack: contextlib.ExitStack, network: Network, image: str) -> N
 def _why_not_attached(error: OSError) -> str:
     reasons = {
         errno.EBUSY: "another process has it open",
-        errno.EINVAL: "this interface is no tap",
+        errno.EINVAL: "this interface is not a tap",
         errno.EPERM: "this tap belongs to another user, and we have no CAP_NET_ADMIN",
     }
     return reasons.get(error.errno or 0) or error.strerror or str(error)
@@ -131,7 +131,7 @@ def _connect_bridge(stack: contextlib.ExitStack, network: Network, image: str) -
         _ask_interface(_SIOCSIFFLAGS, name, struct.pack("H", flags | _IFF_UP))
     except OSError as error:
         no_bridge = error.errno in (errno.EOPNOTSUPP, errno.EINVAL)
-        reason = "this interface is no bridge" if no_bridge else error.strerror
+        reason = "this interface is not a bridge" if no_bridge else error.strerror
         raise MachineError(f"{option}: {reason}") from None
     return replace(network, fd=fd, mac=mac, mtu=network.mtu or _unusual(mtu))
 

@@ -76,7 +76,9 @@ def _open(stack: contextlib.ExitStack, disk: Disk, make: bool, owner: tuple[int,
 def _make_absent(disk: Disk, make: bool, owner: tuple[int, int]) -> None:
     path = Path(disk.file)
     if path.is_symlink():
-        raise _refused(disk, f"a link to {path.readlink()}, which is not there", "mend it")
+        raise _refused(
+            disk, f"a link to {path.readlink()}, which is not there", "make it, or remove the link"
+        )
     if disk.is_qcow2:
         made = f"qemu-img create -f qcow2 {shlex.quote(disk.file)} {size_word(disk.create or _GIB)}"
         if not disk.create:

@@ -173,7 +173,7 @@ def _told(disk: Disk, above: Looked, header: Qcow2) -> tuple[str, str]:
         kind = header.backing_format or "unsaid"
         raise _unnamed(disk, above, header, f"of {kind} format")
     if ":" in name.partition("/")[0]:
-        raise _unnamed(disk, above, header, "which is no file's name")
+        raise _unnamed(disk, above, header, "which is not the name of a file")
     if posixpath.isabs(name) or ".." in name.split("/"):
         raise _unnamed(disk, above, header, "which is not beside it")
     return posixpath.join(posixpath.dirname(above.layer.file), name), QCOW2

@@ -95,7 +95,7 @@ def parse_disk(text: str) -> Disk:
         raise _not_understood(text)
     if colon and fstype != FSTYPE:
         raise MachineError(
-            f"--disk {text}: {fstype or 'an empty word'} is no file system that is mounted",
+            f"--disk {text}: {fstype or 'an empty word'} is not a supported file system",
             f"it is {FSTYPE}; without GUESTDIR the disk is only a block device",
         )
     if "ro" in given and "create" in given:
@@ -139,7 +139,7 @@ def parse_size(text: str, where: str) -> int:
     size = int(match["number"]) * _UNITS[match["unit"].upper()] if match else 0
     if size < _SMALLEST:
         raise MachineError(
-            f"{where}: {text or 'nothing'} is no size of a disk",
+            f"{where}: invalid disk size {text!r}",
             f"a number of M, G or T, at least {_SMALLEST >> 20}M, as in create=1G",
         )
     return size

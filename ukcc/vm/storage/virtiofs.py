@@ -277,7 +277,7 @@ class _Daemon:
         """After its end."""
         self._listening.join(_PATIENCE)
         lines = self._said.decode(errors="replace").splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it printed nothing"
 
 
 def _start(argv: Sequence[str], listener: int, rules: Sequence[str]) -> "subprocess.Popen[bytes]":
