@@ -266,7 +266,7 @@ def _check_source(source: PortSource) -> None:
 
 def _check_build(build: Build) -> None:
     if build.system not in SYSTEMS:
-        raise UkccError(f"build.system: {build.system!r} is none of {', '.join(SYSTEMS)}")
+        raise UkccError(f"build.system: {build.system!r} is not one of {', '.join(SYSTEMS)}")
     if (build.system == SCRIPT) != bool(build.script):
         raise UkccError("build.script: belongs to system = 'script', which has nothing else")
     if build.system == SCRIPT and (build.arguments or build.goals or build.install):
