@@ -21,7 +21,7 @@ _AS_IT_IS = "\b"  # click's mark of a paragraph whose lines stay
 
 def pages() -> "dict[str, str]":
     """Path below docs/ -> text."""
-    contexts = list(_contexts(click.Context(main, info_name="ukcc")))
+    contexts = list(_contexts(click.Context(main, info_name="ukcc", **main.context_settings)))
     found = {f"man/{c.command_path.replace(' ', '-')}.1": _man_page(c) for c in contexts}
     return {**found, "commands.md": _reference(contexts)}
 

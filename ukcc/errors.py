@@ -47,6 +47,13 @@ class ToolFailed(UkccError):
 class SysrootMissing(UkccError):
     """There is no sysroot to link against."""
 
+    def __init__(
+        self,
+        message: str = "no sysroot has been built",
+        hint: str = "run: ukcc sysroot build",
+    ) -> None:
+        super().__init__(message, hint)
+
 
 class NotAnImage(UkccError):
     """The file given is no two-lived image."""

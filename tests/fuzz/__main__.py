@@ -52,8 +52,10 @@ def main(words: "list[str]") -> int:
         return _status(targets, given)
     if given.command == "minimize":
         return max(engine.minimize(t, _argv(t), _state()) for t in targets)
-    seed = given.seed if given.total else None
-    place = Place(_state(), _ledger(), _Programs().argv, seed=seed)
+    if given.seed is not None and not given.total:
+        print("fuzz: error: --seed goes with --total", file=sys.stderr)
+        return 2
+    place = Place(_state(), _ledger(), _Programs().argv, seed=given.seed)
     caught = _stopped_by_signals(place.stop)
     try:
         if given.total:

@@ -32,6 +32,7 @@ LEAVES = frozenset(
         "tables",
         "terminal",
         "unwinding",
+        "whole_file",
     )
 )
 

@@ -1,4 +1,4 @@
-"""Arguments that a shell can complete: names of machines, files of images."""
+"""Types of arguments, which a shell can complete: names of machines, files of images."""
 
 import click
 from click.shell_completion import CompletionItem
@@ -24,13 +24,5 @@ class MachineName(click.ParamType[str]):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-class ImageFile(click.ParamType[str]):
-    """The path of an image, as text."""
-
-    name = "image"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The shell itself completes files."""
-        return [CompletionItem(incomplete, type="file")]
+# The path of an image, as text; what is wrong with the file, others say. A shell completes it.
+IMAGE_FILE = click.Path(readable=False)

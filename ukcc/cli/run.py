@@ -9,7 +9,7 @@ from ukcc.cli import configured, machines
 from ukcc.cli import dry_run as rehearsal
 from ukcc.cli.continued import refuse_fixed
 from ukcc.cli.guest_options import guest_options
-from ukcc.cli.names import ImageFile
+from ukcc.cli.names import IMAGE_FILE
 from ukcc.errors import MachineError
 from ukcc.terminal import shown
 from ukcc.vm import options
@@ -125,7 +125,7 @@ _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
     show_default=True,
     help="What runs the machine.",
 )
-@click.argument("image", type=ImageFile(), required=False)
+@click.argument("image", type=IMAGE_FILE, required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(
     *,

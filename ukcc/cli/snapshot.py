@@ -6,7 +6,7 @@ import click
 
 from ukcc.cli import configured, machines, run
 from ukcc.cli.guest_options import guest_options
-from ukcc.cli.names import ImageFile
+from ukcc.cli.names import IMAGE_FILE
 from ukcc.settings.keys import Key
 
 # Options of `ukcc run` that a saved machine can have; -p, -v and --disk are taken to say why not.
@@ -42,7 +42,7 @@ class _Snapshot(configured.Configured):
     metavar="SECONDS",
     help="Give up then, with status 124.",
 )
-@click.argument("image", type=ImageFile())
+@click.argument("image", type=IMAGE_FILE)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(*, output: str, when: str, **words: Any) -> int:
     """Boot IMAGE until it says TEXT, and save the machine in SNAP for `ukcc run --from SNAP`.

@@ -59,7 +59,7 @@ def path(as_json: bool) -> None:
     """Print the directory of the current sysroot."""
     current = default_store().current()
     if current is None:
-        raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
+        raise SysrootMissing()
     click.echo(json.dumps(_row(current, current), indent=2) if as_json else current.path)
 
 
@@ -71,7 +71,7 @@ def export(file: Path) -> None:
 
     current = default_store().current()
     if current is None:
-        raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
+        raise SysrootMissing()
     click.echo(f"{carried.export(current, file)}  {file}")
 
 

@@ -93,7 +93,7 @@ def _libraries(program: Path) -> tuple[File, ...]:
         return ()
     sysroot = paths.current_sysroot()
     if sysroot is None:
-        raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
+        raise SysrootMissing()
     entries = find_closure(str(program), sysroot, (), os.environ).entries()
     return tuple(File(f"/{e.path}", e.data) for e in entries if stat.S_ISREG(e.mode))
 

@@ -42,7 +42,7 @@ def sysroot_for(identifier: str) -> Path:
         return own
     current = paths.current_sysroot()
     if current is None:
-        raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
+        raise SysrootMissing()
     return Path(current)
 
 

@@ -4,7 +4,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ukcc.ports.trial import Comparison, TestVerdict
 from ukcc.specialise.make import RECORD, made_directory
 from ukcc.sysroot.store import default_store
 from ukcc.tables import record
+from ukcc.whole_file import write_whole
 
 # Which kernel the tested images have: that of the sysroot, or each one of its own.
 GENERAL, OWN = "general", "own"
@@ -113,9 +113,7 @@ def keep(result: Result) -> None:
     """Replaces what is kept of the port and the kind of kernel, by rename."""
     file = _file(result.name, result.kernel)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(dataclasses.asdict(result), indent=1) + "\n")
-    fresh.replace(file)
+    write_whole(file, json.dumps(dataclasses.asdict(result), indent=1) + "\n")
 
 
 def kept(name: str, kernel: str = GENERAL) -> "Result | None":

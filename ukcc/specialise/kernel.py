@@ -8,7 +8,6 @@ makes hold it, too.
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from ukcc.specialise import calls as call_list
 from ukcc.sysroot import linux
 from ukcc.sysroot.inputs import digest, file_digest
 from ukcc.sysroot.store import discard, held_with_children
+from ukcc.whole_file import write_whole
 
 RECORD = "class.json"
 
@@ -168,10 +168,3 @@ def _new_directory(out: Path) -> Iterator[Path]:
         made.rename(out)
     finally:
         discard(work)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that others may read meanwhile: they see the old one or the new one."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.replace(path)

@@ -21,6 +21,7 @@ from ukcc.sysroot import build, inputs, kernels, linux, tools
 from ukcc.sysroot.inputs import Inputs, digest
 from ukcc.sysroot.kernels import KernelRelease
 from ukcc.sysroot.store import Store, discard
+from ukcc.whole_file import write_whole
 
 RECORD = "made.json"
 
@@ -111,7 +112,7 @@ def _own_options(choice: Choice, store: Store) -> list[Path]:
     path = store.root / "kernels" / "options" / f"{digest(text)}.config"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        kernel.write_whole(path, text)
+        write_whole(path, text)
     return [path]
 
 

@@ -25,6 +25,7 @@ from ukcc.image import cpio
 from ukcc.image.cpio import Entry
 from ukcc.sysroot.build import ESSENTIAL
 from ukcc.sysroot.store import RECORD, Store, Sysroot, discard
+from ukcc.whole_file import write_whole
 
 # A sysroot has 1,600 files of 56 MB together, and is exported as 13 MB.
 _MOST_FILES, _MOST_BYTES, _MOST_COMPRESSED = 20_000, 1 << 30, 256 << 20
@@ -41,12 +42,9 @@ def export(found: Sysroot, target: Path) -> str:
     """
     entries = cpio.with_parents(_entries(found.path))
     data = lzma.compress(cpio.archive(entries), check=lzma.CHECK_SHA256)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(data)
-        fresh.replace(target)
+        write_whole(target, data)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise UkccError(f"{target}: {error.strerror}") from None
     return sha256(data).hexdigest()
 

@@ -37,7 +37,7 @@ def program(store: Store, progress: Progress) -> Path:
     """The strace that runs in the machine (and, being two-lived, here). Raises UkccError."""
     current = store.current()
     if current is None:
-        raise SysrootMissing("no sysroot has been built", "run: ukcc sysroot build")
+        raise SysrootMissing()
     sysroot = current
 
     def make(work: Path, result: Path, step: Step) -> None:

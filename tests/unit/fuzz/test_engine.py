@@ -98,3 +98,8 @@ def test_a_finding_is_told_with_the_line_that_shows_it_again(
 def test_an_unknown_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["run", "nosuch"]) == 2
     assert "no target 'nosuch'" in capsys.readouterr().err
+
+
+def test_a_seed_is_for_a_run_of_all_together(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["run", "--seed", "1", "cpio"]) == 2
+    assert "--seed goes with --total" in capsys.readouterr().err
