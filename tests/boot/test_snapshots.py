@@ -231,7 +231,7 @@ def edit(key: str, value: object) -> Callable[[Path], None]:
         ("memory", Path.unlink, "corrupt: memory"),
         ("state", flip, "corrupt: state"),
         ("manifest.json", cut, "corrupt: manifest.json"),
-        ("manifest.json", Path.unlink, "no snapshot"),
+        ("manifest.json", Path.unlink, "not a snapshot"),
         ("manifest.json", edit("format", 99), "of format 99"),
         ("manifest.json", edit("words", ""), "another version of ukcc"),
         ("manifest.json", edit("qemu", "6.1.0"), "saved by QEMU 6.1.0"),

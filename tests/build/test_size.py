@@ -150,7 +150,7 @@ def test_a_thin_image_has_no_kernel_and_another_file_is_refused(tmp_path: Path) 
     lines = ukcc("size", "--depth", "1", thin).splitlines()
     assert lines[0] == f"thin: {thin.stat().st_size:,} bytes"
     assert "kernel" not in {line.split()[-1] for line in lines}
-    assert "no image" in ukcc("size", plain, status=1)
+    assert "not an image" in ukcc("size", plain, status=1)
     assert "not an ELF file" in ukcc("size", tmp_path / "main.c", status=1)
     assert "No such file" in ukcc("size", tmp_path / "nothing", status=1)
 
