@@ -34,14 +34,24 @@ def run(check: Check, data: bytes, measure: bool = False) -> None:
     if not measure and zlib.crc32(data) % _MEASURED_EACH:
         _run(check, data)
         return
+    taken = memory(check, data)
+    if taken > most_memory(data):
+        raise TooMuchMemory(f"{taken} bytes for an input of {len(data)}")
+
+
+def memory(check: Check, data: bytes) -> int:
+    """The most bytes that Python's objects took at once. Raises what is a finding."""
     tracemalloc.start()
     try:
         _run(check, data)
-        peak = tracemalloc.get_traced_memory()[1]
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    if peak > _MEMORY_FIXED + _MEMORY_FACTOR * len(data):
-        raise TooMuchMemory(f"{peak} bytes for an input of {len(data)}")
+
+
+def most_memory(data: bytes) -> int:
+    """The bytes that an input may take."""
+    return _MEMORY_FIXED + _MEMORY_FACTOR * len(data)
 
 
 def _run(check: Check, data: bytes) -> None:

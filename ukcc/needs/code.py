@@ -18,8 +18,8 @@ from ukcc.needs.returns import Returns
 
 _PADDING = frozenset(("nop", "int3", "fnop", "data16"))
 
-# Each takes some 3 kB; a walk comes back soon to what it has seen.
-_MOST_DETAILS = 256
+# Each takes 4 to 8 kB; a walk comes back soon to what it has seen (libc.so.6: 16 would do).
+_MOST_DETAILS = 64
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ PYTHON = [target.name for target in TARGETS if not target.is_c]
 def test_a_target_takes_its_corpus(name: str) -> None:
     check = checking.load(name)
     for path in sorted((CORPUS / name).iterdir()):
-        checking.run(check, path.read_bytes(), measure=True)
+        data = path.read_bytes()
+        # an input that stands at the limit passes here, and a fuzzer finds its neighbour
+        assert checking.memory(check, data) < 0.75 * checking.most_memory(data), path
 
 
 @pytest.mark.parametrize("name", PYTHON)
