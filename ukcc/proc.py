@@ -56,6 +56,8 @@ _ended = False
 UKCC = (sys.executable, "-c", "from ukcc.cli import main; main()")
 
 TIMED_OUT = 124  # the status of a command that reached its limit, by timeout(1)
+_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # where Debian's packages put programs
+
 _KILL_AFTER = 10  # seconds between timeout(1)'s SIGTERM and its SIGKILL
 
 _CHUNK = 65536
@@ -150,6 +152,15 @@ def own_tool(name: str) -> Path:
 def path_for_builds() -> str:
     """The PATH of a build that is told of `uk-gcc` by its name: ours first, then the caller's."""
     return f"{own_tool('uk-gcc').parent}:{os.environ.get('PATH', os.defpath)}"
+
+
+def path_for_recipes() -> str:
+    """The same for a build whose tools are the distribution's packages.
+
+    They come before those that a version manager (rustup, pyenv) put in front of the caller's.
+    """
+    ours, _, callers = path_for_builds().partition(":")
+    return f"{ours}:{_SYSTEM_PATH}:{callers}"
 
 
 def paste_line(

@@ -91,7 +91,7 @@ def environment(place: PortBuild) -> dict[str, str]:
         made["CMAKE_PREFIX_PATH"] = ":".join(map(str, found))
     variables = place.variables()
     own = {k: expand(v, variables) for k, v in place.recipe.build.environment.items()}
-    path = ":".join([*(f"{prefix}/bin" for prefix in found), proc.path_for_builds()])
+    path = ":".join([*(f"{prefix}/bin" for prefix in found), proc.path_for_recipes()])
     # tic and others write into a home of the user's what they cannot write elsewhere
     homes = {"HOME": str(place.home), "UKCC_HOME": paths.store()}
     return {**_ENVIRONMENT, **homes, **variables, "PATH": path, **made, **own}

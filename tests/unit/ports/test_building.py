@@ -119,6 +119,14 @@ def test_what_a_build_finds(store: Path) -> None:
     assert found["PATH"].startswith(f"{prefix}/bin:")
 
 
+def test_a_build_uses_the_packages_programs(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rustup puts its own cargo first in PATH, which knows no toolchain in the build's home."""
+    monkeypatch.setenv("PATH", "/home/u/.cargo/bin:/usr/bin:/opt/bin")
+    ours, *rest = build.environment(made(recipe()))["PATH"].split(":")
+    assert (Path(ours) / "uk-gcc").exists()
+    assert rest.index("/usr/bin") < rest.index("/home/u/.cargo/bin") < rest.index("/opt/bin")
+
+
 def test_a_digest_is_of_all_that_counts(tmp_path: Path, store: Path) -> None:
     first = made(recipe())
     assert made(recipe()).root == first.root
