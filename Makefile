@@ -18,7 +18,7 @@
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
 	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
-	fuzz fuzz-ci fuzz-status fuzz-input fuzz-minimize fuzz-packages
+	fuzz fuzz-ci fuzz-status fuzz-keep fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
 PYTHON := .venv/bin/python
@@ -114,6 +114,10 @@ fuzz-ci: fuzz-packages
 # How long each was fuzzed. ARGS="--markdown" is for docs/testing.md.
 fuzz-status: venv
 	@$(FUZZ) status $(ARGS) $(TARGETS)
+
+# The hours of this machine's ledger into tests/fuzz/hours.json, to be committed.
+fuzz-keep: venv
+	@$(FUZZ) keep $(TARGETS)
 
 # A finding once more: make fuzz-input TARGET=cpio INPUT=FILE
 fuzz-input: fuzz-packages

@@ -4,6 +4,7 @@ python -m fuzz run [--seconds N] [--json] [TARGET…]      until each has so lon
 python -m fuzz run --total N [--seed S] [TARGET…]        all together for so long, more in any case
 python -m fuzz status [--markdown | --json] [TARGET…]    the ledger: what each has, as its code is
 python -m fuzz input TARGET FILE…                        one input, to see a finding again
+python -m fuzz keep [TARGET…]                            the ledger into the committed hours.json
 python -m fuzz minimize [TARGET…]                        the grown corpus into the committed one
 python -m fuzz list
 
@@ -28,7 +29,7 @@ from fuzz.digest import digest
 from fuzz.engine import Result
 from fuzz.hours import AT_A_TIME, Hours, Place
 from fuzz.ledger import Account, Damaged, Ledger
-from fuzz.table import ROOT, TARGETS, Target, find
+from fuzz.table import HERE, ROOT, TARGETS, Target, find
 from ukcc import paths
 
 _SHORTEST, _START = 5, 1.5  # seconds of a run at least; until it has begun
@@ -50,6 +51,8 @@ def main(words: "list[str]") -> int:
         return _input(targets[0], given.files)
     if given.command == "status":
         return _status(targets, given)
+    if given.command == "keep":
+        return _keep(targets)
     if given.command == "minimize":
         return max(engine.minimize(t, _argv(t), _state()) for t in targets)
     if given.seed is not None and not given.total:
@@ -62,7 +65,7 @@ def main(words: "list[str]") -> int:
             status = _run_together(place, targets, given.total, given.json)
         else:
             status = _run_hours(place, targets, given.seconds, given.json)
-    except (OSError, SyntaxError, subprocess.CalledProcessError) as error:
+    except (OSError, SyntaxError, Damaged, subprocess.CalledProcessError) as error:
         print(f"fuzz: error: {error}", file=sys.stderr)
         return 1
     return status or (128 + caught[0] if caught else 0)
@@ -86,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("input")
     one.add_argument("target")
     one.add_argument("files", nargs="+", type=Path)
+    commands.add_parser("keep").add_argument("targets", nargs="*")
     commands.add_parser("minimize").add_argument("targets", nargs="*")
     commands.add_parser("list")
     return parser
@@ -96,7 +100,7 @@ def _state() -> Path:
 
 
 def _ledger() -> Ledger:
-    return Ledger(_state() / "ledger")
+    return Ledger(_state() / "ledger", HERE / "hours.json")
 
 
 def _argv(target: Target) -> "list[str]":
@@ -209,6 +213,16 @@ def _status(targets: "list[Target]", given: argparse.Namespace) -> int:
         form = report.as_json
     print(form(rows))
     return damaged
+
+
+def _keep(targets: "list[Target]") -> int:
+    """1 if a file of the ledger is damaged; nothing is written then."""
+    try:
+        _ledger().keep({target.name: digest(target) for target in targets})
+    except Damaged as error:
+        print(f"fuzz: error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _input(target: Target, files: "list[Path]") -> int:

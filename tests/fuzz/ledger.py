@@ -2,6 +2,9 @@
 
 An account is of one state of the target's code (`fuzz.digest`): changed code starts from zero, and
 code that comes back, by a switch of branches, goes on from where it was.
+
+A machine's store does not last, so `keep` writes the accounts of the present code into a file that
+is committed, and every other machine's ledger goes on from there.
 """
 
 import contextlib
@@ -53,52 +56,72 @@ class Damaged(Exception):
 
 
 class Ledger:
-    """The accounts in a directory, which need not exist. Others may add at the same time."""
+    """The accounts in a directory, which need not exist. Others may add at the same time.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    kept: the committed file, a JSON object: target -> digest of code -> account.
+    """
+
+    def __init__(self, directory: Path, kept: "Path | None" = None) -> None:
+        self._directory, self._kept = directory, kept
 
     def account(self, target: str, digest: str) -> Account:
         """That of this code; an empty one if there is none. Raises Damaged."""
-        return self._read(target).get(digest, Account())
+        return self._with_kept(target, self._own(target)).get(digest, Account())
 
     def add(self, target: str, digest: str, work: Account) -> Account:
-        """What the account is then. A damaged file is set aside as TARGET.damaged, not lost."""
+        """What the account is then. A damaged file is set aside as TARGET.damaged, not lost.
+
+        Raises Damaged of the committed file, which git has.
+        """
         with self._locked():
             try:
-                accounts = self._read(target)
+                accounts = self._own(target)
             except Damaged:
                 self._path(target).replace(self._directory / f"{target}.damaged")
                 accounts = {}
+            accounts = self._with_kept(target, accounts)
             work = dataclasses.replace(work, used=time.time())
             accounts[digest] = accounts.get(digest, Account()).plus(work)
             latest = sorted(accounts, key=lambda name: accounts[name].used)[-_MOST_ACCOUNTS:]
             self._write(target, {name: accounts[name] for name in latest})
             return accounts[digest]
 
+    def keep(self, codes: "dict[str, str]") -> None:
+        """Writes the committed file: what each of these targets has for that code, if anything.
+
+        What the file has of other targets stays. Raises Damaged.
+        """
+        assert self._kept is not None
+        content = _load(self._kept)
+        for target, digest in codes.items():
+            account = self.account(target, digest)
+            content.pop(target, None)
+            if account.executions:
+                plain = dataclasses.asdict(dataclasses.replace(account, used=0.0))
+                content[target] = {digest: plain}
+        _write_whole(self._kept, dict(sorted(content.items())))
+
     def _path(self, target: str) -> Path:
         return self._directory / f"{target}.json"
 
-    def _read(self, target: str) -> "dict[str, Account]":
-        path = self._path(target)
-        try:
-            content = json.loads(path.read_bytes())
-            return {digest: _account(row) for digest, row in content.items()}
-        except FileNotFoundError:
-            return {}
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise Damaged(f"{path} is damaged ({error})") from error
+    def _own(self, target: str) -> "dict[str, Account]":
+        return _accounts(self._path(target), _load(self._path(target)))
+
+    def _with_kept(self, target: str, accounts: "dict[str, Account]") -> "dict[str, Account]":
+        """What was done here goes on from what is kept, so of two the longer one counts."""
+        if self._kept is None:
+            return accounts
+        kept = _accounts(self._kept, _load(self._kept).get(target, {}))
+        longer = {
+            digest: account
+            for digest, account in kept.items()
+            if account.seconds > accounts.get(digest, Account()).seconds
+        }
+        return {**accounts, **longer}
 
     def _write(self, target: str, accounts: "dict[str, Account]") -> None:
-        """Whole or not at all."""
-        path = self._path(target)
-        new = path.with_suffix(".new")
         content = {digest: dataclasses.asdict(account) for digest, account in accounts.items()}
-        with new.open("w") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        _write_whole(self._path(target), content)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -106,6 +129,38 @@ class Ledger:
         with (self._directory / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _load(path: Path) -> "dict[str, object]":
+    """The object in a file; an empty one if there is no file. Raises Damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise Damaged(f"{path} is damaged (not an object)")
+    return content
+
+
+def _accounts(path: Path, rows: object) -> "dict[str, Account]":
+    """By digest, of what is in a file. Raises Damaged."""
+    try:
+        return {digest: _account(row) for digest, row in rows.items()}  # type: ignore[attr-defined]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+
+
+def _write_whole(path: Path, content: "dict[str, object]") -> None:
+    """Whole or not at all."""
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _account(row: object) -> Account:

@@ -40,6 +40,27 @@ def test_changed_code_starts_from_zero_and_code_that_comes_back_goes_on(tmp_path
     assert ledger.account("nosuch", "a") == Account()
 
 
+def test_another_machine_goes_on_from_what_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "hours.json"
+    first = Ledger(tmp_path / "first", kept)
+    first.add("cpio", "a", WORK)
+    first.add("elf", "old", WORK)
+    first.keep({"cpio": "a", "elf": "new"})
+    assert list(json.loads(kept.read_text())) == ["cpio"]  # nothing was done for elf's new code
+    assert first.account("cpio", "a").seconds == 10.5  # here and kept is the same time
+    second = Ledger(tmp_path / "second", kept)
+    assert second.account("cpio", "a").seconds == 10.5
+    assert second.account("cpio", "b") == Account()
+    second.add("cpio", "a", WORK)
+    second.add("elf", "new", WORK)
+    second.keep({"cpio": "a"})
+    assert Ledger(tmp_path / "third", kept).account("cpio", "a").seconds == 21.0
+    kept.write_text("{")
+    with pytest.raises(Damaged, match=r"hours\.json is damaged"):
+        second.add("cpio", "a", WORK)
+    assert not list(tmp_path.glob("*/*.damaged"))
+
+
 def test_accounts_of_old_code_are_dropped_in_the_end(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for code in range(40):
