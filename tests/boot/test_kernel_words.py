@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.boots import BIN, DEADLINE, FACTOR, Build
 
-from ukcc.vm.hypervisor.qemu import MACHINE
+from ukcc.vm.hypervisor.board import Q35_WORDS
 
 # What the kernel logs of itself when a process crashes and when memory ends, and an alert, its
 # second highest level; the highest is an emergency.
@@ -86,7 +86,8 @@ def test_at_a_terminal(image: Path) -> None:
 
 def test_on_a_bare_console(image: Path) -> None:
     """Without anything on the kernel's command line about the log."""
-    argv: list[str | Path] = ["qemu-system-x86_64", "-machine", MACHINE, "-cpu", "max", "-m", "64"]
+    argv: list[str | Path] = ["qemu-system-x86_64", "-machine", Q35_WORDS, "-cpu", "max"]
+    argv += ["-m", "64"]
     argv += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]
     argv += ["-kernel", image, "-append", "console=ttyS0"]
     done = subprocess.run(

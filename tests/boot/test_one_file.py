@@ -9,7 +9,7 @@ import pytest
 from support.boots import BIN, DEADLINE, FACTOR, Boot, Build
 
 from ukcc.sysroot import kernels
-from ukcc.vm.hypervisor.qemu import MACHINE
+from ukcc.vm.hypervisor.board import Q35_WORDS
 
 HELLO = '#include <stdio.h>\nint main(int c,char**v){printf("hi %d %s\\n",c,v[1]);return 42;}\n'
 
@@ -218,7 +218,8 @@ def test_stripped(hello: Path, boot: Boot, tmp_path: Path, options: "tuple[str, 
 
 
 def test_bare_qemu(hello: Path) -> None:
-    argv = ["qemu-system-x86_64", "-machine", MACHINE, "-accel", "tcg", "-cpu", "max", "-m", "128"]
+    argv = ["qemu-system-x86_64", "-machine", Q35_WORDS, "-accel", "tcg", "-cpu", "max"]
+    argv += ["-m", "128"]
     argv += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
     argv += ["-kernel", str(hello), "-append", "console=ttyS0 -- one two"]
     done = subprocess.run(

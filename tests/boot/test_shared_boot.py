@@ -13,7 +13,7 @@ from ukcc.image.archive_file import open_archive
 from ukcc.image.facts import read_facts
 from ukcc.image.headers import open_headers, reader
 from ukcc.image.program_file import machine_copy
-from ukcc.vm.hypervisor.qemu import MACHINE
+from ukcc.vm.hypervisor.board import Q35_WORDS
 
 MIB = 1 << 20
 # Nothing is measured, for an emulated microvm has nothing to measure by.
@@ -84,7 +84,7 @@ def test_the_machine_has_the_whole_program(
     assert (status, stdout.decode()) == (42, total(as_sent(stripped)) + says("own"))
 
 
-@pytest.mark.parametrize("machine", [MACHINE, "microvm,rtc=on,isa-serial=on"])
+@pytest.mark.parametrize("machine", [Q35_WORDS, "microvm,rtc=on,isa-serial=on"])
 def test_without_ukcc_run(build_image: Build, tmp_path: Path, machine: str) -> None:
     """By SeaBIOS, and by microvm's own firmware: the archive's copy boots, also after strip."""
     image = build_image(SOURCE, "-static", language="c++")

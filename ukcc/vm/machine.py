@@ -89,6 +89,8 @@ class Resolver:
 
 NO_RESOLVER = Resolver()
 
+Q35, MICROVM = "q35", "microvm"  # QEMU's machine types
+
 PLAIN_CPU = "max"  # all that TCG can do
 
 
@@ -116,7 +118,7 @@ class Machine:
     disks: tuple[Disk, ...] = ()
     readonly_root: bool = False
     resolver: Resolver = NO_RESOLVER
-    kind: str = "q35"  # or `microvm`
+    kind: str = Q35  # or MICROVM
     firmware: str = ""  # a file of QEMU's; empty: its own choice
     vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
@@ -143,7 +145,7 @@ class Machine:
         arguments = ["console=ttyS0", "loglevel=1", "panic=-1", "no_timer_check"]
         if self.tsc_khz is not None:
             arguments.append(f"tsc_early_khz={self.tsc_khz}")
-            arguments += ["tsc=reliable"] if self.kind == "microvm" else []
+            arguments += ["tsc=reliable"] if self.kind == MICROVM else []
         if self.accel == "tcg":
             arguments.append(f"lapic_khz={_QEMU_LAPIC_KHZ}")
             if any(share.by == VIRTIOFS for share in self.shares):

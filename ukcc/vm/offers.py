@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageMetadata
 from ukcc.vm.hypervisor.vmm import CLOUD_HYPERVISOR
-from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS
+from ukcc.vm.machine import AUTO, MICROVM, NINE_P, Q35, VIRTIOFS
 from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions
 
 ROOT = ("", "root", "0")
-Q35, MICROVM = "q35", "microvm"
 PCI = "pci"
 
 

@@ -3,11 +3,11 @@
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageMetadata
 from ukcc.settings.foreign import host_memory_mib
-from ukcc.vm.hypervisor.microvm import PLACES, PLACES_WITHOUT_ACPI
+from ukcc.vm.hypervisor.board import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.hypervisor.vmm import QEMU
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import MICROVM, Machine
 from ukcc.vm.net.plan import plan_networks
-from ukcc.vm.offers import MICROVM, PCI, has, machine_kind
+from ukcc.vm.offers import PCI, has, machine_kind
 from ukcc.vm.options import RunOptions
 from ukcc.vm.storage.volumes import check_places
 

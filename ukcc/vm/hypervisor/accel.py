@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from ukcc.errors import MachineError
 from ukcc.vm.hypervisor import findings, probe_guest
-from ukcc.vm.hypervisor.qemu import MACHINE, PROGRAM, accel_words
+from ukcc.vm.hypervisor.board import Q35_WORDS
+from ukcc.vm.hypervisor.qemu import PROGRAM, accel_words
 from ukcc.vm.live.process import die_with_parent
 from ukcc.vm.machine import PLAIN_CPU
 
@@ -118,7 +119,7 @@ def boot_guest(accel: str, deadline: float, yardstick: "Callable[[], float] | No
 def _guest_argv(accel: str, image: str) -> list[str]:
     """The same kind of machine as for an image (qemu.py), with a port to end it."""
     return [
-        *(PROGRAM, "-machine", MACHINE, *accel_words(accel, PLAIN_CPU), "-m", "32M"),
+        *(PROGRAM, "-machine", Q35_WORDS, *accel_words(accel, PLAIN_CPU), "-m", "32M"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"),
         *("-kernel", image),

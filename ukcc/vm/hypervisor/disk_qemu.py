@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ukcc.errors import MachineError
+from ukcc.vm.hypervisor.board import Board
 from ukcc.vm.storage.disks import QCOW2, Disk, Layer
 
 _PLACE = re.compile(r"/dev/fdset/(\d+)")
@@ -25,7 +26,7 @@ _CACHES = {
 }
 
 
-def disk_words(disks: Sequence[Disk]) -> list[str]:
+def disk_words(disks: Sequence[Disk], board: Board) -> list[str]:
     """A full disk of the host is an error for the guest; QEMU's own way is to stop the machine."""
     words = []
     numbers = dict(_numbered(disks))
@@ -40,9 +41,11 @@ def disk_words(disks: Sequence[Disk]) -> list[str]:
         words += [
             "-blockdev",
             _json(disk, {"node-name": f"disk{index}", **_node(disk, list(places))}),
-            "-device",
-            f"virtio-blk-pci,drive=disk{index},werror=report,rerror=report,"
-            f"write-cache={'on' if cached else 'off'}",
+            *board.device(
+                "virtio-blk",
+                *(f"drive=disk{index}", "werror=report", "rerror=report"),
+                f"write-cache={'on' if cached else 'off'}",
+            ),
         ]
     return words
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from ukcc import proc
 from ukcc.errors import MachineError
 from ukcc.vm.hypervisor import findings
-from ukcc.vm.hypervisor.microvm import QBOOT
+from ukcc.vm.hypervisor.board import QBOOT
 from ukcc.vm.hypervisor.qemu import PROGRAM
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import MICROVM, Machine
 
 MICROVM_BIOS = "bios-microvm.bin"  # SeaBIOS, if there is no qboot
 DEFAULT = ""  # QEMU's own
@@ -27,7 +27,7 @@ _NONE = "none"
 
 def for_machine(machine: Machine) -> str:
     """What it starts with: a file of QEMU's, or DEFAULT."""
-    if machine.kind == "microvm":
+    if machine.kind == MICROVM:
         return quickest() or MICROVM_BIOS
     return DEFAULT if machine.vmgenid else quickest()
 

@@ -3,22 +3,23 @@
 import ipaddress
 from collections.abc import Sequence
 
+from ukcc.vm.hypervisor.board import Board
 from ukcc.vm.machine import Network
 from ukcc.vm.net.options import SLAAC
 from ukcc.vm.net.plan import user_network, user_prefix6
 
 
-def network_words(networks: Sequence[Network]) -> list[str]:
+def network_words(networks: Sequence[Network], board: Board) -> list[str]:
     """`-netdev` and `-device` for each."""
     words = []
     for index, network in enumerate(networks):
         name = f"net{index}"
         words += ["-netdev", _netdev(name, network)]
-        # romfile=: the firmware shall not try to boot from the network
-        device = [f"virtio-net-pci,netdev={name}", "romfile="]
-        device += [f"mac={network.mac}"] if network.mac else []
-        device += [f"host_mtu={network.mtu}"] if network.mtu else []
-        words += ["-device", ",".join(device)]
+        properties = [f"netdev={name}"]
+        properties += ["romfile="] if board.boots_from_network else []
+        properties += [f"mac={network.mac}"] if network.mac else []
+        properties += [f"host_mtu={network.mtu}"] if network.mtu else []
+        words += board.device("virtio-net", *properties)
     return words
 
 

@@ -2,19 +2,13 @@
 
 from dataclasses import dataclass
 
+from ukcc.vm.hypervisor.board import Board, board_of
 from ukcc.vm.hypervisor.disk_qemu import disk_words
-from ukcc.vm.hypervisor.microvm import QBOOT, for_microvm
 from ukcc.vm.hypervisor.net_qemu import network_words
 from ukcc.vm.live.events import ACTIONS
 from ukcc.vm.machine import VIRTIOFS, Machine, share_tag
 
 PROGRAM = "qemu-system-x86_64"
-
-# Without the controllers that nothing hangs on: their set-up was a third of the boot's wall time.
-# Measured under TCG with a network: q35 is ahead of pc, and microvm hangs in timer calibration.
-# No system management mode: in ring 0 an application's write to port 0xb2 would enter it, and a CPU
-# that has no handler there is lost.
-MACHINE = "q35,sata=off,smbus=off,usb=off,vmport=off,smm=off"
 
 # The ports' names are what sysroot/init/ looks for (launch.c, relay.c, trace.c, report.c and
 # requests.c).
@@ -63,31 +57,25 @@ class Endpoints:
 
 def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
     """The whole command line, program first."""
-    words = _pc_argv(machine, endpoints)
-    if machine.kind != "microvm":
-        return words
-    return for_microvm(words, acpi=machine.acpi, roms=machine.firmware != QBOOT)
-
-
-def _pc_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
+    board = board_of(machine)
     return [
-        PROGRAM,
-        *_base(machine),
+        *(PROGRAM, *board.more),
+        *_base(machine, board),
         *("-kernel", machine.image, "-initrd", endpoints.initrd),
         *("-append", " ".join([*machine.kernel_arguments, *_reset_words(machine)])),
         *("-chardev", _console(endpoints)),
         *("-serial", "chardev:console"),
         *("-chardev", f"file,id=record,path={_quote(endpoints.record)}"),
-        *("-serial", "chardev:record"),
-        *(("-device", "virtio-rng-pci") if machine.rng else ()),
+        *board.record,
+        *(board.device("virtio-rng") if machine.rng else ()),
         *(("-device", PANIC_DEVICE) if machine.acpi else ()),
-        *_ports(machine, endpoints),
+        *_ports(machine, endpoints, board),
         *_monitor(endpoints),
-        *network_words(machine.networks),
-        *_shares(machine, endpoints),
-        *disk_words(machine.disks),
-        *_vsock(machine),
-        *_balloon(machine),
+        *network_words(machine.networks, board),
+        *_shares(machine, endpoints, board),
+        *disk_words(machine.disks, board),
+        *_vsock(machine, board),
+        *_balloon(machine, board),
         *(("-device", "vmgenid,guid=auto") if machine.vmgenid else ()),
         *_gdb(machine),
     ]
@@ -112,13 +100,13 @@ def accel_words(accel: str, emulated_cpu: str) -> list[str]:
     return ["-accel", accel, "-cpu", "host" if accel == "kvm" else emulated_cpu]
 
 
-def _base(machine: Machine) -> list[str]:
+def _base(machine: Machine, board: Board) -> list[str]:
     """A machine without anything that was not asked for.
 
     -display none, not -nographic: the latter makes the firmware write to the serial port.
     """
     return [
-        *("-machine", MACHINE),
+        *("-machine", board.machine),
         *(("-bios", machine.firmware) if machine.firmware else ()),
         *accel_words(machine.accel, machine.emulated_cpu),
         *("-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus)),
@@ -142,7 +130,7 @@ def port_names(machine: Machine, *, attended: bool) -> list[str]:
     return [name for is_there, name in found if is_there]
 
 
-def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
+def _ports(machine: Machine, endpoints: Endpoints, board: Board) -> list[str]:
     """The application's standard streams, as far as they are not the console; trace; reports."""
     chardevs = []
     if machine.stdin_port and endpoints.stdin_fd is not None:
@@ -162,7 +150,7 @@ def _ports(machine: Machine, endpoints: Endpoints) -> list[str]:
     if not chardevs:
         return []
     # one more than there are ports: number 0 is kept for a console
-    words = ["-device", f"virtio-serial-pci,max_ports={len(chardevs) + 1}"]
+    words = board.device("virtio-serial", f"max_ports={len(chardevs) + 1}")
     for name, identity, chardev in chardevs:
         words += ["-chardev", chardev]
         words += ["-device", f"virtserialport,chardev={identity},name={name}"]
@@ -184,7 +172,7 @@ def _monitor(endpoints: Endpoints) -> list[str]:
     return words if endpoints.events_fd is None else [*words, "-action", ACTIONS]
 
 
-def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:
+def _shares(machine: Machine, endpoints: Endpoints, board: Board) -> list[str]:
     """9p. security_model=none works unprivileged: files belong to who runs QEMU.
 
     virtiofs: the daemon is at the other end of a socket, and reads and writes the guest's memory.
@@ -195,16 +183,15 @@ def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:
         name = f"fs{index}"
         if share.by == VIRTIOFS:
             words += ["-chardev", f"socket,id={name},{next(sockets)}"]
-            device = f"vhost-user-fs-pci,chardev={name},tag={share_tag(index)},queue-size=1024"
-            words += ["-device", device]
+            tag = f"tag={share_tag(index)}"
+            words += board.device("vhost-user-fs", f"chardev={name}", tag, "queue-size=1024")
             continue
         readonly = ",readonly=on" if share.readonly else ""
         words += [
             "-fsdev",
             f"local,id={name},path={_quote(share.host)},security_model=none,"
             f"multidevs=remap{readonly}",
-            "-device",
-            f"virtio-9p-pci,fsdev={name},mount_tag={share_tag(index)}",
+            *board.device("virtio-9p", f"fsdev={name}", f"mount_tag={share_tag(index)}"),
         ]
     if endpoints.virtiofs:
         memory = f"memory-backend-memfd,id=ram,share=on,size={machine.memory_mib}M"
@@ -212,13 +199,13 @@ def _shares(machine: Machine, endpoints: Endpoints) -> list[str]:
     return words
 
 
-def _vsock(machine: Machine) -> list[str]:
+def _vsock(machine: Machine, board: Board) -> list[str]:
     cid = machine.vsock_cid
-    return [] if cid is None else ["-device", f"vhost-vsock-pci,guest-cid={cid}"]
+    return [] if cid is None else board.device("vhost-vsock", f"guest-cid={cid}")
 
 
-def _balloon(machine: Machine) -> list[str]:
-    return ["-device", "virtio-balloon-pci,free-page-reporting=on"] if machine.balloon else []
+def _balloon(machine: Machine, board: Board) -> list[str]:
+    return board.device("virtio-balloon", "free-page-reporting=on") if machine.balloon else []
 
 
 def _gdb(machine: Machine) -> list[str]:

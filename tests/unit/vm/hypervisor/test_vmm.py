@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from support.vmm_schemas import FIRECRACKER
 
 from ukcc.errors import MachineError
-from ukcc.vm.hypervisor.microvm import for_microvm
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.hypervisor.vmm import check_cid, check_vmm, check_vsock
 from ukcc.vm.machine import VIRTIOFS, Address, Forward, Machine, Network, Share
@@ -109,7 +109,7 @@ def test_microvm_has_the_same_devices_at_other_places() -> None:
     user = Network("user", Address("dhcp"))
     endpoints = Endpoints(initrd="/i", record="/r", stdin_fd=9)
     machine = Machine("app", 128, 1, "tcg", (user,), stdin_port=True, vsock_cid=3, tsc_khz=2100000)
-    argv = for_microvm(qemu_argv(machine, endpoints))
+    argv = qemu_argv(replace(machine, kind="microvm"), endpoints)
     assert not [word for word in argv if "-pci" in word or "q35" in word]
     devices = [argv[i + 1] for i, word in enumerate(argv) if word == "-device"]
     kinds = [device.partition(",")[0] for device in devices]

@@ -11,6 +11,7 @@ import pytest
 
 from ukcc.errors import MachineError
 from ukcc.vm.boot.init_network import network_lines
+from ukcc.vm.hypervisor.board import Q35_BOARD
 from ukcc.vm.hypervisor.net_qemu import network_words
 from ukcc.vm.machine import Address, Forward, Machine, Network, Resolver
 from ukcc.vm.net import host_ports, taps
@@ -65,13 +66,13 @@ def plan(*nets: str, forwards: tuple[Forward, ...] = ()) -> tuple[Network, ...]:
     ],
 )
 def test_netdev(network: Network, netdev: str) -> None:
-    words = network_words([network])
+    words = network_words([network], Q35_BOARD)
     assert words == ["-netdev", netdev, "-device", "virtio-net-pci,netdev=net0,romfile="]
 
 
 def test_device() -> None:
     network = Network("tap", Address("dhcp"), fd=3, mac="52:54:00:00:00:01", mtu=1400)
-    words = network_words([network, network])
+    words = network_words([network, network], Q35_BOARD)
     assert words[3] == "virtio-net-pci,netdev=net0,romfile=,mac=52:54:00:00:00:01,host_mtu=1400"
     assert words[4:6] == ["-netdev", "tap,id=net1,fd=3"] and "netdev=net1" in words[7]
 
