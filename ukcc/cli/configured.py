@@ -243,9 +243,4 @@ def shown_json(settings: Mapping[str, Any], would: DryRun) -> str:
 
     `command` is the VMM's, `daemons` those beside it; `configuration` what a VMM has instead.
     """
-    document: dict[str, Any] = {"command": would.command, "settings": settings}
-    if would.daemons:
-        document["daemons"] = would.daemons
-    if not would.command:
-        document["configuration"] = json.loads(would.text)
-    return json.dumps(document, indent=2, sort_keys=True)
+    return json.dumps({**would.document, "settings": settings}, indent=2, sort_keys=True)

@@ -1,10 +1,13 @@
 """`ukcc run --dry-run`: the command line of a run, for a shell."""
 
 import hashlib
+import json
 import os
 import shlex
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ukcc.image.facts import ImageMetadata
 from ukcc.private_dir import private_directory
@@ -15,7 +18,7 @@ from ukcc.vm.hypervisor import confine, guard
 from ukcc.vm.hypervisor.accel import choose
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.hypervisor.vmm import FIRECRACKER, QEMU, check_vmm
-from ukcc.vm.launch import host_terminal, say, settings_archive, share_way, with_host
+from ukcc.vm.launch import host_terminal, settings_archive, share_way, with_host
 from ukcc.vm.machine import Machine
 from ukcc.vm.net import taps
 from ukcc.vm.options import RunOptions
@@ -24,20 +27,38 @@ from ukcc.vm.storage import virtiofs
 from ukcc.vm.storage.diskfile import prepared
 from ukcc.vm.storage.share_filter import filtered_argv
 from ukcc.vm.storage.share_rules import qemu_rules
-from ukcc.vmm.pasted import vmm_text
+from ukcc.vmm.pasted import cloud_hypervisor_argv, firecracker_configuration
 
 
 @dataclass(frozen=True)
 class DryRun:
     """What `run` would do.
 
-    text: one line for a shell, or another VMM's configuration; command: QEMU's words or the other
-    VMM's, none if it has but a configuration; daemons: commands that serve shares beside it.
+    command: QEMU's words or another VMM's, none if it has a configuration instead; daemons: the
+    commands that serve shares beside it, by their sockets' paths; notes: for the user.
     """
 
-    text: str
     command: tuple[str, ...] = ()
-    daemons: tuple[tuple[str, ...], ...] = ()
+    configuration: "Mapping[str, Any] | None" = None
+    daemons: "Mapping[str, Sequence[str]]" = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One line for a shell, or the configuration."""
+        if self.configuration is not None:
+            return json.dumps(self.configuration, indent=2)
+        return virtiofs.paste_prefix(self.daemons) + shlex.join(self.command)
+
+    @property
+    def document(self) -> "dict[str, Any]":
+        """The same for JSON."""
+        found: dict[str, Any] = {"command": self.command}
+        if self.daemons:
+            found["daemons"] = list(self.daemons.values())
+        if self.configuration is not None:
+            found["configuration"] = self.configuration
+        return found
 
 
 def dry_run(options: RunOptions) -> DryRun:
@@ -62,34 +83,38 @@ def dry_run(options: RunOptions) -> DryRun:
     machine = taps.named(machine, options.image)
     archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
     # What the line opens beside it (the record, sockets) has guessable names as well.
-    name = hashlib.sha256(archive).hexdigest()[:16]
-    path = private_directory() / f"{name}.cpio"
+    path = private_directory() / f"{hashlib.sha256(archive).hexdigest()[:16]}.cpio"
     _write_anew(path, archive)
-    daemons = virtiofs.commands(options.shares, path.parent, name)
-    say(f"memory: {_memory_reason(machine, options, facts)}")
-    say(f"settings: {path} (temporary)")
-    for note in serving.notes:
-        say(note)
+    notes = (
+        f"memory: {_memory_reason(machine, options, facts)}",
+        f"settings: {path} (temporary)",
+        *serving.notes,
+    )
+    if options.vmm == FIRECRACKER:
+        return DryRun(configuration=firecracker_configuration(machine, path), notes=notes)
     if options.vmm != QEMU:
-        text = vmm_text(options.vmm, machine, path)
-        return DryRun(text, () if options.vmm == FIRECRACKER else tuple(shlex.split(text)))
+        return DryRun(tuple(cloud_hypervisor_argv(machine, path)), notes=notes)
+    return _with_qemu(DryRun(notes=notes), machine, options, path)
+
+
+def _with_qemu(would: DryRun, machine: Machine, options: RunOptions, archive: Path) -> DryRun:
+    """With QEMU's words. archive: the settings."""
+    daemons = virtiofs.commands(options.shares, archive.parent, archive.stem)
     endpoints = Endpoints(
-        initrd=str(path),
-        record=str(path.with_suffix(".record")),
-        trace=str(path.with_suffix(".trace")),
+        initrd=str(archive),
+        record=str(archive.with_suffix(".record")),
+        trace=str(archive.with_suffix(".trace")),
         virtiofs=tuple(f"path={place}" for place in daemons),
     )
     words, notes = confine.pasted_words(machine, options.qemu_user)
-    for note in notes:
-        say(note)
     if confine.closes_loopback(machine):
-        say(f"LD_PRELOAD={_pasted_guard(path.parent)} keeps that QEMU from the host's loopback")
+        guarded = _write_guard(archive.parent)
+        notes.append(f"LD_PRELOAD={guarded} keeps that QEMU from the host's loopback")
     command = filtered_argv(qemu_rules(machine), [*qemu_argv(machine, endpoints), *words])
-    text = virtiofs.paste_prefix(daemons) + shlex.join(command)
-    return DryRun(text, tuple(command), tuple(tuple(argv) for argv in daemons.values()))
+    return replace(would, command=tuple(command), daemons=daemons, notes=(*would.notes, *notes))
 
 
-def _pasted_guard(directory: Path) -> str:
+def _write_guard(directory: Path) -> str:
     """Writes the guard to a file for a QEMU that is started by hand; its name, for a shell."""
     digest = hashlib.sha256(guard.LIBRARY).hexdigest()[:16]
     path = directory / f"ukcc-{os.getuid()}-{digest}.so"

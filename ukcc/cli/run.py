@@ -159,6 +159,8 @@ def command(
         return machines.run(wanted)
     settings = configured.shown(context)
     would = rehearsal.dry_run(wanted)
+    for note in would.notes:
+        click.echo(f"ukcc run: {shown(note)}", err=True)
     if as_json:
         click.echo(configured.shown_json(settings, would))
         return 0

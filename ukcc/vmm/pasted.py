@@ -1,27 +1,23 @@
-"""What `ukcc run --dry-run` prints for another VMM than QEMU.
+"""What starts another VMM than QEMU by hand, as `ukcc run --dry-run` prints it.
 
 Nobody reads an exit record there, so the guest has no agent.
 """
 
-import json
-import shlex
 from pathlib import Path
+from typing import Any
 
 from ukcc import paths
-from ukcc.vm.hypervisor.vmm import FIRECRACKER
 from ukcc.vm.machine import Machine
 from ukcc.vmm import firecracker
 from ukcc.vmm.description import Description
 
 
-def vmm_text(vmm: str, machine: Machine, settings: Path) -> str:
-    """A configuration or a command line. settings: the archive; a vsock's sockets are beside it."""
-    if vmm == FIRECRACKER:
-        return json.dumps(firecracker.configuration(described(machine, settings)), indent=2)
-    return shlex.join(cloud_hypervisor_words(described(machine, settings)))
+def firecracker_configuration(machine: Machine, settings: Path) -> "dict[str, Any]":
+    """For `firecracker --no-api --config-file`. settings: the archive; sockets are beside it."""
+    return firecracker.configuration(_describe(machine, settings))
 
 
-def described(machine: Machine, settings: Path) -> Description:
+def _describe(machine: Machine, settings: Path) -> Description:
     """With the files' own paths."""
     socket = str(settings.with_suffix(".vsock"))
     return Description(
@@ -33,9 +29,9 @@ def described(machine: Machine, settings: Path) -> Description:
     )
 
 
-def cloud_hypervisor_words(what: Description) -> "list[str]":
-    """Its command line, program first."""
-    machine = what.machine
+def cloud_hypervisor_argv(machine: Machine, settings: Path) -> "list[str]":
+    """The command line, program first. settings: as above."""
+    what = _describe(machine, settings)
     words = [
         *("cloud-hypervisor", "--kernel", what.image),
         *("--initramfs", what.settings, "--cmdline", " ".join(what.kernel_arguments)),

@@ -184,7 +184,7 @@ def test_what_the_user_says_counts_though_an_image_says_it(
 def test_the_dry_run_says_who_said_what(
     image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    would = dry_run.DryRun("qemu -kernel 'a b'", ("qemu", "-kernel", "a b"))
+    would = dry_run.DryRun(("qemu", "-kernel", "a b"), notes=("settings: \x1b",))
     monkeypatch.setattr(dry_run, "dry_run", lambda options: would)
     path = image.parent / "uk.toml"
     path.write_text('memory = 99\n[env]\nA = "1 2"\n')
@@ -193,6 +193,7 @@ def test_the_dry_run_says_who_said_what(
     said = capsys.readouterr()
     assert said.out == "qemu -kernel 'a b'\n"
     assert set(said.err.splitlines()) == {
+        r"ukcc run: settings: \x1b",
         f"ukcc run: memory: 99 ({path})",
         "ukcc run: smp: 2 (command line)",
         f"ukcc run: env: 'A=1 2' B=1 (command line, {path})",
@@ -207,8 +208,8 @@ def test_the_dry_run_says_who_said_what(
     assert answer.keys() == {"command", "settings"}
     # what has to run beside it is not in the VMM's words
     for would, further in (
-        (dry_run.DryRun("d & qemu", ("qemu",), (("d", "x"),)), {"daemons": [["d", "x"]]}),
-        (dry_run.DryRun('{"boot": 1}'), {"configuration": {"boot": 1}}),
+        (dry_run.DryRun(("qemu",), daemons={"/s": ("d", "x")}), {"daemons": [["d", "x"]]}),
+        (dry_run.DryRun(configuration={"boot": 1}), {"configuration": {"boot": 1}}),
     ):
         monkeypatch.setattr(dry_run, "dry_run", lambda options, would=would: would)
         with pytest.raises(SystemExit):

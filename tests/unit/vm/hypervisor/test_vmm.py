@@ -1,7 +1,6 @@
 """The same machine for other VMMs, and for QEMU's microvm."""
 
 import itertools
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ukcc.vm.machine import VIRTIOFS, Address, Forward, Machine, Network, Share
 from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.storage.disks import Disk
-from ukcc.vmm.pasted import vmm_text
+from ukcc.vmm.pasted import cloud_hypervisor_argv, firecracker_configuration
 
 TAP = Network("tap", Address("dhcp"), interface="tap0")
 MACHINE = Machine("/app", 256, 2, "kvm", (TAP,), vsock_cid=7, disks=(Disk("/d.img", "/d"),))
@@ -27,7 +26,7 @@ SETTINGS = Path("/tmp/settings.cpio")
 
 @pytest.mark.parametrize("machine", [MACHINE, Machine("app", 64, 1, "kvm", ())])
 def test_firecracker_takes_it(machine: Machine) -> None:
-    config = json.loads(vmm_text("firecracker", machine, SETTINGS))
+    config = firecracker_configuration(machine, SETTINGS)
     jsonschema.Draft202012Validator.check_schema(FIRECRACKER)
     jsonschema.validate(config, FIRECRACKER)
     assert Path(config["boot-source"]["kernel_image_path"]).is_absolute()
@@ -41,14 +40,14 @@ def test_firecracker_takes_it(machine: Machine) -> None:
 
 
 def test_the_schema_can_refuse() -> None:
-    config = json.loads(vmm_text("firecracker", MACHINE, SETTINGS))
+    config = firecracker_configuration(MACHINE, SETTINGS)
     for part, wrong in (("vsock", {"guest_cid": 2, "uds_path": "/s"}), ("nets", []), ("drives", 1)):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**config, part: wrong}, FIRECRACKER)
 
 
 def test_cloud_hypervisor() -> None:
-    words = vmm_text("cloud-hypervisor", MACHINE, SETTINGS).split()
+    words = cloud_hypervisor_argv(MACHINE, SETTINGS)
     assert words[:3] == ["cloud-hypervisor", "--kernel", "/app"]
     pairs = dict(itertools.pairwise(words))
     assert pairs["--initramfs"] == str(SETTINGS) and pairs["--serial"] == "tty"
