@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SYSROOTS = "sysroots"  # their directory in the store
 _DEFAULT = ".local/share/ukcc"
 _NO_HOME = "/proc/nonexistent"  # where nobody, not even root, can make anything
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
@@ -63,6 +64,11 @@ def store() -> str:
     return f"{_NO_HOME}/{_DEFAULT}" if place.startswith("~") else place
 
 
+def sysroot_in_store(identifier: str) -> str:
+    """Where the store has the sysroot of that id, if it has it."""
+    return os.path.join(store(), SYSROOTS, identifier)
+
+
 def current_sysroot() -> "str | None":
     """The sysroot that `ukcc sysroot build` finished last, or None.
 
@@ -74,7 +80,7 @@ def current_sysroot() -> "str | None":
     if named is not None:
         return real(named) if named else None
     for place in _stores():
-        link = os.path.join(place, "sysroots", "current")
+        link = os.path.join(place, SYSROOTS, "current")
         if os.path.islink(link):
             return os.path.realpath(link)
     return None

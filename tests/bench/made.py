@@ -122,7 +122,7 @@ class Workshop:
 
 def general_kernel(image_sysroot: str) -> Path:
     """The directory of a sysroot's kernel."""
-    return Path(paths.store()) / "sysroots" / image_sysroot / "kernel"
+    return Path(paths.sysroot_in_store(image_sysroot)) / "kernel"
 
 
 def link_others(source: Path, target: Path, own: set[str]) -> None:

@@ -91,7 +91,7 @@ def _start(
 
 def _syscall_names(image: str) -> "dict[int, str]":
     """Numbers of system calls to names, from the headers of the image's sysroot."""
-    sysroot = Path(paths.store()) / "sysroots" / str(read_metadata(image).get("sysroot", ""))
+    sysroot = Path(paths.sysroot_in_store(str(read_metadata(image).get("sysroot", ""))))
     try:
         header = (sysroot / "usr/include/asm/unistd_64.h").read_text()
     except OSError:

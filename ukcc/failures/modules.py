@@ -31,7 +31,7 @@ class GuestFiles:
         metadata = read_metadata(image)
         self._program = metadata.get("program", "")
         self._libraries = metadata.get("libraries", [])
-        self._sysroot = str(Path(paths.store()) / "sysroots" / metadata.get("sysroot", ""))
+        self._sysroot = paths.sysroot_in_store(metadata.get("sysroot", ""))
         with open_elf(Path(image)) as elf:
             archive = elf.archive()
             self._members = {

@@ -67,11 +67,10 @@ class ImageMetadata:
 
     def kernel_file(self, name: str) -> "Path | None":
         """A file that was kept of the kernel, if it is there."""
-        store = Path(paths.store())
         if self.made:
-            path = store / "kernels" / "made" / self.made / name
+            path = Path(paths.store()) / "kernels" / "made" / self.made / name
         elif self.sysroot:
-            path = store / "sysroots" / self.sysroot / "kernel" / name
+            path = Path(paths.sysroot_in_store(self.sysroot)) / "kernel" / name
         else:
             return None
         return path if path.is_file() else None

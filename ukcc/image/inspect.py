@@ -220,7 +220,7 @@ def _files(
 
 def link_archives(used: Iterable[str], image: Path, sysroot: str) -> Iterator[Library]:
     """The archives of a link, as far as they are still there (see `provenance`)."""
-    own = str(Path(paths.store()) / "sysroots" / sysroot)
+    own = paths.sysroot_in_store(sysroot)
     seen = set()
     for recorded in list(dict.fromkeys(used))[:_MOST_ARCHIVES]:
         path = recorded.replace(SYSROOT, own, 1)

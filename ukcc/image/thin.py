@@ -167,7 +167,7 @@ def _metadata_of(program: str) -> Mapping[str, Any]:
 def _sysroot_of(image: str, metadata: Mapping[str, Any]) -> Path:
     """The sysroot in the store that a thin image names; its metadata has been checked."""
     require(metadata, image, "sysroot", "program", "link_command")
-    sysroot = Path(paths.store()) / "sysroots" / str(metadata["sysroot"])
+    sysroot = Path(paths.sysroot_in_store(str(metadata["sysroot"])))
     if not (sysroot / "kernel" / "kernel.json").is_file():
         raise MachineError(
             f"{image}: a thin image, and its kernel (sysroot {metadata['sysroot']}) is not here",

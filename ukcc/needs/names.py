@@ -37,7 +37,7 @@ def sysroot_for(identifier: str) -> Path:
 
     Raises SysrootMissing where there is none.
     """
-    own = Path(paths.store()) / "sysroots" / identifier
+    own = Path(paths.sysroot_in_store(identifier))
     if identifier and (own / "usr/include" / _TABLE).is_file():
         return own
     current = paths.current_sysroot()

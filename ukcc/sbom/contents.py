@@ -219,7 +219,7 @@ def _find_sysroot(wanted: str) -> "Path | None":
     """The sysroot of that id (16 hexadecimal digits, as read): in the store, or the one in use."""
     if not wanted:
         return None
-    place = Path(paths.store()) / "sysroots" / wanted
+    place = Path(paths.sysroot_in_store(wanted))
     if place.is_dir():
         return place
     current = Path(paths.current_sysroot() or "/nonexistent")

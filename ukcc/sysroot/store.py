@@ -48,7 +48,7 @@ class Store:
 
     @property
     def sysroots(self) -> Path:
-        return self.root / "sysroots"
+        return self.root / paths.SYSROOTS
 
     @property
     def parts(self) -> Path:
