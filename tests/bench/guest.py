@@ -24,6 +24,7 @@ from ukcc.vm.launch import settings_archive
 from ukcc.vm.live import process
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.live.process import Outcome
+from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.machine import Machine
 from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions
@@ -151,11 +152,5 @@ def _machine(image: Path) -> Machine:
 
 def _boot(machine: Machine, more: list[str], deadline: float) -> Outcome:
     archive = settings_archive(machine, Terminal(), RunOptions(machine.image))
-    return process.execute(
-        lambda endpoints: [*qemu_argv(machine, endpoints), *more],
-        archive,
-        interactive=False,
-        stdin_port=False,
-        timeout=deadline,
-        shown=False,
-    )
+    wiring = Wiring(lambda endpoints: [*qemu_argv(machine, endpoints), *more], archive, shown=False)
+    return process.wait(process.start(wiring), deadline)

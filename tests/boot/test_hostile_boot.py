@@ -14,6 +14,7 @@ from ukcc.failures.reports import Report
 from ukcc.image.facts import read_facts
 from ukcc.vm.hypervisor.qemu import qemu_argv
 from ukcc.vm.live import panics, process
+from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.machine import Machine
 
 SOURCE = r"""
@@ -220,15 +221,13 @@ def test_a_panic_before_there_are_drivers(image: Path, kind: str, memory: int, w
     """Too little memory, which `ukcc run` refuses: nothing tells but the reset, and the CPU."""
     machine = Machine(str(image), memory, 1, "tcg", (), kind=kind, tsc_khz=2_000_000)
     reports: list[Report] = []
-    outcome = process.execute(
+    wiring = Wiring(
         lambda endpoints: qemu_argv(machine, endpoints),
         bytes(512),
-        interactive=False,
-        stdin_port=False,
         shown=False,
-        timeout=DEADLINE * FACTOR,
         on_report=reports.append,
     )
+    outcome = process.wait(process.start(wiring), DEADLINE * FACTOR)
     print(outcome)
     assert outcome.reset and not outcome.panicked and not outcome.timed_out
     assert panics.judged(outcome, str(image)).panicked

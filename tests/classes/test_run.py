@@ -16,6 +16,7 @@ from ukcc.vm.boot.init_archive import Terminal
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.launch import settings_archive, with_host
 from ukcc.vm.live import process
+from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.machine import Machine
 from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
@@ -158,14 +159,12 @@ def test_the_ports_work_at_each_place(
     facts = read_facts(image)
     options = fitted(RunOptions(image, arguments=(b"capitals",)), facts)
     machine = with_host(plan_machine(options, facts, "tcg", output_ports=True), image)
-    outcome = process.execute(
+    wiring = Wiring(
         lambda endpoints: after_others(machine, endpoints, others),
         settings_archive(machine, Terminal(), options, facts.program),
-        interactive=False,
-        stdin_port=False,
         output_ports=True,
-        timeout=patience,
     )
+    outcome = process.wait(process.start(wiring), patience)
     assert not outcome.timed_out and b"UKCC1 exit 42" in outcome.record
     assert b"note" not in outcome.record
     assert "0 bytes, 1 CPU" in capfd.readouterr().err

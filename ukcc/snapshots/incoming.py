@@ -49,7 +49,7 @@ class Incoming:
                 self._open_ports(answers)
         except MachineError as error:
             self.problem = error
-            running.machine.terminate()
+            running.terminate()
             return
         except (OSError, EOFError, ValueError, KeyError):
             return  # QEMU has ended, and its own words are shown

@@ -19,7 +19,8 @@ from ukcc.snapshots.words import continued_argv, forward_rules
 from ukcc.vm.hypervisor import accel, confine, probe_guest
 from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
 from ukcc.vm.live import panics, process
-from ukcc.vm.live.process import Running, in_thread
+from ukcc.vm.live.process import in_thread
+from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.options import RunOptions
 
 # QEMU wants a kernel where the saved machine had one, and never looks at it.
@@ -73,29 +74,25 @@ def _continue(
         confinement = stack.enter_context(
             confine.confined(machine, options.qemu_user, options.forwards)
         )
-
-        def on_running(running: Running) -> None:
-            state.start()
-            in_thread(incoming)(running)
-            if hooks.on_running:
-                hooks.on_running(running)
-
-        outcome = process.execute(
+        wiring = Wiring(
             lambda endpoints: continued_argv(
                 machine, endpoints, directory / MEMORY, theirs.fileno()
             ),
             _NO_ARCHIVE,
-            interactive=False,
             stdin_port=True,
             output_ports=True,
-            timeout=options.timeout,
-            on_start=lambda pid: lengthen_queues(pid, options),
             on_report=shower,
-            on_running=on_running,
+            passed_fds=(kernel, state.fd, theirs.fileno()),
             started_fd=hooks.started_fd,
-            passed_fds=[kernel, state.fd, theirs.fileno()],
             confinement=confinement,
         )
+        with process.start(wiring) as running:
+            lengthen_queues(running, options)
+            state.start()
+            in_thread(incoming, running)
+            if hooks.on_running:
+                hooks.on_running(running)
+            outcome = process.wait(running, options.timeout)
     if incoming.problem is not None:
         raise MachineError(f"{snapshot}: {incoming.problem.message}", incoming.problem.hint)
     outcome = panics.judged(outcome, options.image)

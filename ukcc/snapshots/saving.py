@@ -48,13 +48,13 @@ class Saving:
         for stream in running.streams:
             stream.look_for(self._text, self._said.set)
         while not self._said.wait(_LOOK_AGAIN):
-            if running.machine.poll() is not None:
+            if not running.is_alive:
                 return
         try:
             self._save(running)
         except MachineError as error:
             self.problem = error
-            running.machine.terminate()
+            running.terminate()
 
     def _save(self, running: Running) -> None:
         running.channels.say(_HOLD)
@@ -73,7 +73,7 @@ class Saving:
                 self.qemu = asyncio.run(asyncio.wait_for(work, _SAVING))
         except (*BROKEN, asyncio.TimeoutError) as error:
             raise MachineError(f"QEMU has not saved the machine: {error}") from None
-        running.machine.terminate()
+        running.terminate()
 
 
 async def _save(channel: socket.socket, state: int) -> str:

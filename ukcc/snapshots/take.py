@@ -35,6 +35,7 @@ from ukcc.vm.launch import TIMED_OUT, check_host, exit_status, settings_archive,
 from ukcc.vm.live import panics, process
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.live.process import Outcome, in_thread
+from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.machine import Machine
 from ukcc.vm.offers import check_snapshot
 from ukcc.vm.options import RunOptions
@@ -67,7 +68,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
             if not saving.take(report):
                 shower(report)
 
-        outcome = process.execute(
+        wiring = Wiring(
             lambda endpoints: saved_argv(machine, endpoints, memory),
             settings_archive(
                 machine,
@@ -77,15 +78,15 @@ def take(options: RunOptions, target: str, text: str) -> int:
                 [*contents.additions, *guest.seed()],
                 attended=True,
             ),
-            interactive=False,
             stdin_port=True,
-            output_ports=True,
-            timeout=options.timeout,
-            on_report=hear,
-            on_running=in_thread(saving),
             feed_stdin=False,
+            output_ports=True,
+            on_report=hear,
             confinement=confinement,
         )
+        with process.start(wiring) as running:
+            in_thread(saving, running)
+            outcome = process.wait(running, options.timeout)
         if not saving.qemu:
             return failed(outcome, options, text, saving.problem)
         make_sparse(memory)

@@ -32,7 +32,8 @@ from ukcc.vm.hypervisor.tsc import host_tsc_khz
 from ukcc.vm.hypervisor.vmm import check_vsock
 from ukcc.vm.live import panics, process
 from ukcc.vm.live.exit_record import parse_record
-from ukcc.vm.live.process import Outcome
+from ukcc.vm.live.process import Outcome, Running, in_thread
+from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.machine import PLAIN_CPU, VIRTIOFS, Machine
 from ukcc.vm.net import backlog, host_ports, taps
 from ukcc.vm.offers import has
@@ -95,7 +96,7 @@ def _boot(options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
             confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
             for note in serving.notes:
                 say(note)
-            outcome = process.execute(
+            wiring = Wiring(
                 lambda endpoints: filtered_argv(
                     qemu_rules(connected), qemu_argv(connected, endpoints)
                 ),
@@ -111,15 +112,18 @@ def _boot(options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
                 stdin_port=machine.stdin_port,
                 output_ports=machine.output_ports,
                 trace_to=trace_to,
-                timeout=options.timeout,
-                on_start=lambda pid: _started(pid, options, serving),
                 on_report=shower,
-                on_running=hooks.on_running,
-                started_fd=hooks.started_fd,
-                passed_fds=[*taps.descriptors(connected), *descriptors(connected.disks)],
                 virtiofs=serving.fds,
+                passed_fds=(*taps.descriptors(connected), *descriptors(connected.disks)),
+                started_fd=hooks.started_fd,
                 confinement=confinement,
             )
+            with process.start(wiring) as running:
+                serving.watch(running.terminate)
+                lengthen_queues(running, options)
+                if hooks.on_running:
+                    hooks.on_running(running)
+                outcome = process.wait(running, options.timeout)
         if serving.problem:
             raise MachineError(serving.problem, "--share-by 9p does without")
         outcome = panics.judged(outcome, image)
@@ -159,22 +163,11 @@ def with_host(machine: Machine, image: str) -> Machine:
     )
 
 
-def _started(pid: int, options: RunOptions, serving: virtiofs.Served) -> None:
-    """What to do about a QEMU that runs, by its process id."""
-
-    def end() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-
-    serving.watch(end)
-    lengthen_queues(pid, options)
-
-
-def lengthen_queues(pid: int, options: RunOptions) -> None:
-    """What to do to a QEMU that forwards TCP ports, by its process id."""
+def lengthen_queues(running: Running, options: RunOptions) -> None:
+    """Longer ones for the TCP ports that QEMU forwards, in a thread of their own."""
     endpoints = [(f.address, f.host_port) for f in options.forwards if f.protocol == "tcp"]
     if endpoints:
-        backlog.lengthen(pid, endpoints)
+        in_thread(lambda running: backlog.lengthen(running.pid, endpoints), running)
 
 
 def share_way(options: RunOptions, image: str, facts: ImageMetadata) -> str:

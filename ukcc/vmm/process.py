@@ -43,7 +43,7 @@ _LONGEST_EVENT = 65536
 
 
 @dataclass(frozen=True)
-class Wiring:
+class VmmWiring:
     """What a VMM is started with. directory: its own, where it works; passed: descriptors that it
     inherits; terminal: our terminal is the console; agent: the guest has one that will connect;
     continued: the machine was saved; timeout: seconds, or None.
@@ -87,7 +87,7 @@ class RunningVmm:
 
 
 def execute(
-    wiring: Wiring,
+    wiring: VmmWiring,
     begin: Callable[[Api], None],
     on_running: "Callable[[RunningVmm], None] | None" = None,
 ) -> Outcome:
@@ -153,7 +153,7 @@ class _Over:
 
 
 def _outcome(
-    wiring: Wiring,
+    wiring: VmmWiring,
     machine: "subprocess.Popen[bytes]",
     running: RunningVmm,
     copies: OutputPumps,
@@ -204,7 +204,7 @@ def _is_reset(returncode: int, words: str) -> bool:
 
 
 def _begin(
-    wiring: Wiring,
+    wiring: VmmWiring,
     machine: "subprocess.Popen[bytes]",
     copies: OutputPumps,
     relay: threading.Thread,
@@ -248,7 +248,7 @@ def _big_pipe(stack: contextlib.ExitStack) -> Pipe:
 
 
 def _start(
-    wiring: Wiring, output: Pipe, events: Pipe, keyboard: "Keyboard | None"
+    wiring: VmmWiring, output: Pipe, events: Pipe, keyboard: "Keyboard | None"
 ) -> "subprocess.Popen[bytes]":
     """In a session of its own: Ctrl-C is the application's before it is the VMM's."""
     program = find(wiring.vmm)

@@ -38,7 +38,7 @@ from ukcc.vmm.description import VSOCK, Description
 from ukcc.vmm.directory import own_directory
 from ukcc.vmm.disk_lock import lock_disks
 from ukcc.vmm.known import vmm_of
-from ukcc.vmm.process import Wiring, execute, find
+from ukcc.vmm.process import VmmWiring, execute, find
 from ukcc.vmm.vmm import ApiRequest, Vmm
 
 _READY = b"r"  # to who has started it in the background
@@ -123,7 +123,7 @@ def _execute(
         )
         if machine.vsock_cid is not None:
             say(f"virtio sockets: {directory / VSOCK}")
-        wiring = Wiring(
+        wiring = VmmWiring(
             vmm,
             directory,
             user,

@@ -30,7 +30,7 @@ from ukcc.vmm.confine import OpenedFile, places_of, user_for
 from ukcc.vmm.description import VSOCK, Description
 from ukcc.vmm.directory import own_directory, prepared
 from ukcc.vmm.known import vmm_of
-from ukcc.vmm.process import RunningVmm, Wiring, execute, find
+from ukcc.vmm.process import RunningVmm, VmmWiring, execute, find
 from ukcc.vmm.run import send, status_of, tell_ready
 from ukcc.vmm.vmm import Vmm
 
@@ -110,7 +110,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
             for request in vmm.boot(what):
                 send(api, vmm, request)
 
-        wiring = Wiring(
+        wiring = VmmWiring(
             vmm, directory, user, (image_fd, settings_fd), agent=listens, timeout=options.timeout
         )
         outcome = execute(wiring, begin, saver.start)
@@ -209,7 +209,7 @@ def _continue(
                 send(api, vmm, request)
             tell_ready(hooks)
 
-        wiring = Wiring(
+        wiring = VmmWiring(
             vmm,
             directory,
             user,

@@ -1,8 +1,7 @@
 """Runs QEMU: the console, the time limit, the signals.
 
 Not through ukcc/proc.py: this process talks while it runs, on descriptors that we hand it, and its
-end is ours. Nothing is left behind: what QEMU reads and writes besides the console is memory of
-this process (memfd), and QEMU dies with it, whatever kills it.
+end is ours. QEMU dies with this process, whatever kills it.
 """
 
 import contextlib
@@ -13,26 +12,22 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 from ukcc import proc
-from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError, ToolFailed
-from ukcc.failures.reports import Report
-from ukcc.vm.hypervisor.confinement import NONE, Confinement
-from ukcc.vm.hypervisor.qemu import Endpoints
+from ukcc.vm.hypervisor.confinement import Confinement
 from ukcc.vm.live.console import Console
 from ukcc.vm.live.exit_record import RecordLines
-from ukcc.vm.live.pumps import OutputPumps, Pipe, Pump, StdinPort
+from ukcc.vm.live.pumps import OutputPumps, Pump
 from ukcc.vm.live.stopping import Stopped, StopSignals
 from ukcc.vm.live.watch import Watch
+from ukcc.vm.live.wiring import Channels, Wiring
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-
-# Makes the argv, given where the channels end.
-ArgvMaker = Callable[[Endpoints], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -63,19 +58,59 @@ class Outcome:
 
 
 class Running:
-    """A machine that runs, for other threads that have something to ask of it.
+    """A machine that runs, for whoever has something to ask of it. A context, which ends it.
 
-    machine: QEMU; watch: its channels; streams: the copies of its two outputs.
+    pid: QEMU's process id; streams: the copies of the application's two outputs, with
+    `output_ports`; watch: its channels for failures, with `on_report`.
     """
 
-    def __init__(self, machine: "subprocess.Popen[bytes]", watch: "Watch | None") -> None:
-        self.machine, self.watch = machine, watch
+    def __init__(
+        self,
+        machine: "subprocess.Popen[bytes]",
+        stopping: StopSignals,
+        channels: Channels,
+        wiring: Wiring,
+    ) -> None:
+        self.pid = machine.pid
+        self.watch = channels.watch
+        self._machine, self._stopping = machine, stopping
+        self._lines = RecordLines()
+        self._pumps = OutputPumps(machine, STDOUT if wiring.shown else None)
+        self._pumps.collect(channels.record, self._lines.feed)
+        by_lines = wiring.trace_to == STDERR
         self.streams: tuple[Pump, ...] = ()
-        self.ended_by = 0
+        if channels.output and channels.errors:
+            self.streams = (
+                self._pumps.add(channels.output, STDOUT),
+                self._pumps.add(channels.errors, STDERR, by_lines),
+            )
+        self._traced: Pump | None = None
+        if channels.trace:
+            self._traced = self._pumps.add(channels.trace, wiring.trace_to, by_lines)
+        self._stack = contextlib.ExitStack()
+        self._ended_by = 0
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        traceback: "TracebackType | None",
+    ) -> None:
+        if isinstance(error, Stopped):
+            self._cut_short()
+        self._stack.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether QEMU runs."""
+        return self._machine.poll() is None
 
     @property
     def channels(self) -> Watch:
-        """Those of a machine that was started with `on_report`; others have none."""
+        """`watch` of a machine that was started with `on_report`."""
         assert self.watch is not None
         return self.watch
 
@@ -93,154 +128,104 @@ class Running:
 
     def end(self) -> None:
         """Ends the machine at once."""
-        self.ended_by = signal.SIGKILL
-        end_machine(self.machine)
+        self._ended_by = signal.SIGKILL
+        end_machine(self._machine)
 
+    def terminate(self) -> None:
+        """Has QEMU end, when it has done what it was started for or cannot do it."""
+        self._machine.terminate()
 
-def execute(
-    make_argv: ArgvMaker,
-    initrd: bytes,
-    *,
-    interactive: bool,
-    stdin_port: bool,
-    output_ports: bool = False,
-    trace_to: "int | None" = None,
-    virtiofs: Sequence[int] = (),
-    timeout: "float | None" = None,
-    shown: bool = True,
-    on_start: "Callable[[int], None] | None" = None,
-    on_report: "Callable[[Report], None] | None" = None,
-    on_running: "Callable[[Running], None] | None" = None,
-    started_fd: "int | None" = None,
-    passed_fds: Iterable[int] = (),
-    feed_stdin: bool = True,
-    confinement: Confinement = NONE,
-) -> Outcome:
-    """Runs the machine to its end. timeout: seconds.
-
-    interactive: our terminal is the console; else its output is copied to our stdout if it is to
-    be `shown`, and with `stdin_port` our stdin to its port. With `output_ports` the application's
-    standard output joins the console, and its standard error is copied to ours. `trace_to`: the
-    descriptor that gets the trace, if there is one; where that is our standard error, the
-    application's comes there in whole lines, too. `virtiofs`: the sockets on which
-    daemons are, which QEMU inherits. `on_start` is
-    called with QEMU's process id in a thread of its own. `on_report` gets what the guest reports,
-    one at a time, in another thread; with it, a machine that is over its time is asked what it is
-    doing before it is ended, and so is one when we get SIGQUIT. `on_running` gets the machine as
-    soon as there is one. `started_fd`: a socket for QEMU's second monitor, closed here when QEMU
-    has it; there it answers as soon as the machine runs. `passed_fds`: what else
-    QEMU inherits. Without `feed_stdin` the guest's standard input stays open, and nothing comes of
-    ours. `confinement`: what keeps QEMU small.
-    """
-    with contextlib.ExitStack() as stack:
-        initrd_fd = memory_file(stack, "settings", initrd)
-        record = Pipe(stack)
-        port = StdinPort(stack) if stdin_port else None
-        output = Pipe(stack) if output_ports else None
-        errors = Pipe(stack) if output_ports else None
-        trace = None if trace_to is None else Pipe(stack)
-        watch = Watch(stack, on_report) if on_report else None
-        lines = RecordLines()
-        console = Console(stack, watch.resize if watch else _no_resize) if interactive else None
-        stopping = StopSignals(watch.signal if watch else _no_forward)
-        endpoints = Endpoints(
-            initrd=path_of(initrd_fd),
-            record=path_of(record.write_end.fileno()),
-            stdin_fd=port.guest_end.fileno() if port else None,
-            stdout=path_of(output.write_end.fileno()) if output else "",
-            stderr=path_of(errors.write_end.fileno()) if errors else "",
-            trace=path_of(trace.write_end.fileno()) if trace else "",
-            reports=path_of(watch.reports_end) if watch else "",
-            requests_fd=watch.requests_end if watch else None,
-            monitor_fd=watch.monitor_end if watch else None,
-            events_fd=watch.events.qemu_end if watch else None,
-            console_fd=console.guest_end.fileno() if console else None,
-            started_fd=started_fd,
-            virtiofs=tuple(f"fd={fd}" for fd in virtiofs),
-        )
-        passed = [*passed_fds, initrd_fd, *([port.guest_end.fileno()] if port else [])]
-        passed += [pipe.write_end.fileno() for pipe in (record, output, errors, trace) if pipe]
-        passed += [*virtiofs, *(watch.passed if watch else [])]
-        passed += [console.guest_end.fileno()] if console else []
-        passed += [] if started_fd is None else [started_fd]
-        stack.enter_context(stopping.caught())
-        machine = _start(make_argv(endpoints), passed, confinement)
-        running = Running(machine, watch)
-        if started_fd is not None:
-            os.close(started_fd)
+    def listen(self, channels: Channels, feed_stdin: bool, stack: contextlib.ExitStack) -> None:
+        """Begins to serve the guest and the terminal. stack: what is to be undone at the end."""
+        watch, console, pumps = self.watch, channels.console, self._pumps
         if watch:
-            watch.has_ended = lambda: lines.has_ending
+            watch.has_ended = lambda: self._lines.has_ending
+            watch.on_sent = self.wait_for_outputs if self.streams else watch.on_sent
             watch.start()
             stack.enter_context(_asked_by_sigquit(watch))
-        ending = _Ending()
-        copies = OutputPumps(machine, STDOUT if shown else None)
-        copies.collect(record, lines.feed)
-        try:
-            if console:
-                console.start(stack)
-                copies.console = copies.add_fd(console.output, STDOUT)
-                if watch:
-                    watch.on_stopped = lambda: _suspend(copies.console, console)
-            by_lines = trace_to == STDERR
-            if output and errors:
-                running.streams = (
-                    copies.add(output, STDOUT),
-                    copies.add(errors, STDERR, by_lines),
-                )
-                if watch:
-                    watch.on_sent = running.wait_for_outputs
-            traced = copies.add(trace, trace_to, by_lines) if trace else None
-            if port:
-                port.start(feed_stdin)
-            if on_start:
-                threading.Thread(target=on_start, args=(machine.pid,), daemon=True).start()
-            if on_running:
-                on_running(running)
-            ending = _wait(machine, timeout)
-            if ending.timed_out and watch:
-                watch.look()
-            end_machine(machine)
-            stopping.machine_has_ended = True
-            copies.finish(patient=not ending.timed_out)
+        if console:
+            console.start(stack)
+            shown = pumps.console = pumps.add_fd(console.output, STDOUT)
             if watch:
-                watch.finish(patient=True)
+                watch.on_stopped = lambda: _suspend(shown, console)
+        if channels.stdin:
+            channels.stdin.start(feed_stdin)
+        self._stack = stack.pop_all()
+
+    def wait(self, timeout: "float | None") -> Outcome:
+        """As the function `wait`."""
+        ending = _Ending()
+        try:
+            ending = _wait(self._machine, timeout)
+            if ending.timed_out and self.watch:
+                self.watch.look()
+            end_machine(self._machine)
+            self._stopping.machine_has_ended = True
+            self._pumps.finish(patient=not ending.timed_out)
+            if self.watch:
+                self.watch.finish(patient=True)
         except Stopped as stopped:
             ending = _Ending(stopped_by=stopped.signum)
-        finally:
-            end_machine(machine)
-            if ending.stopped_by:
-                copies.finish(patient=False)
-            if watch and ending.stopped_by:
-                watch.finish(patient=False)
+            self._cut_short()
+        return self._outcome(ending)
+
+    def _cut_short(self) -> None:
+        end_machine(self._machine)
+        self._pumps.finish(patient=False)
+        if self.watch:
+            self.watch.finish(patient=False)
+
+    def _outcome(self, ending: "_Ending") -> Outcome:
+        watch, pumps = self.watch, self._pumps
+        broken = signal.SIGPIPE if pumps.broken else 0
         return Outcome(
-            returncode=machine.returncode,
-            record=lines.kept(),
-            console=copies.console.tail,
-            stderr=copies.messages.tail.decode(errors="replace"),
+            returncode=self._machine.returncode,
+            record=self._lines.kept(),
+            console=pumps.console.tail,
+            stderr=pumps.messages.tail.decode(errors="replace"),
             cpus=watch.cpus if watch else b"",
             panicked=bool(watch and watch.events.panicked),
             reset=bool(watch and watch.events.reset),
             failed=bool(watch and watch.events.failed),
             timed_out=ending.timed_out,
-            stopped_by=ending.stopped_by
-            or running.ended_by
-            or (signal.SIGPIPE if copies.broken else 0),
-            traced=bool(traced and traced.tail),
-            unwritten=copies.problem,
+            stopped_by=ending.stopped_by or self._ended_by or broken,
+            traced=bool(self._traced and self._traced.tail),
+            unwritten=pumps.problem,
         )
 
 
-def in_thread(act: "Callable[[Running], None]") -> "Callable[[Running], None]":
-    """For `on_running`: the same, in a thread of its own."""
-    return lambda running: threading.Thread(target=act, args=(running,), daemon=True).start()
+def start(wiring: Wiring) -> Running:
+    """Starts the machine. Raises MachineError where there is no QEMU.
+
+    From now on the first signal to us goes to the application, and the second is `Stopped`.
+    """
+    with contextlib.ExitStack() as stack:
+        channels = Channels(stack, wiring)
+        stopping = StopSignals(channels.watch.signal if channels.watch else _no_forward)
+        stack.enter_context(stopping.caught())
+        argv = wiring.make_argv(channels.endpoints())
+        machine = _start(argv, channels.passed(), wiring.confinement)
+        stack.callback(end_machine, machine)
+        if wiring.started_fd is not None:
+            os.close(wiring.started_fd)
+        running = Running(machine, stopping, channels, wiring)
+        running.listen(channels, wiring.feed_stdin, stack)
+        return running
+
+
+def wait(running: Running, timeout: "float | None" = None) -> Outcome:
+    """Waits for the machine's end, or ends it after `timeout` seconds; None: no limit."""
+    with running:
+        return running.wait(timeout)
+
+
+def in_thread(act: "Callable[[Running], None]", running: Running) -> None:
+    """Has somebody look after the machine, in a thread of its own."""
+    threading.Thread(target=act, args=(running,), daemon=True).start()
 
 
 def _no_forward(signum: int) -> bool:
     return False
-
-
-def _no_resize(rows: int, columns: int) -> None:
-    """A guest that listens to nobody keeps its terminal's size."""
 
 
 def _suspend(output: Pump, console: Console) -> None:
@@ -278,7 +263,7 @@ def _start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=confinement.environment,
-        pass_fds=[*passed, *confinement.fds],
+        pass_fds=passed,
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
