@@ -142,7 +142,7 @@ def _options(words: Sequence[str]) -> RunOptions:
     context = command.make_context("run", list(words))
     params = {name: v for name, v in context.params.items() if name not in _NOT_OF_A_RUN}
     with context.scope():
-        options = guest_options(options_of)(**params)
+        options = guest_options(lambda **words: options_of(words))(**params)
     assert isinstance(options, RunOptions)
     return options
 

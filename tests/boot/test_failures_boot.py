@@ -369,7 +369,7 @@ def test_without_a_host_that_listens(static: Path, tmp_path: Path) -> None:
     """A bare QEMU: a line on the console, and the record."""
     record = tmp_path / "record"
     record.touch()
-    machine = Machine(str(static), 128, 1, "tcg", ())
+    machine = Machine(str(static), 128, "tcg")
     argv = qemu_argv(machine, Endpoints(str(os.devnull), str(record)))
     argv[argv.index("-append") + 1] += " -- fault"
     at = argv.index("-initrd")

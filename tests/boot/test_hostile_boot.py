@@ -219,7 +219,7 @@ def test_a_panic_is_told_by_the_hypervisor(image: Path, kind: str) -> None:
 @pytest.mark.parametrize(("memory", "words"), [(16, ""), (19, "(Failed to|Could not) create")])
 def test_a_panic_before_there_are_drivers(image: Path, kind: str, memory: int, words: str) -> None:
     """Too little memory, which `ukcc run` refuses: nothing tells but the reset, and the CPU."""
-    machine = Machine(str(image), memory, 1, "tcg", (), kind=kind, tsc_khz=2_000_000)
+    machine = Machine(str(image), memory, "tcg", kind=kind, tsc_khz=2_000_000)
     reports: list[Report] = []
     wiring = Wiring(
         lambda endpoints: qemu_argv(machine, endpoints),

@@ -14,15 +14,15 @@ import json, sys
 from dataclasses import replace
 from ukcc.errors import MachineError
 from ukcc.vm.net import taps
-from ukcc.vm.machine import NO_RESOLVER, Machine
+from ukcc.vm.machine import NO_RESOLVER, Attached, Machine
 from ukcc.vm.net.options import parse_networks
 from ukcc.vm.net.plan import plan_networks
 
-machine = Machine("app", 128, 1, "kvm", ())
+machine = Machine("app", 128, "kvm")
 networks = plan_networks(parse_networks(sys.argv[1:], []), (), NO_RESOLVER)
 try:
-    with taps.connected(replace(machine, networks=tuple(networks)), "/app") as machine:
-        print(json.dumps([[n.mac, n.mtu, n.fd] for n in machine.networks]), flush=True)
+    with taps.connected(replace(machine, attached=Attached(tuple(networks))), "/app") as machine:
+        print(json.dumps([[n.mac, n.mtu, n.fd] for n in machine.attached.networks]), flush=True)
         sys.stdin.read()
 except MachineError as error:
     print(json.dumps(error.line("")), flush=True)

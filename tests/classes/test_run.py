@@ -17,7 +17,7 @@ from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.launch import settings_archive, with_host
 from ukcc.vm.live import process
 from ukcc.vm.live.wiring import Wiring
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import GuestPorts, Machine
 from ukcc.vm.offers import fitted
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
@@ -158,11 +158,13 @@ def test_the_ports_work_at_each_place(
     image = str(home / "app")
     facts = read_facts(image)
     options = fitted(RunOptions(image, arguments=(b"capitals",)), facts)
-    machine = with_host(plan_machine(options, facts, "tcg", output_ports=True), image)
+    machine = with_host(
+        plan_machine(options, facts, "tcg", ports=GuestPorts(output_ports=True)), image
+    )
     wiring = Wiring(
         lambda endpoints: after_others(machine, endpoints, others),
         settings_archive(machine, Terminal(), options, facts.program),
-        output_ports=True,
+        machine.ports,
     )
     outcome = process.wait(process.start(wiring), patience)
     assert not outcome.timed_out and b"UKCC1 exit 42" in outcome.record

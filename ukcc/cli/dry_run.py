@@ -19,7 +19,7 @@ from ukcc.vm.hypervisor.accel import choose
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.hypervisor.vmm import FIRECRACKER, QEMU, check_vmm
 from ukcc.vm.launch import host_terminal, settings_archive, share_way, with_host
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import GuestPorts, Machine
 from ukcc.vm.net import taps
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
@@ -74,13 +74,11 @@ def dry_run(options: RunOptions) -> DryRun:
     facts = contents.facts
     terminal = host_terminal() if options.vmm == QEMU else Terminal()
     serving = virtiofs.planned(options.shares, share_way(options, image, facts))
-    options = replace(
-        options,
-        disks=tuple(prepared(disk, make=False) for disk in options.disks),
-        shares=serving.shares,
-    )
-    machine = with_host(plan_machine(options, facts, _accel(options)), image)
-    machine = taps.named(machine, options.image)
+    disks = tuple(prepared(disk, make=False) for disk in options.disks)
+    ports = GuestPorts(trace_port=options.trace is not None)
+    machine = plan_machine(options, facts, _accel(options), ports=ports, disks=disks)
+    machine = replace(machine, attached=replace(machine.attached, shares=serving.shares))
+    machine = taps.named(with_host(machine, image), options.image)
     archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
     # What the line opens beside it (the record, sockets) has guessable names as well.
     path = private_directory() / f"{hashlib.sha256(archive).hexdigest()[:16]}.cpio"
@@ -99,7 +97,7 @@ def dry_run(options: RunOptions) -> DryRun:
 
 def _with_qemu(would: DryRun, machine: Machine, options: RunOptions, archive: Path) -> DryRun:
     """With QEMU's words. archive: the settings."""
-    daemons = virtiofs.commands(options.shares, archive.parent, archive.stem)
+    daemons = virtiofs.commands(machine.attached.shares, archive.parent, archive.stem)
     endpoints = Endpoints(
         initrd=str(archive),
         record=str(archive.with_suffix(".record")),

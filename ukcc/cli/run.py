@@ -1,6 +1,7 @@
 """`ukcc run`: boots an image as `docker run` would start a container."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -13,14 +14,19 @@ from ukcc.cli.names import IMAGE_FILE
 from ukcc.errors import MachineError
 from ukcc.terminal import shown
 from ukcc.vm import options
-from ukcc.vm.boot.guest import Guest
 from ukcc.vm.hypervisor import confine
 from ukcc.vm.hypervisor.vmm import QEMU, VMMS, check_cid
-from ukcc.vm.machine import AUTO
+from ukcc.vm.machine import AUTO, Hardware
 from ukcc.vm.net.options import parse_networks, parse_resolver
 from ukcc.vm.options import RunOptions
 from ukcc.vm.storage import disks, virtiofs
 
+# The parameters that `ukcc snapshot` lacks.
+_NOT_OF_A_SNAPSHOT: Mapping[str, Any] = {
+    **dict.fromkeys(("vsock", "gdb", "create", "trace_filter", "trace_output", "name", "from_")),
+    **dict.fromkeys(("trace", "detach"), False),
+    **dict.fromkeys(("share_by", "machine"), AUTO),
+}
 _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
 
 
@@ -127,15 +133,7 @@ _MOST_SECONDS = 100 * 365 * 86400.0  # Python counts nanoseconds in 64 bits
 )
 @click.argument("image", type=IMAGE_FILE, required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def command(
-    *,
-    image: "str | None",
-    from_: "str | None",
-    dry_run: bool,
-    as_json: bool,
-    vmm: str,
-    **words: Any,
-) -> int:
+def command(*, dry_run: bool, as_json: bool, **words: Any) -> int:
     """Boot IMAGE with the console on stdio.
 
     \b
@@ -148,11 +146,11 @@ def command(
       127      there is no such program, or it lacks a library
     """
     context = click.get_current_context()
-    if from_ is not None:
+    if words["from_"] is not None:
         refuse_fixed(context)
-    elif image is None:
+    elif words["image"] is None:
         raise click.UsageError("Missing argument 'IMAGE'.")
-    wanted = options_of(image=image or "", snapshot=from_ or "", vmm=vmm, **words)
+    wanted = options_of(words)
     if as_json and not dry_run:
         raise MachineError("--json says how --dry-run answers", "add --dry-run")
     if not dry_run:
@@ -170,71 +168,48 @@ def command(
     return 0
 
 
-def options_of(
-    *,
-    image: str,
-    arguments: tuple[str, ...],
-    init: Guest,
-    memory: "int | None",
-    smp: int,
-    accel: str,
-    env: tuple[str, ...],
-    net: tuple[str, ...],
-    ip: tuple[str, ...],
-    dns: tuple[str, ...],
-    dns_search: tuple[str, ...],
-    add_host: tuple[str, ...],
-    timeout: "float | None",
-    publish: tuple[str, ...] = (),
-    volume: tuple[str, ...] = (),
-    share_by: str = AUTO,
-    disk: tuple[str, ...] = (),
-    create: "str | None" = None,
-    read_only: bool = False,
-    machine: str = "auto",
-    vsock: "int | None" = None,
-    vmm: str = QEMU,
-    qemu_user: str = confine.AUTO,
-    gdb: "int | None" = None,
-    trace: bool = False,
-    trace_filter: "str | None" = None,
-    trace_output: "str | None" = None,
-    detach: bool = False,
-    name: "str | None" = None,
-    snapshot: str = "",
-) -> RunOptions:
-    """The words of the options, understood. Raises MachineError for one that is not."""
+def options_of(words: Mapping[str, Any]) -> RunOptions:
+    """The words of the options, understood; each by the name of the command's parameter.
+
+    `ukcc snapshot` has fewer of them. Raises MachineError for one that is not understood.
+    """
+    given = {**_NOT_OF_A_SNAPSHOT, **words}
+    timeout, vsock, host = given["timeout"], given["vsock"], dict(os.environb)
     if timeout is not None and not 0 < timeout <= _MOST_SECONDS:
         raise MachineError(
             f"--timeout {timeout:g}: it takes a number of seconds above 0, a hundred years at most"
         )
     if vsock is not None:
         check_cid(vsock)
-    host = dict(os.environb)
-    pairs = [options.parse_environment(word, host) for word in env]
+    pairs = [options.parse_environment(word, host) for word in given["env"]]
+    traced = (given["trace"], given["trace_filter"], given["trace_output"])
     return RunOptions(
-        image=image,
-        arguments=tuple(os.fsencode(word) for word in arguments),
+        image=given["image"] or "",
+        arguments=tuple(os.fsencode(word) for word in given["arguments"]),
         environment=tuple(pair for pair in pairs if pair is not None),
-        memory_mib=memory,
-        cpus=smp,
-        accel=accel,
-        forwards=tuple(options.parse_forward(word) for word in publish),
-        shares=tuple(options.parse_share(word) for word in volume),
-        nets=parse_networks(net, ip),
-        resolver=parse_resolver(dns, dns_search, add_host),
+        memory_mib=given["memory"],
+        accel=given["accel"],
+        forwards=tuple(options.parse_forward(word) for word in given["publish"]),
+        shares=tuple(options.parse_share(word) for word in given["volume"]),
+        share_by=given["share_by"],
+        nets=parse_networks(given["net"], given["ip"]),
+        hardware=Hardware(
+            cpus=given["smp"],
+            gdb_port=given["gdb"],
+            vsock_cid=vsock,
+            readonly_root=given["read_only"],
+            resolver=parse_resolver(given["dns"], given["dns_search"], given["add_host"]),
+        ),
         timeout=timeout,
-        gdb_port=gdb,
-        trace=options.parse_trace(trace, trace_filter, trace_output),
-        guest=init,
-        detach=detach,
-        name=name,
-        disks=disks.with_create(tuple(disks.parse_disk(word) for word in disk), create),
-        readonly_root=read_only,
-        share_by=share_by,
-        snapshot=snapshot,
-        machine=machine,
-        vsock_cid=vsock,
-        vmm=vmm,
-        qemu_user=qemu_user,
+        trace=options.parse_trace(*traced),
+        guest=given["init"],
+        detach=given["detach"],
+        name=given["name"],
+        disks=disks.with_create(
+            tuple(disks.parse_disk(word) for word in given["disk"]), given["create"]
+        ),
+        snapshot=given["from_"] or "",
+        machine=given["machine"],
+        vmm=given["vmm"],
+        qemu_user=given["qemu_user"],
     )

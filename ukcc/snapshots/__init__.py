@@ -2,7 +2,6 @@
 
 manifest.py   what a snapshot says of itself: Manifest <-> JSON
 accepted.py   what of a manifest's machine QEMU may be told
-data.py       frozen dataclasses <-> JSON
 memory.py     the memory's file: holes for zeros, and its checksum
 words.py      QEMU's words for a machine that is saved or continued
 take.py       `ukcc snapshot`: boots, waits, saves

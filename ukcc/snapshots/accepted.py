@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ukcc.vm.hypervisor import firmware
 from ukcc.vm.hypervisor.emulated_cpu import is_emulated_cpu
-from ukcc.vm.machine import Address, Machine, Network
+from ukcc.vm.machine import Address, Attached, Machine, Network
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 _MOST_MIB, _MOST_CPUS, _MOST_NETWORKS = 1 << 24, 64, 32
@@ -21,15 +21,21 @@ _LEAST_CID, _MOST_CID = 3, (1 << 32) - 2  # vsock(7)
 
 def problem(machine: Machine) -> str:
     """What is wrong with it; empty if nothing is."""
-    own = replace(machine, image="", shares=(), disks=(), gdb_port=None, trace_port=False)
+    own = replace(
+        machine,
+        image="",
+        hardware=replace(machine.hardware, gdb_port=None),
+        attached=Attached(machine.attached.networks),
+        ports=replace(machine.ports, trace_port=False),
+    )
     if machine != own:
         return "its machine names something of a host: an image, a directory, a disk or a port"
     numbers = (
         ("memory", machine.memory_mib, 1, _MOST_MIB),
-        ("CPUs", machine.cpus, 1, _MOST_CPUS),
+        ("CPUs", machine.hardware.cpus, 1, _MOST_CPUS),
         ("tsc_khz", machine.tsc_khz, 1, _MOST_KHZ),
-        ("vsock_cid", machine.vsock_cid, _LEAST_CID, _MOST_CID),
-        ("networks", len(machine.networks), 0, _MOST_NETWORKS),
+        ("vsock_cid", machine.hardware.vsock_cid, _LEAST_CID, _MOST_CID),
+        ("networks", len(machine.attached.networks), 0, _MOST_NETWORKS),
     )
     for name, value, least, most in numbers:
         if value is not None and not least <= value <= most:
@@ -42,7 +48,7 @@ def problem(machine: Machine) -> str:
         return f"its machine is {machine.kind} by {machine.accel}"
     if machine.balloon or not (machine.acpi and machine.vmgenid):
         return "its machine has other devices"
-    return next(filter(None, map(_network_problem, machine.networks)), "")
+    return next(filter(None, map(_network_problem, machine.attached.networks)), "")
 
 
 def _network_problem(network: Network) -> str:

@@ -11,9 +11,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc.errors import MachineError
+from ukcc.errors import MachineError, UkccError
 from ukcc.snapshots.accepted import problem
-from ukcc.snapshots.data import plain, typed
+from ukcc.tables import plain, record
 from ukcc.vm.machine import Machine
 
 FORMAT = 1
@@ -93,9 +93,9 @@ def parse_manifest(text: bytes, snapshot: str) -> Manifest:
     if version != FORMAT:
         raise MachineError(f"{snapshot}: of format {version}, not {FORMAT}", TAKE_AGAIN)
     try:
-        manifest = typed(Manifest, data)
-    except ValueError as error:
-        message = f"{snapshot}: corrupt, or made by another version of ukcc ({error})"
+        manifest = record(Manifest, data, whole=True)
+    except UkccError as error:
+        message = f"{snapshot}: corrupt, or made by another version of ukcc ({error.message})"
         raise MachineError(message, TAKE_AGAIN) from None
     wrong = problem(manifest.machine)
     if not wrong and manifest.memory.stamp.size != manifest.machine.memory_mib << 20:

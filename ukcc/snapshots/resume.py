@@ -21,6 +21,7 @@ from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queu
 from ukcc.vm.live import panics, process
 from ukcc.vm.live.process import in_thread
 from ukcc.vm.live.wiring import Wiring
+from ukcc.vm.machine import GuestPorts
 from ukcc.vm.options import RunOptions
 
 # QEMU wants a kernel where the saved machine had one, and never looks at it.
@@ -79,8 +80,7 @@ def _continue(
                 machine, endpoints, directory / MEMORY, theirs.fileno()
             ),
             _NO_ARCHIVE,
-            stdin_port=True,
-            output_ports=True,
+            GuestPorts(stdin_port=True, output_ports=True),
             on_report=shower,
             passed_fds=(kernel, state.fd, theirs.fileno()),
             started_fd=hooks.started_fd,

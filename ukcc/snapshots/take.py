@@ -36,7 +36,7 @@ from ukcc.vm.live import panics, process
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.live.process import Outcome, in_thread
 from ukcc.vm.live.wiring import Wiring
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import GuestPorts, Machine
 from ukcc.vm.offers import check_snapshot
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
@@ -54,7 +54,10 @@ def take(options: RunOptions, target: str, text: str) -> int:
     check_host(options)
     with made(Path(target)) as directory, contextlib.ExitStack() as stack:
         machine = plan_machine(
-            options, facts, choose(options.accel), stdin_port=True, output_ports=True
+            options,
+            facts,
+            choose(options.accel),
+            ports=GuestPorts(stdin_port=True, output_ports=True),
         )
         # a balloon would punch its holes into the file of the memory, which is the snapshot
         machine = with_host(replace(machine, balloon=False, vmgenid=True), image)
@@ -78,9 +81,8 @@ def take(options: RunOptions, target: str, text: str) -> int:
                 [*contents.additions, *guest.seed()],
                 attended=True,
             ),
-            stdin_port=True,
+            machine.ports,
             feed_stdin=False,
-            output_ports=True,
             on_report=hear,
             confinement=confinement,
         )

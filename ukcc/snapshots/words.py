@@ -39,7 +39,7 @@ def fingerprint(machine: Machine) -> str:
 
 def forward_rules(machine: Machine, forwards: Iterable[Forward]) -> list[str]:
     """Words of the monitor's `hostfwd_add`, one a port, for the first user mode network."""
-    for index, network in enumerate(machine.networks):
+    for index, network in enumerate(machine.attached.networks):
         if network.kind == "user":
             cidr = network.address.cidr
             guest = "" if network.address.is_dhcp else cidr.partition("/")[0]

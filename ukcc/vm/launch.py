@@ -8,12 +8,13 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ukcc import paths
 from ukcc.errors import MachineError
+from ukcc.failures.reports import Report
 from ukcc.failures.show import FailurePrinter
 from ukcc.image import cpio
 from ukcc.image.facts import ImageMetadata, kernel_has_virtiofs
@@ -34,7 +35,7 @@ from ukcc.vm.live import panics, process
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.live.process import Outcome, Running, in_thread
 from ukcc.vm.live.wiring import Wiring
-from ukcc.vm.machine import PLAIN_CPU, VIRTIOFS, Machine
+from ukcc.vm.machine import PLAIN_CPU, VIRTIOFS, GuestPorts, Machine
 from ukcc.vm.net import backlog, host_ports, taps
 from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions
@@ -63,74 +64,90 @@ def run(options: RunOptions) -> int:
     supervise.check(options.name)
     owner = user_ids(options, contents) if options.disks else ROOT
     with opened(options.disks, owner) as disks:
-        return _boot(replace(options, disks=disks), contents, terminal)
+        ports = _ports(options, terminal)
+        machine = plan_machine(
+            options, contents.facts, choose(options.accel), ports=ports, disks=disks
+        )
+        return _boot(with_host(machine, image), options, contents, terminal)
 
 
-def _boot(options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
+def _boot(machine: Machine, options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
     """With what the machine gets of the host open."""
     image, facts = contents.image, contents.facts
-    machine = plan_machine(
-        options,
-        facts,
-        choose(options.accel),
-        stdin_port=not options.detach and not terminal.interactive and not stdin_is_empty(),
-        output_ports=options.detach or not os.isatty(process.STDOUT),
-    )
-    machine = with_host(machine, image)
-    if options.gdb_port is not None:
+    if options.hardware.gdb_port is not None:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
 
-        say(gdb_line(options.image, image, options.gdb_port, facts))
+        say(gdb_line(options.image, image, options.hardware.gdb_port, facts))
     shower = FailurePrinter(
         image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares)
     )
 
     def start(hooks: supervise.Hooks) -> int:
-        with (
-            taps.connected(machine, options.image) as connected,
-            trace.opened(options.trace) as trace_to,
-            virtiofs.served(options.shares, options.share_by) as serving,
-            contextlib.ExitStack() as stack,
-        ):
-            connected = replace(connected, shares=serving.shares)
-            confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
-            for note in serving.notes:
-                say(note)
-            wiring = Wiring(
-                lambda endpoints: filtered_argv(
-                    qemu_rules(connected), qemu_argv(connected, endpoints)
-                ),
-                settings_archive(
-                    connected,
-                    terminal,
-                    options,
-                    facts.program,
-                    [*contents.additions, *guest.seed()],
-                    attended=True,
-                ),
-                interactive=terminal.interactive,
-                stdin_port=machine.stdin_port,
-                output_ports=machine.output_ports,
-                trace_to=trace_to,
-                on_report=shower,
-                virtiofs=serving.fds,
-                passed_fds=(*taps.descriptors(connected), *descriptors(connected.disks)),
-                started_fd=hooks.started_fd,
-                confinement=confinement,
-            )
-            with process.start(wiring) as running:
-                serving.watch(running.terminate)
-                lengthen_queues(running, options)
-                if hooks.on_running:
-                    hooks.on_running(running)
-                outcome = process.wait(running, options.timeout)
-        if serving.problem:
-            raise MachineError(serving.problem, "--share-by 9p does without")
+        outcome = _run_qemu(machine, options, contents, terminal, shower, hooks)
         outcome = panics.judged(outcome, image)
         panics.show(outcome, shower)
-        return exit_status(outcome, options)
+        return exit_status(outcome, options, machine.attached.disks)
 
     return supervise.run(facts_to_list(options, machine), options.name is not None, start)
+
+
+def _run_qemu(
+    machine: Machine,
+    options: RunOptions,
+    contents: BootInputs,
+    terminal: Terminal,
+    on_report: Callable[[Report], None],
+    hooks: supervise.Hooks,
+) -> Outcome:
+    """Starts QEMU, with taps and daemons beside it, and waits for its end."""
+    with (
+        taps.connected(machine, options.image) as connected,
+        trace.opened(options.trace) as trace_to,
+        virtiofs.served(options.shares, options.share_by) as serving,
+        contextlib.ExitStack() as stack,
+    ):
+        attached = replace(connected.attached, shares=serving.shares)
+        connected = replace(connected, attached=attached)
+        confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
+        for note in serving.notes:
+            say(note)
+        wiring = Wiring(
+            lambda endpoints: filtered_argv(qemu_rules(connected), qemu_argv(connected, endpoints)),
+            settings_archive(
+                connected,
+                terminal,
+                options,
+                contents.facts.program,
+                [*contents.additions, *guest.seed()],
+                attended=True,
+            ),
+            connected.ports,
+            interactive=terminal.interactive,
+            trace_to=trace_to,
+            on_report=on_report,
+            virtiofs=serving.fds,
+            passed_fds=(*taps.descriptors(connected), *descriptors(attached.disks)),
+            started_fd=hooks.started_fd,
+            confinement=confinement,
+        )
+        with process.start(wiring) as running:
+            serving.watch(running.terminate)
+            lengthen_queues(running, options)
+            if hooks.on_running:
+                hooks.on_running(running)
+            outcome = process.wait(running, options.timeout)
+    if serving.problem:
+        raise MachineError(serving.problem, "--share-by 9p does without")
+    return outcome
+
+
+def _ports(options: RunOptions, terminal: Terminal) -> GuestPorts:
+    """Those that our standard streams, and `--trace`, need."""
+    return GuestPorts(
+        stdin_port=not options.detach and not terminal.interactive and not stdin_is_empty(),
+        output_ports=options.detach or not os.isatty(process.STDOUT),
+        trace_port=options.trace is not None,
+    )
 
 
 def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
@@ -143,7 +160,7 @@ def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
         ports=tuple(str(forward) for forward in options.forwards),
         accel=machine.accel,
         memory_mib=machine.memory_mib,
-        cpus=machine.cpus,
+        cpus=machine.hardware.cpus,
         detached=options.detach,
     )
 
@@ -247,12 +264,17 @@ def check_host(options: RunOptions) -> None:
     """Finds before the start what QEMU would find in the middle of it."""
     check_shares(options.shares)
     virtiofs.planned(options.shares, options.share_by)
-    check_vsock(options.vsock_cid)
+    check_vsock(options.hardware.vsock_cid)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
         check_port(forward.address, forward.host_port, kind, f"-p {forward}")
-    if options.gdb_port is not None:
-        check_port(LOOPBACK, options.gdb_port, socket.SOCK_STREAM, f"--gdb {options.gdb_port}")
+    if options.hardware.gdb_port is not None:
+        check_port(
+            LOOPBACK,
+            options.hardware.gdb_port,
+            socket.SOCK_STREAM,
+            f"--gdb {options.hardware.gdb_port}",
+        )
 
 
 def check_port(address: str, port: int, kind: int, option: str) -> None:
@@ -273,11 +295,14 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
             ) from None
 
 
-def exit_status(outcome: Outcome, options: RunOptions) -> int:
-    """What the outcome means; raises MachineError when the application's status is not known."""
+def exit_status(outcome: Outcome, options: RunOptions, disks: Sequence[Disk] = ()) -> int:
+    """What the outcome means; raises MachineError when the application's status is not known.
+
+    disks: as the machine had them.
+    """
     record = parse_record(outcome.record)
     for note in record.notes:
-        say(note + why_not_mounted(note, options.disks))
+        say(note + why_not_mounted(note, disks))
     if outcome.unwritten:
         raise MachineError(f"{options.image}: its output cannot be written: {outcome.unwritten}")
     if outcome.stopped_by:
@@ -298,7 +323,7 @@ def exit_status(outcome: Outcome, options: RunOptions) -> int:
     if outcome.panicked:
         why = panics.reason(outcome.console)
         raise MachineError(f"{options.image}: the kernel panicked{why}", status=PANICKED)
-    raise MachineError(f"{options.image}: {_what_happened(outcome, options.disks)}")
+    raise MachineError(f"{options.image}: {_what_happened(outcome, disks)}")
 
 
 def _failure(stderr: str) -> str:

@@ -1,7 +1,8 @@
 """What a virtual machine consists of, whichever VMM makes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ukcc.tables import INLINE
 from ukcc.vm.storage.disks import Disk
 
 
@@ -99,28 +100,70 @@ _QEMU_LAPIC_KHZ = 1_000_000
 
 
 @dataclass(frozen=True)
+class Hardware:
+    """What the command line says of a machine, and the VMM is told as it is.
+
+    gdb_port: of loopback, where QEMU waits for gdb; vsock_cid: the guest's number among virtio
+    sockets; readonly_root, resolver: what init is told.
+    """
+
+    cpus: int = 1
+    gdb_port: "int | None" = None
+    vsock_cid: "int | None" = None
+    readonly_root: bool = False
+    resolver: Resolver = NO_RESOLVER
+
+
+PLAIN_HARDWARE = Hardware()
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What a machine has of the host's, in the order of the guest's devices.
+
+    networks: with their addresses, and their taps once these are open; shares: with the way that
+    each goes; disks: with their layers once these were looked at.
+    """
+
+    networks: tuple[Network, ...] = ()
+    shares: tuple[Share, ...] = ()
+    disks: tuple[Disk, ...] = ()
+
+
+NOTHING_ATTACHED = Attached()
+
+
+@dataclass(frozen=True)
+class GuestPorts:
+    """Which ports a machine has beside its console.
+
+    output_ports: for standard output and error, which then are no terminal; trace_port: for
+    strace's output.
+    """
+
+    stdin_port: bool = False
+    output_ports: bool = False
+    trace_port: bool = False
+
+
+NO_PORTS = GuestPorts()
+
+
+@dataclass(frozen=True)
 class Machine:
-    """A machine that boots `image`. memory_mib: MiB; networks: in the order of the guest's
-    interfaces; tsc_khz: of the time stamp counter, None for a kernel that finds it out by itself.
+    """A machine that boots `image`. memory_mib: MiB; tsc_khz: of the time stamp counter, None for a
+    kernel that finds it out by itself.
     """
 
     image: str
     memory_mib: int
-    cpus: int
     accel: str
-    networks: tuple[Network, ...]
-    shares: tuple[Share, ...] = ()
-    stdin_port: bool = False
-    output_ports: bool = False  # for standard output and error, which then are no terminal
-    gdb_port: "int | None" = None
-    trace_port: bool = False  # for strace's output
+    hardware: Hardware = field(default=PLAIN_HARDWARE, metadata=INLINE)
+    attached: Attached = field(default=NOTHING_ATTACHED, metadata=INLINE)
+    ports: GuestPorts = field(default=NO_PORTS, metadata=INLINE)
     tsc_khz: "int | None" = None
-    disks: tuple[Disk, ...] = ()
-    readonly_root: bool = False
-    resolver: Resolver = NO_RESOLVER
     kind: str = Q35  # or MICROVM
     firmware: str = ""  # a file of QEMU's; empty: its own choice
-    vsock_cid: "int | None" = None  # the guest's number among virtio sockets
     balloon: bool = False  # gives memory that the guest has freed back to the host
     rng: bool = True  # random numbers of the host
     acpi: bool = True  # False: the kernel is told of the devices on its command line
@@ -148,7 +191,7 @@ class Machine:
             arguments += ["tsc=reliable"] if self.kind == MICROVM else []
         if self.accel == "tcg":
             arguments.append(f"lapic_khz={_QEMU_LAPIC_KHZ}")
-            if any(share.by == VIRTIOFS for share in self.shares):
+            if any(share.by == VIRTIOFS for share in self.attached.shares):
                 arguments.append("init_on_alloc=1")
         return tuple(arguments)
 

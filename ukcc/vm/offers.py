@@ -46,7 +46,7 @@ def _ipv6(options: RunOptions) -> str:
 
 
 def _resolver(options: RunOptions) -> list[str]:
-    resolver = options.resolver
+    resolver = options.hardware.resolver
     hosts = [line.split() for line in resolver.hosts]
     return [
         *(f"--dns {server}" for server in resolver.nameservers),
@@ -72,7 +72,11 @@ def _user(options: RunOptions) -> str:
 
 
 USES = (
-    Use(("smp",), "a second CPU", lambda o: f"--smp {o.cpus}" if o.cpus > 1 else ""),
+    Use(
+        ("smp",),
+        "a second CPU",
+        lambda o: f"--smp {o.hardware.cpus}" if o.hardware.cpus > 1 else "",
+    ),
     Use(("net",), "the network", _network),
     Use(("inet6",), "IPv6", _ipv6),
     Use(("disk",), "disks", lambda o: f"--disk {o.disks[0].file}" if o.disks else ""),
@@ -82,7 +86,7 @@ USES = (
     Use(
         ("vsock",),
         "virtio sockets",
-        lambda o: "" if o.vsock_cid is None else f"--vsock {o.vsock_cid}",
+        lambda o: "" if o.hardware.vsock_cid is None else f"--vsock {o.hardware.vsock_cid}",
     ),
     Use(
         ("trace",),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ukcc.errors import MachineError
 from ukcc.vm.boot.guest import PLAIN, Guest
 from ukcc.vm.boot.init_archive import variable
-from ukcc.vm.machine import AUTO, NO_RESOLVER, Forward, Resolver, Share
+from ukcc.vm.machine import AUTO, PLAIN_HARDWARE, Forward, Hardware, Share
 from ukcc.vm.net.options import NetOption
 from ukcc.vm.storage.disks import Disk
 from ukcc.vm.storage.host_path import host_path
@@ -41,24 +41,20 @@ class RunOptions:
     arguments: tuple[bytes, ...] = ()
     environment: tuple[tuple[bytes, bytes], ...] = ()
     memory_mib: "int | None" = None
-    cpus: int = 1
+    hardware: Hardware = PLAIN_HARDWARE
     accel: str = "auto"
     forwards: tuple[Forward, ...] = ()
     shares: tuple[Share, ...] = ()
     nets: tuple[NetOption, ...] = (NetOption("user"),)
     timeout: "float | None" = None
-    gdb_port: "int | None" = None
     trace: "TraceOption | None" = None
     guest: Guest = PLAIN
     detach: bool = False
     name: "str | None" = None
-    resolver: Resolver = NO_RESOLVER
     disks: tuple[Disk, ...] = ()
-    readonly_root: bool = False
     share_by: str = AUTO
     snapshot: str = ""
     machine: str = "auto"
-    vsock_cid: "int | None" = None
     vmm: str = "qemu"
     qemu_user: str = "auto"  # of `--qemu-user`
 

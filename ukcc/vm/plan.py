@@ -5,10 +5,11 @@ from ukcc.image.facts import ImageMetadata
 from ukcc.settings.foreign import host_memory_mib
 from ukcc.vm.hypervisor.board import PLACES, PLACES_WITHOUT_ACPI
 from ukcc.vm.hypervisor.vmm import QEMU
-from ukcc.vm.machine import MICROVM, Machine
+from ukcc.vm.machine import MICROVM, NO_PORTS, Attached, GuestPorts, Machine
 from ukcc.vm.net.plan import plan_networks
 from ukcc.vm.offers import PCI, has, machine_kind
 from ukcc.vm.options import RunOptions
+from ukcc.vm.storage.disks import Disk
 from ukcc.vm.storage.volumes import check_places
 
 # A server with some data fits, and a host has room for many.
@@ -21,29 +22,26 @@ def plan_machine(
     facts: ImageMetadata,
     accel: str,
     *,
-    stdin_port: bool = False,
-    output_ports: bool = False,
+    ports: GuestPorts = NO_PORTS,
+    disks: "tuple[Disk, ...] | None" = None,
 ) -> Machine:
-    """The machine for these options. Raises MachineError for what cannot work."""
-    if not 1 <= options.cpus <= _MOST_CPUS:
-        raise MachineError(f"--smp {options.cpus}: the kernel takes 1 to {_MOST_CPUS} CPUs")
-    networks = plan_networks(options.nets, options.forwards, options.resolver)
-    check_places(options.shares, options.disks, facts.program)
+    """The machine for these options. Raises MachineError for what cannot work.
+
+    disks: those of the options, opened; None while they were not looked at.
+    """
+    hardware = options.hardware
+    if not 1 <= hardware.cpus <= _MOST_CPUS:
+        raise MachineError(f"--smp {hardware.cpus}: the kernel takes 1 to {_MOST_CPUS} CPUs")
+    networks = plan_networks(options.nets, options.forwards, hardware.resolver)
+    disks = options.disks if disks is None else disks
+    check_places(options.shares, disks, facts.program)
     machine = Machine(
         image=options.image,
         memory_mib=_memory(options.memory_mib, facts, options.image),
-        cpus=options.cpus,
         accel=accel,
-        networks=networks,
-        shares=options.shares,
-        stdin_port=stdin_port,
-        output_ports=output_ports,
-        gdb_port=options.gdb_port,
-        trace_port=options.trace is not None,
-        resolver=options.resolver,
-        disks=options.disks,
-        readonly_root=options.readonly_root,
-        vsock_cid=options.vsock_cid,
+        hardware=hardware,
+        attached=Attached(networks, options.shares, disks),
+        ports=ports,
         balloon=has(facts, "balloon"),
         rng=has(facts, "rng"),
         acpi=has(facts, PCI),
@@ -57,9 +55,10 @@ def plan_machine(
 def _check_room(machine: Machine) -> None:
     """Raises MachineError for more devices than QEMU's microvm has places for."""
     places = PLACES if machine.acpi else PLACES_WITHOUT_ACPI
-    named = len(machine.networks) + len(machine.shares) + len(machine.disks)
+    attached = machine.attached
+    named = len(attached.networks) + len(attached.shares) + len(attached.disks)
     # and one has all the ports
-    count = named + 1 + sum((machine.rng, machine.balloon, bool(machine.vsock_cid)))
+    count = named + 1 + sum((machine.rng, machine.balloon, bool(machine.hardware.vsock_cid)))
     if count > places:
         raise MachineError(
             f"{machine.image}: {count} virtio devices, and a microvm has {places} places"

@@ -34,7 +34,7 @@ def configuration(what: Description) -> "dict[str, Any]":
     """
     machine = what.machine
     config: dict[str, Any] = {
-        "cpus": {"boot_vcpus": machine.cpus, "max_vcpus": machine.cpus},
+        "cpus": {"boot_vcpus": machine.hardware.cpus, "max_vcpus": machine.hardware.cpus},
         "memory": {"size": machine.memory_mib * _MIB},
         "payload": {
             "kernel": what.image,
@@ -47,8 +47,8 @@ def configuration(what: Description) -> "dict[str, Any]":
     }
     if machine.balloon:
         config["balloon"] = {"size": 0, "deflate_on_oom": True, "free_page_reporting": True}
-    disks = [_disk(what, index) for index in range(len(machine.disks))]
-    nets = [_net(what, index) for index in range(len(machine.networks))]
+    disks = [_disk(what, index) for index in range(len(machine.attached.disks))]
+    nets = [_net(what, index) for index in range(len(machine.attached.networks))]
     config |= {"disks": disks} if disks else {}
     config |= {"net": nets} if nets else {}
     if what.vsock:
@@ -57,7 +57,7 @@ def configuration(what: Description) -> "dict[str, Any]":
 
 
 def _disk(what: Description, index: int) -> "dict[str, Any]":
-    disk = what.machine.disks[index]
+    disk = what.machine.attached.disks[index]
     return {
         "path": what.disks[index],
         "readonly": disk.readonly,
@@ -68,7 +68,7 @@ def _disk(what: Description, index: int) -> "dict[str, Any]":
 
 
 def _net(what: Description, index: int) -> "dict[str, Any]":
-    network = what.machine.networks[index]
+    network = what.machine.attached.networks[index]
     return {
         "tap": network.interface,
         **({"mac": network.mac} if network.mac else {}),

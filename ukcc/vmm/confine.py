@@ -73,9 +73,9 @@ def user_for(
 
 def places_of(machine: Machine) -> list[OpenedFile]:
     """Devices and disks that the machine needs, as far as they are there."""
-    devices = [_KVM, *([_TUN] if machine.networks else [])]
+    devices = [_KVM, *([_TUN] if machine.attached.networks else [])]
     found = [OpenedFile(name, Path(name).stat(), True) for name in devices if Path(name).exists()]
-    return [*found, *(_disk_place(disk) for disk in machine.disks)]
+    return [*found, *(_disk_place(disk) for disk in machine.attached.disks)]
 
 
 def _disk_place(disk: Disk) -> OpenedFile:
@@ -87,7 +87,7 @@ def _disk_place(disk: Disk) -> OpenedFile:
 def _owned_taps(machine: Machine) -> list[str]:
     """Those that belong to a user or a group: nobody else may have them."""
     found = []
-    for network in machine.networks:
+    for network in machine.attached.networks:
         place = Path("/sys/class/net") / network.interface
         with contextlib.suppress(OSError):
             if any((place / name).read_text().strip() != "-1" for name in ("owner", "group")):

@@ -27,7 +27,7 @@ class Description:
     @property
     def cid(self) -> int:
         """The guest's number among virtio sockets."""
-        asked = self.machine.vsock_cid
+        asked = self.machine.hardware.vsock_cid
         return USUAL_CID if asked is None else asked
 
     @property

@@ -29,7 +29,7 @@ def boot(what: Description) -> tuple[ApiRequest, ...]:
         ApiRequest(
             "PUT",
             "/machine-config",
-            {"vcpu_count": machine.cpus, "mem_size_mib": machine.memory_mib},
+            {"vcpu_count": machine.hardware.cpus, "mem_size_mib": machine.memory_mib},
         ),
         ApiRequest(
             "PUT",
@@ -40,8 +40,8 @@ def boot(what: Description) -> tuple[ApiRequest, ...]:
                 "boot_args": " ".join([*what.kernel_arguments, *_KERNEL_ARGUMENTS]),
             },
         ),
-        *(_drive(what, index) for index in range(len(machine.disks))),
-        *(_network(what, index) for index in range(len(machine.networks))),
+        *(_drive(what, index) for index in range(len(machine.attached.disks))),
+        *(_network(what, index) for index in range(len(machine.attached.networks))),
     ]
     if machine.balloon:
         body = {"amount_mib": 0, "deflate_on_oom": True, "free_page_reporting": True}
@@ -56,7 +56,7 @@ def boot(what: Description) -> tuple[ApiRequest, ...]:
 
 
 def _drive(what: Description, index: int) -> ApiRequest:
-    disk, name = what.machine.disks[index], f"disk{index}"
+    disk, name = what.machine.attached.disks[index], f"disk{index}"
     body = {
         "drive_id": name,
         "path_on_host": what.disks[index],
@@ -69,7 +69,7 @@ def _drive(what: Description, index: int) -> ApiRequest:
 
 
 def _network(what: Description, index: int) -> ApiRequest:
-    network, name = what.machine.networks[index], f"eth{index}"
+    network, name = what.machine.attached.networks[index], f"eth{index}"
     body: dict[str, Any] = {"iface_id": name, "host_dev_name": network.interface}
     if network.mac:
         body["guest_mac"] = network.mac

@@ -9,11 +9,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc.errors import MachineError
+from ukcc.errors import MachineError, UkccError
 from ukcc.snapshots.check import check_image, check_part, digest, host_cpu
-from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import TAKE_AGAIN, SnapshotPart, read_small, stamp
 from ukcc.snapshots.memory import checksum
+from ukcc.tables import plain, record
 from ukcc.vm.hypervisor.vmm import VMM_MANIFEST
 from ukcc.vmm.known import VMMS
 from ukcc.vmm.vmm import Vmm
@@ -94,11 +94,14 @@ def parse(text: bytes, snapshot: str) -> VmmManifest:
     """The same of the file's bytes."""
     try:
         data = json.loads(text.decode(errors="surrogateescape"))
-        version = data.get("format") if isinstance(data, dict) else None
-        if version != _FORMAT:
-            raise MachineError(f"{snapshot}: of format {version}, not {_FORMAT}", TAKE_AGAIN)
-        manifest = typed(VmmManifest, data)
     except (ValueError, RecursionError) as error:
+        raise MachineError(f"{snapshot}: corrupt: {VMM_MANIFEST}: {error}", TAKE_AGAIN) from None
+    version = data.get("format") if isinstance(data, dict) else None
+    if version != _FORMAT:
+        raise MachineError(f"{snapshot}: of format {version}, not {_FORMAT}", TAKE_AGAIN)
+    try:
+        manifest = record(VmmManifest, data, whole=True)
+    except UkccError as error:
         raise MachineError(f"{snapshot}: corrupt: {VMM_MANIFEST}: {error}", TAKE_AGAIN) from None
     wrong = _problem(manifest)
     if wrong:

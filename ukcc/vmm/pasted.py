@@ -24,8 +24,8 @@ def _describe(machine: Machine, settings: Path) -> Description:
         machine,
         paths.absolute(machine.image),
         str(settings),
-        tuple(paths.absolute(disk.file) for disk in machine.disks),
-        "" if machine.vsock_cid is None else socket,
+        tuple(paths.absolute(disk.file) for disk in machine.attached.disks),
+        "" if machine.hardware.vsock_cid is None else socket,
     )
 
 
@@ -35,7 +35,7 @@ def cloud_hypervisor_argv(machine: Machine, settings: Path) -> "list[str]":
     words = [
         *("cloud-hypervisor", "--kernel", what.image),
         *("--initramfs", what.settings, "--cmdline", " ".join(what.kernel_arguments)),
-        *("--cpus", f"boot={machine.cpus}", "--memory", f"size={machine.memory_mib}M"),
+        *("--cpus", f"boot={machine.hardware.cpus}", "--memory", f"size={machine.memory_mib}M"),
         *("--serial", "tty", "--console", "off", "--rng", "src=/dev/urandom"),
     ]
     if machine.balloon:
@@ -44,13 +44,13 @@ def cloud_hypervisor_argv(machine: Machine, settings: Path) -> "list[str]":
         f"tap={network.interface}"
         + (f",mac={network.mac}" if network.mac else "")
         + (f",mtu={network.mtu}" if network.mtu else "")
-        for network in machine.networks
+        for network in machine.attached.networks
     ]
     drives = [
         # from version 51; an older one guesses, from what the guest has written
         f"path={path},image_type=raw,readonly={'on' if disk.readonly else 'off'}"
         + (",direct=on" if disk.cache == "none" else "")
-        for path, disk in zip(what.disks, machine.disks, strict=True)
+        for path, disk in zip(what.disks, machine.attached.disks, strict=True)
     ]
     words += ["--net", *nets] if nets else []
     words += ["--disk", *drives] if drives else []

@@ -63,7 +63,8 @@ def run(options: RunOptions) -> int:
     with opened(options.disks, owner) as disks:
         if options.vmm == FIRECRACKER:
             lock_disks(disks)
-        return _boot(vmm, replace(options, disks=disks), contents, terminal)
+        machine = plan_machine(options, contents.facts, "kvm", disks=disks)
+        return _boot(vmm, replace(machine, image=contents.image), options, contents, terminal)
 
 
 def _check_terminal(options: RunOptions) -> None:
@@ -74,9 +75,10 @@ def _check_terminal(options: RunOptions) -> None:
         )
 
 
-def _boot(vmm: Vmm, options: RunOptions, contents: BootInputs, terminal: Terminal) -> int:
+def _boot(
+    vmm: Vmm, machine: Machine, options: RunOptions, contents: BootInputs, terminal: Terminal
+) -> int:
     """With what the machine gets of the host open."""
-    machine = replace(plan_machine(options, contents.facts, "kvm"), image=contents.image)
 
     def start(hooks: supervise.Hooks) -> int:
         connected = with_taps(machine, options.image)
@@ -112,7 +114,7 @@ def _execute(
         directory = stack.enter_context(own_directory(user))
         image = files.image_for(stack, machine.image, user)
         settings = memory_file(stack, "settings", archive)
-        disks = files.disk_descriptors(machine.disks)
+        disks = files.disk_descriptors(machine.attached.disks)
         what = Description(
             machine,
             path_of(image),
@@ -121,7 +123,7 @@ def _execute(
             VSOCK if listens else "",
             attended=True,
         )
-        if machine.vsock_cid is not None:
+        if machine.hardware.vsock_cid is not None:
             say(f"virtio sockets: {directory / VSOCK}")
         wiring = VmmWiring(
             vmm,
@@ -144,8 +146,9 @@ def _execute(
 def with_taps(machine: Machine, image: str) -> Machine:
     """With Ethernet addresses and MTU; its taps were open, so the VMM can have them, too."""
     with taps.connected(machine, image) as connected:
-        closed = tuple(replace(one, fd=None, vhost=False) for one in connected.networks)
-        return replace(connected, networks=closed)
+        attached = connected.attached
+        closed = tuple(replace(one, fd=None, vhost=False) for one in attached.networks)
+        return replace(connected, attached=replace(attached, networks=closed))
 
 
 def send(api: Api, vmm: Vmm, request: ApiRequest) -> None:
@@ -176,10 +179,10 @@ def status_of(vmm: Vmm, outcome: Outcome, options: RunOptions, machine: Machine)
     told = parse_record(outcome.record).status is not None
     ours = outcome.timed_out or outcome.stopped_by or outcome.unwritten or outcome.panicked
     if told or ours:
-        return exit_status(outcome, options)
+        return exit_status(outcome, options, machine.attached.disks)
     # its notes are said, and what is wrong then, by the VMM's name
     with contextlib.suppress(MachineError):
-        exit_status(outcome, options)
+        exit_status(outcome, options, machine.attached.disks)
     raise MachineError(f"{options.image}: {_what_happened(vmm, outcome)}")
 
 

@@ -20,7 +20,7 @@ from ukcc.vm.boot.contents import read_contents, read_image
 from ukcc.vm.boot.init_archive import Terminal
 from ukcc.vm.hypervisor.vmm import check_vmm
 from ukcc.vm.launch import facts_to_list, say, settings_archive
-from ukcc.vm.machine import Machine
+from ukcc.vm.machine import Hardware, Machine
 from ukcc.vm.offers import has
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
@@ -118,7 +118,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
             return failed(outcome, options, text, saver.problem)
         _take_back(vmm, directory)
         made_of = (paths.absolute(options.image), booted)
-        size = (machine.memory_mib, machine.cpus)
+        size = (machine.memory_mib, machine.hardware.cpus)
         manifest.write(
             directory, manifest.made_by(vmm, saver.version, made_of, size, listens, directory)
         )
@@ -166,7 +166,7 @@ def resume(options: RunOptions) -> int:
         vmm=vmm.name,
     )
     supervise.check(options.name)
-    machine = Machine(options.image, saved.memory_mib, saved.cpus, "kvm", ())
+    machine = Machine(options.image, saved.memory_mib, "kvm", Hardware(saved.cpus))
 
     def start(hooks: supervise.Hooks) -> int:
         return _continue(vmm, snapshot, saved, options, machine, hooks)

@@ -2,17 +2,17 @@
 
 from fuzz.checking import no_refusal
 
-from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import Manifest, parse_manifest
 from ukcc.snapshots.words import fingerprint, forward_rules
+from ukcc.tables import plain, record
 
 
 def check(data: bytes) -> None:
     """What is taken makes words for QEMU that name nothing of the host, and reads back."""
     manifest = parse_manifest(data, "x")
-    assert typed(Manifest, plain(manifest)) == manifest
+    assert record(Manifest, plain(manifest), whole=True) == manifest
     machine = manifest.machine
-    assert not machine.disks and not machine.shares and not machine.image
+    assert not machine.attached.disks and not machine.attached.shares and not machine.image
     with no_refusal():
         forward_rules(machine, ())
         fingerprint(machine)

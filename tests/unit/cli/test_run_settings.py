@@ -90,7 +90,7 @@ def test_a_file_beside_the_image(run: Run, image: Path) -> None:
     )
     (image.parent / "data").mkdir()
     options = run(image)
-    assert (options.memory_mib, options.cpus, options.timeout) == (99, 2, 3.0)
+    assert (options.memory_mib, options.hardware.cpus, options.timeout) == (99, 2, 3.0)
     assert options.arguments == (b"a", b"")
     assert options.shares[0].host == str(image.parent / "data")
     assert options.environment == ((b"A", b"1"), (b"B", b"1"))
@@ -99,7 +99,7 @@ def test_a_file_beside_the_image(run: Run, image: Path) -> None:
     assert options.trace is not None
 
     options = run("-m", 50, "-p", "1:2", "-e", "B=2", "--ulimit", "cpu=1:2", image, "z")
-    assert (options.memory_mib, options.cpus) == (50, 2)
+    assert (options.memory_mib, options.hardware.cpus) == (50, 2)
     assert options.arguments == (b"z",)
     assert [forward.host_port for forward in options.forwards] == [1]
     assert options.environment == ((b"A", b"1"), (b"B", b"2"))

@@ -6,21 +6,37 @@ from pathlib import Path
 
 import click.testing
 import pytest
+from support.machine_samples import change_machine
 
 from ukcc.cli import main
-from ukcc.errors import MachineError
+from ukcc.errors import MachineError, UkccError
 from ukcc.snapshots import check, memory
-from ukcc.snapshots.data import plain, typed
 from ukcc.snapshots.manifest import Manifest, SnapshotPart, Stamp, read_manifest, write_manifest
 from ukcc.snapshots.words import continued_argv, fingerprint, forward_rules, saved_argv
+from ukcc.tables import plain, record
 from ukcc.vm.hypervisor.qemu import Endpoints
-from ukcc.vm.machine import Address, Forward, Machine, Network, Share
+from ukcc.vm.machine import (
+    Address,
+    Attached,
+    Forward,
+    GuestPorts,
+    Hardware,
+    Machine,
+    Network,
+    Share,
+)
 from ukcc.vm.storage.disks import Disk
 
 NETWORK = Network("user", Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",)))
 DHCP = Network("user", Address("dhcp"))
 MACHINE = Machine(
-    "app", 128, 2, "tcg", (NETWORK,), stdin_port=True, output_ports=True, vmgenid=True
+    "app",
+    128,
+    "tcg",
+    Hardware(cpus=2),
+    Attached((NETWORK,)),
+    GuestPorts(stdin_port=True, output_ports=True),
+    vmgenid=True,
 )
 PART = SnapshotPart("crc32 0", Stamp(1, 2, 3))
 SAVED = replace(MACHINE, image="")
@@ -44,13 +60,22 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     ],
 )
 def test_bad_manifests(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
-        typed(Manifest, {**plain(MANIFEST), **change})
+    with pytest.raises(UkccError):
+        record(Manifest, {**plain(MANIFEST), **change}, whole=True)
+
+
+def test_the_machine_s_parts_are_no_tables_of_their_own() -> None:
+    """A snapshot of before the parts, too, is continued."""
+    flat = plain(MACHINE)
+    assert flat["cpus"] == 2 and flat["stdin_port"] is True and flat["vsock_cid"] is None
+    assert len(flat["networks"]) == 1 and flat["disks"] == flat["shares"] == []
+    assert not {"hardware", "attached", "ports"} & flat.keys()
+    assert record(Machine, flat, whole=True) == MACHINE
 
 
 def test_fingerprint_follows_the_machine_and_not_its_image() -> None:
-    assert fingerprint(MACHINE) == fingerprint(Machine(**{**vars(MACHINE), "image": "other"}))
-    assert fingerprint(MACHINE) != fingerprint(Machine(**{**vars(MACHINE), "cpus": 1}))
+    assert fingerprint(MACHINE) == fingerprint(replace(MACHINE, image="other"))
+    assert fingerprint(MACHINE) != fingerprint(replace(MACHINE, hardware=Hardware()))
 
 
 def test_memory_is_written_once_and_then_private() -> None:
@@ -68,9 +93,9 @@ def test_forward_rules() -> None:
         "net0 tcp:127.0.0.1:80-10.0.2.15:8080",
         "net0 udp:0.0.0.0:53-10.0.2.15:53",
     ]
-    dhcp = replace(MACHINE, networks=(Network("tap", Address("dhcp")), DHCP))
+    dhcp = replace(MACHINE, attached=Attached((Network("tap", Address("dhcp")), DHCP)))
     assert forward_rules(dhcp, forwards)[0] == "net1 tcp:127.0.0.1:80-:8080"
-    assert forward_rules(replace(MACHINE, networks=()), forwards) == []
+    assert forward_rules(replace(MACHINE, attached=Attached()), forwards) == []
 
 
 def test_holes_and_checksum(tmp_path: Path) -> None:
@@ -152,7 +177,7 @@ STRANGE = {
 
 @pytest.mark.parametrize("what", STRANGE)
 def test_a_strangers_machine_names_nothing_of_the_host(what: str, tmp_path: Path) -> None:
-    machine = replace(SAVED, **STRANGE[what])  # type: ignore[arg-type]
+    machine = change_machine(SAVED, **STRANGE[what])
     size = (machine.memory_mib << 20) % (1 << 60)
     part = SnapshotPart("crc32 0", Stamp(size, 2, 3))
     write_manifest(tmp_path, replace(MANIFEST, machine=machine, memory=part))

@@ -2,9 +2,9 @@
 
 import platform
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.machine_samples import make_machine as machine
 
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageMetadata
@@ -14,24 +14,13 @@ from ukcc.vm.hypervisor import firmware
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.hypervisor.tsc import host_tsc_khz
 from ukcc.vm.launch import argv0_of, name_entries
-from ukcc.vm.machine import Address, Machine, Network, Share
+from ukcc.vm.machine import Address, Hardware, Network, Share
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_mib, default_memory_reason, plan_machine
 
 ENDPOINTS = Endpoints(initrd="/i", record="/r", stdin_fd=9)
 STATIC = Address("10.0.2.15/24", "10.0.2.2", ("10.0.2.3",))
 USER = Network("user", STATIC, mac="52:54:00:12:34:56")
-
-
-def machine(**changes: Any) -> Machine:
-    facts: dict[str, Any] = {
-        "image": "app",
-        "memory_mib": 128,
-        "cpus": 1,
-        "accel": "tcg",
-        "networks": (),
-    }
-    return Machine(**(facts | changes))
 
 
 def values(argv: list[str], option: str) -> list[str]:
@@ -203,8 +192,8 @@ def test_memory() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        RunOptions("app", cpus=0),
-        RunOptions("app", cpus=65),
+        RunOptions("app", hardware=Hardware(cpus=0)),
+        RunOptions("app", hardware=Hardware(cpus=65)),
         RunOptions("app", memory_mib=0),
     ],
 )

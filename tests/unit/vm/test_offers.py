@@ -16,7 +16,18 @@ from ukcc.vm.boot.guest import Guest
 from ukcc.vm.hypervisor import firmware
 from ukcc.vm.hypervisor.qemu import Endpoints, port_names, qemu_argv
 from ukcc.vm.launch import share_way
-from ukcc.vm.machine import AUTO, NINE_P, VIRTIOFS, Forward, Machine, Network, Resolver, Share
+from ukcc.vm.machine import (
+    AUTO,
+    NINE_P,
+    VIRTIOFS,
+    Forward,
+    GuestPorts,
+    Hardware,
+    Machine,
+    Network,
+    Resolver,
+    Share,
+)
 from ukcc.vm.net.options import NetOption, parse_networks
 from ukcc.vm.offers import USES, check_snapshot, fitted, has
 from ukcc.vm.options import RunOptions, TraceOption
@@ -31,7 +42,11 @@ SHARES = (Share("/h", "/g"),)
 
 # What is asked for, the feature that it takes, and the line without that.
 ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
-    "CPUs": ({"cpus": 4}, "smp", "--smp 4: the kernel of app was made without a second CPU"),
+    "CPUs": (
+        {"hardware": Hardware(cpus=4)},
+        "smp",
+        "--smp 4: the kernel of app was made without a second CPU",
+    ),
     "a port": (
         {"forwards": (Forward("127.0.0.1", 80, 8080),)},
         "net",
@@ -58,17 +73,17 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
         "--ip slaac: the kernel of app was made without IPv6",
     ),
     "a name server": (
-        {"resolver": Resolver(("1.1.1.1",))},
+        {"hardware": Hardware(resolver=Resolver(("1.1.1.1",)))},
         "net",
         "--dns 1.1.1.1: the kernel of app was made without the network",
     ),
     "a domain": (
-        {"resolver": Resolver(searches=("example.com",))},
+        {"hardware": Hardware(resolver=Resolver(searches=("example.com",)))},
         "net",
         "--dns-search example.com: the kernel of app was made without the network",
     ),
     "a host": (
-        {"resolver": Resolver(hosts=("10.0.0.1 db",))},
+        {"hardware": Hardware(resolver=Resolver(hosts=("10.0.0.1 db",)))},
         "net",
         "--add-host db:10.0.0.1: the kernel of app was made without the network",
     ),
@@ -88,7 +103,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
         "--share-by 9p: the kernel of app was made without 9p",
     ),
     "a socket": (
-        {"vsock_cid": 3},
+        {"hardware": Hardware(vsock_cid=3)},
         "vsock",
         "--vsock 3: the kernel of app was made without virtio sockets",
     ),
@@ -142,7 +157,9 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
 
 def test_the_mend_has_all_that_the_run_asks_for() -> None:
     """Or the next kernel would lack what this one has."""
-    options = RunOptions("app", cpus=2, disks=(Disk("/d.img", "/d"),), shares=SHARES)
+    options = RunOptions(
+        "app", hardware=Hardware(cpus=2), disks=(Disk("/d.img", "/d"),), shares=SHARES
+    )
     with pytest.raises(MachineError) as caught:
         fitted(options, ImageMetadata(offers=frozenset({"smp", "9p"})))
     assert caught.value.message == "--disk /d.img: the kernel of app was made without disks"
@@ -215,7 +232,7 @@ def values(argv: list[str], option: str) -> list[str]:
 def test_the_machine_has_what_the_kernel_can_drive() -> None:
     least = planned(set())
     assert (least.kind, least.acpi, least.rng, least.balloon) == ("microvm", False, False, False)
-    assert least.networks == ()
+    assert least.attached.networks == ()
     most = planned(None)
     assert (most.kind, most.acpi, most.rng, most.balloon) == ("q35", True, True, True)
     assert planned({*EVERYTHING, "rng", "balloon"}) == most
@@ -225,7 +242,7 @@ def test_the_machine_has_what_the_kernel_can_drive() -> None:
 
 def test_argv_of_a_microvm_without_acpi() -> None:
     places = Endpoints("/i", "/r", stdin_fd=9, stdout="/o", stderr="/e", reports="/x")
-    machine = replace(planned(set()), stdin_port=True, output_ports=True)
+    machine = replace(planned(set()), ports=GuestPorts(stdin_port=True, output_ports=True))
     argv = qemu_argv(machine, places)
     assert values(argv, "-machine") == ["microvm,acpi=off,rtc=on,isa-serial=on"]
     assert values(argv, "-append")[0].split()[-1] == "reboot=t"
@@ -242,7 +259,7 @@ def test_argv_of_a_microvm_without_acpi() -> None:
 def test_a_microvm_without_acpi_has_eight_places() -> None:
     offers = EVERYTHING - {"pci"}
     shares = tuple(Share(f"/h{i}", f"/g{i}") for i in range(8))
-    assert len(planned({*offers, "rng"}, shares=shares[:5]).shares) == 5
+    assert len(planned({*offers, "rng"}, shares=shares[:5]).attached.shares) == 5
     for more, count in ((["rng"], 6), (["rng", "balloon"], 5)):
         with pytest.raises(MachineError) as caught:
             planned({*offers, *more}, shares=shares[:count])
@@ -253,8 +270,8 @@ def test_a_microvm_without_acpi_has_eight_places() -> None:
     with pytest.raises(MachineError, match=r"a microvm has 24 places$"):
         planned(None, machine="microvm", nets=many, disks=disks)
     # a q35 has a bus
-    assert len(planned(None, nets=many, disks=disks).networks) == 8
-    assert len(planned(offers, shares=(), nets=many, vmm="firecracker").networks) == 8
+    assert len(planned(None, nets=many, disks=disks).attached.networks) == 8
+    assert len(planned(offers, shares=(), nets=many, vmm="firecracker").attached.networks) == 8
 
 
 def test_other_vmms_get_no_devices_that_the_kernel_cannot_drive() -> None:
@@ -272,9 +289,7 @@ def test_other_vmms_get_no_devices_that_the_kernel_cannot_drive() -> None:
 @pytest.mark.parametrize("attended", [False, True])
 def test_ports_are_numbered_as_init_is_told(*, streams: bool, trace: bool, attended: bool) -> None:
     """Without sysfs it knows them by their order."""
-    machine = Machine(
-        "app", 128, 1, "tcg", (), stdin_port=streams, output_ports=streams, trace_port=trace
-    )
+    machine = Machine("app", 128, "tcg", ports=GuestPorts(streams, streams, trace))
     places = Endpoints("/i", "/r", stdin_fd=9, stdout="/o", stderr="/e", trace="/t")
     if attended:
         places = replace(places, reports="/x", requests_fd=5)
@@ -330,5 +345,5 @@ def test_what_an_image_says_of_its_kernel(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_network_is_planned_for_a_kernel_that_has_it() -> None:
-    (network,) = planned({"net"}).networks
+    (network,) = planned({"net"}).attached.networks
     assert isinstance(network, Network) and network.kind == "user"

@@ -107,7 +107,7 @@ def test_it_is_known_that_the_record_has_come() -> None:
 # ---- who it runs as
 
 ROOT = Host(euid=0, pid=5, capabilities=(1 << 40) - 1, id_ranges=((0, 1 << 32),))
-MACHINE = Machine("app", 64, 1, "kvm", ())
+MACHINE = Machine("app", 64, "kvm")
 
 
 def place(mode: int, uid: int = 0, gid: int = 0, writable: bool = True) -> OpenedFile:

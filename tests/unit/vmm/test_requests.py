@@ -8,21 +8,28 @@ import yaml
 from support import vmm_schemas
 from support.vmm_schemas import REQUESTS
 
-from ukcc.vm.machine import Address, Machine, Network
+from ukcc.vm.machine import Address, Attached, Hardware, Machine, Network
 from ukcc.vm.storage.disks import Disk
 from ukcc.vmm import cloud_hypervisor, firecracker
 from ukcc.vmm.description import Description
 from ukcc.vmm.known import VMMS
 from ukcc.vmm.vmm import ApiRequest, Vmm
 
-PLAIN = Description(Machine("/app", 64, 1, "kvm", (), rng=False), "/i", "/s")
+PLAIN = Description(Machine("/app", 64, "kvm", rng=False), "/i", "/s")
 NETS = (
     Network("tap", Address("dhcp"), interface="tap0"),
     Network("tap", Address("dhcp"), interface="tap1", mac="52:00:00:00:00:01", mtu=9000),
 )
 DISKS = (Disk("/d.img", "/d"), Disk("/e.img", readonly=True))
 FULL = Description(
-    Machine("/app", 256, 2, "kvm", NETS, vsock_cid=7, disks=DISKS, balloon=True),
+    Machine(
+        "/app",
+        256,
+        "kvm",
+        Hardware(2, vsock_cid=7),
+        Attached(NETS, disks=DISKS),
+        balloon=True,
+    ),
     *("/proc/self/fd/3", "/proc/self/fd/4", ("/proc/self/fd/5", "/proc/self/fd/6"), "vsock"),
     attended=True,
 )

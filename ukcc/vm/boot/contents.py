@@ -72,6 +72,6 @@ def read_contents(
     )
     if facts.memory_min_mib:
         stated = second_archive(loads_locale=facts.loads_locale)
-        more = second_archive_mib(entries, stated) + more_cpus_mib(options.cpus)
+        more = second_archive_mib(entries, stated) + more_cpus_mib(options.hardware.cpus)
         facts = replace(facts, memory_min_mib=facts.memory_min_mib + more)
     return BootInputs(image, facts, entries)

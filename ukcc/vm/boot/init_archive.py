@@ -53,8 +53,8 @@ def settings_lines(machine: Machine, terminal: Terminal) -> tuple[str, ...]:
     if terminal.interactive and terminal.term:
         lines.append(f"term={terminal.term}")
     if not terminal.interactive:
-        lines.append(f"stdin={'port' if machine.stdin_port else 'null'}")
-    if machine.output_ports:
+        lines.append(f"stdin={'port' if machine.ports.stdin_port else 'null'}")
+    if machine.ports.output_ports:
         lines.append("output=port")
     lines += network_lines(machine)
     lines += volume_lines(machine)

@@ -5,13 +5,15 @@ from ukcc.vm.machine import Address, Machine, Network
 
 def network_lines(machine: Machine) -> list[str]:
     """`key=value` lines: each interface, then what is the same for all."""
-    several = len(machine.networks) > 1
-    lines = [line for network in machine.networks for line in _interface(network, several)]
-    servers = [*machine.resolver.nameservers]
-    servers += [server for network in machine.networks for server in network.address.nameservers]
+    several = len(machine.attached.networks) > 1
+    lines = [line for network in machine.attached.networks for line in _interface(network, several)]
+    servers = [*machine.hardware.resolver.nameservers]
+    servers += [
+        server for network in machine.attached.networks for server in network.address.nameservers
+    ]
     lines += [f"nameserver={server}" for server in dict.fromkeys(servers)]
-    lines += [f"search={domain}" for domain in machine.resolver.searches]
-    return lines + [f"host={line}" for line in machine.resolver.hosts]
+    lines += [f"search={domain}" for domain in machine.hardware.resolver.searches]
+    return lines + [f"host={line}" for line in machine.hardware.resolver.hosts]
 
 
 def _interface(network: Network, several: bool) -> list[str]:

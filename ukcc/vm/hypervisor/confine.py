@@ -82,7 +82,9 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
 
 def pasted_words(machine: Machine, user: str) -> tuple[tuple[str, ...], list[str]]:
     """Words for the line that `--dry-run` prints, and the notes on it. Raises MachineError."""
-    if any(network.kind == "bridge" and network.fd is None for network in machine.networks):
+    if any(
+        network.kind == "bridge" and network.fd is None for network in machine.attached.networks
+    ):
         return (), []  # QEMU itself starts its setuid helper for the tap, which the filter forbids
     try:
         able = abilities()
@@ -95,7 +97,7 @@ def pasted_words(machine: Machine, user: str) -> tuple[tuple[str, ...], list[str
 
 def closes_loopback(machine: Machine) -> bool:
     """Whether the guest has user mode networks, and none that may reach the host's loopback."""
-    users = [network for network in machine.networks if network.kind == "user"]
+    users = [network for network in machine.attached.networks if network.kind == "user"]
     return bool(users) and not any(network.host for network in users)
 
 
@@ -114,7 +116,7 @@ def choose_user(
     reason = _why_root(machine, able, host, later)
     if reason:
         return User(None, reason)
-    share = next((share for share in machine.shares if share.by == NINE_P), None)
+    share = next((share for share in machine.attached.shares if share.by == NINE_P), None)
     if share:
         return User(None, f"-v {share.host} goes by 9p, so it opens root's files", usual=True)
     own = _OWN_USERS + host.pid

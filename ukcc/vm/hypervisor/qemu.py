@@ -71,9 +71,9 @@ def qemu_argv(machine: Machine, endpoints: Endpoints) -> list[str]:
         *(("-device", PANIC_DEVICE) if machine.acpi else ()),
         *_ports(machine, endpoints, board),
         *_monitor(endpoints),
-        *network_words(machine.networks, board),
+        *network_words(machine.attached.networks, board),
         *_shares(machine, endpoints, board),
-        *disk_words(machine.disks, board),
+        *disk_words(machine.attached.disks, board),
         *_vsock(machine, board),
         *_balloon(machine, board),
         *(("-device", "vmgenid,guid=auto") if machine.vmgenid else ()),
@@ -109,7 +109,7 @@ def _base(machine: Machine, board: Board) -> list[str]:
         *("-machine", board.machine),
         *(("-bios", machine.firmware) if machine.firmware else ()),
         *accel_words(machine.accel, machine.emulated_cpu),
-        *("-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus)),
+        *("-m", f"{machine.memory_mib}M", "-smp", str(machine.hardware.cpus)),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
     ]
 
@@ -120,10 +120,10 @@ def port_names(machine: Machine, *, attended: bool) -> list[str]:
     attended: somebody hears the reports.
     """
     found = (
-        (machine.stdin_port, STDIN_PORT),
-        (machine.output_ports, STDOUT_PORT),
-        (machine.output_ports, STDERR_PORT),
-        (machine.trace_port, TRACE_PORT),
+        (machine.ports.stdin_port, STDIN_PORT),
+        (machine.ports.output_ports, STDOUT_PORT),
+        (machine.ports.output_ports, STDERR_PORT),
+        (machine.ports.trace_port, TRACE_PORT),
         (attended, REPORTS_PORT),
         (attended, REQUESTS_PORT),
     )
@@ -133,13 +133,13 @@ def port_names(machine: Machine, *, attended: bool) -> list[str]:
 def _ports(machine: Machine, endpoints: Endpoints, board: Board) -> list[str]:
     """The application's standard streams, as far as they are not the console; trace; reports."""
     chardevs = []
-    if machine.stdin_port and endpoints.stdin_fd is not None:
+    if machine.ports.stdin_port and endpoints.stdin_fd is not None:
         chardevs.append((STDIN_PORT, "stdin", f"socket,id=stdin,fd={endpoints.stdin_fd}"))
-    if machine.output_ports and endpoints.stdout and endpoints.stderr:
+    if machine.ports.output_ports and endpoints.stdout and endpoints.stderr:
         out, err = _quote(endpoints.stdout), _quote(endpoints.stderr)
         chardevs.append((STDOUT_PORT, "stdout", f"file,id=stdout,path={out}"))
         chardevs.append((STDERR_PORT, "stderr", f"file,id=stderr,path={err}"))
-    if machine.trace_port and endpoints.trace:
+    if machine.ports.trace_port and endpoints.trace:
         chardevs.append((TRACE_PORT, "trace", f"file,id=trace,path={_quote(endpoints.trace)}"))
     if endpoints.reports:
         reports = f"file,id=reports,path={_quote(endpoints.reports)}"
@@ -179,7 +179,7 @@ def _shares(machine: Machine, endpoints: Endpoints, board: Board) -> list[str]:
     """
     words = []
     sockets = iter(endpoints.virtiofs)
-    for index, share in enumerate(machine.shares):
+    for index, share in enumerate(machine.attached.shares):
         name = f"fs{index}"
         if share.by == VIRTIOFS:
             words += ["-chardev", f"socket,id={name},{next(sockets)}"]
@@ -200,7 +200,7 @@ def _shares(machine: Machine, endpoints: Endpoints, board: Board) -> list[str]:
 
 
 def _vsock(machine: Machine, board: Board) -> list[str]:
-    cid = machine.vsock_cid
+    cid = machine.hardware.vsock_cid
     return [] if cid is None else board.device("vhost-vsock", f"guest-cid={cid}")
 
 
@@ -209,9 +209,9 @@ def _balloon(machine: Machine, board: Board) -> list[str]:
 
 
 def _gdb(machine: Machine) -> list[str]:
-    if machine.gdb_port is None:
+    if machine.hardware.gdb_port is None:
         return []
-    return ["-gdb", f"tcp:127.0.0.1:{machine.gdb_port}", "-S"]
+    return ["-gdb", f"tcp:127.0.0.1:{machine.hardware.gdb_port}", "-S"]
 
 
 def _quote(value: str) -> str:

@@ -56,7 +56,7 @@ def check_vmm(vmm: str, options: RunOptions) -> None:
                 "convert it: qemu-img convert -O raw",
             )
     for option, given in (
-        ("--gdb", options.gdb_port is not None),
+        ("--gdb", options.hardware.gdb_port is not None),
         ("--trace", options.trace is not None),
         ("--machine", options.machine != "auto"),
         ("--accel tcg", options.accel == "tcg"),
@@ -64,8 +64,10 @@ def check_vmm(vmm: str, options: RunOptions) -> None:
     ):
         if given:
             raise MachineError(f"{what}: {option} is for QEMU", f"leave out {option}, or --vmm")
-    if options.cpus > _MOST_CPUS[vmm]:
-        raise MachineError(f"{what}: it takes up to {_MOST_CPUS[vmm]} CPUs, not {options.cpus}")
+    if options.hardware.cpus > _MOST_CPUS[vmm]:
+        raise MachineError(
+            f"{what}: it takes up to {_MOST_CPUS[vmm]} CPUs, not {options.hardware.cpus}"
+        )
 
 
 def check_vsock(cid: "int | None", device: str = "/dev/vhost-vsock") -> None:

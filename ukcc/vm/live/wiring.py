@@ -15,6 +15,7 @@ from ukcc.vm.hypervisor.qemu import Endpoints
 from ukcc.vm.live.console import Console
 from ukcc.vm.live.pumps import Pipe, StdinPort
 from ukcc.vm.live.watch import Watch
+from ukcc.vm.machine import NO_PORTS, GuestPorts
 
 # Makes the argv, given where the channels end.
 ArgvMaker = Callable[[Endpoints], Sequence[str]]
@@ -24,12 +25,12 @@ ArgvMaker = Callable[[Endpoints], Sequence[str]]
 class Wiring:
     """What QEMU is started with, and where its channels lead.
 
-    make_argv: QEMU's command line; initrd: the settings archive; interactive: our terminal is the
-    console, else its output is copied to our stdout if it is to be `shown`; stdin_port: our stdin
-    is copied to that port, or, without `feed_stdin`, it stays open and nothing comes; output_ports:
-    the application's stdout joins the console, and its stderr is copied to ours; trace_to: the
-    descriptor that gets the trace, None without one (on our stderr, the application's comes in
-    whole lines, too).
+    make_argv: QEMU's command line; initrd: the settings archive; ports: those that are served:
+    our stdin is copied to its port, or, without `feed_stdin`, it stays open and nothing comes; the
+    application's stdout joins the console, and its stderr is copied to ours. interactive: our
+    terminal is the console, else its output is copied to our stdout if it is to be `shown`;
+    trace_to: the descriptor that gets the trace, None without one (on our stderr, the application's
+    comes in whole lines, too).
 
     on_report: gets what the guest reports, one at a time, in another thread. With it, a machine
     that is over its time is asked what it is doing before it is ended, and so is one when we get
@@ -42,11 +43,10 @@ class Wiring:
 
     make_argv: ArgvMaker
     initrd: bytes
+    ports: GuestPorts = NO_PORTS
     interactive: bool = False
     shown: bool = True
-    stdin_port: bool = False
     feed_stdin: bool = True
-    output_ports: bool = False
     trace_to: "int | None" = None
     on_report: "Callable[[Report], None] | None" = None
     virtiofs: tuple[int, ...] = ()
@@ -62,9 +62,9 @@ class Channels:
         self._initrd = memory_file(stack, "settings", wiring.initrd)
         self._wiring = wiring
         self.record = Pipe(stack)
-        self.stdin = StdinPort(stack) if wiring.stdin_port else None
-        self.output = Pipe(stack) if wiring.output_ports else None
-        self.errors = Pipe(stack) if wiring.output_ports else None
+        self.stdin = StdinPort(stack) if wiring.ports.stdin_port else None
+        self.output = Pipe(stack) if wiring.ports.output_ports else None
+        self.errors = Pipe(stack) if wiring.ports.output_ports else None
         self.trace = None if wiring.trace_to is None else Pipe(stack)
         self.watch = Watch(stack, wiring.on_report) if wiring.on_report else None
         resize = self.watch.resize if self.watch else _no_resize

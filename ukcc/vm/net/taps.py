@@ -12,7 +12,7 @@ import socket
 import stat
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,24 +45,28 @@ def connected(machine: Machine, image: str) -> Iterator[Machine]:
     image: its path; one that is run a second time at the same time gets other addresses.
     """
     with contextlib.ExitStack() as stack:
-        networks = [_connect(stack, network, image) for network in machine.networks]
+        networks = [_connect(stack, network, image) for network in machine.attached.networks]
         vhost = machine.accel == "kvm" and _opens(_VHOST)
         wired = [replace(network, vhost=vhost and network.fd is not None) for network in networks]
-        yield replace(machine, networks=tuple(wired))
+        yield _with_networks(machine, wired)
 
 
 def named(machine: Machine, image: str) -> Machine:
     """The machine as it would be, for `--dry-run`: with Ethernet addresses, and no tap opened."""
     networks = [
         network if network.mac else replace(network, mac=_mac(network, image, 0))
-        for network in machine.networks
+        for network in machine.attached.networks
     ]
-    return replace(machine, networks=tuple(networks))
+    return _with_networks(machine, networks)
+
+
+def _with_networks(machine: Machine, networks: Iterable[Network]) -> Machine:
+    return replace(machine, attached=replace(machine.attached, networks=tuple(networks)))
 
 
 def descriptors(machine: Machine) -> list[int]:
     """What QEMU inherits."""
-    return [network.fd for network in machine.networks if network.fd is not None]
+    return [network.fd for network in machine.attached.networks if network.fd is not None]
 
 
 def _connect(stack: contextlib.ExitStack, network: Network, image: str) -> Network:

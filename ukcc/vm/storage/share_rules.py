@@ -16,7 +16,9 @@ def daemon_rules(share: Share) -> tuple[str, ...]:
 
 def qemu_rules(machine: Machine) -> tuple[str, ...]:
     """Of QEMU, which serves the shares by 9p."""
-    shares = [share for share in machine.shares if share.by == NINE_P and not share.readonly]
+    shares = [
+        share for share in machine.attached.shares if share.by == NINE_P and not share.readonly
+    ]
     if not shares or shares[0].privileged:
         return ()
     return _bits()

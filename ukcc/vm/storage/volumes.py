@@ -71,16 +71,16 @@ def volume_lines(machine: Machine) -> list[str]:
     """Lines of the settings, a place before those that are within it."""
     found = [
         (share.guest, f"{_KEYS[share.by]}={share_tag(index)}", share.readonly)
-        for index, share in enumerate(machine.shares)
+        for index, share in enumerate(machine.attached.shares)
     ]
     found += [
         (disk.guest, f"disk={disk_device(index)}", disk.readonly)
-        for index, disk in enumerate(machine.disks)
+        for index, disk in enumerate(machine.attached.disks)
         if disk.guest
     ]
     found.sort(key=lambda volume: _plain(volume[0]).count("/"))
     lines = [f"{what}:{guest}:{'ro' if readonly else 'rw'}" for guest, what, readonly in found]
-    return [*lines, *(["root=ro"] if machine.readonly_root else [])]
+    return [*lines, *(["root=ro"] if machine.hardware.readonly_root else [])]
 
 
 def _plain(guest: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.machine_samples import make_machine
 
 from ukcc.errors import MachineError
 from ukcc.vm.hypervisor import confine, qemu_probe
@@ -21,7 +22,7 @@ OWN = 0x70000000 + 77
 
 
 def machine(*networks: Network, **changes: Any) -> Machine:
-    return Machine("app", 128, 1, "tcg", networks, **changes)
+    return make_machine(networks=networks, **changes)
 
 
 def user(host: bool = False) -> Network:

@@ -1,30 +1,38 @@
 """The same machine for other VMMs, and for QEMU's microvm."""
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from support.machine_samples import make_machine
 from support.vmm_schemas import FIRECRACKER
 
 from ukcc.errors import MachineError
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
 from ukcc.vm.hypervisor.vmm import check_cid, check_vmm, check_vsock
-from ukcc.vm.machine import VIRTIOFS, Address, Forward, Machine, Network, Share
+from ukcc.vm.machine import VIRTIOFS, Address, Forward, Hardware, Machine, Network, Share
 from ukcc.vm.net.options import NetOption
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.storage.disks import Disk
 from ukcc.vmm.pasted import cloud_hypervisor_argv, firecracker_configuration
 
 TAP = Network("tap", Address("dhcp"), interface="tap0")
-MACHINE = Machine("/app", 256, 2, "kvm", (TAP,), vsock_cid=7, disks=(Disk("/d.img", "/d"),))
+MACHINE = make_machine(
+    image="/app",
+    memory_mib=256,
+    cpus=2,
+    accel="kvm",
+    networks=(TAP,),
+    vsock_cid=7,
+    disks=(Disk("/d.img", "/d"),),
+)
 NONE = (NetOption("none"),)
 SETTINGS = Path("/tmp/settings.cpio")
 
 
-@pytest.mark.parametrize("machine", [MACHINE, Machine("app", 64, 1, "kvm", ())])
+@pytest.mark.parametrize("machine", [MACHINE, make_machine(memory_mib=64, accel="kvm")])
 def test_firecracker_takes_it(machine: Machine) -> None:
     config = firecracker_configuration(machine, SETTINGS)
     jsonschema.Draft202012Validator.check_schema(FIRECRACKER)
@@ -36,7 +44,7 @@ def test_firecracker_takes_it(machine: Machine) -> None:
     assert {"console=ttyS0", "acpi=off", "reboot=k"} <= set(arguments)
     assert not [word for word in arguments if word.startswith("rdinit=")]  # nobody reads a record
     assert config["machine-config"]["mem_size_mib"] == machine.memory_mib
-    assert len(config["network-interfaces"]) == len(machine.networks)
+    assert len(config["network-interfaces"]) == len(machine.attached.networks)
 
 
 def test_the_schema_can_refuse() -> None:
@@ -67,13 +75,13 @@ def test_cloud_hypervisor() -> None:
         ({"nets": (NetOption("bridge", "br0"),)}, "takes taps by name"),
         ({"nets": NONE, "disks": (Disk("/d", format="qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "disks": (Disk("/d.qcow2"),)}, "raw disks only"),
-        ({"nets": NONE, "gdb_port": 1}, "--gdb is for QEMU"),
+        ({"nets": NONE, "hardware": Hardware(gdb_port=1)}, "--gdb is for QEMU"),
         ({"nets": NONE, "machine": "q35"}, "--machine is for QEMU"),
         ({"nets": NONE, "accel": "tcg"}, "--accel tcg is for QEMU"),
         ({"nets": NONE, "share_by": "virtiofs"}, "--share-by is for QEMU"),
         ({"nets": NONE, "trace": TraceOption()}, "--trace is for QEMU"),
         ({"nets": NONE, "disks": (Disk("/d", cache="directsync"),)}, "no cache=directsync"),
-        ({"nets": NONE, "cpus": 65}, "CPUs, not 65"),
+        ({"nets": NONE, "hardware": Hardware(65)}, "CPUs, not 65"),
     ],
 )
 def test_what_they_cannot_do(vmm: str, options: dict[str, Any], said: str) -> None:
@@ -89,8 +97,8 @@ def test_what_only_one_of_them_cannot_do() -> None:
     check_vmm("firecracker", RunOptions("app", nets=NONE, disks=(Disk("/d", cache="unsafe"),)))
     check_vmm("cloud-hypervisor", RunOptions("app", nets=NONE, disks=(Disk("/d", cache="none"),)))
     with pytest.raises(MachineError, match="up to 32 CPUs, not 33"):
-        check_vmm("firecracker", RunOptions("app", nets=NONE, cpus=33))
-    check_vmm("cloud-hypervisor", RunOptions("app", nets=NONE, cpus=33, detach=True))
+        check_vmm("firecracker", RunOptions("app", nets=NONE, hardware=Hardware(33)))
+    check_vmm("cloud-hypervisor", RunOptions("app", nets=NONE, hardware=Hardware(33), detach=True))
 
 
 def test_vsock(tmp_path: Path) -> None:
@@ -107,8 +115,10 @@ def test_vsock(tmp_path: Path) -> None:
 def test_microvm_has_the_same_devices_at_other_places() -> None:
     user = Network("user", Address("dhcp"))
     endpoints = Endpoints(initrd="/i", record="/r", stdin_fd=9)
-    machine = Machine("app", 128, 1, "tcg", (user,), stdin_port=True, vsock_cid=3, tsc_khz=2100000)
-    argv = qemu_argv(replace(machine, kind="microvm"), endpoints)
+    machine = make_machine(
+        networks=(user,), stdin_port=True, vsock_cid=3, tsc_khz=2100000, kind="microvm"
+    )
+    argv = qemu_argv(machine, endpoints)
     assert not [word for word in argv if "-pci" in word or "q35" in word]
     devices = [argv[i + 1] for i, word in enumerate(argv) if word == "-device"]
     kinds = [device.partition(",")[0] for device in devices]
@@ -120,7 +130,7 @@ def test_microvm_has_the_same_devices_at_other_places() -> None:
 
 def test_microvm_with_a_share_by_virtiofs() -> None:
     share = Share("/h", "/data", by=VIRTIOFS)
-    machine = Machine("app", 128, 1, "tcg", (), (share,), kind="microvm")
+    machine = make_machine(shares=(share,), kind="microvm")
     argv = qemu_argv(machine, Endpoints(initrd="/i", record="/r", virtiofs=("fd=8",)))
     assert not [word for word in argv if "-pci" in word or "q35" in word]
     devices = [argv[i + 1] for i, word in enumerate(argv) if word == "-device"]

@@ -13,6 +13,7 @@ from ukcc.vm.live import process
 from ukcc.vm.live.exit_record import parse_record
 from ukcc.vm.live.stopping import Stopped
 from ukcc.vm.live.wiring import ArgvMaker, Wiring
+from ukcc.vm.machine import GuestPorts
 
 
 def shell(script: str) -> ArgvMaker:
@@ -35,7 +36,9 @@ def test_what_comes_by_each_channel(capfd: pytest.CaptureFixture[str], tmp_path:
         ' echo "UKCC1 exit 3" >"$1"'
     )
     with (tmp_path / "trace").open("wb") as trace:
-        wiring = Wiring(shell(script), b"settings\n", output_ports=True, trace_to=trace.fileno())
+        wiring = Wiring(
+            shell(script), b"settings\n", GuestPorts(output_ports=True), trace_to=trace.fileno()
+        )
         outcome = process.wait(process.start(wiring))
     assert outcome.returncode == 0 and parse_record(outcome.record).status == 3
     assert outcome.console == b"settings\n" and outcome.stderr == "words\n" and outcome.traced
@@ -65,7 +68,7 @@ def test_who_ends_it() -> None:
 
 
 def test_a_machine_does_not_outlive_its_context() -> None:
-    wiring = Wiring(shell("exec sleep 100"), b"", stdin_port=True)
+    wiring = Wiring(shell("exec sleep 100"), b"", GuestPorts(stdin_port=True))
     for error in (MachineError("x"), Stopped(15)):
         with pytest.raises(type(error)), process.start(wiring) as running:
             raise error
@@ -94,5 +97,5 @@ def test_what_it_inherits() -> None:
 def test_a_start_that_fails_leaves_nothing() -> None:
     before = os.listdir("/proc/self/fd")  # noqa: PTH208
     with pytest.raises(MachineError):
-        process.start(Wiring(lambda ends: ["no-such-qemu"], b"", stdin_port=True))
+        process.start(Wiring(lambda ends: ["no-such-qemu"], b"", GuestPorts(stdin_port=True)))
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.machine_samples import make_machine
 
 from ukcc.errors import MachineError
 from ukcc.vm.boot.init_network import network_lines
@@ -23,7 +24,7 @@ FORWARD = Forward("127.0.0.1", 8080, 80)
 
 
 def machine(*networks: Network, **changes: Any) -> Machine:
-    return Machine("app", 128, 1, "tcg", tuple(networks), **changes)
+    return make_machine(networks=tuple(networks), **changes)
 
 
 def plan(*nets: str, forwards: tuple[Forward, ...] = ()) -> tuple[Network, ...]:
@@ -186,11 +187,11 @@ def test_ethernet_addresses() -> None:
     again = taps.named(machine(*plan("bridge=b", "tap=t")), "/app")
     other = taps.named(machine(*plan("bridge=b", "tap=t")), "/other")
     assert first == again
-    macs = [network.mac for network in (*first.networks, other.networks[0])]
+    macs = [network.mac for network in (*first.attached.networks, other.attached.networks[0])]
     assert len(set(macs)) == 3
     assert all(int(mac[:2], 16) & 3 == 2 and len(mac) == 17 for mac in macs)
     # what is at the other end of a tap knows it by its address
-    assert first.networks[1].mac == other.networks[1].mac
+    assert first.attached.networks[1].mac == other.attached.networks[1].mac
 
 
 def test_the_hosts_helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ with socket.socket(fileno=int(words["fd"])) as door:
     macs = set()
     for _ in range(2):
         with taps.connected(machine(*plan("bridge=br0")), "/app") as connected:
-            (network,) = connected.networks
+            (network,) = connected.attached.networks
             assert network.fd is not None and taps.descriptors(connected) == [network.fd]
             assert os.pread(network.fd, 9, 0) == b"a tap" and network.mtu == 1400
             assert not os.get_inheritable(network.fd)
@@ -254,4 +255,4 @@ def test_vhost(monkeypatch: pytest.MonkeyPatch, accel: str, vhost: bool) -> None
     monkeypatch.setattr(taps, "_connect_tap", lambda stack, network, image: replace(network, fd=5))
     wanted = replace(machine(*plan("user", "tap=t")), accel=accel)
     with taps.connected(wanted, "/app") as connected:
-        assert [network.vhost for network in connected.networks] == [False, vhost]
+        assert [network.vhost for network in connected.attached.networks] == [False, vhost]

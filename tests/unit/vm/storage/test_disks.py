@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import qcow2_samples
+from support.machine_samples import make_machine
 
 from ukcc.errors import MachineError
 from ukcc.image.facts import ImageMetadata
@@ -16,7 +17,7 @@ from ukcc.image.files import FileSpec
 from ukcc.vm.boot.init_archive import Terminal, settings_lines
 from ukcc.vm.hypervisor.disk_qemu import descriptors, with_names
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
-from ukcc.vm.machine import Machine, Share
+from ukcc.vm.machine import Share
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.storage import diskfile, superblock
@@ -125,7 +126,7 @@ def test_argv_and_settings_of_disks() -> None:
         Disk("/e", "/ro", readonly=True, cache="directsync"),
     )
     shares = (Share("/h", "/data"), Share("/h", "/data/sub/more"))
-    machine = Machine("app", 128, 1, "tcg", (), shares, disks=disks, readonly_root=True)
+    machine = make_machine(shares=shares, disks=disks, readonly_root=True)
     argv = qemu_argv(machine, Endpoints("/i", "/r"))
     assert "-drive" not in argv
     nodes = [json.loads(argv[i + 1]) for i, word in enumerate(argv) if word == "-blockdev"]

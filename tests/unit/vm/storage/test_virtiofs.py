@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from support.image_samples import kernel_bin, make_sysroot, program
+from support.machine_samples import make_machine
 
 from ukcc.errors import MachineError
 from ukcc.image.facts import kernel_has_virtiofs
 from ukcc.image.pack import pack_image
 from ukcc.vm.boot.init_archive import Terminal, settings_lines
 from ukcc.vm.hypervisor.qemu import Endpoints, qemu_argv
-from ukcc.vm.machine import Machine, Share
+from ukcc.vm.machine import Share
 from ukcc.vm.storage import virtiofs
 from ukcc.vm.storage.share_readonly import PLACE
 from ukcc.vm.storage.share_rules import daemon_rules, qemu_rules
@@ -186,13 +187,13 @@ def test_a_backslash_is_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_may_make_what(monkeypatch: pytest.MonkeyPatch) -> None:
     share, free = HERE, replace(HERE, privileged=True)
-    machine = Machine("app", 96, 1, "tcg", (), (share,))
+    machine = make_machine(memory_mib=96, shares=(share,))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert daemon_rules(share) == qemu_rules(machine) == ("set-uid", "set-gid")
-    assert daemon_rules(free) == qemu_rules(replace(machine, shares=(free,))) == ()
+    assert daemon_rules(free) == qemu_rules(make_machine(shares=(free,))) == ()
     # a machine that cannot write is not in need of any
     for other in (replace(share, readonly=True), replace(share, by="virtiofs")):
-        assert qemu_rules(replace(machine, shares=(other,))) == ()
+        assert qemu_rules(make_machine(shares=(other,))) == ()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert (daemon_rules(share), daemon_rules(free)) == (("set-uid", "one-owner"), ("one-owner",))
     assert qemu_rules(machine) == ("set-uid",)
@@ -210,7 +211,7 @@ def test_by_9p_all_are_privileged_or_none() -> None:
 def test_argv_and_settings() -> None:
     shares = (replace(HERE, by="virtiofs"), Share("/i", "/other"), Share("/j", "/third"))
     shares = (*shares[:2], replace(shares[2], by="virtiofs"))
-    machine = Machine("app", 96, 1, "tcg", (), shares)
+    machine = make_machine(memory_mib=96, shares=shares)
     argv = qemu_argv(machine, Endpoints("/i", "/r", virtiofs=("fd=8", "path=/s,,t")))
     values = [argv[i + 1] for i, word in enumerate(argv) if word in ("-chardev", "-device")]
     assert {"socket,id=fs0,fd=8", "socket,id=fs2,path=/s,,t"} <= set(values)
