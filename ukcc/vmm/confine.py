@@ -14,9 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ukcc.vm.hypervisor import confine
-from ukcc.vm.hypervisor.confine import AUTO, Host, User
-from ukcc.vm.hypervisor.qemu_probe import Abilities
+from ukcc.vm.hypervisor.confine import AUTO, Host, RootNeeds, choose_user
 from ukcc.vm.live.process import die_with_parent
 from ukcc.vm.machine import Machine
 from ukcc.vm.storage.disks import Disk
@@ -25,9 +23,6 @@ _KVM, _TUN = "/dev/kvm", "/dev/net/tun"
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 _MOST_FILES = 4096
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-# of QEMU, whose words confine.py asks for; nothing here depends on them
-_ABLE = Abilities((7, 2))
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ def user_for(
     host: "Host | None" = None,
 ) -> VmmUser:
     """Who the VMM runs as, for `--qemu-user`. Raises MachineError."""
-    chosen: User = confine.choose_user(wanted, machine, _ABLE, host or Host())
+    chosen = choose_user(wanted, host or Host(), RootNeeds())
     if chosen.ids is None:
         return VmmUser(note=f"{program} runs as root: {chosen.reason}" if chosen.reason else "")
     groups = tuple(place.status.st_gid for place in places if _by_group(place, chosen.ids))

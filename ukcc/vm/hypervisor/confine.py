@@ -43,6 +43,19 @@ class User:
 
 
 @dataclass(frozen=True)
+class RootNeeds:
+    """Why a VMM may have to stay root, once it has opened what it gets at its start.
+
+    outlives: as another user it would outlive ukcc; port: `-p` of one that it opens later, and only
+    root can; share: the directory that it serves itself; empty where there is none.
+    """
+
+    outlives: bool = False
+    port: str = ""
+    share: str = ""
+
+
+@dataclass(frozen=True)
 class Host:
     """What the choice of a user depends on: our ids, our capabilities, and which ids exist here."""
 
@@ -63,7 +76,7 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
     Raises MachineError.
     """
     able = abilities()
-    chosen = choose_user(user, machine, able, Host(), later)
+    chosen = choose_user(user, Host(), root_needs(machine, able, later))
     closed = closes_loopback(machine)
     if closed and not able.guarded:
         raise MachineError(
@@ -90,7 +103,7 @@ def pasted_words(machine: Machine, user: str) -> tuple[tuple[str, ...], list[str
         able = abilities()
     except MachineError:
         able = Abilities(_USUAL)  # it may be meant for another host
-    chosen = choose_user(user, machine, able, Host())
+    chosen = choose_user(user, Host(), root_needs(machine, able))
     words = (*sandbox_words(able, chosen), *user_words(able, chosen))
     return words, notes(able, chosen, usual=True)
 
@@ -101,24 +114,28 @@ def closes_loopback(machine: Machine) -> bool:
     return bool(users) and not any(network.host for network in users)
 
 
-def choose_user(
-    wanted: str, machine: Machine, able: Abilities, host: Host, later: Sequence[Forward] = ()
-) -> User:
-    """Who QEMU becomes. Raises MachineError for what `--qemu-user` cannot have."""
+def root_needs(machine: Machine, able: Abilities, later: Sequence[Forward] = ()) -> RootNeeds:
+    """QEMU's. later: ports that it opens while the machine runs."""
+    low = [str(forward) for forward in later if forward.host_port < _first_open_port()]
+    shares = [share.host for share in machine.attached.shares if share.by == NINE_P]
+    return RootNeeds(not able.guarded, next(iter(low), ""), next(iter(shares), ""))
+
+
+def choose_user(wanted: str, host: Host, needs: RootNeeds) -> User:
+    """Who the VMM becomes. Raises MachineError for what `--qemu-user` cannot have."""
     if wanted not in (AUTO, ROOT):
-        return User(_named(wanted, able, host))
+        return User(_named(wanted, host, needs))
     if host.euid != 0:
         if wanted == ROOT:
             raise MachineError(f"--qemu-user {ROOT}: only root can choose it", "leave it out")
         return User()
     if wanted == ROOT:
         return User()
-    reason = _why_root(machine, able, host, later)
+    reason = _why_root(host, needs)
     if reason:
         return User(None, reason)
-    share = next((share for share in machine.attached.shares if share.by == NINE_P), None)
-    if share:
-        return User(None, f"-v {share.host} goes by 9p, so it opens root's files", usual=True)
+    if needs.share:
+        return User(None, f"-v {needs.share} goes by 9p, so it opens root's files", usual=True)
     own = _OWN_USERS + host.pid
     number = own if host.has(own) else _NOBODY
     if not host.has(number):
@@ -126,17 +143,16 @@ def choose_user(
     return User((number, number))
 
 
-def _why_root(machine: Machine, able: Abilities, host: Host, later: Sequence[Forward]) -> str:
+def _why_root(host: Host, needs: RootNeeds) -> str:
     missing = [name for bit, name in _NEEDED.items() if not host.capabilities >> bit & 1]
     if missing:
         return f"ukcc has no {missing[0]}"
-    if not able.guarded:
+    if needs.outlives:
         return "it ignores LD_PRELOAD, so as another user it would outlive ukcc"
-    low = [forward for forward in later if forward.host_port < _first_open_port()]
-    return f"-p {low[0]} is a port that only root can open" if low else ""
+    return f"-p {needs.port} is a port that only root can open" if needs.port else ""
 
 
-def _named(wanted: str, able: Abilities, host: Host) -> tuple[int, int]:
+def _named(wanted: str, host: Host, needs: RootNeeds) -> tuple[int, int]:
     """`UID`, `UID:GID` or a name of the host's."""
     if host.euid != 0:
         raise MachineError(f"--qemu-user {wanted}: only root can choose another", "leave it out")
@@ -156,7 +172,7 @@ def _named(wanted: str, able: Abilities, host: Host) -> tuple[int, int]:
         uid, gid = entry.pw_uid, entry.pw_gid
     if not (host.has(uid) and host.has(gid)):
         raise MachineError(f"--qemu-user {wanted}: there is no such ID in this user namespace")
-    if not able.guarded:
+    if needs.outlives:
         raise MachineError(
             f"--qemu-user {wanted}: this QEMU ignores LD_PRELOAD, so it would outlive ukcc",
             "leave it out",

@@ -25,19 +25,26 @@ def machine(*networks: Network, **changes: Any) -> Machine:
     return make_machine(networks=networks, **changes)
 
 
+def choose(
+    wanted: str, machine: Machine, able: Abilities, host: Host, later: tuple[Forward, ...] = ()
+) -> User:
+    """Whom QEMU becomes for that machine."""
+    return confine.choose_user(wanted, host, confine.root_needs(machine, able, later))
+
+
 def user(host: bool = False) -> Network:
     return Network("user", Address("dhcp"), host=host)
 
 
 def test_the_user_of_a_machine() -> None:
-    assert confine.choose_user("auto", machine(), ABLE, ROOT) == User((OWN, OWN))
-    assert confine.choose_user("auto", machine(), ABLE, SOMEBODY) == User()
-    assert confine.choose_user("root", machine(), ABLE, ROOT) == User()
-    assert confine.choose_user("4711:4712", machine(), ABLE, ROOT) == User((4711, 4712))
-    assert confine.choose_user("nobody", machine(), ABLE, ROOT).ids == (65534, 65534)
+    assert choose("auto", machine(), ABLE, ROOT) == User((OWN, OWN))
+    assert choose("auto", machine(), ABLE, SOMEBODY) == User()
+    assert choose("root", machine(), ABLE, ROOT) == User()
+    assert choose("4711:4712", machine(), ABLE, ROOT) == User((4711, 4712))
+    assert choose("nobody", machine(), ABLE, ROOT).ids == (65534, 65534)
     # a container's name space has 65536 users
     small = replace(ROOT, id_ranges=((0, 65536),))
-    assert confine.choose_user("auto", machine(), ABLE, small) == User((65534, 65534))
+    assert choose("auto", machine(), ABLE, small) == User((65534, 65534))
 
 
 @pytest.mark.parametrize(
@@ -60,30 +67,26 @@ def test_where_root_stays(
     reason: str,
 ) -> None:
     monkeypatch.setattr(confine, "_first_open_port", lambda: 1024)
-    found = confine.choose_user("auto", machine(**changes), able, host, later)
+    found = choose("auto", machine(**changes), able, host, later)
     assert found.ids is None and reason in found.reason
     (note,) = confine.notes(able, found, usual=True)
     assert note == f"QEMU runs as root: {found.reason}"
     # who says root himself need not be told
-    assert not confine.notes(
-        able, confine.choose_user("root", machine(**changes), able, host), True
-    )
+    assert not confine.notes(able, choose("root", machine(**changes), able, host), True)
 
 
 def test_what_was_asked_for_is_no_complaint() -> None:
     """A share by 9p keeps root each time; that is said to a person, and not to a script."""
     shares = (Share("/srv", "/srv"),)
-    chosen = confine.choose_user("auto", machine(shares=shares), ABLE, ROOT)
+    chosen = choose("auto", machine(shares=shares), ABLE, ROOT)
     assert not confine.notes(ABLE, chosen, usual=False)
-    lacking = confine.choose_user(
-        "auto", machine(shares=shares), ABLE, replace(ROOT, capabilities=0)
-    )
+    lacking = choose("auto", machine(shares=shares), ABLE, replace(ROOT, capabilities=0))
     assert confine.notes(ABLE, lacking, usual=False)
 
 
 def test_a_share_by_virtiofs_needs_no_root() -> None:
     shares = (Share("/srv", "/srv", by="virtiofs"),)
-    assert confine.choose_user("auto", machine(shares=shares), ABLE, ROOT).ids == (OWN, OWN)
+    assert choose("auto", machine(shares=shares), ABLE, ROOT).ids == (OWN, OWN)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_a_share_by_virtiofs_needs_no_root() -> None:
 )
 def test_users_that_cannot_be(wanted: str, host: Host, problem: str) -> None:
     with pytest.raises(MachineError) as caught:
-        confine.choose_user(wanted, machine(), ABLE, host)
+        choose(wanted, machine(), ABLE, host)
     assert problem in caught.value.message
 
 
