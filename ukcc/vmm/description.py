@@ -13,7 +13,7 @@ VSOCK = "vsock"  # the socket's name in the VMM's directory
 class Description:
     """machine: as it was planned; image, settings, disks: paths by which the VMM opens them;
     vsock: path of the virtio socket's end on the host, empty for none; attended: somebody reads
-    the exit record on the console; terminal: standard input is one, for the console.
+    the exit record on the console.
     """
 
     machine: Machine
@@ -22,7 +22,6 @@ class Description:
     disks: tuple[str, ...] = ()
     vsock: str = ""
     attended: bool = False
-    terminal: bool = False
 
     @property
     def cid(self) -> int:

@@ -8,9 +8,34 @@ import shutil
 import stat
 from collections.abc import Sequence
 
+from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
+from ukcc.vm.machine import Machine
 from ukcc.vm.storage.disks import Disk
 from ukcc.vmm.confine import VmmUser
+from ukcc.vmm.description import VSOCK, Description
+
+
+def describe(
+    stack: contextlib.ExitStack, machine: Machine, archive: bytes, user: VmmUser, *, listens: bool
+) -> tuple[Description, tuple[int, ...]]:
+    """The machine as the VMM is told of it, and the descriptors that it inherits for that.
+
+    machine: its disks are open; archive: the settings; listens: the guest has an agent that does.
+    Raises MachineError.
+    """
+    image = image_for(stack, machine.image, user)
+    settings = memory_file(stack, "settings", archive)
+    disks = disk_descriptors(machine.attached.disks)
+    what = Description(
+        machine,
+        path_of(image),
+        path_of(settings),
+        tuple(path_of(fd) for fd in disks),
+        VSOCK if listens else "",
+        attended=True,
+    )
+    return what, (image, settings, *disks)
 
 
 def image_for(stack: contextlib.ExitStack, image: str, user: VmmUser) -> int:

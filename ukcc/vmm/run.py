@@ -3,9 +3,9 @@
 import contextlib
 import os
 import signal
+from collections.abc import Iterable
 from dataclasses import replace
 
-from ukcc.descriptors import memory_file, path_of
 from ukcc.errors import MachineError
 from ukcc.failures.show import FailurePrinter
 from ukcc.lifecycle import supervise
@@ -34,7 +34,7 @@ from ukcc.vm.storage.diskfile import ROOT, opened
 from ukcc.vmm import agent, files
 from ukcc.vmm.api import Api, Refused
 from ukcc.vmm.confine import places_of, user_for
-from ukcc.vmm.description import VSOCK, Description
+from ukcc.vmm.description import VSOCK
 from ukcc.vmm.directory import own_directory
 from ukcc.vmm.disk_lock import lock_disks
 from ukcc.vmm.known import vmm_of
@@ -112,32 +112,21 @@ def _execute(
         say(user.note)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(own_directory(user))
-        image = files.image_for(stack, machine.image, user)
-        settings = memory_file(stack, "settings", archive)
-        disks = files.disk_descriptors(machine.attached.disks)
-        what = Description(
-            machine,
-            path_of(image),
-            path_of(settings),
-            tuple(path_of(fd) for fd in disks),
-            VSOCK if listens else "",
-            attended=True,
-        )
+        what, fds = files.describe(stack, machine, archive, user, listens=listens)
         if machine.hardware.vsock_cid is not None:
             say(f"virtio sockets: {directory / VSOCK}")
         wiring = VmmWiring(
             vmm,
             directory,
             user,
-            (image, settings, *disks),
+            fds,
             terminal=terminal.interactive,
             agent=listens,
             timeout=options.timeout,
         )
 
         def begin(api: Api) -> None:
-            for request in vmm.boot(what):
-                send(api, vmm, request)
+            send(api, vmm, vmm.boot(what))
             tell_ready(hooks)
 
         return execute(wiring, begin, hooks.on_running)
@@ -151,17 +140,18 @@ def with_taps(machine: Machine, image: str) -> Machine:
         return replace(connected, attached=replace(attached, networks=closed))
 
 
-def send(api: Api, vmm: Vmm, request: ApiRequest) -> None:
-    """One request. Raises MachineError, but for what the machine can do without."""
-    try:
-        api.send(request)
-    except Refused as error:
-        if request.without:
-            say(f"{error.message}; {request.without}")
-            return
-        reason = cannot_open()
-        hint = f"{reason}: {vmm.name} needs KVM; --vmm qemu does without" if reason else ""
-        raise MachineError(error.message, hint) from None
+def send(api: Api, vmm: Vmm, requests: Iterable[ApiRequest]) -> None:
+    """One after the other. Raises MachineError, but for what the machine can do without."""
+    for request in requests:
+        try:
+            api.send(request)
+        except Refused as error:
+            if request.without:
+                say(f"{error.message}; {request.without}")
+                continue
+            reason = cannot_open()
+            hint = f"{reason}: {vmm.name} needs KVM; --vmm qemu does without" if reason else ""
+            raise MachineError(error.message, hint) from None
 
 
 def tell_ready(hooks: supervise.Hooks) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ukcc import paths
-from ukcc.descriptors import memory_file, path_of
+from ukcc.descriptors import path_of
 from ukcc.errors import MachineError
 from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import digest
@@ -27,7 +27,6 @@ from ukcc.vm.plan import plan_machine
 from ukcc.vmm import agent, files, manifest
 from ukcc.vmm.api import Api
 from ukcc.vmm.confine import OpenedFile, places_of, user_for
-from ukcc.vmm.description import VSOCK, Description
 from ukcc.vmm.directory import own_directory, prepared
 from ukcc.vmm.known import vmm_of
 from ukcc.vmm.process import RunningVmm, VmmWiring, execute, find
@@ -96,24 +95,9 @@ def take(options: RunOptions, target: str, text: str) -> int:
     saver = Saver(vmm, text)
     with made(Path(target)) as directory, contextlib.ExitStack() as stack:
         prepared(directory, user)
-        image_fd = files.image_for(stack, machine.image, user)
-        settings_fd = memory_file(stack, "settings", archive)
-        what = Description(
-            machine,
-            path_of(image_fd),
-            path_of(settings_fd),
-            vsock=VSOCK if listens else "",
-            attended=True,
-        )
-
-        def begin(api: Api) -> None:
-            for request in vmm.boot(what):
-                send(api, vmm, request)
-
-        wiring = VmmWiring(
-            vmm, directory, user, (image_fd, settings_fd), agent=listens, timeout=options.timeout
-        )
-        outcome = execute(wiring, begin, saver.start)
+        what, fds = files.describe(stack, machine, archive, user, listens=listens)
+        wiring = VmmWiring(vmm, directory, user, fds, agent=listens, timeout=options.timeout)
+        outcome = execute(wiring, lambda api: send(api, vmm, vmm.boot(what)), saver.start)
         if not saver.version:
             return failed(outcome, options, text, saver.problem)
         _take_back(vmm, directory)
@@ -205,8 +189,7 @@ def _continue(
                     f"{snapshot}: saved by {vmm.name} {saved.version}, and this is another version",
                     "take the snapshot again with this one",
                 )
-            for request in vmm.load(_LINKS):
-                send(api, vmm, request)
+            send(api, vmm, vmm.load(_LINKS))
             tell_ready(hooks)
 
         wiring = VmmWiring(
