@@ -10,11 +10,12 @@ log.N          the output of a detached machine (logs.py)
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ukcc.errors import UkccError
 from ukcc.lifecycle.identity import Identity, is_alive
+from ukcc.tables import INLINE, plain, record
 
 VERSION = 1
 _MACHINE, _END = "machine.json", "end.json"
@@ -35,6 +36,15 @@ class Facts:
     memory_mib: int
     cpus: int
     detached: bool
+
+
+@dataclass(frozen=True)
+class _MachineFile:
+    """machine.json."""
+
+    version: int
+    facts: Facts = field(metadata=INLINE)
+    supervisor: Identity
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ def write_machine(path: Path, facts: Facts, supervisor: Identity) -> None:
     end = path / _END
     end.touch(0o600)
     fresh = path / f"{_MACHINE}.{os.getpid()}"
-    data = {"version": VERSION, **asdict(facts), "supervisor": asdict(supervisor)}
+    data = plain(_MachineFile(VERSION, facts, supervisor))
     fresh.write_text(json.dumps(data, indent=1) + "\n")
     fresh.replace(path / _MACHINE)
 
@@ -91,19 +101,20 @@ def write_machine(path: Path, facts: Facts, supervisor: Identity) -> None:
 def write_end(path: Path, end: End) -> None:
     """In place, and small enough for one write."""
     with (path / _END).open("r+b", buffering=0) as file:
-        file.write(json.dumps(asdict(end)).encode() + b"\n")
+        file.write(json.dumps(plain(end)).encode() + b"\n")
 
 
 def read_entry(path: Path) -> MachineEntry:
     """The directory as it is now; damage makes an entry `unreadable`, never an error."""
     try:
-        table = json.loads((path / _MACHINE).read_text())
-        facts, supervisor = _parse(table)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = record(_MachineFile, json.loads((path / _MACHINE).read_text()), whole=True)
+    except (OSError, ValueError, UkccError):
+        return MachineEntry(path, None, None)
+    if found.version != VERSION:
         return MachineEntry(path, None, None)
     # in this order: who has ended by now has written its end before
-    alive = is_alive(supervisor)
-    return MachineEntry(path, facts, supervisor, read_end(path), alive)
+    alive = is_alive(found.supervisor)
+    return MachineEntry(path, found.facts, found.supervisor, read_end(path), alive)
 
 
 def read_end(path: Path) -> "End | None":
@@ -121,27 +132,6 @@ def open_end(path: Path) -> int:
 def parse_end(data: bytes) -> "End | None":
     """The contents of end.json -> End; None when it is empty or damaged."""
     try:
-        table = json.loads(data)
-        status = table["status"]
-        return End(None if status is None else int(status), float(table["at"]), str(table["why"]))
-    except (ValueError, KeyError, TypeError):
+        return record(End, json.loads(data), whole=True)
+    except (ValueError, UkccError):
         return None
-
-
-def _parse(table: "dict[str, Any]") -> "tuple[Facts, Identity]":
-    if table["version"] != VERSION:
-        raise ValueError("another version's")
-    one = table["supervisor"]
-    supervisor = Identity(int(one["pid"]), int(one["start"]), str(one["boot"]))
-    facts = Facts(
-        name=str(table["name"]),
-        image=str(table["image"]),
-        arguments=tuple(str(word) for word in table["arguments"]),
-        since=float(table["since"]),
-        ports=tuple(str(word) for word in table["ports"]),
-        accel=str(table["accel"]),
-        memory_mib=int(table["memory_mib"]),
-        cpus=int(table["cpus"]),
-        detached=bool(table["detached"]),
-    )
-    return facts, supervisor

@@ -8,9 +8,10 @@ supervisor says why on a pipe.
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ukcc.errors import MachineError, UkccError
+from ukcc.tables import plain, record
 
 _CHUNK = 4096
 _PATIENCE = 60.0  # seconds until QEMU answers
@@ -55,7 +56,7 @@ def wait_until_running(channel: socket.socket) -> bool:
 def tell(pipe: int, failure: "Failure | None") -> bool:
     """The supervisor's last words. False when nobody is there any more to hear them."""
     try:
-        os.write(pipe, json.dumps(asdict(failure) if failure else None).encode())
+        os.write(pipe, json.dumps(plain(failure)).encode())
     except OSError:
         return False
     return True
@@ -67,4 +68,4 @@ def hear(pipe: int) -> "Failure | None":
     if not data:
         return Failure("the supervisor ended without a word", "", MachineError.status)
     table = json.loads(data)
-    return None if table is None else Failure(**table)
+    return None if table is None else record(Failure, table)

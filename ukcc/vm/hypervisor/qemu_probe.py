@@ -4,9 +4,10 @@ import json
 import os
 import re
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from ukcc.errors import MachineError
+from ukcc.errors import MachineError, UkccError
+from ukcc.tables import plain, record
 from ukcc.vm.hypervisor import findings, guard
 from ukcc.vm.hypervisor.qemu import PROGRAM
 from ukcc.vm.live.process import die_with_parent
@@ -34,11 +35,10 @@ def abilities() -> Abilities:
     file = findings.file_for("qemu", PROGRAM, guard.LIBRARY)
     known = findings.read(file)
     try:
-        table = json.loads(known)
-        return Abilities(tuple(table["version"]), table["no_sandbox"], table["guarded"])
-    except (ValueError, KeyError, TypeError):
+        return record(Abilities, json.loads(known), whole=True)
+    except (ValueError, UkccError):
         found = probe()
-    findings.write(file, json.dumps(asdict(found)))
+    findings.write(file, json.dumps(plain(found)))
     return found
 
 
