@@ -202,7 +202,7 @@ def test_the_agent_obeys(build_image: Build, tmp_path: Path) -> None:
     source = Path(agent.__file__).with_suffix(".c")
     gcc = ["gcc", *agent.FLAGS, "-DHOST=VMADDR_CID_LOCAL", "-o", str(program), str(source)]
     subprocess.run(gcc, check=True)
-    machine = Machine(str(image), 128, 1, "tcg", (), tsc_khz=host_tsc_khz(), kind="microvm")
+    machine = Machine(str(image), 128, "tcg", tsc_khz=host_tsc_khz(), kind="microvm")
     archive = tmp_path / "settings"
     archive.write_bytes(
         settings_archive(
