@@ -213,7 +213,7 @@ def _shares() -> Finding:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="ukcc-doctor-") as directory,
-            virtiofs.served([Share(directory, "/data")], VIRTIOFS),
+            virtiofs.serve_shares([Share(directory, "/data")], VIRTIOFS),
         ):
             return Finding("shares", True, False, "by virtiofs")
     except UkccError as error:

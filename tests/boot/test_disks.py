@@ -280,9 +280,9 @@ def test_a_disk_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     code = (
-        "from ukcc.vm.storage.diskfile import prepared\n"
+        "from ukcc.vm.storage.diskfile import prepare_disk\n"
         "from ukcc.vm.storage.disks import parse_disk\n"
-        f"prepared(parse_disk('{data}/d.img:/data,create=16M'))"
+        f"prepare_disk(parse_disk('{data}/d.img:/data,create=16M'))"
     )
     environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
     maker = subprocess.Popen([sys.executable, "-c", code], env=environment)

@@ -230,7 +230,7 @@ def test_a_panic_before_there_are_drivers(image: Path, kind: str, memory: int, w
     outcome = process.wait(process.start(wiring), DEADLINE * FACTOR)
     print(outcome)
     assert outcome.reset and not outcome.panicked and not outcome.timed_out
-    assert panics.judged(outcome, str(image)).panicked
+    assert panics.judge(outcome, str(image)).panicked
     assert re.search(words, panics.reason(outcome.console))
 
 

@@ -411,11 +411,11 @@ def test_a_daemon_that_dies(build_image: Build, tmp_path: Path) -> None:
 SERVER = """
 import os, sys
 from ukcc.vm.machine import Share
-from ukcc.vm.storage.virtiofs import served
+from ukcc.vm.storage.virtiofs import serve_shares
 import plumbum  # the other user may not be able to read where it is
 os.setresgid(*[int(sys.argv[2])] * 3)
 os.setresuid(*[int(sys.argv[2])] * 3)
-with served([Share(sys.argv[1], "/data")], "virtiofs") as serving:
+with serve_shares([Share(sys.argv[1], "/data")], "virtiofs") as serving:
     print("serving", serving.shares[0].by, flush=True)
     sys.stdin.read()
 """

@@ -21,7 +21,7 @@ from ukcc.vm.net.plan import plan_networks
 machine = Machine("app", 128, "kvm")
 networks = plan_networks(parse_networks(sys.argv[1:], []), (), NO_RESOLVER)
 try:
-    with taps.connected(replace(machine, attached=Attached(tuple(networks))), "/app") as machine:
+    with taps.connect_taps(replace(machine, attached=Attached(tuple(networks))), "/app") as machine:
         print(json.dumps([[n.mac, n.mtu, n.fd] for n in machine.attached.networks]), flush=True)
         sys.stdin.read()
 except MachineError as error:

@@ -18,7 +18,7 @@ from ukcc.vm.launch import settings_archive, with_host
 from ukcc.vm.live import process
 from ukcc.vm.live.wiring import Wiring
 from ukcc.vm.machine import GuestPorts, Machine
-from ukcc.vm.offers import fitted
+from ukcc.vm.offers import fit_options
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 
@@ -157,7 +157,7 @@ def test_the_ports_work_at_each_place(
     """QEMU tells of the places on the command line; they differ in the interrupt."""
     image = str(home / "app")
     facts = read_facts(image)
-    options = fitted(RunOptions(image, arguments=(b"capitals",)), facts)
+    options = fit_options(RunOptions(image, arguments=(b"capitals",)), facts)
     machine = with_host(
         plan_machine(options, facts, "tcg", ports=GuestPorts(output_ports=True)), image
     )

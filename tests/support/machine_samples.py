@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from ukcc.lifecycle.entry import Facts
+from ukcc.lifecycle.entry import MachineInfo
 from ukcc.vm.machine import Machine
 
-FACTS = Facts("web", "/img/web", ("-p",), 1000.0, ("127.0.0.1:80:80",), "tcg", 128, 1, True)
+FACTS = MachineInfo("web", "/img/web", ("-p",), 1000.0, ("127.0.0.1:80:80",), "tcg", 128, 1, True)
 
 
 def make_machine(**changes: Any) -> Machine:

@@ -24,7 +24,7 @@ from ukcc.vm.net import taps
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import default_memory_reason, plan_machine
 from ukcc.vm.storage import virtiofs
-from ukcc.vm.storage.diskfile import prepared
+from ukcc.vm.storage.diskfile import prepare_disk
 from ukcc.vm.storage.share_filter import filtered_argv
 from ukcc.vm.storage.share_rules import qemu_rules
 from ukcc.vmm.pasted import cloud_hypervisor_argv, firecracker_configuration
@@ -73,12 +73,12 @@ def dry_run(options: RunOptions) -> DryRun:
     contents = read_contents(options, image, facts, trace.prepare(options.trace))
     facts = contents.facts
     terminal = host_terminal() if options.vmm == QEMU else Terminal()
-    serving = virtiofs.planned(options.shares, share_way(options, image, facts))
-    disks = tuple(prepared(disk, make=False) for disk in options.disks)
+    serving = virtiofs.plan_shares(options.shares, share_way(options, image, facts))
+    disks = tuple(prepare_disk(disk, make=False) for disk in options.disks)
     ports = GuestPorts(trace_port=options.trace is not None)
     machine = plan_machine(options, facts, _accel(options), ports=ports, disks=disks)
     machine = replace(machine, attached=replace(machine.attached, shares=serving.shares))
-    machine = taps.named(with_host(machine, image), options.image)
+    machine = taps.with_macs(with_host(machine, image), options.image)
     archive = settings_archive(machine, terminal, options, facts.program, contents.additions)
     # What the line opens beside it (the record, sockets) has guessable names as well.
     path = private_directory() / f"{hashlib.sha256(archive).hexdigest()[:16]}.cpio"

@@ -3,7 +3,7 @@
 import click
 
 from ukcc.cli.names import MachineName
-from ukcc.lifecycle import asking
+from ukcc.lifecycle import client
 from ukcc.lifecycle.registry import Registry, default_directory
 
 
@@ -12,7 +12,7 @@ from ukcc.lifecycle.registry import Registry, default_directory
 @click.argument("names", type=MachineName(), nargs=-1, required=True, metavar="NAME…")
 def command(word: str, names: tuple[str, ...]) -> None:
     """Send a signal to the application; KILL ends the machine."""
-    signum = asking.parse_signal(word)
+    signum = client.parse_signal(word)
     registry = Registry(default_directory())
     for entry in [registry.find(name) for name in dict.fromkeys(names)]:
-        asking.send(entry, signum)
+        client.send(entry, signum)

@@ -5,7 +5,7 @@ import click
 from ukcc.cli.names import MachineName
 from ukcc.descriptors import write_all
 from ukcc.errors import MachineError
-from ukcc.lifecycle.identity import has_ended, opened
+from ukcc.lifecycle.identity import has_ended, open_process
 from ukcc.lifecycle.logs import LogReader, show
 from ukcc.lifecycle.registry import Registry, default_directory
 
@@ -25,7 +25,7 @@ def command(follow: bool, name: str) -> None:
             f"{name} runs in the foreground: its output is where it was started",
             "`ukcc run -d` keeps it",
         )
-    with opened(entry.supervisor) as pidfd:
+    with open_process(entry.supervisor) as pidfd:
         following = pidfd if follow else None
         more = lambda: following is not None and not has_ended(following, _PAUSE)  # noqa: E731
         show(LogReader(entry.path), write_all, more)

@@ -11,8 +11,8 @@ def run(options: RunOptions) -> int:
 
     Only what is needed is loaded.
     """
-    if options.snapshot:
-        if (Path(options.snapshot) / VMM_MANIFEST).exists():
+    if options.resume_from:
+        if (Path(options.resume_from) / VMM_MANIFEST).exists():
             from ukcc.vmm.snapshot import resume as resume_by_vmm
 
             return resume_by_vmm(options)
@@ -28,12 +28,12 @@ def run(options: RunOptions) -> int:
     return launch.run(options)
 
 
-def take(options: RunOptions, target: str, text: str) -> int:
-    """Saves the machine when it has said the text; the exit status is as `take` of each has it."""
+def create(options: RunOptions, target: str, text: str) -> int:
+    """Saves the machine when it has said the text; the exit status is as each `create` has it."""
     if options.vmm != QEMU:
-        from ukcc.vmm.snapshot import take as take_by_vmm
+        from ukcc.vmm.snapshot import create as create_by_vmm
 
-        return take_by_vmm(options, target, text)
-    from ukcc.snapshots import take as by_qemu
+        return create_by_vmm(options, target, text)
+    from ukcc.snapshots.create import create as create_by_qemu
 
-    return by_qemu.take(options, target, text)
+    return create_by_qemu(options, target, text)

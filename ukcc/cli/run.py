@@ -208,8 +208,8 @@ def options_of(words: Mapping[str, Any]) -> RunOptions:
         disks=disks.with_create(
             tuple(disks.parse_disk(word) for word in given["disk"]), given["create"]
         ),
-        snapshot=given["from_"] or "",
-        machine=given["machine"],
+        resume_from=given["from_"] or "",
+        machine_type=given["machine"],
         vmm=given["vmm"],
         qemu_user=given["qemu_user"],
     )

@@ -49,4 +49,4 @@ def command(*, output: str, when: str, **words: Any) -> int:
 
     Options may come before and behind IMAGE; what is behind `--` is the application's.
     """
-    return machines.take(run.options_of(words), output, when)
+    return machines.create(run.options_of(words), output, when)

@@ -4,7 +4,7 @@ import click
 
 from ukcc.cli.names import MachineName
 from ukcc.errors import MachineError
-from ukcc.lifecycle import asking
+from ukcc.lifecycle import client
 from ukcc.lifecycle.registry import Registry, default_directory
 
 
@@ -14,7 +14,7 @@ from ukcc.lifecycle.registry import Registry, default_directory
     "--time",
     "grace",
     type=float,
-    default=asking.GRACE,
+    default=client.GRACE,
     show_default=True,
     metavar="SECONDS",
     help="Grace period.",
@@ -26,7 +26,7 @@ def command(grace: float, names: tuple[str, ...]) -> None:
         raise MachineError(f"-t {grace:g}: it takes a number of seconds, 0 or more")
     registry = Registry(default_directory())
     entries = [registry.find(name) for name in dict.fromkeys(names)]
-    for ending in asking.stop(entries, grace):
+    for ending in client.stop(entries, grace):
         if ending.forced:
             click.echo(
                 f"ukcc stop: {ending.name} had not ended {grace:g} s after SIGTERM;"

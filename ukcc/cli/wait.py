@@ -3,7 +3,7 @@
 import click
 
 from ukcc.cli.names import MachineName
-from ukcc.lifecycle import asking
+from ukcc.lifecycle import client
 from ukcc.lifecycle.registry import Registry, default_directory
 
 
@@ -11,6 +11,6 @@ from ukcc.lifecycle.registry import Registry, default_directory
 @click.argument("name", type=MachineName())
 def command(name: str) -> int:
     """Wait for the end of the machine NAME; print its exit status, and return it."""
-    end = asking.wait(Registry(default_directory()).find(name))
+    end = client.wait(Registry(default_directory()).find(name))
     click.echo(end.status)
     return end.status or 0

@@ -7,5 +7,5 @@ logs.py        the output of a detached machine, bounded on disk
 control.py     the socket in the directory: a signal to the application, the end of the machine
 supervise.py   a run in the foreground or in the background, noted as long as it lasts
 handshake.py   who starts one in the background hears whether it runs
-asking.py      stop, kill, wait, from another process
+client.py      stop, kill, wait, from another process
 """

@@ -31,12 +31,12 @@ class Controlled(Protocol):
 
 
 @contextlib.contextmanager
-def serving(directory: Path, running: Controlled) -> Iterator[None]:
+def serve(directory: Path, running: Controlled) -> Iterator[None]:
     """Answers as long as the context lasts, in a thread of its own."""
     with _place(directory) as place, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen(8)
-        threading.Thread(target=_serve, args=(listener, running), daemon=True).start()
+        threading.Thread(target=_answer_all, args=(listener, running), daemon=True).start()
         try:
             yield
         finally:
@@ -76,7 +76,7 @@ def _place(directory: Path) -> Iterator[str]:
         os.close(fd)
 
 
-def _serve(listener: socket.socket, running: Controlled) -> None:
+def _answer_all(listener: socket.socket, running: Controlled) -> None:
     while True:
         try:
             client, _ = listener.accept()

@@ -24,7 +24,7 @@ LOST = "its supervisor was killed, or the host was started again"
 
 
 @dataclass(frozen=True)
-class Facts:
+class MachineInfo:
     """What runs. since: seconds of the Unix epoch; ports: as `-p` takes them."""
 
     name: str
@@ -43,7 +43,7 @@ class _MachineFile:
     """machine.json."""
 
     version: int
-    facts: Facts = field(metadata=INLINE)
+    facts: MachineInfo = field(metadata=INLINE)
     supervisor: Identity
 
 
@@ -64,7 +64,7 @@ class MachineEntry:
     """A directory as it was read. facts and supervisor: None when it cannot be understood."""
 
     path: Path
-    facts: "Facts | None"
+    facts: "MachineInfo | None"
     supervisor: "Identity | None"
     end: "End | None" = None
     alive: bool = False
@@ -88,7 +88,7 @@ class MachineEntry:
         return "lost" if self.end.status is None else f"exited {self.end.status}"
 
 
-def write_machine(path: Path, facts: Facts, supervisor: Identity) -> None:
+def write_machine(path: Path, facts: MachineInfo, supervisor: Identity) -> None:
     """Puts a new machine.json in place, and end.json beside the first."""
     end = path / _END
     end.touch(0o600)

@@ -27,7 +27,7 @@ def own_identity() -> Identity:
 
 
 @contextlib.contextmanager
-def opened(identity: Identity) -> Iterator["int | None"]:
+def open_process(identity: Identity) -> Iterator["int | None"]:
     """A pidfd of the process, or None when it has ended.
 
     The start time is read while the descriptor holds the number, so it cannot be another's.
@@ -45,7 +45,7 @@ def opened(identity: Identity) -> Iterator["int | None"]:
 
 def is_alive(identity: Identity) -> bool:
     """Whether it is still there."""
-    with opened(identity) as fd:
+    with open_process(identity) as fd:
         return fd is not None
 
 

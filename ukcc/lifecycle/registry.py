@@ -23,8 +23,8 @@ from ukcc.errors import MachineError
 from ukcc.lifecycle.entry import (
     LOST,
     End,
-    Facts,
     MachineEntry,
+    MachineInfo,
     read_entry,
     write_end,
     write_machine,
@@ -49,7 +49,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def generated_name(image: str) -> str:
+def generate_name(image: str) -> str:
     """From the image's file name, with a suffix that makes it one of many."""
     base = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(image).name).lstrip("_.-")
     return f"{base[:50] or 'machine'}-{secrets.token_hex(3)}"
@@ -66,7 +66,7 @@ class Registry:
 
     root: Path
 
-    def prepared(self) -> "Registry":
+    def prepare(self) -> "Registry":
         """Itself, when the directory is there, ours and nobody else's; MachineError if not."""
         try:
             self.root.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class Registry:
         """All of them, the oldest first; stale ones have been cleaned up."""
         if not self.root.is_dir():
             return []
-        with self.prepared()._locked():
+        with self.prepare()._locked():
             self._clean()
             found = list(self._read())
         return sorted(found, key=lambda e: (e.facts.since if e.facts else 0.0, e.name))
@@ -113,12 +113,12 @@ class Registry:
         if read_entry(self.root / name).is_running:
             raise _is_taken(name)
 
-    def claim(self, facts: Facts) -> Path:
+    def claim(self, facts: MachineInfo) -> Path:
         """A directory for a machine that this process is about to start.
 
         One of the same name that has ended makes room. Raises MachineError when it runs.
         """
-        with self.prepared()._locked(), _said_in_one_line(self.root):
+        with self.prepare()._locked(), _said_in_one_line(self.root):
             self._clean()
             place = self.root / facts.name
             old = read_entry(place)
@@ -143,7 +143,7 @@ class Registry:
 
     def prune(self) -> list[str]:
         """Forgets the machines that have ended. Their names."""
-        with self.prepared()._locked():
+        with self.prepare()._locked():
             self._clean()
             gone = [entry.name for entry in self._read() if not entry.alive]
             for name in gone:

@@ -21,10 +21,10 @@ from ukcc.descriptors import write_all
 from ukcc.errors import MachineError, UkccError
 from ukcc.lifecycle import control, handshake
 from ukcc.lifecycle.control import Controlled
-from ukcc.lifecycle.entry import End, Facts, write_end
+from ukcc.lifecycle.entry import End, MachineInfo, write_end
 from ukcc.lifecycle.handshake import Failure
 from ukcc.lifecycle.logs import STDERR, STDOUT, LogReader, Recorder, show
-from ukcc.lifecycle.registry import Registry, check_name, default_directory, generated_name
+from ukcc.lifecycle.registry import Registry, check_name, default_directory, generate_name
 from ukcc.streams import NotWritten
 from ukcc.terminal import shown
 
@@ -49,7 +49,7 @@ def check(name: "str | None") -> None:
 
 def name_for(name: "str | None", image: str) -> str:
     """The name given, or a new one."""
-    return name if name is not None else generated_name(image)
+    return name if name is not None else generate_name(image)
 
 
 def hears_a_byte(channel: socket.socket) -> bool:
@@ -58,7 +58,7 @@ def hears_a_byte(channel: socket.socket) -> bool:
 
 
 def run(
-    facts: Facts,
+    facts: MachineInfo,
     named: bool,
     start: Run,
     runs: "Callable[[socket.socket], bool]" = handshake.wait_until_running,
@@ -103,13 +103,13 @@ def _controlled(place: Path) -> Iterator[Hooks]:
         def on_running(running: Controlled) -> None:
             # who removes the directory by hand loses the control, not the machine
             with contextlib.suppress(OSError):
-                stack.enter_context(control.serving(place, running))
+                stack.enter_context(control.serve(place, running))
 
         yield Hooks(on_running)
 
 
 def _detached(
-    registry: Registry, facts: Facts, start: Run, runs: "Callable[[socket.socket], bool]"
+    registry: Registry, facts: MachineInfo, start: Run, runs: "Callable[[socket.socket], bool]"
 ) -> int:
     ours, theirs = socket.socketpair()
     said, saying = os.pipe()
@@ -146,7 +146,7 @@ def _detached(
 
 
 def _supervise(
-    registry: Registry, facts: Facts, start: Run, started_fd: int, saying: int
+    registry: Registry, facts: MachineInfo, start: Run, started_fd: int, saying: int
 ) -> NoReturn:
     """The child. Never returns to the frames of its parent, whatever happens."""
     status = bug.STATUS

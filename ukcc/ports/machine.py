@@ -16,7 +16,7 @@ from ukcc.errors import UkccError
 from ukcc.free_port import free_port
 from ukcc.ports.place import PortBuild, expand
 from ukcc.ports.recipe import Boot
-from ukcc.vm.net.host_ports import holder
+from ukcc.vm.net.host_ports import port_owner
 from ukcc.vm.options import LOOPBACK
 
 _LOOK = 0.1  # seconds between two looks
@@ -59,7 +59,7 @@ class RunningMachine:
 
     def _has_ports(self) -> bool:
         """Whether QEMU listens; it takes connections then, and hands them on as the guest can."""
-        return all(holder(port, socket.SOCK_STREAM) for port in self.ports.values())
+        return all(port_owner(port, socket.SOCK_STREAM) for port in self.ports.values())
 
     def stop(self) -> int:
         """Has the application end as by SIGTERM; its status. Raises UkccError if it does not."""

@@ -19,7 +19,7 @@ _MOST_KHZ, _MOST_MTU = 100_000_000, 65535
 _LEAST_CID, _MOST_CID = 3, (1 << 32) - 2  # vsock(7)
 
 
-def problem(machine: Machine) -> str:
+def find_problem(machine: Machine) -> str:
     """What is wrong with it; empty if nothing is."""
     own = replace(
         machine,

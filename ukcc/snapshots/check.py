@@ -8,7 +8,7 @@ from ukcc.hashing import sha256
 from ukcc.image.debug import LARGEST
 from ukcc.snapshots.manifest import MEMORY, STATE, TAKE_AGAIN, Manifest, SnapshotPart, stamp
 from ukcc.snapshots.memory import checksum
-from ukcc.snapshots.words import fingerprint
+from ukcc.snapshots.qemu_args import fingerprint
 from ukcc.terminal import shown
 from ukcc.vm.hypervisor.tsc import host_tsc_khz
 

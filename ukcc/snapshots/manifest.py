@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ukcc.errors import MachineError, UkccError
-from ukcc.snapshots.accepted import problem
+from ukcc.snapshots.accepted import find_problem
 from ukcc.tables import plain, record
 from ukcc.vm.machine import Machine
 
@@ -97,7 +97,7 @@ def parse_manifest(text: bytes, snapshot: str) -> Manifest:
     except UkccError as error:
         message = f"{snapshot}: corrupt, or made by another version of ukcc ({error.message})"
         raise MachineError(message, TAKE_AGAIN) from None
-    wrong = problem(manifest.machine)
+    wrong = find_problem(manifest.machine)
     if not wrong and manifest.memory.stamp.size != manifest.machine.memory_mib << 20:
         wrong = "its memory's file has another size than its machine"
     if wrong:

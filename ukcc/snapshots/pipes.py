@@ -19,7 +19,7 @@ _SHORTLY = 1.0  # seconds for the thread to say why it has ended
 
 
 @contextlib.contextmanager
-def kept(path: Path) -> Iterator[int]:
+def keep_state(path: Path) -> Iterator[int]:
     """A descriptor for QEMU; what it has written there is in the file when the context ends.
 
     QEMU is to close its own copy by then. Raises MachineError, OSError.
@@ -52,7 +52,7 @@ def _keep(reading: int, file: int, problems: list[str]) -> None:
         os.close(file)
 
 
-class Fed:
+class StateFeed:
     """A file for QEMU to read. fd: the end of a pipe, for QEMU to inherit."""
 
     def __init__(self, stack: contextlib.ExitStack, path: Path) -> None:

@@ -12,10 +12,10 @@ from ukcc.errors import MachineError, UkccError
 from ukcc.failures.reports import RESUMED, Report
 from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import check
-from ukcc.snapshots.incoming import Incoming
 from ukcc.snapshots.manifest import MEMORY, STATE, Manifest, read_manifest
-from ukcc.snapshots.pipes import Fed
-from ukcc.snapshots.words import continued_argv, forward_rules
+from ukcc.snapshots.pipes import StateFeed
+from ukcc.snapshots.qemu_args import continued_argv, forward_rules
+from ukcc.snapshots.restore_qmp import Restorer
 from ukcc.vm.hypervisor import accel, confine, probe_guest
 from ukcc.vm.launch import check_host, exit_status, facts_to_list, lengthen_queues
 from ukcc.vm.live import panics, process
@@ -30,7 +30,7 @@ _NO_ARCHIVE = b"\0"
 
 def resume(options: RunOptions) -> int:
     """The exit status, as of a run. options: those that can change (`changeable`)."""
-    snapshot = options.snapshot
+    snapshot = options.resume_from
     manifest = read_manifest(snapshot)
     check(snapshot, manifest, options.image)
     accel.choose(manifest.machine.accel)
@@ -66,14 +66,14 @@ def _continue(
         kernel = os.memfd_create("ukcc-kernel")
         stack.callback(os.close, kernel)
         os.write(kernel, probe_guest.image())
-        state = Fed(stack, directory / STATE)
+        state = StateFeed(stack, directory / STATE)
         ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
         machine = replace(manifest.machine, image=f"/proc/self/fd/{kernel}")
         rules = forward_rules(machine, options.forwards)
-        incoming = Incoming(ours, theirs, state.fd, manifest.qemu, rules)
-        shower = _Shower(options.image, manifest)
+        restorer = Restorer(ours, theirs, state.fd, manifest.qemu, rules)
+        printer = _LatePrinter(options.image, manifest)
         confinement = stack.enter_context(
-            confine.confined(machine, options.qemu_user, options.forwards)
+            confine.confine_qemu(machine, options.qemu_user, options.forwards)
         )
         wiring = Wiring(
             lambda endpoints: continued_argv(
@@ -81,7 +81,7 @@ def _continue(
             ),
             _NO_ARCHIVE,
             GuestPorts(stdin_port=True, output_ports=True),
-            on_report=shower,
+            on_report=printer,
             passed_fds=(kernel, state.fd, theirs.fileno()),
             started_fd=hooks.started_fd,
             confinement=confinement,
@@ -89,18 +89,18 @@ def _continue(
         with process.start(wiring) as running:
             lengthen_queues(running, options)
             state.start()
-            in_thread(incoming, running)
+            in_thread(restorer, running)
             if hooks.on_running:
                 hooks.on_running(running)
             outcome = process.wait(running, options.timeout)
-    if incoming.problem is not None:
-        raise MachineError(f"{snapshot}: {incoming.problem.message}", incoming.problem.hint)
-    outcome = panics.judged(outcome, options.image)
-    panics.show(outcome, shower)
+    if restorer.problem is not None:
+        raise MachineError(f"{snapshot}: {restorer.problem.message}", restorer.problem.hint)
+    outcome = panics.judge(outcome, options.image)
+    panics.show(outcome, printer)
     return exit_status(outcome, options)
 
 
-class _Shower:
+class _LatePrinter:
     """Made when there is something to show: what it loads would delay every first answer."""
 
     def __init__(self, image: str, manifest: Manifest) -> None:

@@ -19,7 +19,7 @@ from ukcc.failures.show import FailurePrinter
 from ukcc.image import cpio
 from ukcc.image.facts import ImageMetadata, kernel_has_virtiofs
 from ukcc.lifecycle import supervise
-from ukcc.lifecycle.entry import Facts
+from ukcc.lifecycle.entry import MachineInfo
 from ukcc.terminal import shown
 from ukcc.vm.boot import guest, trace
 from ukcc.vm.boot.contents import BootInputs, read_contents, read_image, user_ids
@@ -41,7 +41,7 @@ from ukcc.vm.offers import has
 from ukcc.vm.options import LOOPBACK, RunOptions
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.storage import virtiofs
-from ukcc.vm.storage.diskfile import ROOT, in_use, opened, why_not_mounted
+from ukcc.vm.storage.diskfile import ROOT, in_use, open_disks, why_not_mounted
 from ukcc.vm.storage.disks import Disk
 from ukcc.vm.storage.share_filter import filtered_argv
 from ukcc.vm.storage.share_rules import qemu_rules
@@ -63,7 +63,7 @@ def run(options: RunOptions) -> int:
     check_host(options)
     supervise.check(options.name)
     owner = user_ids(options, contents) if options.disks else ROOT
-    with opened(options.disks, owner) as disks:
+    with open_disks(options.disks, owner) as disks:
         ports = _ports(options, terminal)
         machine = plan_machine(
             options, contents.facts, choose(options.accel), ports=ports, disks=disks
@@ -78,14 +78,14 @@ def _boot(machine: Machine, options: RunOptions, contents: BootInputs, terminal:
         from ukcc.vm.debug import gdb_line  # loads what reads ELF
 
         say(gdb_line(options.image, image, options.hardware.gdb_port, facts))
-    shower = FailurePrinter(
+    printer = FailurePrinter(
         image, machine.memory_mib, tuple((s.host, s.guest) for s in options.shares)
     )
 
     def start(hooks: supervise.Hooks) -> int:
-        outcome = _run_qemu(machine, options, contents, terminal, shower, hooks)
-        outcome = panics.judged(outcome, image)
-        panics.show(outcome, shower)
+        outcome = _run_qemu(machine, options, contents, terminal, printer, hooks)
+        outcome = panics.judge(outcome, image)
+        panics.show(outcome, printer)
         return exit_status(outcome, options, machine.attached.disks)
 
     return supervise.run(facts_to_list(options, machine), options.name is not None, start)
@@ -101,14 +101,14 @@ def _run_qemu(
 ) -> Outcome:
     """Starts QEMU, with taps and daemons beside it, and waits for its end."""
     with (
-        taps.connected(machine, options.image) as connected,
-        trace.opened(options.trace) as trace_to,
-        virtiofs.served(options.shares, options.share_by) as serving,
+        taps.connect_taps(machine, options.image) as connected,
+        trace.open_output(options.trace) as trace_to,
+        virtiofs.serve_shares(options.shares, options.share_by) as serving,
         contextlib.ExitStack() as stack,
     ):
         attached = replace(connected.attached, shares=serving.shares)
         connected = replace(connected, attached=attached)
-        confinement = stack.enter_context(confine.confined(connected, options.qemu_user))
+        confinement = stack.enter_context(confine.confine_qemu(connected, options.qemu_user))
         for note in serving.notes:
             say(note)
         wiring = Wiring(
@@ -150,9 +150,9 @@ def _ports(options: RunOptions, terminal: Terminal) -> GuestPorts:
     )
 
 
-def facts_to_list(options: RunOptions, machine: Machine) -> Facts:
+def facts_to_list(options: RunOptions, machine: Machine) -> MachineInfo:
     """What `ukcc ps` shows of a run."""
-    return Facts(
+    return MachineInfo(
         name=supervise.name_for(options.name, options.image),
         image=paths.absolute(options.image),
         arguments=tuple(os.fsdecode(word) for word in options.arguments),
@@ -194,7 +194,7 @@ def share_way(options: RunOptions, image: str, facts: ImageMetadata) -> str:
     has_it = kernel_has_virtiofs(image) if facts.offers is None else has(facts, VIRTIOFS)
     way = virtiofs.way_for(options.share_by, has_it)
     if way != options.share_by:
-        for note in virtiofs.lossy(options.shares, "the image's kernel has no virtio-fs"):
+        for note in virtiofs.note_losses(options.shares, "the image's kernel has no virtio-fs"):
             say(note)
     return way
 
@@ -263,7 +263,7 @@ def host_terminal() -> Terminal:
 def check_host(options: RunOptions) -> None:
     """Finds before the start what QEMU would find in the middle of it."""
     check_shares(options.shares)
-    virtiofs.planned(options.shares, options.share_by)
+    virtiofs.plan_shares(options.shares, options.share_by)
     check_vsock(options.hardware.vsock_cid)
     for forward in options.forwards:
         kind = socket.SOCK_DGRAM if forward.protocol == "udp" else socket.SOCK_STREAM
@@ -287,7 +287,7 @@ def check_port(address: str, port: int, kind: int, option: str) -> None:
             if kind == socket.SOCK_STREAM:
                 trial.listen(1)
         except OSError as error:
-            who = host_ports.holder(port, kind) if error.errno == errno.EADDRINUSE else ""
+            who = host_ports.port_owner(port, kind) if error.errno == errno.EADDRINUSE else ""
             raise MachineError(
                 f"{option}: port {port} of {address}: {error.strerror}"
                 + (f" by {who}" if who else ""),

@@ -95,7 +95,7 @@ USES = (
         "link it with the general kernel, which has every call: UKCC_KERNEL=general",
     ),
     Use(("users",), "users", _user),
-    Use((PCI,), "PCI and ACPI", lambda o: "--machine q35" if o.machine == Q35 else ""),
+    Use((PCI,), "PCI and ACPI", lambda o: "--machine q35" if o.machine_type == Q35 else ""),
     Use(
         (PCI,),
         "PCI and ACPI",
@@ -131,7 +131,7 @@ def check_snapshot(options: RunOptions, facts: ImageMetadata) -> None:
         raise _refused("a snapshot", options.image, "PCI and ACPI", (PCI,))
 
 
-def fitted(options: RunOptions, facts: ImageMetadata) -> RunOptions:
+def fit_options(options: RunOptions, facts: ImageMetadata) -> RunOptions:
     """The options with defaults that the kernel can have. Raises MachineError as `check`."""
     if not has(facts, "net") and not any(net.asked for net in options.nets):
         options = replace(options, nets=(NetOption("none"),))

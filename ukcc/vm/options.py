@@ -33,8 +33,8 @@ class RunOptions:
     memory_mib: None for the image's own default; timeout: seconds, None for no limit;
     arguments and environment: bytes, since they may be anything but NUL;
     trace: None, or what to show of the system calls; guest: what init does before the application;
-    detach: run in the background; name: None for one that is made from the image's; snapshot: what
-    `--from` names, or empty.
+    detach: run in the background; name: None for one that is made from the image's;
+    resume_from: what `--from` names, or empty.
     """
 
     image: str
@@ -53,8 +53,8 @@ class RunOptions:
     name: "str | None" = None
     disks: tuple[Disk, ...] = ()
     share_by: str = AUTO
-    snapshot: str = ""
-    machine: str = "auto"
+    resume_from: str = ""
+    machine_type: str = "auto"
     vmm: str = "qemu"
     qemu_user: str = "auto"  # of `--qemu-user`
 

@@ -45,7 +45,7 @@ def plan_machine(
         balloon=has(facts, "balloon"),
         rng=has(facts, "rng"),
         acpi=has(facts, PCI),
-        kind=machine_kind(options.machine, facts),
+        kind=machine_kind(options.machine_type, facts),
     )
     if machine.kind == MICROVM and options.vmm == QEMU:
         _check_room(machine)

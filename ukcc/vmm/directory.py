@@ -16,7 +16,7 @@ _PLACE = "vmm"
 
 
 @contextlib.contextmanager
-def own_directory(user: VmmUser) -> Iterator[Path]:
+def make_own_directory(user: VmmUser) -> Iterator[Path]:
     """Gone when the machine has ended. Raises MachineError."""
     root = runtime_directory() / _PLACE
     try:
@@ -26,7 +26,7 @@ def own_directory(user: VmmUser) -> Iterator[Path]:
             raise MachineError(f"{root} is not yours alone", f"chmod 700 {root}, or remove it")
         _clean(root)
         directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
-        prepared(directory, user)
+        prepare_directory(directory, user)
     except OSError as error:
         raise MachineError(
             f"{root}: {error.strerror}", "set XDG_RUNTIME_DIR to one of yours"
@@ -37,7 +37,7 @@ def own_directory(user: VmmUser) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def prepared(directory: Path, user: VmmUser) -> None:
+def prepare_directory(directory: Path, user: VmmUser) -> None:
     """Makes it the VMM's, with a log that it may write to. Raises OSError."""
     log = directory / LOG
     log.touch(0o600)

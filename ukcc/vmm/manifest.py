@@ -48,7 +48,7 @@ class VmmManifest:
     parts: tuple[NamedPart, ...]
 
 
-def made_by(
+def make_manifest(
     vmm: Vmm,
     version: str,
     image: "tuple[str, SnapshotPart]",

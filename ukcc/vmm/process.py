@@ -104,7 +104,7 @@ def execute(
         console = Console(stack, link.resize) if wiring.terminal else None
         keyboard = Keyboard(stack, console.guest_end) if console else None
         stopping = StopSignals(link.signal)
-        stack.enter_context(stopping.caught())
+        stack.enter_context(stopping.catch())
         machine = _start(wiring, output, events, keyboard)
         pidfd = os.pidfd_open(machine.pid)  # before anybody reaps it
         stack.callback(os.close, pidfd)

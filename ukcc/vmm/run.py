@@ -30,12 +30,12 @@ from ukcc.vm.net import taps
 from ukcc.vm.offers import has
 from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
-from ukcc.vm.storage.diskfile import ROOT, opened
+from ukcc.vm.storage.diskfile import ROOT, open_disks
 from ukcc.vmm import agent, files
 from ukcc.vmm.api import Api, Refused
 from ukcc.vmm.confine import places_of, user_for
 from ukcc.vmm.description import VSOCK
-from ukcc.vmm.directory import own_directory
+from ukcc.vmm.directory import make_own_directory
 from ukcc.vmm.disk_lock import lock_disks
 from ukcc.vmm.known import vmm_of
 from ukcc.vmm.process import VmmWiring, execute, find
@@ -60,7 +60,7 @@ def run(options: RunOptions) -> int:
     plan_machine(options, contents.facts, "kvm")
     supervise.check(options.name)
     owner = user_ids(options, contents) if options.disks else ROOT
-    with opened(options.disks, owner) as disks:
+    with open_disks(options.disks, owner) as disks:
         if options.vmm == FIRECRACKER:
             lock_disks(disks)
         machine = plan_machine(options, contents.facts, "kvm", disks=disks)
@@ -111,7 +111,7 @@ def _execute(
     if user.note:
         say(user.note)
     with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(own_directory(user))
+        directory = stack.enter_context(make_own_directory(user))
         what, fds = files.describe(stack, machine, archive, user, listens=listens)
         if machine.hardware.vsock_cid is not None:
             say(f"virtio sockets: {directory / VSOCK}")
@@ -134,7 +134,7 @@ def _execute(
 
 def with_taps(machine: Machine, image: str) -> Machine:
     """With Ethernet addresses and MTU; its taps were open, so the VMM can have them, too."""
-    with taps.connected(machine, image) as connected:
+    with taps.connect_taps(machine, image) as connected:
         attached = connected.attached
         closed = tuple(replace(one, fd=None, vhost=False) for one in attached.networks)
         return replace(connected, attached=replace(attached, networks=closed))
@@ -164,7 +164,7 @@ def tell_ready(hooks: supervise.Hooks) -> None:
 
 def status_of(vmm: Vmm, outcome: Outcome, options: RunOptions, machine: Machine) -> int:
     """What the outcome means; raises MachineError when the application's status is not known."""
-    outcome = panics.judged(outcome, machine.image)
+    outcome = panics.judge(outcome, machine.image)
     panics.show(outcome, FailurePrinter(machine.image, machine.memory_mib))
     told = parse_record(outcome.record).status is not None
     ours = outcome.timed_out or outcome.stopped_by or outcome.unwritten or outcome.panicked

@@ -11,10 +11,10 @@ from ukcc.descriptors import path_of
 from ukcc.errors import MachineError
 from ukcc.lifecycle import supervise
 from ukcc.snapshots.check import digest
+from ukcc.snapshots.create import check_options, explain_end, make_directory, move
+from ukcc.snapshots.create import say as say_of_snapshot
 from ukcc.snapshots.manifest import SnapshotPart, stamp
 from ukcc.snapshots.memory import bytes_held, make_sparse
-from ukcc.snapshots.take import check_options, failed, made, move
-from ukcc.snapshots.take import say as say_of_snapshot
 from ukcc.vm.boot import guest
 from ukcc.vm.boot.contents import read_contents, read_image
 from ukcc.vm.boot.init_archive import Terminal
@@ -27,7 +27,7 @@ from ukcc.vm.plan import plan_machine
 from ukcc.vmm import agent, files, manifest
 from ukcc.vmm.api import Api
 from ukcc.vmm.confine import OpenedFile, places_of, user_for
-from ukcc.vmm.directory import own_directory, prepared
+from ukcc.vmm.directory import make_own_directory, prepare_directory
 from ukcc.vmm.known import vmm_of
 from ukcc.vmm.process import RunningVmm, VmmWiring, execute, find
 from ukcc.vmm.run import send, status_of, tell_ready
@@ -69,7 +69,7 @@ class Saver:
         running.leave()
 
 
-def take(options: RunOptions, target: str, text: str) -> int:
+def create(options: RunOptions, target: str, text: str) -> int:
     """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
     vmm = vmm_of(options.vmm)
     check_vmm(options.vmm, options)
@@ -93,18 +93,18 @@ def take(options: RunOptions, target: str, text: str) -> int:
     if user.note:
         say_of_snapshot(user.note)
     saver = Saver(vmm, text)
-    with made(Path(target)) as directory, contextlib.ExitStack() as stack:
-        prepared(directory, user)
+    with make_directory(Path(target)) as directory, contextlib.ExitStack() as stack:
+        prepare_directory(directory, user)
         what, fds = files.describe(stack, machine, archive, user, listens=listens)
         wiring = VmmWiring(vmm, directory, user, fds, agent=listens, timeout=options.timeout)
         outcome = execute(wiring, lambda api: send(api, vmm, vmm.boot(what)), saver.start)
         if not saver.version:
-            return failed(outcome, options, text, saver.problem)
+            return explain_end(outcome, options, text, saver.problem)
         _take_back(vmm, directory)
         made_of = (paths.absolute(options.image), booted)
         size = (machine.memory_mib, machine.hardware.cpus)
         manifest.write(
-            directory, manifest.made_by(vmm, saver.version, made_of, size, listens, directory)
+            directory, manifest.make_manifest(vmm, saver.version, made_of, size, listens, directory)
         )
         move(directory, Path(target))
     held = bytes_held(Path(target) / vmm.memory) / 1e6
@@ -131,7 +131,7 @@ def _take_back(vmm: Vmm, directory: Path) -> None:
 
 def resume(options: RunOptions) -> int:
     """The exit status, as of a run. options: those that can change (ukcc/cli/continued.py)."""
-    snapshot = options.snapshot
+    snapshot = options.resume_from
     saved = manifest.read(snapshot)
     manifest.check(snapshot, saved, options.image)
     vmm = vmm_of(saved.vmm)
@@ -177,7 +177,7 @@ def _continue(
         user = user_for(vmm.program, options.qemu_user, machine, [*places_of(machine), *parts])
         if user.note:
             say(user.note)
-        directory = stack.enter_context(own_directory(user))
+        directory = stack.enter_context(make_own_directory(user))
         links = directory / _LINKS
         links.mkdir(0o755)
         for name, fd in zip(vmm.parts, fds, strict=True):

@@ -3,7 +3,7 @@
 from fuzz.checking import no_refusal
 
 from ukcc.snapshots.manifest import Manifest, parse_manifest
-from ukcc.snapshots.words import fingerprint, forward_rules
+from ukcc.snapshots.qemu_args import fingerprint, forward_rules
 from ukcc.tables import plain, record
 
 

@@ -34,7 +34,7 @@ def test_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert completed("stop", "") == []
     tmp_path.chmod(0o700)
-    Registry(default_directory()).prepared().claim(FACTS)
+    Registry(default_directory()).prepare().claim(FACTS)
     for command in ("stop", "kill", "logs", "wait"):
         assert completed(command, "w") == [("plain", FACTS.name)]
         assert completed(command, "x") == []

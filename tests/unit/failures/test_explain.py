@@ -205,10 +205,10 @@ def test_a_crash_that_cannot_be_resolved(
 
 
 def test_a_damaged_core_is_one_line_once(capfd: pytest.CaptureFixture[str]) -> None:
-    shower = FailurePrinter("image", 128)
+    printer = FailurePrinter("image", 128)
     for data in (b"junk", bomb(2500, 1 << 20), b""):
-        shower(Report(CRASH, data))
-    shower(Report(CRASH, CRASHED))
+        printer(Report(CRASH, data))
+    printer(Report(CRASH, CRASHED))
     first, second, *_ = capfd.readouterr().err.splitlines()
     assert first.startswith("ukcc run: a damaged report of a failure")
     assert second.startswith("ukcc run: app (process 45) crashed: SIGSEGV: no memory")
@@ -242,9 +242,9 @@ def test_of_a_storm_a_line_each_and_at_last_none(
         return [f"{kind} line", "  registers"]
 
     monkeypatch.setattr(show, "resolve", resolved)
-    shower = FailurePrinter("image", 128)
+    printer = FailurePrinter("image", 128)
     for _ in range(1000):
-        shower(Report(CRASH, CRASHED))
+        printer(Report(CRASH, CRASHED))
     assert kinds == ["core"] * 8 + ["brief"] * 256
     lines = capfd.readouterr().err.splitlines()
     assert lines.count("  registers") == 8 and len(lines) == 16 + 256 + 1

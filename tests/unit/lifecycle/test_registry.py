@@ -23,7 +23,7 @@ from ukcc.lifecycle.registry import (
     Registry,
     check_name,
     default_directory,
-    generated_name,
+    generate_name,
 )
 from ukcc.runtime_dir import runtime_directory
 from ukcc.vm.hypervisor import findings
@@ -31,7 +31,7 @@ from ukcc.vm.hypervisor import findings
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "runtime" / "machines").prepared()
+    return Registry(tmp_path / "runtime" / "machines").prepare()
 
 
 def gone() -> Identity:
@@ -81,7 +81,7 @@ def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "machines").chmod(0o700)
     (tmp_path / "ukcc").symlink_to("elsewhere")
     with pytest.raises(MachineError, match="ukcc is not a directory of yours"):
-        Registry(tmp_path / "ukcc" / "machines").prepared()
+        Registry(tmp_path / "ukcc" / "machines").prepare()
 
 
 @pytest.mark.parametrize("name", ["web", "a", "Web-1.2_x", "9", "x" * 63])
@@ -97,9 +97,9 @@ def test_what_is_no_name(name: str) -> None:
 
 @pytest.mark.parametrize("image", ["/x/redis-server", "./a b", "..", "/proc/self/fd/3", "ä" * 300])
 def test_generated_names_are_names_and_differ(image: str) -> None:
-    names = {generated_name(image) for _ in range(20)}
+    names = {generate_name(image) for _ in range(20)}
     assert len(names) == 20 and all(check_name(name) for name in names)
-    assert generated_name("/x/redis-server").startswith("redis-server-")
+    assert generate_name("/x/redis-server").startswith("redis-server-")
 
 
 @pytest.mark.parametrize(
@@ -267,8 +267,8 @@ def test_a_directory_open_to_others_or_of_another_kind_is_refused(tmp_path: Path
         path = tmp_path / name
         make(path)
         with pytest.raises(MachineError, match=str(path)):
-            Registry(path).prepared()
-    own = Registry(tmp_path / "own").prepared()
+            Registry(path).prepare()
+    own = Registry(tmp_path / "own").prepare()
     assert own.root.stat().st_mode & 0o777 == 0o700
 
 

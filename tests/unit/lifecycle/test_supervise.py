@@ -10,7 +10,7 @@ import pytest
 from support.machine_samples import FACTS
 
 from ukcc.errors import MachineError
-from ukcc.lifecycle import asking, supervise
+from ukcc.lifecycle import client, supervise
 from ukcc.lifecycle.entry import MachineEntry
 from ukcc.lifecycle.logs import LogReader
 from ukcc.lifecycle.registry import Registry, default_directory
@@ -42,7 +42,7 @@ def only(machines: Registry) -> MachineEntry:
 
 def ended(machines: Registry) -> MachineEntry:
     """The only machine, when it has ended."""
-    assert asking.wait(only(machines))
+    assert client.wait(only(machines))
     return only(machines)
 
 

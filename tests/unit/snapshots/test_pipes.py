@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ukcc.errors import MachineError
-from ukcc.snapshots.pipes import Fed, kept
+from ukcc.snapshots.pipes import StateFeed, keep_state
 
 STATE = os.urandom(400_000)  # more than a pipe holds
 
@@ -23,7 +23,7 @@ def open_files() -> int:
 
 
 def test_what_qemu_saves_is_kept(tmp_path: Path) -> None:
-    with kept(tmp_path / "state") as fd:
+    with keep_state(tmp_path / "state") as fd:
         # QEMU 11 takes no regular file by `fd:`
         assert stat.S_ISFIFO(os.fstat(fd).st_mode)
         write_all(fd, STATE)
@@ -31,7 +31,7 @@ def test_what_qemu_saves_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_broken_off_is_not_waited_for(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), kept(tmp_path / "state") as fd:
+    with pytest.raises(ZeroDivisionError), keep_state(tmp_path / "state") as fd:
         write_all(fd, b"some")
         raise ZeroDivisionError
 
@@ -40,7 +40,7 @@ def test_a_full_disk_is_named() -> None:
     """/dev/full: each write there fails with ENOSPC."""
     with (
         pytest.raises(MachineError, match=r"^full: No space left on device$"),
-        kept(Path("/dev/full")) as fd,
+        keep_state(Path("/dev/full")) as fd,
     ):
         write_all(fd, STATE)
 
@@ -49,12 +49,12 @@ def test_qemu_reads_the_whole_state(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(STATE)
     before = open_files()
     with contextlib.ExitStack() as stack:
-        state = Fed(stack, tmp_path / "state")
+        state = StateFeed(stack, tmp_path / "state")
         assert stat.S_ISFIFO(os.fstat(state.fd).st_mode)
         with os.fdopen(os.dup(state.fd), "rb") as qemu:
             state.start()
             assert qemu.read() == STATE
         state._thread.join()
     with contextlib.ExitStack() as stack:
-        Fed(stack, tmp_path / "state")
+        StateFeed(stack, tmp_path / "state")
     assert open_files() == before

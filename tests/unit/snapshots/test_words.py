@@ -12,7 +12,7 @@ from ukcc.cli import main
 from ukcc.errors import MachineError, UkccError
 from ukcc.snapshots import check, memory
 from ukcc.snapshots.manifest import Manifest, SnapshotPart, Stamp, read_manifest, write_manifest
-from ukcc.snapshots.words import continued_argv, fingerprint, forward_rules, saved_argv
+from ukcc.snapshots.qemu_args import continued_argv, fingerprint, forward_rules, saved_argv
 from ukcc.tables import plain, record
 from ukcc.vm.hypervisor.qemu import Endpoints
 from ukcc.vm.machine import (

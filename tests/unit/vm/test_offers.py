@@ -29,7 +29,7 @@ from ukcc.vm.machine import (
     Share,
 )
 from ukcc.vm.net.options import NetOption, parse_networks
-from ukcc.vm.offers import USES, check_snapshot, fitted, has
+from ukcc.vm.offers import USES, check_snapshot, fit_options, has
 from ukcc.vm.options import RunOptions, TraceOption
 from ukcc.vm.plan import plan_machine
 from ukcc.vm.storage.disks import Disk
@@ -123,7 +123,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str]] = {
         "a step as user www: the kernel of app was made without users",
     ),
     "a q35": (
-        {"machine": "q35"},
+        {"machine_type": "q35"},
         "pci",
         "--machine q35: the kernel of app was made without PCI and ACPI",
     ),
@@ -143,7 +143,7 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
     words, names = " --require ".join(required), ", ".join(f'"{name}"' for name in required)
     for offers in ({"net"} - {feature}, EVERYTHING - {feature}):
         with pytest.raises(MachineError) as caught:
-            fitted(options, ImageMetadata(offers=frozenset(offers)))
+            fit_options(options, ImageMetadata(offers=frozenset(offers)))
         assert caught.value.message == line and caught.value.status == 125
         assert caught.value.hint == (
             "link it with the general kernel, which has every call: UKCC_KERNEL=general"
@@ -151,8 +151,8 @@ def test_what_was_asked_for_and_is_not_there_is_one_line(what: str) -> None:
             else f"`ukcc specialise --require {words} app` makes one with it; or link it again,"
             f" with kernel.require = [{names}] in uk.toml"
         )
-    assert fitted(options, ImageMetadata(offers=frozenset({feature, "net"}))) == options
-    assert fitted(options, GENERAL) == options
+    assert fit_options(options, ImageMetadata(offers=frozenset({feature, "net"}))) == options
+    assert fit_options(options, GENERAL) == options
 
 
 def test_the_mend_has_all_that_the_run_asks_for() -> None:
@@ -161,7 +161,7 @@ def test_the_mend_has_all_that_the_run_asks_for() -> None:
         "app", hardware=Hardware(cpus=2), disks=(Disk("/d.img", "/d"),), shares=SHARES
     )
     with pytest.raises(MachineError) as caught:
-        fitted(options, ImageMetadata(offers=frozenset({"smp", "9p"})))
+        fit_options(options, ImageMetadata(offers=frozenset({"smp", "9p"})))
     assert caught.value.message == "--disk /d.img: the kernel of app was made without disks"
     assert caught.value.hint == (
         "`ukcc specialise --require disk --require smp --require 9p app` makes one with it; or link"
@@ -178,7 +178,7 @@ def test_shares_go_the_way_that_there_is() -> None:
     options = RunOptions("app", shares=SHARES)
     assert options.share_by == AUTO
     with pytest.raises(MachineError) as caught:
-        fitted(options, NOTHING)
+        fit_options(options, NOTHING)
     assert caught.value.message == "-v /h: the kernel of app was made without shared directories"
     assert caught.value.hint and "--require virtiofs app" in caught.value.hint
     for offered, wanted, way in (
@@ -187,7 +187,7 @@ def test_shares_go_the_way_that_there_is() -> None:
         ({"9p", "virtiofs"}, AUTO, AUTO),
     ):
         facts = ImageMetadata(offers=frozenset(offered))
-        found = fitted(options, facts)
+        found = fit_options(options, facts)
         assert found.share_by == wanted
         # no such image: what it offers is enough
         assert share_way(found, "/nowhere", facts) == way
@@ -196,10 +196,10 @@ def test_shares_go_the_way_that_there_is() -> None:
 @pytest.mark.parametrize("nets", [(), ("none",)])
 def test_a_network_that_nobody_has_asked_for_is_not_there(nets: tuple[str, ...]) -> None:
     options = RunOptions("app", nets=parse_networks(nets, []))
-    assert fitted(options, NOTHING).nets == (NetOption("none"),)
-    assert fitted(options, GENERAL) == options
-    assert fitted(RunOptions("app"), NOTHING).nets == (NetOption("none"),)
-    assert fitted(RunOptions("app"), ImageMetadata(offers=frozenset({"net"}))).nets == (
+    assert fit_options(options, NOTHING).nets == (NetOption("none"),)
+    assert fit_options(options, GENERAL) == options
+    assert fit_options(RunOptions("app"), NOTHING).nets == (NetOption("none"),)
+    assert fit_options(RunOptions("app"), ImageMetadata(offers=frozenset({"net"}))).nets == (
         NetOption("user"),
     )
 
@@ -207,7 +207,7 @@ def test_a_network_that_nobody_has_asked_for_is_not_there(nets: tuple[str, ...])
 def test_root_is_a_user_of_every_kernel() -> None:
     for user in ("root", "0"):
         options = RunOptions("app", guest=Guest(user=user), nets=(NetOption("none"),))
-        assert fitted(options, NOTHING) == options
+        assert fit_options(options, NOTHING) == options
 
 
 def test_a_snapshot_is_of_a_q35() -> None:
@@ -221,7 +221,7 @@ def test_a_snapshot_is_of_a_q35() -> None:
 
 def planned(offers: "set[str] | None", **changes: Any) -> Machine:
     facts = ImageMetadata(offers=None if offers is None else frozenset(offers))
-    options = fitted(RunOptions("app", **changes), facts)
+    options = fit_options(RunOptions("app", **changes), facts)
     return plan_machine(options, facts, "tcg")
 
 
@@ -236,7 +236,7 @@ def test_the_machine_has_what_the_kernel_can_drive() -> None:
     most = planned(None)
     assert (most.kind, most.acpi, most.rng, most.balloon) == ("q35", True, True, True)
     assert planned({*EVERYTHING, "rng", "balloon"}) == most
-    assert planned({"pci"}, machine="microvm").kind == "microvm"
+    assert planned({"pci"}, machine_type="microvm").kind == "microvm"
     assert planned({"rng"}).rng and planned({"balloon"}).balloon
 
 
@@ -250,7 +250,7 @@ def test_argv_of_a_microvm_without_acpi() -> None:
     assert kinds == ["isa-serial", "virtio-serial-device", *["virtserialport"] * 4]
     # it is not told of them by us
     assert "virtio_mmio" not in values(argv, "-append")[0]
-    with_acpi = qemu_argv(planned({"pci"}, machine="microvm"), places)
+    with_acpi = qemu_argv(planned({"pci"}, machine_type="microvm"), places)
     assert values(with_acpi, "-machine") == ["microvm,rtc=on,isa-serial=on"]
     assert "pvpanic" in values(with_acpi, "-device")
     assert "reboot=t" not in values(with_acpi, "-append")[0]
@@ -268,7 +268,7 @@ def test_a_microvm_without_acpi_has_eight_places() -> None:
     many = parse_networks([f"tap=t{i}" for i in range(8)], [])
     disks = tuple(Disk(f"/d{i}") for i in range(14))
     with pytest.raises(MachineError, match=r"a microvm has 24 places$"):
-        planned(None, machine="microvm", nets=many, disks=disks)
+        planned(None, machine_type="microvm", nets=many, disks=disks)
     # a q35 has a bus
     assert len(planned(None, nets=many, disks=disks).attached.networks) == 8
     assert len(planned(offers, shares=(), nets=many, vmm="firecracker").attached.networks) == 8
@@ -314,7 +314,7 @@ def test_a_microvm_is_told_its_firmware_and_what_that_needs(
     monkeypatch: pytest.MonkeyPatch, features: set[str]
 ) -> None:
     """Debian 13's bios-microvm.bin is SeaBIOS, which starts a kernel by an option ROM only."""
-    machine = planned(features, machine="microvm")
+    machine = planned(features, machine_type="microvm")
     cases = (("qboot.rom", "qboot.rom", False), ("", "bios-microvm.bin", True))
     for found, named, has_roms in cases:
         monkeypatch.setattr(firmware, "quickest", lambda found=found: found)

@@ -12,7 +12,7 @@ from ukcc.image.thin import completed
 from ukcc.vm.boot import guest, locale
 from ukcc.vm.boot.program_copy import changed_program
 from ukcc.vm.boot.trace import Tracer
-from ukcc.vm.offers import fitted
+from ukcc.vm.offers import fit_options
 from ukcc.vm.options import RunOptions
 from ukcc.vm.storage.trail import check_sources
 
@@ -54,7 +54,7 @@ def read_image(options: RunOptions) -> tuple[str, ImageMetadata, RunOptions]:
     facts = read_facts(image)
     if not locale.may_load(options, facts):
         options = locale.with_language(options)
-    return image, facts, fitted(options, facts)
+    return image, facts, fit_options(options, facts)
 
 
 def read_contents(

@@ -67,7 +67,7 @@ def _check(program: Path, words: tuple[str, ...], expression: str) -> None:
 
 
 @contextlib.contextmanager
-def opened(option: "TraceOption | None") -> Iterator["int | None"]:
+def open_output(option: "TraceOption | None") -> Iterator["int | None"]:
     """The descriptor that gets the trace: the file's, or standard error's. None without one."""
     if option is None or not option.output:
         yield None if option is None else STDERR

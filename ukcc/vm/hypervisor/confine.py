@@ -70,7 +70,9 @@ class Host:
 
 
 @contextlib.contextmanager
-def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iterator[Confinement]:
+def confine_qemu(
+    machine: Machine, user: str, later: Sequence[Forward] = ()
+) -> Iterator[Confinement]:
     """For one run. machine: with its shares settled; user: of `--qemu-user`; later: ports that
     QEMU opens while the machine runs. Says on standard error what is weaker than usual.
     Raises MachineError.
@@ -89,7 +91,7 @@ def confined(machine: Machine, user: str, later: Sequence[Forward] = ()) -> Iter
     if not closed and chosen.ids is None:
         yield Confinement(words)
         return
-    with guard.opened() as library:
+    with guard.open_library() as library:
         yield Confinement(words, guard.environment(library, loopback=not closed), (library,))
 
 

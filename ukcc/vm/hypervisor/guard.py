@@ -57,7 +57,7 @@ oP9GA6XHlI2Deb4L2XXfTfT6yxsVwwPmO8e/hXHa+A4UZuO+nPa58fPl6P/b97a76HezuBhz9mPte5cl
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[int]:
+def open_library() -> Iterator[int]:
     """The library as a descriptor, for a program to inherit."""
     fd = os.memfd_create("ukcc-guard")
     try:

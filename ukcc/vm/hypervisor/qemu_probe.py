@@ -70,7 +70,7 @@ def _start(words: "tuple[str, ...]") -> tuple[int, bytes, bytes, bool]:
     telling, tell = os.pipe()
     argv = [PROGRAM, *words, "-machine", "none", "-nodefaults", "-no-user-config"]
     argv += ["-display", "none", "-monitor", "stdio"]
-    with guard.opened() as library:
+    with guard.open_library() as library:
         environment = guard.environment(library, loopback=False, tell=tell)
         try:
             done = subprocess.run(

@@ -58,7 +58,7 @@ def check_vmm(vmm: str, options: RunOptions) -> None:
     for option, given in (
         ("--gdb", options.hardware.gdb_port is not None),
         ("--trace", options.trace is not None),
-        ("--machine", options.machine != "auto"),
+        ("--machine", options.machine_type != "auto"),
         ("--accel tcg", options.accel == "tcg"),
         ("--share-by", options.share_by != AUTO),
     ):

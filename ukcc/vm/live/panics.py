@@ -17,7 +17,7 @@ from ukcc.vm.live.process import Outcome
 _WORDS = re.compile(rb"(---\[ end )?Kernel panic - not syncing: ([^\r\n]*)")
 
 
-def judged(outcome: Outcome, image: str) -> Outcome:
+def judge(outcome: Outcome, image: str) -> Outcome:
     """The same, with `panicked` for a reset that was one. image: has the name of its kernel."""
     if not outcome.reset or outcome.panicked or parse_record(outcome.record).status is not None:
         return outcome
@@ -30,10 +30,10 @@ def reason(console: bytes) -> str:
     return ": " + found[-1].decode(errors="replace") if found else ""
 
 
-def show(outcome: Outcome, shower: Callable[[Report], None]) -> None:
+def show(outcome: Outcome, printer: Callable[[Report], None]) -> None:
     """A panic is the one failure that nobody in the guest can report."""
     if outcome.panicked:
-        shower(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
+        printer(Report(PANIC, outcome.console.replace(b"\0", b"") + b"\0" + outcome.cpus))
 
 
 def _reset_in_panic(outcome: Outcome, image: str) -> bool:

@@ -202,7 +202,7 @@ def start(wiring: Wiring) -> Running:
     with contextlib.ExitStack() as stack:
         channels = Channels(stack, wiring)
         stopping = StopSignals(channels.watch.signal if channels.watch else _no_forward)
-        stack.enter_context(stopping.caught())
+        stack.enter_context(stopping.catch())
         argv = wiring.make_argv(channels.endpoints())
         machine = _start(argv, channels.passed(), wiring.confinement)
         stack.callback(end_machine, machine)

@@ -35,7 +35,7 @@ class StopSignals:
         self._asked = False
 
     @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
+    def catch(self) -> Iterator[None]:
         """The second signal becomes `Stopped` in the main thread.
 
         One that is ignored stays so: nohup(1), and a shell that starts a job in the background.

@@ -71,7 +71,7 @@ class Watch:
         self._notices: list[str] = []
         self._told: set[str] = set()
         self._heard, self._done = threading.Event(), threading.Event()
-        self._reader, self._shower, *_ = self._threads = [
+        self._reader, self._printer, *_ = self._threads = [
             threading.Thread(target=target, daemon=True)
             for target in (self._read, self._show, self._acknowledge)
         ]
@@ -168,7 +168,7 @@ class Watch:
         with self._news:
             self._over = True
             self._news.notify_all()
-        self._shower.join(_EXPLAINING if patient else 0)
+        self._printer.join(_EXPLAINING if patient else 0)
 
     def _read(self) -> None:
         parser = Parser()

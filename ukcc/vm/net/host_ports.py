@@ -8,7 +8,7 @@ from pathlib import Path
 _LISTENING = "0A"  # include/net/tcp_states.h, TCP_LISTEN
 
 
-def holder(port: int, kind: int) -> str:
+def port_owner(port: int, kind: int) -> str:
     """`NAME (process N)` of a process that has the port, or empty where we may not see it.
 
     kind: SOCK_STREAM or SOCK_DGRAM.

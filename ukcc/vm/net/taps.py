@@ -39,7 +39,7 @@ _HELPER_RULES = Path("/etc/qemu/bridge.conf")
 
 
 @contextlib.contextmanager
-def connected(machine: Machine, image: str) -> Iterator[Machine]:
+def connect_taps(machine: Machine, image: str) -> Iterator[Machine]:
     """The machine with its taps open, and with Ethernet addresses. Raises MachineError.
 
     image: its path; one that is run a second time at the same time gets other addresses.
@@ -51,7 +51,7 @@ def connected(machine: Machine, image: str) -> Iterator[Machine]:
         yield _with_networks(machine, wired)
 
 
-def named(machine: Machine, image: str) -> Machine:
+def with_macs(machine: Machine, image: str) -> Machine:
     """The machine as it would be, for `--dry-run`: with Ethernet addresses, and no tap opened."""
     networks = [
         network if network.mac else replace(network, mac=_mac(network, image, 0))

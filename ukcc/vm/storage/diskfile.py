@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ukcc import proc
 from ukcc.errors import MachineError, ToolFailed
-from ukcc.vm.storage.disklayers import check_format, closed, open_below, open_layer
+from ukcc.vm.storage.disklayers import check_format, open_below, open_layer, without_fds
 from ukcc.vm.storage.disks import QCOW2, RAW, Disk, Layer, size_word
 from ukcc.vm.storage.superblock import Ext, contents, read_ext
 
@@ -30,7 +30,7 @@ _GIB = 1 << 30
 
 
 @contextlib.contextmanager
-def opened(disks: Sequence[Disk], owner: tuple[int, int] = ROOT) -> Iterator[tuple[Disk, ...]]:
+def open_disks(disks: Sequence[Disk], owner: tuple[int, int] = ROOT) -> Iterator[tuple[Disk, ...]]:
     """The disks with their layers, open; each is made if it is to be and is not there.
 
     owner: whose (uid, gid) the root directory of a new file system is. Raises MachineError for a
@@ -40,11 +40,11 @@ def opened(disks: Sequence[Disk], owner: tuple[int, int] = ROOT) -> Iterator[tup
         yield tuple(_open(stack, disk, True, owner) for disk in disks)
 
 
-def prepared(disk: Disk, make: bool = True, owner: tuple[int, int] = ROOT) -> Disk:
+def prepare_disk(disk: Disk, make: bool = True, owner: tuple[int, int] = ROOT) -> Disk:
     """The same for one that opens the files itself. make: False for one that is only looked at."""
     with contextlib.ExitStack() as stack:
         found = _open(stack, disk, make, owner)
-        return replace(found, layers=closed(found.layers))
+        return replace(found, layers=without_fds(found.layers))
 
 
 def _open(stack: contextlib.ExitStack, disk: Disk, make: bool, owner: tuple[int, int]) -> Disk:

@@ -210,6 +210,6 @@ def _refused(disk: Disk, looked: Looked, problem: str, mend: str) -> MachineErro
     return MachineError(f"--disk {disk.file}: {below}{problem}", mend)
 
 
-def closed(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def without_fds(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     """The same, for one that opens them by their names."""
     return tuple(Layer(layer.file, layer.format, layer.device) for layer in layers)

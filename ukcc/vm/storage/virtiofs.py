@@ -71,7 +71,7 @@ _PATIENCE = 10.0  # seconds until the daemon answers, on a busy host
 _TAIL = 4096  # bytes of its words that are kept
 
 
-class Served:
+class ShareServers:
     """The daemons of one machine.
 
     shares: with the way that each of them goes; notes: for the user, where that is not the one that
@@ -111,23 +111,23 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(shares: Sequence[Share], way: str) -> Iterator[Served]:
+def serve_shares(shares: Sequence[Share], way: str) -> Iterator[ShareServers]:
     """Starts a daemon for each share that goes by virtiofs.
 
     way: `virtiofs` raises MachineError where that does not work, `auto` takes 9p then.
     """
-    serving = Served(tuple(shares))
+    serving = ShareServers(tuple(shares))
     try:
         if way != NINE_P:
-            serving.shares = tuple(_served(share, way, serving) for share in shares)
+            serving.shares = tuple(_serve(share, way, serving) for share in shares)
         check_privileged(serving.shares)
         yield serving
     finally:
         serving.end()
 
 
-def _served(share: Share, way: str, serving: Served) -> Share:
-    share, why = _planned(share, way)
+def _serve(share: Share, way: str, serving: ShareServers) -> Share:
+    share, why = _plan(share, way)
     if share.by == VIRTIOFS:
         try:
             serving.add(_start_daemon(share))
@@ -136,7 +136,7 @@ def _served(share: Share, way: str, serving: Served) -> Share:
                 message = f"{_where(share)}: {error.message}"
                 raise MachineError(message, "--share-by 9p does without") from None
             share, why = replace(share, by=NINE_P), error.message
-    serving.notes += lossy([share], why) if why else []
+    serving.notes += note_losses([share], why) if why else []
     return share
 
 
@@ -149,7 +149,7 @@ def _start_daemon(share: Share) -> "_Daemon":
         return _Daemon(share, _CHROOT)
 
 
-def lossy(shares: Sequence[Share], why: str) -> list[str]:
+def note_losses(shares: Sequence[Share], why: str) -> list[str]:
     """Lines for the user about shares that go by 9p though he has not asked for it."""
     return [
         f"{_where(share)} goes by 9p: {why}. Processes that append to one file at "
@@ -168,18 +168,18 @@ def way_for(way: str, kernel_has_it: bool) -> str:
     return way if kernel_has_it else NINE_P
 
 
-def planned(shares: Sequence[Share], way: str) -> Served:
+def plan_shares(shares: Sequence[Share], way: str) -> ShareServers:
     """The same without a daemon, as far as it can be told without one."""
-    serving = Served(())
+    serving = ShareServers(())
     for share in shares:
-        found, why = _planned(share, way)
+        found, why = _plan(share, way)
         serving.shares += (found,)
-        serving.notes += lossy([found], why) if why else []
+        serving.notes += note_losses([found], why) if why else []
     check_privileged(serving.shares)
     return serving
 
 
-def _planned(share: Share, way: str) -> tuple[Share, str]:
+def _plan(share: Share, way: str) -> tuple[Share, str]:
     """With its way; and why that is not virtiofs, if `auto` would have had it so."""
     if way == NINE_P:
         return replace(share, by=NINE_P), ""

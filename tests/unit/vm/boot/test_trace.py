@@ -33,15 +33,15 @@ def test_without_a_sysroot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_where_the_trace_goes(tmp_path: Path) -> None:
-    with trace.opened(None) as fd:
+    with trace.open_output(None) as fd:
         assert fd is None
-    with trace.opened(TraceOption()) as fd:
+    with trace.open_output(TraceOption()) as fd:
         assert fd == STDERR
-    with trace.opened(TraceOption(output=str(tmp_path / "t"))) as fd:
+    with trace.open_output(TraceOption(output=str(tmp_path / "t"))) as fd:
         assert fd is not None and fd > STDERR
     with (
         pytest.raises(MachineError) as caught,
-        trace.opened(TraceOption(output=str(tmp_path / "no" / "t"))),
+        trace.open_output(TraceOption(output=str(tmp_path / "no" / "t"))),
     ):
         pass
     assert "--trace-output" in caught.value.message

@@ -135,7 +135,7 @@ def test_a_qemu_that_cannot_be_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> 
         pytest.raises(
             MachineError, match="ignores LD_PRELOAD, which would keep it from the host's loopback"
         ),
-        confine.confined(machine(user()), "root" if confine.Host().euid == 0 else "auto"),
+        confine.confine_qemu(machine(user()), "root" if confine.Host().euid == 0 else "auto"),
     ):
         pass
 

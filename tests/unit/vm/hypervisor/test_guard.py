@@ -68,7 +68,7 @@ time.sleep(100)
 
 @contextlib.contextmanager
 def guarded(*argv: str, loopback: bool = False) -> Iterator["subprocess.Popen[str]"]:
-    with guard.opened() as library:
+    with guard.open_library() as library:
         environment = guard.environment(library, loopback=loopback)
         words = [sys.executable, "-c", *argv]
         with subprocess.Popen(
@@ -152,7 +152,7 @@ def test_the_hosts_name_server(tmp_path: Path, text: str, port: int, said: str) 
     file.write_text(text)
     place = os.path.realpath("/etc/resolv.conf")
     word = f"SOCK_DGRAM,127.0.0.53,{port}"
-    with guard.opened() as library:
+    with guard.open_library() as library:
         script = f"mount --bind {file} {place} && exec {sys.executable} -c '{CLIENT}' {word}"
         done = subprocess.run(
             ["unshare", "-m", "sh", "-c", script],

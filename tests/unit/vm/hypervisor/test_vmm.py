@@ -76,7 +76,7 @@ def test_cloud_hypervisor() -> None:
         ({"nets": NONE, "disks": (Disk("/d", format="qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "disks": (Disk("/d.qcow2"),)}, "raw disks only"),
         ({"nets": NONE, "hardware": Hardware(gdb_port=1)}, "--gdb is for QEMU"),
-        ({"nets": NONE, "machine": "q35"}, "--machine is for QEMU"),
+        ({"nets": NONE, "machine_type": "q35"}, "--machine is for QEMU"),
         ({"nets": NONE, "accel": "tcg"}, "--accel tcg is for QEMU"),
         ({"nets": NONE, "share_by": "virtiofs"}, "--share-by is for QEMU"),
         ({"nets": NONE, "trace": TraceOption()}, "--trace is for QEMU"),

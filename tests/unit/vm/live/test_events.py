@@ -179,7 +179,7 @@ def test_which_reset_was_a_panic(
         return [answer]
 
     monkeypatch.setattr(show, "resolve", resolve)
-    assert panics.judged(outcome(**changes), "app").panicked is panicked
+    assert panics.judge(outcome(**changes), "app").panicked is panicked
 
 
 def test_the_reason_is_what_was_said_last() -> None:

@@ -153,9 +153,9 @@ def test_who_has_a_port() -> None:
         server.listen()
         other.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
-        assert host_ports.holder(port, socket.SOCK_STREAM).endswith(own)
-        assert host_ports.holder(other.getsockname()[1], socket.SOCK_DGRAM).endswith(own)
-    assert own not in host_ports.holder(port, socket.SOCK_STREAM)
+        assert host_ports.port_owner(port, socket.SOCK_STREAM).endswith(own)
+        assert host_ports.port_owner(other.getsockname()[1], socket.SOCK_DGRAM).endswith(own)
+    assert own not in host_ports.port_owner(port, socket.SOCK_STREAM)
 
 
 def test_what_init_is_told() -> None:
@@ -183,9 +183,9 @@ def test_a_single_interface_is_told_as_to_the_first_images() -> None:
 
 def test_ethernet_addresses() -> None:
     """Stable, of a single machine, administered locally; others for others."""
-    first = taps.named(machine(*plan("bridge=b", "tap=t")), "/app")
-    again = taps.named(machine(*plan("bridge=b", "tap=t")), "/app")
-    other = taps.named(machine(*plan("bridge=b", "tap=t")), "/other")
+    first = taps.with_macs(machine(*plan("bridge=b", "tap=t")), "/app")
+    again = taps.with_macs(machine(*plan("bridge=b", "tap=t")), "/app")
+    other = taps.with_macs(machine(*plan("bridge=b", "tap=t")), "/other")
     assert first == again
     macs = [network.mac for network in (*first.attached.networks, other.attached.networks[0])]
     assert len(set(macs)) == 3
@@ -228,7 +228,7 @@ with socket.socket(fileno=int(words["fd"])) as door:
     monkeypatch.setattr(taps, "_make_tap", no_right)
     macs = set()
     for _ in range(2):
-        with taps.connected(machine(*plan("bridge=br0")), "/app") as connected:
+        with taps.connect_taps(machine(*plan("bridge=br0")), "/app") as connected:
             (network,) = connected.attached.networks
             assert network.fd is not None and taps.descriptors(connected) == [network.fd]
             assert os.pread(network.fd, 9, 0) == b"a tap" and network.mtu == 1400
@@ -237,13 +237,13 @@ with socket.socket(fileno=int(words["fd"])) as door:
     assert len(macs) == 2
     with (
         pytest.raises(MachineError) as caught,
-        taps.connected(machine(*plan("bridge=br1")), "/app"),
+        taps.connect_taps(machine(*plan("bridge=br1")), "/app"),
     ):
         pass
     assert "CAP_NET_ADMIN" in caught.value.message and "allow br1" in caught.value.hint
     with (
         pytest.raises(MachineError, match="failed to add interface `tap0' to bridge"),
-        taps.connected(machine(*plan("bridge=br2")), "/app"),
+        taps.connect_taps(machine(*plan("bridge=br2")), "/app"),
     ):
         pass
 
@@ -254,5 +254,5 @@ def test_vhost(monkeypatch: pytest.MonkeyPatch, accel: str, vhost: bool) -> None
     monkeypatch.setattr(taps, "_opens", lambda path: path == "/dev/vhost-net")
     monkeypatch.setattr(taps, "_connect_tap", lambda stack, network, image: replace(network, fd=5))
     wanted = replace(machine(*plan("user", "tap=t")), accel=accel)
-    with taps.connected(wanted, "/app") as connected:
+    with taps.connect_taps(wanted, "/app") as connected:
         assert [network.vhost for network in connected.attached.networks] == [False, vhost]

@@ -320,19 +320,19 @@ def ext(compat: int = 4, incompat: int = 0x40, state: int = 1, blocks: int = 163
 def test_other_contents(tmp_path: Path, head: bytes, said: str) -> None:
     file = written(tmp_path / "d.img", head, 16 * MIB if len(head) == superblock.HEAD else 0)
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(file), "/data"))
+        diskfile.prepare_disk(Disk(str(file), "/data"))
     assert said in caught.value.line("x") and caught.value.hint
     # without a place in the guest it is a block device, whatever it holds
-    assert diskfile.prepared(Disk(str(file))).format == "raw"
+    assert diskfile.prepare_disk(Disk(str(file))).format == "raw"
     with file.open("rb") as disk:
         assert disk.read(len(head)) == head
 
 
 def test_a_journal_to_replay(tmp_path: Path) -> None:
     file = written(tmp_path / "d.img", ext(incompat=0x44), 16 * MIB)
-    assert diskfile.prepared(Disk(str(file), "/data")).format == "raw"
+    assert diskfile.prepare_disk(Disk(str(file), "/data")).format == "raw"
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(file), "/data", readonly=True))
+        diskfile.prepare_disk(Disk(str(file), "/data", readonly=True))
     assert "journal" in caught.value.message
 
 
@@ -364,10 +364,10 @@ def test_a_raw_disk_never_becomes_an_image(
     """A guest writes what it likes to the beginning of its disk, with a file system around it."""
     file = written(tmp_path / "d.img", (head + ext()[len(head) :]), 16 * MIB)
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(file), guest))
+        diskfile.prepare_disk(Disk(str(file), guest))
     assert f"it begins as {kind}" in caught.value.message and "format=raw" in caught.value.hint
     # whoever knows that it is raw can say so
-    found = diskfile.prepared(Disk(str(file), guest, format="raw"))
+    found = diskfile.prepare_disk(Disk(str(file), guest, format="raw"))
     assert found.format == "raw" and found.layers == (Layer(str(file), "raw"),)
 
 
@@ -378,9 +378,9 @@ def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
         for create in (0, 32 * MIB):
             disk = Disk(str(image), "/data", create=create, format=disk_format)
             layers = (Layer(str(image), "qcow2"),)
-            assert diskfile.prepared(disk) == replace(disk, format="qcow2", layers=layers)
+            assert diskfile.prepare_disk(disk) == replace(disk, format="qcow2", layers=layers)
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(image), "/data", create=16 * MIB))
+        diskfile.prepare_disk(Disk(str(image), "/data", create=16 * MIB))
     assert "has 32M, not 16M" in caught.value.message
     for name, disk_format, mend in (
         ("other.qcow2", "", "rename it"),
@@ -389,13 +389,13 @@ def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
     ):
         other = written(tmp_path / name, ext(), 16 * MIB)
         with pytest.raises(MachineError) as caught:
-            diskfile.prepared(Disk(str(other), "/data", format=disk_format))
+            diskfile.prepare_disk(Disk(str(other), "/data", format=disk_format))
         assert "not a qcow2 image; it holds an ext file system" in caught.value.message
         assert mend in caught.value.hint
     # what is made is raw
     for name, disk_format in (("new.qcow2", ""), ("new.img", "qcow2")):
         with pytest.raises(MachineError) as caught:
-            diskfile.prepared(Disk(str(tmp_path / name), create=16 * MIB, format=disk_format))
+            diskfile.prepare_disk(Disk(str(tmp_path / name), create=16 * MIB, format=disk_format))
         assert (
             "create makes a raw disk" in caught.value.message
             and "call it .img" in caught.value.hint
@@ -407,7 +407,7 @@ def test_what_is_said_to_be_a_qcow2_image(tmp_path: Path) -> None:
 def test_a_qcow2_image_that_is_not_there(tmp_path: Path) -> None:
     """create=SIZE, which makes a raw disk, was no help."""
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(tmp_path / "a b.qcow2")))
+        diskfile.prepare_disk(Disk(str(tmp_path / "a b.qcow2")))
     assert caught.value.message == f"--disk {tmp_path}/a b.qcow2: no such file"
     assert caught.value.hint == f"make it: qemu-img create -f qcow2 '{tmp_path}/a b.qcow2' 1G"
 
@@ -426,7 +426,7 @@ def test_how_to_mend_a_qcow2_image(tmp_path: Path, head: bytes, command: str) ->
     image = tmp_path / "{0} image.qcow2"
     image.write_bytes(head.ljust(1 << 16, b"\0"))
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(image), backing=("base",) if "vmdk" in command else ()))
+        diskfile.prepare_disk(Disk(str(image), backing=("base",) if "vmdk" in command else ()))
     assert str(image) in caught.value.message
     assert command.format(f"'{image}'") in caught.value.hint
 
@@ -481,7 +481,7 @@ def test_an_image_does_not_choose_files(
     (place / "link.qcow2").symlink_to(elsewhere / "base.qcow2")
     (place / "deep").symlink_to(elsewhere)
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(overlay(place, backing, kind))))
+        diskfile.prepare_disk(Disk(str(overlay(place, backing, kind))))
     assert said in caught.value.message
     assert caught.value.line("x").isprintable()
 
@@ -491,7 +491,7 @@ def test_layers_beside_each_other(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / names[2]).write_bytes(qcow2_samples.empty(16 * MIB))
     overlay(tmp_path, b"base.qcow2", name=names[1])
-    found = diskfile.prepared(Disk(str(overlay(tmp_path, b"./sub/middle.qcow2"))))
+    found = diskfile.prepare_disk(Disk(str(overlay(tmp_path, b"./sub/middle.qcow2"))))
     assert [layer.format for layer in found.layers] == ["qcow2"] * 3
     assert [os.path.realpath(layer.file) for layer in found.layers] == [
         str(tmp_path / name) for name in names
@@ -499,7 +499,7 @@ def test_layers_beside_each_other(tmp_path: Path) -> None:
     # the deepest is no better than the first
     overlay(tmp_path / "sub", b"/etc/passwd", b"raw", name="base.qcow2")
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(tmp_path / "o.qcow2")))
+        diskfile.prepare_disk(Disk(str(tmp_path / "o.qcow2")))
     assert "sub/base.qcow2: it is based on '/etc/passwd', of raw format" in caught.value.message
 
 
@@ -510,24 +510,24 @@ def test_layers_that_the_user_names(tmp_path: Path) -> None:
     middle = overlay(tmp_path / "elsewhere", b"/anything", b"raw", name="middle")
     top = overlay(tmp_path, b"nbd:elsewhere", b"qcow2")
     named = (str(middle), str(base))
-    found = diskfile.prepared(Disk(str(top), backing=named))
+    found = diskfile.prepare_disk(Disk(str(top), backing=named))
     assert found.layers == (
         Layer(str(top), "qcow2"),
         Layer(str(middle), "qcow2"),
         Layer(str(base), "raw"),
     )
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(top), backing=named[:1]))
+        diskfile.prepare_disk(Disk(str(top), backing=named[:1]))
     assert "/anything" in caught.value.message and "backing=FILE once more" in caught.value.hint
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(top), backing=(*named, "/more")))
+        diskfile.prepare_disk(Disk(str(top), backing=(*named, "/more")))
     assert "backing=/more: " in caught.value.message
     # whose format nobody says: by its name, and not by what a guest may have written
     silent = overlay(tmp_path, b"x", b"", name="silent.qcow2")
-    assert diskfile.prepared(Disk(str(silent), backing=(str(base),))).layers[1].format == "raw"
+    assert diskfile.prepare_disk(Disk(str(silent), backing=(str(base),))).layers[1].format == "raw"
     base.write_bytes(qcow2_samples.empty(16 * MIB))
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(silent), backing=(str(base),)))
+        diskfile.prepare_disk(Disk(str(silent), backing=(str(base),)))
     assert "it begins as a qcow2 image" in caught.value.message
 
 
@@ -535,14 +535,14 @@ def test_too_many_layers(tmp_path: Path) -> None:
     for number in range(40):
         overlay(tmp_path, b"%d.qcow2" % (number + 1), name=f"{number}.qcow2")
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(tmp_path / "0.qcow2")))
+        diskfile.prepare_disk(Disk(str(tmp_path / "0.qcow2")))
     assert "more than 32 images" in caught.value.message
 
 
 def test_what_was_looked_at_is_what_stays_open(tmp_path: Path) -> None:
     """Whoever puts another file in its place between the look and QEMU's start has no luck."""
     file = written(tmp_path / "d.img", ext(), 16 * MIB)
-    with diskfile.opened([Disk(str(file), "/data"), Disk(str(file), readonly=True)]) as disks:
+    with diskfile.open_disks([Disk(str(file), "/data"), Disk(str(file), readonly=True)]) as disks:
         (tmp_path / "other").write_text("another")
         (tmp_path / "other").rename(file)
         first, second = (disk.layers[0].fd for disk in disks)
@@ -571,7 +571,7 @@ def test_files_that_are_no_disk(tmp_path: Path) -> None:
         ("null", "neither a file nor a disk"),
     ):
         with pytest.raises(MachineError) as caught:
-            diskfile.prepared(
+            diskfile.prepare_disk(
                 Disk(str(tmp_path / name), "/data", create=16 * MIB if name == "away" else 0)
             )
         assert said in caught.value.line("x")
@@ -579,16 +579,16 @@ def test_files_that_are_no_disk(tmp_path: Path) -> None:
 
 def test_one_that_is_there_is_not_made_anew(tmp_path: Path) -> None:
     file = written(tmp_path / "d.img", ext(), 16 * MIB)
-    assert diskfile.prepared(Disk(str(file), "/data", create=16 * MIB)).format == "raw"
+    assert diskfile.prepare_disk(Disk(str(file), "/data", create=16 * MIB)).format == "raw"
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(file), "/data", create=32 * MIB))
+        diskfile.prepare_disk(Disk(str(file), "/data", create=32 * MIB))
     assert "has 16M, not 32M" in caught.value.message
 
 
 def test_no_mkfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diskfile, "MKFS", "mkfs.ext4-that-is-not-there")
     with pytest.raises(MachineError) as caught:
-        diskfile.prepared(Disk(str(tmp_path / "d.img"), "/data", create=16 * MIB))
+        diskfile.prepare_disk(Disk(str(tmp_path / "d.img"), "/data", create=16 * MIB))
     assert "no such program" in caught.value.message and "apt-get install" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 

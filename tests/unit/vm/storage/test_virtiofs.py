@@ -40,7 +40,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_way(share: Share, way: str, by: str) -> None:
-    planned = virtiofs.planned([share], way)
+    planned = virtiofs.plan_shares([share], way)
     assert planned.shares == (replace(share, by=by),)
     # nobody is told of what was asked for, nor of a share that cannot lose anything
     asked = way == "9p" or share.readonly or by == "virtiofs"
@@ -49,7 +49,7 @@ def test_the_way(share: Share, way: str, by: str) -> None:
 
 def test_refused_when_asked_for() -> None:
     with pytest.raises(MachineError) as caught:
-        virtiofs.planned([replace(HERE, host="/a,b")], "virtiofs")
+        virtiofs.plan_shares([replace(HERE, host="/a,b")], "virtiofs")
     assert "/data" in caught.value.message and "--share-by" in caught.value.hint
 
 
@@ -75,22 +75,22 @@ def test_a_kernel_without_it() -> None:
 
 def test_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "PROGRAM", "/nowhere/virtiofsd")
-    planned = virtiofs.planned([HERE, replace(HERE, readonly=True)], "auto")
+    planned = virtiofs.plan_shares([HERE, replace(HERE, readonly=True)], "auto")
     assert {share.by for share in planned.shares} == {"9p"}
     [note] = planned.notes
     assert "/nowhere/virtiofsd: no such program" in note and "--share-by 9p" in note
     with pytest.raises(MachineError) as caught:
-        virtiofs.planned([HERE], "virtiofs")
+        virtiofs.plan_shares([HERE], "virtiofs")
     assert "apt-get install qemu-system-common" in caught.value.hint
 
 
 def test_a_daemon_that_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtiofs, "daemon_argv", lambda *_: ["sh", "-c", "echo no way >&2; exit 1"])
-    with virtiofs.served([HERE], "auto") as serving:
+    with virtiofs.serve_shares([HERE], "auto") as serving:
         assert serving.shares == (HERE,) and serving.fds == ()
         [note] = serving.notes
         assert note.startswith("-v /h:/data goes by 9p: virtiofsd: no way.")
-    with pytest.raises(MachineError) as caught, virtiofs.served([HERE], "virtiofs"):
+    with pytest.raises(MachineError) as caught, virtiofs.serve_shares([HERE], "virtiofs"):
         pass
     assert "no way" in caught.value.message
 
@@ -98,9 +98,9 @@ def test_a_daemon_that_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_directory_that_cannot_be_made_read_only(tmp_path: Path) -> None:
     """It is not served to write, then."""
     gone = Share(str(tmp_path / "gone"), "/data", readonly=True)
-    with virtiofs.served([gone], "auto") as serving:
+    with virtiofs.serve_shares([gone], "auto") as serving:
         assert serving.shares == (gone,) and serving.fds == ()
-    with pytest.raises(MachineError) as caught, virtiofs.served([gone], "virtiofs"):
+    with pytest.raises(MachineError) as caught, virtiofs.serve_shares([gone], "virtiofs"):
         pass
     assert "gone: cannot be made read-only: No such file or directory" in caught.value.message
 
@@ -134,7 +134,7 @@ def test_root_can_do_without_name_spaces(
 
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(virtiofs, "daemon_argv", argv)
-    with virtiofs.served([HERE], "auto") as serving:
+    with virtiofs.serve_shares([HERE], "auto") as serving:
         [note] = serving.notes
     assert f"virtiofsd: not by {tried}." in note
 
@@ -202,10 +202,10 @@ def test_who_may_make_what(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_by_9p_all_are_privileged_or_none() -> None:
     other = Share("/i", "/other", privileged=True)
     with pytest.raises(MachineError) as caught:
-        virtiofs.planned([HERE, other], "9p")
+        virtiofs.plan_shares([HERE, other], "9p")
     assert "-v /i:/other:privileged" in caught.value.message and caught.value.hint
-    virtiofs.planned([HERE, other], "virtiofs")
-    virtiofs.planned([HERE, replace(HERE, readonly=True)], "9p")
+    virtiofs.plan_shares([HERE, other], "virtiofs")
+    virtiofs.plan_shares([HERE, replace(HERE, readonly=True)], "9p")
 
 
 def test_argv_and_settings() -> None:

@@ -22,7 +22,7 @@ _CAPABILITIES = [
 ]
 
 
-class Incoming:
+class Restorer:
     """To be called with what runs. ours, theirs: the socket's ends; state_fd: as QEMU has it;
     qemu: the version that saved the machine; rules: for the ports that lead to the guest;
     `problem`: why it was not continued.

@@ -23,8 +23,8 @@ from ukcc.snapshots.manifest import (
     write_manifest,
 )
 from ukcc.snapshots.memory import bytes_held, checksum, make_sparse
-from ukcc.snapshots.saving import Saving
-from ukcc.snapshots.words import fingerprint, saved_argv
+from ukcc.snapshots.qemu_args import fingerprint, saved_argv
+from ukcc.snapshots.save_qmp import QmpSaver
 from ukcc.terminal import shown
 from ukcc.vm.boot import guest
 from ukcc.vm.boot.contents import read_contents, read_image
@@ -42,7 +42,7 @@ from ukcc.vm.options import RunOptions
 from ukcc.vm.plan import plan_machine
 
 
-def take(options: RunOptions, target: str, text: str) -> int:
+def create(options: RunOptions, target: str, text: str) -> int:
     """The exit status: 0 when the snapshot is there, 128 + n when signal n ended us."""
     check_options(options, text)
     image, facts, options = read_image(options)
@@ -52,7 +52,7 @@ def take(options: RunOptions, target: str, text: str) -> int:
     booted = SnapshotPart(digest(Path(options.image)), stamp(Path(options.image)))
     plan_machine(options, facts, "tcg")
     check_host(options)
-    with made(Path(target)) as directory, contextlib.ExitStack() as stack:
+    with make_directory(Path(target)) as directory, contextlib.ExitStack() as stack:
         machine = plan_machine(
             options,
             facts,
@@ -63,13 +63,13 @@ def take(options: RunOptions, target: str, text: str) -> int:
         machine = with_host(replace(machine, balloon=False, vmgenid=True), image)
         memory = directory / MEMORY
         memory.touch(0o600)
-        saving = Saving(text, directory / STATE)
-        shower = FailurePrinter(image, machine.memory_mib)
-        confinement = stack.enter_context(confine.confined(machine, options.qemu_user))
+        saver = QmpSaver(text, directory / STATE)
+        printer = FailurePrinter(image, machine.memory_mib)
+        confinement = stack.enter_context(confine.confine_qemu(machine, options.qemu_user))
 
         def hear(report: Report) -> None:
-            if not saving.take(report):
-                shower(report)
+            if not saver.take(report):
+                printer(report)
 
         wiring = Wiring(
             lambda endpoints: saved_argv(machine, endpoints, memory),
@@ -87,12 +87,12 @@ def take(options: RunOptions, target: str, text: str) -> int:
             confinement=confinement,
         )
         with process.start(wiring) as running:
-            in_thread(saving, running)
+            in_thread(saver, running)
             outcome = process.wait(running, options.timeout)
-        if not saving.qemu:
-            return failed(outcome, options, text, saving.problem)
+        if not saver.qemu:
+            return explain_end(outcome, options, text, saver.problem)
         make_sparse(memory)
-        write_manifest(directory, _manifest(options.image, booted, machine, directory, saving.qemu))
+        write_manifest(directory, _manifest(options.image, booted, machine, directory, saver.qemu))
         move(directory, Path(target))
     held = bytes_held(Path(target) / MEMORY) / 1e6
     say(f"{target}: {held:.1f} MB of {machine.memory_mib} MiB of memory are in use")
@@ -125,7 +125,7 @@ def check_options(options: RunOptions, text: str) -> None:
 
 
 @contextlib.contextmanager
-def made(target: Path) -> Iterator[Path]:
+def make_directory(target: Path) -> Iterator[Path]:
     """A directory beside the target, which is gone if it has not become the target."""
     if target.exists() or target.is_symlink():
         raise MachineError(
@@ -167,7 +167,9 @@ def _manifest(
     )
 
 
-def failed(outcome: Outcome, options: RunOptions, text: str, problem: "MachineError | None") -> int:
+def explain_end(
+    outcome: Outcome, options: RunOptions, text: str, problem: "MachineError | None"
+) -> int:
     """The status of a run that ended without a snapshot, or the error that it was."""
     if problem is not None:
         raise problem
@@ -183,7 +185,7 @@ def failed(outcome: Outcome, options: RunOptions, text: str, problem: "MachineEr
             f"{options.image}: ended with status {status} and has not printed {text!r}",
             "its output is above",
         )
-    return exit_status(panics.judged(outcome, options.image), options)
+    return exit_status(panics.judge(outcome, options.image), options)
 
 
 def say(line: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from support.machine_samples import FACTS
 
 from ukcc.errors import MachineError
-from ukcc.lifecycle import asking, control
+from ukcc.lifecycle import client, control
 from ukcc.lifecycle.entry import End, read_entry, write_end
 from ukcc.lifecycle.registry import Registry
 from ukcc.line_ends import with_line_ends
@@ -62,7 +62,7 @@ def test_the_socket_works_in_a_directory_with_a_long_name(tmp_path: Path) -> Non
     place = tmp_path / ("x" * 100) / ("y" * 100)
     place.mkdir(parents=True)
     machine = Machine()
-    with control.serving(place, machine):
+    with control.serve(place, machine):
         assert control.ask(place, "signal 10", lambda: True) == "ok"
         assert control.ask(place, "end", lambda: True) == "ok"
     assert machine.asked == [10, "end"] and list(place.iterdir()) == []
@@ -76,7 +76,7 @@ def test_who_asks_waits_for_a_machine_that_has_just_begun(tmp_path: Path) -> Non
     asks = threading.Thread(target=lambda: said.append(control.ask(tmp_path, "end", lambda: True)))
     asks.start()
     time.sleep(0.1)
-    with control.serving(tmp_path, machine):
+    with control.serve(tmp_path, machine):
         asks.join()
     assert said == ["ok"]
 
@@ -86,13 +86,13 @@ def test_who_asks_waits_for_a_machine_that_has_just_begun(tmp_path: Path) -> Non
     [("TERM", 15), ("sigterm", 15), ("SIGUSR1", 10), ("9", 9), ("64", 64), ("rtmin", 34)],
 )
 def test_signals(text: str, number: int) -> None:
-    assert asking.parse_signal(text) == number
+    assert client.parse_signal(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "0", "65", "-1", "NOSUCH", "TERM ", "²"])
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(MachineError, match="is not understood"):
-        asking.parse_signal(text)
+        client.parse_signal(text)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_first_signal_is_passed_on_the_second_ends(
     passed: list[int] = []
     with (
         pytest.raises(Stopped) as stopped,
-        StopSignals(lambda n: passed.append(n) or True).caught(),
+        StopSignals(lambda n: passed.append(n) or True).catch(),
     ):
         os.kill(os.getpid(), first)
         assert passed == [first]
@@ -124,29 +124,29 @@ def test_the_first_signal_is_passed_on_the_second_ends(
 
 @pytest.mark.usefixtures("handlers")
 def test_the_first_ends_where_nobody_listens_or_the_machine_has_ended() -> None:
-    with pytest.raises(Stopped), StopSignals(lambda n: False).caught():
+    with pytest.raises(Stopped), StopSignals(lambda n: False).catch():
         os.kill(os.getpid(), signal.SIGTERM)
     ended = StopSignals(lambda n: True)
     ended.machine_has_ended = True
-    with pytest.raises(Stopped), ended.caught():
+    with pytest.raises(Stopped), ended.catch():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.usefixtures("handlers")
 def test_an_ignored_signal_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with StopSignals(lambda n: False).caught():
+    with StopSignals(lambda n: False).catch():
         os.kill(os.getpid(), signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_who_waits_gets_the_status_even_when_the_entry_has_gone(tmp_path: Path) -> None:
-    machines = Registry(tmp_path / "machines").prepared()
+    machines = Registry(tmp_path / "machines").prepare()
     place = machines.claim(replace(FACTS, detached=False))
     supervisor = subprocess.Popen(["sleep", "1000"])
     entry = replace(read_entry(place), supervisor=_identity(supervisor.pid))
     ends: list[End] = []
-    waits = threading.Thread(target=lambda: ends.append(asking.wait(entry)))
+    waits = threading.Thread(target=lambda: ends.append(client.wait(entry)))
     waits.start()
     time.sleep(0.1)
     write_end(place, End(7, 1.0))
@@ -168,8 +168,8 @@ def test_stop_asks_kindly_first(
     asked: "list[object]",
     forced: bool,
 ) -> None:
-    monkeypatch.setattr(asking, "_KILLED", 0.2)
-    machines = Registry(tmp_path / "machines").prepared()
+    monkeypatch.setattr(client, "_KILLED", 0.2)
+    machines = Registry(tmp_path / "machines").prepare()
     place = machines.claim(FACTS)
     supervisor = subprocess.Popen(["sleep", "1000"])
 
@@ -185,27 +185,27 @@ def test_stop_asks_kindly_first(
 
     entry = replace(read_entry(place), supervisor=_identity(supervisor.pid))
     machine = Deaf()
-    with control.serving(place, machine):
-        assert asking.stop([entry], 0.2) == [asking.StopResult("web", forced)]
+    with control.serve(place, machine):
+        assert client.stop([entry], 0.2) == [client.StopResult("web", forced)]
     assert machine.asked == asked
     supervisor.wait()
 
 
 def test_a_status_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
-    machines = Registry(tmp_path / "machines").prepared()
+    machines = Registry(tmp_path / "machines").prepare()
     place = machines.claim(FACTS)
     write_end(place, End(None, 1.0, "killed"))
     with pytest.raises(MachineError, match="web: no exit status: killed"):
-        asking.wait(read_entry(place))
+        client.wait(read_entry(place))
 
 
 def test_what_has_ended_cannot_be_asked(tmp_path: Path) -> None:
-    machines = Registry(tmp_path / "machines").prepared()
+    machines = Registry(tmp_path / "machines").prepare()
     place = machines.claim(FACTS)
     write_end(place, End(3, 1.0))
     for attempt in (
-        lambda: asking.send(read_entry(place), 15),
-        lambda: asking.stop([read_entry(place)], 1.0),
+        lambda: client.send(read_entry(place), 15),
+        lambda: client.stop([read_entry(place)], 1.0),
     ):
         with pytest.raises(MachineError, match=r"web does not run \(exited 3\)"):
             attempt()

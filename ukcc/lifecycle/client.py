@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ukcc.errors import MachineError
 from ukcc.lifecycle import control
 from ukcc.lifecycle.entry import LOST, End, MachineEntry, open_end, parse_end
-from ukcc.lifecycle.identity import has_ended, opened
+from ukcc.lifecycle.identity import has_ended, open_process
 
 GRACE = 10.0  # seconds that `ukcc stop` gives an application
 _KILLED = 5.0  # seconds in which a guest powers off whose application was killed
@@ -80,7 +80,7 @@ def wait(entry: MachineEntry) -> End:
         raise _has_ended(entry) from None
     try:
         if entry.supervisor is not None:
-            with opened(entry.supervisor) as pidfd:
+            with open_process(entry.supervisor) as pidfd:
                 if pidfd is not None:
                     has_ended(pidfd, None)
         end = parse_end(os.pread(fd, _END_BYTES, 0))
@@ -99,7 +99,7 @@ def _known(entry: MachineEntry, end: End) -> End:
 def _running(entry: MachineEntry) -> Iterator[int]:
     if entry.supervisor is None or not entry.is_running:
         raise _has_ended(entry)
-    with opened(entry.supervisor) as pidfd:
+    with open_process(entry.supervisor) as pidfd:
         if pidfd is None:
             raise _has_ended(entry)
         yield pidfd

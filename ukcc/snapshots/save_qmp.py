@@ -13,8 +13,8 @@ from qemu.qmp import QMPClient
 from ukcc.errors import MachineError
 from ukcc.failures.reports import HELD, Report, parse_counts
 from ukcc.qmp import BROKEN, conversation
-from ukcc.snapshots.incoming import qemu_version
-from ukcc.snapshots.pipes import kept
+from ukcc.snapshots.pipes import keep_state
+from ukcc.snapshots.restore_qmp import qemu_version
 from ukcc.vm.live.process import Running
 
 _HOLD = b"hold\n"
@@ -24,7 +24,7 @@ _SAVING = 300.0  # seconds
 _POLL = 0.02  # seconds
 
 
-class Saving:
+class QmpSaver:
     """To be called with what runs. `qemu`: the version that has saved it, empty until then;
     `problem`: why it could not be.
     """
@@ -68,7 +68,7 @@ class Saving:
         # what was said before belongs to this process, what is said later to the next one
         running.wait_for_outputs(counts)
         try:
-            with kept(self._state) as state:
+            with keep_state(self._state) as state:
                 work = _save(running.channels.monitor, state)
                 self.qemu = asyncio.run(asyncio.wait_for(work, _SAVING))
         except (*BROKEN, asyncio.TimeoutError) as error:
