@@ -18,11 +18,10 @@ from ukcc.lifecycle.entry import End, read_entry, write_end
 from ukcc.lifecycle.registry import Registry
 from ukcc.line_ends import with_line_ends
 from ukcc.vm.live.console import raw_mode
-from ukcc.vm.live.process import Running
 from ukcc.vm.live.stopping import STOPPING, Stopped, StopSignals
 
 
-class Machine(Running):
+class Machine:
     """Notes what it is asked for."""
 
     def __init__(self, listens: bool = True) -> None:
