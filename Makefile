@@ -1,6 +1,8 @@
 # make setup   system packages, .venv and the sysroot; quick when they are there
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
+# make lock    scripts/python/*.lock: the Python packages of setup and CI, each with its hash
+# make test-lowest  the unit tests with the lowest versions of libraries that pyproject.toml allows
 # make wheels  build/wheels: ukcc, and ukcc-sysroot with the sysroot of this machine
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
 # make ports   applications by recipe: built, booted, put to the test; make ports-ci  the quick ones
@@ -14,7 +16,7 @@
 # make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test wheels cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
+.PHONY: setup demo test wheels lock test-lowest cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
 	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
@@ -40,8 +42,22 @@ test: setup
 
 # For `pip install ukcc ukcc-sysroot`: both go to build/wheels.
 wheels: setup
-	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels . </dev/null
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir build/wheels . </dev/null
 	@scripts/sysroot-wheel build/wheels
+
+# scripts/python/*.lock, from pyproject.toml; ARGS=--update takes the newest versions that fit.
+lock: venv
+	@$(PYTHON) tests/python_lock.py $(ARGS)
+
+# The unit tests with the lowest versions that pyproject.toml allows.
+LOWEST = build/lowest
+test-lowest: venv
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(PYTHON) tests/python_lock.py --lowest >$(LOWEST)/constraints.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(LOWEST)/constraints.txt --editable '.[dev,pictures]' </dev/null
+	$(LOWEST)/bin/python -m pytest tests/unit
 
 # docs/commands.md and docs/man, from the commands themselves.
 cli-pages: venv
