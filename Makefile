@@ -3,7 +3,9 @@
 # make test    all tests;  make lint  style and types;  make bench  measurements
 # make lock    scripts/python/*.lock: the Python packages of setup and CI, each with its hash
 # make test-lowest  the unit tests with the lowest versions of libraries that pyproject.toml allows
-# make wheels  build/wheels: ukcc, and ukcc-sysroot with the sysroot of this machine
+# make wheels  build/wheels: ukcc, ukcc-sysroot with the sysroot of this machine, and libraries
+# make deb     build/debs: a Debian package of ukcc, without a sysroot
+# make install-check  wheels, Debian package and container image, each in an empty Debian 12
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
 # make ports   applications by recipe: built, booted, put to the test; make ports-ci  the quick ones
 # make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
@@ -16,7 +18,7 @@
 # make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test wheels lock test-lowest cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
+.PHONY: setup demo test wheels deb install-check lock test-lowest cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
 	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
@@ -40,11 +42,25 @@ demo: setup
 test: setup
 	$(PYTHON) -m pytest $(wildcard tests/unit tests/build tests/boot)
 
-# For `pip install ukcc ukcc-sysroot`: both go to build/wheels.
+# For `pip install ukcc ukcc-sysroot`: both go to build/wheels, and the libraries that they need.
+WHEELS = build/wheels
 wheels: setup
+	@rm -rf $(WHEELS)
 	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-		--wheel-dir build/wheels . </dev/null
-	@scripts/sysroot-wheel build/wheels
+		--wheel-dir $(WHEELS) . </dev/null
+	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--require-hashes -r scripts/python/run.lock --dest $(WHEELS) </dev/null
+	@scripts/sysroot-wheel $(WHEELS)
+
+# build/debs: a Debian package, by Debian's own tools.
+deb: venv
+	@scripts/setup deb-packages
+	@scripts/deb build/debs
+
+# WAYS narrows it: make install-check WAYS="wheels deb".
+install-check: setup
+	@scripts/setup install-check-packages
+	@$(PYTHON) tests/install_check.py $(WAYS)
 
 # scripts/python/*.lock, from pyproject.toml; ARGS=--update takes the newest versions that fit.
 lock: venv
