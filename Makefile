@@ -14,14 +14,16 @@
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
 # make kvm-check  images under KVM, in an emulated machine that has one, or on this host's;  make kvm-check-ci  the quick ones
 # make test-boot-qemu  the boot tests with the QEMU of another Debian: SUITE=trixie, SUITE=unstable
+# make host-check SUITE=trixie  setup, demo and tests in a root directory of another Debian
 # make vmm-check  images booted by the real Firecracker and Cloud Hypervisor that are on PATH
 # make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test wheels deb install-check lock test-lowest cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
+.PHONY: setup demo test wheels deb install-check lock test-lowest cli-pages lint bench \
+	compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
-	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
+	test-classes test-boot-class test-boot-qemu test-linux vmm-check host-check venv \
 	fuzz fuzz-ci fuzz-status fuzz-keep fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -174,6 +176,13 @@ TESTS = tests/boot
 test-boot-qemu: setup
 	@qemu=$$($(PYTHON) tests/other_qemu.py $(SUITE) $(ARGS)) && \
 	PATH="$$qemu:$$PATH" $(PYTHON) -m pytest $(TESTS)
+
+# Another Debian as the host, in a root directory of its own that the store keeps. STEPS chooses among
+# packages, unit, setup, demo, test; setup builds a sysroot there.
+STEPS = packages setup demo test
+host-check: venv
+	@scripts/setup host-check-packages
+	@$(PYTHON) tests/host_check.py $(SUITE) $(STEPS)
 
 # status 77 where there is nothing to check: that is no success
 vmm-check: venv

@@ -22,15 +22,18 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-# In the new name spaces: the words are the root, and what runs in it.
+# In the new name spaces: the words are the root, and what runs in it. The root is a mount, since
+# mount name spaces are made in it; the shell stays, since somebody has to wait for orphans.
 _ENTER = """
 root=$1; shift
+mount --bind "$root" "$root"
+cd "$root"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
-mount -t sysfs -o ro sysfs "$root/sys"
+mount --rbind /sys "$root/sys"
 for bind in $BINDS; do mount --bind "${bind%%:*}" "$root${bind#*:}"; done
 unset BINDS
-exec chroot "$root" "$@"
+chroot "$root" "$@"
 """
 
 
