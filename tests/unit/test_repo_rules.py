@@ -40,6 +40,16 @@ def test_every_licence_named_has_its_text() -> None:
     assert sorted(named) == sorted(path.stem for path in (ROOT / "LICENSES").glob("*.txt"))
 
 
+def test_the_changelog_has_each_heading_once_and_in_order() -> None:
+    """Those of Keep a Changelog, for each version."""
+    order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[1:]
+    assert versions
+    for version in versions:
+        headings = re.findall(r"^### (.*)$", version, re.M)
+        assert headings == [name for name in order if name in headings], version[:40]
+
+
 def test_modules_stay_small() -> None:
     for path in (ROOT / "ukcc").rglob("*.py"):
         assert len(path.read_text().splitlines()) < 400, path
