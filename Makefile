@@ -1,7 +1,11 @@
 # make setup   system packages, .venv and the sysroot; quick when they are there
 # make demo    builds a real server with uk-gcc, boots it, talks to it
 # make test    all tests;  make lint  style and types;  make bench  measurements
-# make wheels  build/wheels: ukcc, and ukcc-sysroot with the sysroot of this machine
+# make lock    scripts/python/*.lock: the Python packages of setup and CI, each with its hash
+# make test-lowest  the unit tests with the lowest versions of libraries that pyproject.toml allows
+# make wheels  build/wheels: ukcc, ukcc-sysroot with the sysroot of this machine, and libraries
+# make deb     build/debs: a Debian package of ukcc, without a sysroot
+# make install-check  wheels, Debian package and container image, each in an empty Debian 12
 # make compat  a table of real programs, built by uk-gcc, tested and booted; make compat-ci  the quick ones
 # make ports   applications by recipe: built, booted, put to the test; make ports-ci  the quick ones
 # make stress  stress-ng's stressors, booted and as processes;  make soak  an hour of one busy guest
@@ -10,14 +14,16 @@
 # make test-classes  kernels for one program: a class of kernels, and lists of system calls
 # make kvm-check  images under KVM, in an emulated machine that has one, or on this host's;  make kvm-check-ci  the quick ones
 # make test-boot-qemu  the boot tests with the QEMU of another Debian: SUITE=trixie, SUITE=unstable
+# make host-check SUITE=trixie  setup, demo and tests in a root directory of another Debian
 # make vmm-check  images booted by the real Firecracker and Cloud Hypervisor that are on PATH
 # make test-linux LINUX=7.2  the boot tests, conformance groups and the demo on another kernel, for the night
 # make kernel-check  the kernel's patches: style, size, every revision they apply to, no change without CONFIG_UK
 
-.PHONY: setup demo test wheels cli-pages lint bench compat compat-ci compat-packages ports ports-ci \
+.PHONY: setup demo test wheels deb install-check lock test-lowest cli-pages lint bench \
+	compat compat-ci compat-packages ports ports-ci \
 	stress soak stress-packages \
 	conformance conformance-packages kernel-check kvm-check kvm-check-ci kvm-check-packages \
-	test-classes test-boot-class test-boot-qemu test-linux vmm-check venv \
+	test-classes test-boot-class test-boot-qemu test-linux vmm-check host-check venv \
 	fuzz fuzz-ci fuzz-status fuzz-keep fuzz-input fuzz-minimize fuzz-packages
 .DEFAULT_GOAL := setup
 
@@ -38,10 +44,38 @@ demo: setup
 test: setup
 	$(PYTHON) -m pytest $(wildcard tests/unit tests/build tests/boot)
 
-# For `pip install ukcc ukcc-sysroot`: both go to build/wheels.
+# For `pip install ukcc ukcc-sysroot`: both go to build/wheels, and the libraries that they need.
+WHEELS = build/wheels
 wheels: setup
-	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels . </dev/null
-	@scripts/sysroot-wheel build/wheels
+	@rm -rf $(WHEELS)
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir $(WHEELS) . </dev/null
+	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--require-hashes -r scripts/python/run.lock --dest $(WHEELS) </dev/null
+	@scripts/sysroot-wheel $(WHEELS)
+
+# build/debs: a Debian package, by Debian's own tools.
+deb: venv
+	@scripts/setup deb-packages
+	@scripts/deb build/debs
+
+# WAYS narrows it: make install-check WAYS="wheels deb".
+install-check: setup
+	@scripts/setup install-check-packages
+	@$(PYTHON) tests/install_check.py $(WAYS)
+
+# scripts/python/*.lock, from pyproject.toml; ARGS=--update takes the newest versions that fit.
+lock: venv
+	@$(PYTHON) tests/python_lock.py $(ARGS)
+
+# The unit tests with the lowest versions that pyproject.toml allows.
+LOWEST = build/lowest
+test-lowest: venv
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(PYTHON) tests/python_lock.py --lowest >$(LOWEST)/constraints.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(LOWEST)/constraints.txt --editable '.[dev,pictures]' </dev/null
+	$(LOWEST)/bin/python -m pytest tests/unit
 
 # docs/commands.md and docs/man, from the commands themselves.
 cli-pages: venv
@@ -142,6 +176,13 @@ TESTS = tests/boot
 test-boot-qemu: setup
 	@qemu=$$($(PYTHON) tests/other_qemu.py $(SUITE) $(ARGS)) && \
 	PATH="$$qemu:$$PATH" $(PYTHON) -m pytest $(TESTS)
+
+# Another Debian as the host, in a root directory of its own that the store keeps. STEPS chooses among
+# packages, unit, setup, demo, test; setup builds a sysroot there.
+STEPS = packages setup demo test
+host-check: venv
+	@scripts/setup host-check-packages
+	@$(PYTHON) tests/host_check.py $(SUITE) $(STEPS)
 
 # status 77 where there is nothing to check: that is no success
 vmm-check: venv

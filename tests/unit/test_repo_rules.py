@@ -18,10 +18,11 @@ def project() -> dict:  # type: ignore[type-arg]
     return table["project"]  # type: ignore[no-any-return]
 
 
-def test_dependencies_are_pinned_and_say_why() -> None:
+def test_dependencies_are_ranges_and_say_why() -> None:
+    """tests/unit/test_python_lock.py holds the exact versions to them."""
     text = (ROOT / "pyproject.toml").read_text()
     for requirement in project()["dependencies"]:
-        assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+", requirement)
+        assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+,<[0-9.]+", requirement)
         assert re.search(rf'"{re.escape(requirement)}",\s+# \w+', text), requirement
 
 
@@ -37,6 +38,16 @@ def test_system_packages_say_why() -> None:
 def test_every_licence_named_has_its_text() -> None:
     named = re.split(r" AND | OR ", project()["license"])
     assert sorted(named) == sorted(path.stem for path in (ROOT / "LICENSES").glob("*.txt"))
+
+
+def test_the_changelog_has_each_heading_once_and_in_order() -> None:
+    """Those of Keep a Changelog, for each version."""
+    order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[1:]
+    assert versions
+    for version in versions:
+        headings = re.findall(r"^### (.*)$", version, re.M)
+        assert headings == [name for name in order if name in headings], version[:40]
 
 
 def test_modules_stay_small() -> None:

@@ -2,12 +2,13 @@
 
 import click
 from click.shell_completion import CompletionItem
+from click.types import StringParamType
 
 from ukcc.errors import UkccError
 from ukcc.lifecycle.registry import Registry, default_directory
 
 
-class MachineName(click.ParamType[str]):
+class MachineName(StringParamType):
     """The name of a machine that `ukcc ps --all` lists."""
 
     name = "name"

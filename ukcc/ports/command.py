@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
+from click.types import StringParamType
 
 from ukcc.errors import UkccError
 from ukcc.ports import recipe as recipes
@@ -44,7 +45,7 @@ class Ports:
         return [self.known[name] for name in dict.fromkeys(names)]
 
 
-class PortName(click.ParamType[str]):
+class PortName(StringParamType):
     """The name of a port, which is that of its directory."""
 
     name = "name"

@@ -20,7 +20,8 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 PAGES = [page for page in PAGES if page.exists()]
-_TREES = ("ukcc", "sysroot", "tests", "docs", "scripts", "toolchain-shims", "ports", ".ci")
+_CODE = ("ukcc", "sysroot", "tests", "scripts", "toolchain-shims", "ports", "packaging", ".ci")
+_TREES = (*_CODE, "docs")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -65,8 +66,7 @@ def test_files(page: Path) -> None:
 @functools.cache
 def own_files() -> set[str]:
     """The names of the project's own files."""
-    here = ("ukcc", "sysroot", "tests", "scripts", "toolchain-shims", "ports", "docs", ".ci")
-    found = {path.name for tree in here for path in (ROOT / tree).rglob("*")}
+    found = {path.name for tree in _TREES for path in (ROOT / tree).rglob("*")}
     return found | {path.name for path in ROOT.iterdir()}
 
 

@@ -324,7 +324,7 @@ on_timer:
 	movl	$0, 0xb0(%rbx)
 	iretq
 
-	.balign	8
+	.balign	8, 0xcc	/* of nops, assemblers choose different ones */
 gdt:	.quad	0
 	.quad	0x00af9b000000ffff	/* 0x08: 64-bit code */
 	.quad	0x00cf93000000ffff	/* 0x10: data */
@@ -333,7 +333,7 @@ gdt:	.quad	0
 gdt_pointer:
 	.word	. - gdt - 1
 	.long	gdt
-	.balign	8
+	.balign	8, 0xcc
 idt_pointer:
 	.word	0xfff
 	.quad	IDT

@@ -181,9 +181,10 @@ def test_what_a_qemu_can_do(
 
 def test_a_qemu_that_loads_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    fake_qemu(tmp_path, "echo 'QEMU 7.2.1 monitor'")
-    monkeypatch.setattr(qemu_probe.guard, "environment", lambda *_, **__: {"PATH": "/usr/bin"})
-    assert qemu_probe.probe() == Abilities((7, 2), guarded=False)
+    fake_qemu(tmp_path, "echo 'QEMU 8.1.5 monitor'")
+    without = {"PATH": f"{tmp_path}:/usr/bin"}
+    monkeypatch.setattr(qemu_probe.guard, "environment", lambda *_, **__: without)
+    assert qemu_probe.probe() == Abilities((8, 1), guarded=False)
 
 
 def test_why_a_qemu_refuses_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
