@@ -22,23 +22,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ukcc import paths
+from ukcc.debian_packages import package_of
 from ukcc.errors import ToolFailed
-
-# Where Debian keeps a program whose package has another name.
-PACKAGES = {
-    "as": "binutils",
-    "dpkg-deb": "dpkg",
-    "dpkg-query": "dpkg",
-    "dpkg-source": "dpkg-dev",
-    "apt-get": "apt",
-    "ld": "binutils",
-    "mkfs.ext4": "e2fsprogs",
-    "python3": "python3",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "strip": "binutils",
-    "unshare": "util-linux",
-    "xz": "xz-utils",
-}
 
 # What a build may see of the caller's environment. Everything else stays out: CFLAGS, ARCH, CPATH,
 # LD_LIBRARY_PATH or the MAKEFLAGS of an outer make would change or break what is built.
@@ -130,7 +115,7 @@ def find(program: str, path: str | None = None) -> str:
     """
     found = shutil.which(program, path=path)
     if found is None:
-        package = PACKAGES.get(Path(program).name, Path(program).name)
+        package = package_of(Path(program).name)
         raise ToolFailed(f"{program}: no such program", f"apt-get install {package}")
     return paths.absolute(found)
 

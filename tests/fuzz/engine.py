@@ -14,10 +14,9 @@ from pathlib import Path
 
 from fuzz.table import HERE, ROOT, Target
 
-# An hour of somebody's laptop: it stays usable. Linux divides the CPUs by sessions first, and
-# within one by `nice`, so the session of a fuzzer gives way too (sched(7), autogroup).
+# An hour of somebody's laptop: it stays usable. It has to get on, though: an input's time is that
+# of the clock.
 _NICE = ("nice", "-n", "10")
-_AUTOGROUP, _LEAST = "/proc/{}/autogroup", "19"
 
 _MOST_FINDINGS = 8  # of one target, then it is left alone
 _INPUT_SECONDS, _RSS_MIB = 10, 2048
@@ -217,8 +216,6 @@ def _wait(
         env=environment(),
         start_new_session=True,
     )
-    with contextlib.suppress(OSError):  # a kernel without them
-        Path(_AUTOGROUP.format(process.pid)).write_text(_LEAST)
     try:
         if stop is None:
             return process.wait(seconds)

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "ukcc"
 LEAVES = frozenset(
     (
         "bug",
+        "debian_packages",
         "descriptors",
         "disk_errors",
         "errors",

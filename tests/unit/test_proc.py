@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ukcc import proc
+from ukcc import debian_packages, proc
 from ukcc.errors import ToolFailed
 
 
@@ -50,7 +50,7 @@ def test_a_full_disk_is_recognised() -> None:
 
 
 def test_a_missing_program_comes_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(proc.PACKAGES, "no-such-program", "the-package")
+    monkeypatch.setitem(debian_packages.PACKAGES, "no-such-program", "the-package")
     with pytest.raises(ToolFailed) as caught:
         proc.run(proc.isolated(["no-such-program"], {"A": "b"}, limit=60))
     assert caught.value.line("ukcc") == (

@@ -13,19 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Tools whose package is not binutils.
-_PACKAGES = {
-    "cpp": "cpp",
-    "g++": "g++",
-    "gcc": "gcc",
-    "gcc-ar": "gcc",
-    "gcc-nm": "gcc",
-    "gcc-ranlib": "gcc",
-    "gcov": "gcc",
-    "pkg-config": "pkg-config",
-}
-
-
 # In each sysroot that this version builds, and what it links with (docs/sysroot.md).
 CHARSETS = "usr/lib/libuk_charsets.a"
 
@@ -150,8 +137,9 @@ def find_tool(name: str, environ: "Mapping[str, str]") -> str:
     """A tool of the host by its plain name, never one of ours."""
     found = _search(name, environ)
     if found is None:
-        package = _PACKAGES.get(name, "binutils")
-        raise UkccError(f"no '{name}' on PATH", f"apt-get install {package}")
+        from ukcc.debian_packages import package_of  # hardly ever needed
+
+        raise UkccError(f"no '{name}' on PATH", f"apt-get install {package_of(name)}")
     return found
 
 

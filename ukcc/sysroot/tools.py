@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ukcc import proc
+from ukcc.debian_packages import package_of
 from ukcc.errors import UkccError
 
 PROGRAMS = (
@@ -19,7 +19,7 @@ _LIBELF = Path("/usr/include/libelf.h")
 def missing() -> dict[str, str]:
     """What a build would not find: the name, and the package that has it."""
     names = [name for name in (*_COMPILERS, *PROGRAMS) if shutil.which(name) is None]
-    lacking = {name: proc.PACKAGES.get(name, name) for name in names}
+    lacking = {name: package_of(name) for name in names}
     if not _LIBELF.exists():
         lacking[_LIBELF.name] = "libelf-dev"
     return lacking
