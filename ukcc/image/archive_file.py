@@ -17,9 +17,10 @@ from ukcc.errors import NotAnImage, UkccError
 from ukcc.image import cpio
 from ukcc.image.debug import LARGEST
 from ukcc.image.headers import PT_LOAD, SHF_COMPRESSED, SHT_NOBITS, Headers, Phdr, Shdr
-from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC, KERNEL_SECTIONS
+from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC
 from ukcc.image.layout import MOST_PHDRS
-from ukcc.image.sharing import ARCHIVE_SECTION, piece_names
+from ukcc.image.section_names import ARCHIVE_SECTION, KERNEL_SECTIONS
+from ukcc.image.sharing import piece_names
 from ukcc.light.record import Record
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any
 from ukcc import paths
 from ukcc.errors import MachineError, NotAnImage, UkccError
 from ukcc.image.headers import PT_NOTE, SHT_NOBITS, open_file, open_headers
-from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.libtool import wrapper_mend
 from ukcc.image.metadata import find_metadata
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
+from ukcc.image.section_names import KERNEL_SECTIONS, METADATA_SECTION
 
-_KERNEL_CONSTANTS = ".uk.kernel.rodata"
+_KERNEL_CONSTANTS = f"{KERNEL_SECTIONS}rodata"
 _MOST_CONSTANTS = 64 << 20  # bytes; ours has less than one MiB
 
 _MEND = "build it by uk-gcc, or make an image of it by `ukcc pack`"

@@ -17,16 +17,13 @@ from ukcc.image.archives import StaticLibrary as Library
 from ukcc.image.archives import origin
 from ukcc.image.elf import Elf, elf_in_memory, open_elf
 from ukcc.image.headers import open_headers
-from ukcc.image.kernel import KERNEL_SECTIONS
-from ukcc.image.layout import METADATA_SECTION
 from ukcc.image.metadata import parse_metadata
 from ukcc.image.notes import UKCC, UKCC_METADATA, XEN, XEN_ELFNOTE_PHYS32_ENTRY, find_note
 from ukcc.image.pack import CHECKSUM
 from ukcc.image.program_file import checksum
 from ukcc.image.provenance import SYSROOT
+from ukcc.image.section_names import KERNEL_SECTIONS, METADATA_SECTION, OURS
 from ukcc.image.sites import INITIALISER_NAME, Sites, find_sites
-
-_OWN_SECTIONS = ".uk."
 
 # Each is mapped and its index read. A link of hundreds of libraries is a very large one.
 _MOST_ARCHIVES = 512
@@ -258,7 +255,7 @@ def _sizes(elf: Elf, path: Path) -> dict[str, int]:
             archive += section.size
         elif section.name.startswith((".debug_", ".zdebug_")):
             debug += section.size
-        elif section.allocated and not section.name.startswith(_OWN_SECTIONS):
+        elif section.allocated and not section.name.startswith(OURS):
             application += section.size
     return {
         "file": path.stat().st_size,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # How to mend a kernel of the store.
 MAKE_AGAIN = "make the kernel again: ukcc specialise"
 
-KERNEL_SECTIONS = ".uk.kernel."  # how the names of an image's sections for it begin
 
 # struct uk_archive of the kernel: magic, physical address, size, zlib.crc32, reserved.
 DESCRIPTOR = struct.Struct("<8sQQII")

@@ -16,6 +16,7 @@ from ukcc.image.elf import Elf, Segment, open_elf
 from ukcc.image.headers import PAGE, align_up, congruent
 from ukcc.image.kernel import DESCRIPTOR, DESCRIPTOR_MAGIC
 from ukcc.image.notes import XEN, XEN_ELFNOTE_PHYS32_ENTRY
+from ukcc.image.section_names import KERNEL_SECTIONS
 
 _DESCRIPTOR_SYMBOL = "uk_archive"
 _ONE_COPY = b"CONFIG_UK_ONE_COPY=y"
@@ -109,7 +110,7 @@ def _name(elf: Elf, load: Segment, taken: set[str]) -> str:
         if s.in_file and s.allocated and s.offset < end and load.offset < s.offset + s.size
     )
     own = next(inside, str(load.number)).replace(".data..", "")
-    name = f".uk.kernel.{own.strip('.')}"
+    name = f"{KERNEL_SECTIONS}{own.strip('.')}"
     return name if name not in taken else f"{name}.{len(taken)}"
 
 

@@ -39,10 +39,9 @@ from ukcc.image.kernel import PackedKernel
 from ukcc.image.notes import ALIGN as NOTE_ALIGN
 from ukcc.image.program_file import appended
 from ukcc.image.room import Grown, grow, table_place
+from ukcc.image.section_names import ENTRY_SECTION, METADATA_SECTION, PVH_SECTION
 from ukcc.image.sharing import SharedPiece, Sharing, moved_segments, piece_names, placed, shared
 from ukcc.light.record import Record
-
-METADATA_SECTION = ".uk.meta"
 
 # rust-vmm's loaders refuse an e_entry below this (their HIMEM_START); QEMU does not look at it.
 LOWEST_ENTRY = 1 << 20
@@ -211,8 +210,8 @@ def plan(app: Headers, kernel: PackedKernel, sizes: Sizes, pinned: bool = False)
 
     added = [
         (METADATA_SECTION, covering(notes[0])),
-        (".uk.pvh", covering(notes[1])),
-        *((".uk.entry", covering(p)) for p in jump),
+        (PVH_SECTION, covering(notes[1])),
+        *((ENTRY_SECTION, covering(p)) for p in jump),
         *((s.name, covering(p)) for s, p in zip(kernel.segments, boot, strict=True)),
         *zip(piece_names(len(cpio)), map(covering, cpio), strict=True),
     ]

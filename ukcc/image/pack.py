@@ -23,6 +23,7 @@ from ukcc.image.notes import metadata_note, metadata_room, pvh_note
 from ukcc.image.program_file import checksum
 from ukcc.image.provenance import here, own_files, recorded_command, recorded_paths
 from ukcc.image.room import is_pinned
+from ukcc.image.section_names import ARCHIVE_SECTION
 from ukcc.image.write import write_image
 
 TYPE_CHECKING = False
@@ -233,7 +234,7 @@ def _open_program(path: str) -> tuple[int, Headers]:
     source, app = open_headers(path)
     try:
         check_program(app, path)
-        if app.section(".uk.archive"):
+        if app.section(ARCHIVE_SECTION):
             raise UkccError(f"{path}: is an image already")
     except BaseException:
         os.close(source)

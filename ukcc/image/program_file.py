@@ -21,6 +21,7 @@ from ukcc.image.headers import (
     Headers,
     Shdr,
 )
+from ukcc.image.section_names import ARCHIVE_SECTION, KERNEL_SECTIONS, METADATA_SECTION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ Extent = tuple[int, int]
 _CHUNK = 1 << 20
 
 # Sections that only a hypervisor reads, or that change with the checksum itself.
-_NOT_THE_PROGRAMS = (b".uk.kernel.", b".uk.archive", b".uk.meta")
+_NOT_THE_PROGRAMS = tuple(
+    name.encode() for name in (KERNEL_SECTIONS, ARCHIVE_SECTION, METADATA_SECTION)
+)
 
 _DEBUG = (b".debug", b".zdebug", b".stab", b".gdb_index", b".rela.debug", b".gnu.debug", b".line")
 

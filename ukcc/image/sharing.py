@@ -22,9 +22,8 @@ from ukcc.image.headers import (
     align_up,
     congruent,
 )
+from ukcc.image.section_names import ARCHIVE_SECTION
 from ukcc.light.record import Record
-
-ARCHIVE_SECTION = ".uk.archive"
 
 # Where no machine of ours has memory: 1 TiB, the first address that 40 bits cannot name.
 OUTSIDE_MEMORY = 1 << 40

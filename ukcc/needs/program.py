@@ -26,9 +26,10 @@ from ukcc.image.headers import (
     Headers,
     parse_headers,
 )
+from ukcc.image.section_names import OURS
 from ukcc.needs.frames import Frame, descriptions, frames_of, landing_pads
 
-_OWN_SECTIONS = b".uk."  # kernel, archive and notes of an image: not the program's
+_OWN_SECTIONS = OURS.encode()  # kernel, archive and notes of an image: not the program's
 
 # Of code in one file. Chrome's text has 200 MB, and would take an hour.
 LARGEST_CODE = 64 << 20

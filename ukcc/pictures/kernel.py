@@ -9,7 +9,8 @@ from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Segment, open_elf
 from ukcc.image.facts import facts_of
 from ukcc.image.inspect import read_image_metadata
-from ukcc.image.kernel import DESCRIPTOR, KERNEL_SECTIONS
+from ukcc.image.kernel import DESCRIPTOR
+from ukcc.image.section_names import KERNEL_SECTIONS
 
 _DESCRIPTOR_SYMBOL = "uk_archive"
 _PIECE = 1 << 20

@@ -9,7 +9,7 @@ from ukcc.errors import UkccError
 from ukcc.image.elf import Elf, Section, Symbol, open_elf
 from ukcc.image.headers import EHDR_SIZE, PHDR_SIZE, SHDR_SIZE, open_headers
 from ukcc.image.inspect import read_image_metadata
-from ukcc.image.kernel import KERNEL_SECTIONS
+from ukcc.image.section_names import KERNEL_SECTIONS, OURS
 from ukcc.pictures import kernel_bytes
 from ukcc.pictures.box import Box, Building, largest_first
 from ukcc.pictures.fills import is_fill
@@ -21,7 +21,7 @@ from ukcc.pictures.objects import named_ranges
 APPLICATION, ARCHIVE, KERNEL, TABLES = "application", "archive", "kernel", "ELF tables and notes"
 UNKNOWN = "(in no section)"
 THE_PROGRAM = "(program)"  # in the archive; it has another name in each image
-_OURS = (".uk.", ".note.uk.")
+_OURS = (OURS, ".note.uk.")
 _KINDS = (0, 1, 2, 10)  # no type, object, function, indirect function
 _DEBUG = (".debug_", ".zdebug_")
 _SYMBOLS = (".symtab", ".strtab", ".shstrtab", "uk_sites_v1", ".comment", ".gnu_debuglink")
