@@ -15,7 +15,7 @@ from support.boots import BIN, DEADLINE, FACTOR, Boot, Build
 from ukcc.image.archive_file import open_archive
 from ukcc.image.facts import read_facts
 from ukcc.image.headers import open_headers
-from ukcc.vm.hypervisor.accel import MACHINE
+from ukcc.vm.hypervisor.board import Q35_WORDS
 
 PROGRAMS = Path(__file__).parent / "programs"
 MIB = 1 << 20
@@ -185,7 +185,7 @@ def test_a_changed_image_fits_into_what_it_says(
 
 def by_hand(image: Path, cpu: str, more: str = "") -> bytes:
     """What the console shows of a machine with that CPU; the kernel's command line has `more`."""
-    argv: list[str | Path] = ["qemu-system-x86_64", "-machine", MACHINE, "-cpu", cpu, "-m", "128"]
+    argv: list[str | Path] = ["qemu-system-x86_64", "-machine", Q35_WORDS, "-cpu", cpu, "-m", "128"]
     argv += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", image]
     argv += ["-append", f"console=ttyS0 loglevel=1 panic=-1 {more}"]
     done = subprocess.run(
