@@ -1,4 +1,4 @@
-"""What tests and rigs take from ukcc is there: a mistake in a move is not left to the boot tests."""
+"""What tests and rigs take from ukcc is there; a wrong move is not left to the boot tests."""
 
 import ast
 import importlib
