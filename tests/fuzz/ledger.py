@@ -97,8 +97,9 @@ class Ledger:
             account = self.account(target, digest)
             content.pop(target, None)
             if account.executions:
-                plain = dataclasses.asdict(dataclasses.replace(account, used=0.0))
-                content[target] = {digest: plain}
+                fields = dataclasses.asdict(account)
+                del fields["used"]  # of this machine
+                content[target] = {digest: fields}
         _write_whole(self._kept, dict(sorted(content.items())))
 
     def _path(self, target: str) -> Path:
